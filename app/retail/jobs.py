@@ -1,0 +1,129 @@
+"""Background jobs: how they are declared, enqueued and watched.
+
+    @job()
+    def send_confirmation(sale_id: int) -> None: ...
+
+    send_confirmation.enqueue(sale.pk)      # commits or rolls back with the transaction around it
+
+A job may run twice (its worker may die after the work and before saying so), so it must be
+idempotent. Periodic jobs say `@job(every_minutes=…)`; the worker writes them into the queue's
+schedule when it starts.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Min
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+from django_q.tasks import async_task
+
+from retail.database import bounded_read
+from retail.observability import catalogue
+from retail.observability.context import (
+    accepted_request_id,
+    current_request_id,
+    request_context,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from retail.observability.instruments import Truth
+
+logger = logging.getLogger("retail.jobs")
+
+
+def record_job(task: str, outcome: str, seconds: float) -> None:
+    """Count one run of a job."""
+    catalogue.JOBS.inc(task=task, outcome=outcome)
+    catalogue.JOB_DURATION.observe(seconds, task=task, outcome=outcome)
+
+
+class Job:
+    """A function that the worker can run; calling it runs it here and now."""
+
+    def __init__(self, function: Callable[..., Any], every_minutes: int | None) -> None:
+        self.function = function
+        self.name = function.__name__
+        self.path = f"{function.__module__}.{function.__qualname__}"
+        self.every_minutes = every_minutes
+        self.__doc__ = function.__doc__
+
+    def enqueue(self, *args: object) -> None:
+        """Put a run into the queue, in the transaction at hand, under the current request id."""
+        async_task(self.path, *args, request_id=current_request_id(), task_name=self.name)
+
+    def __call__(self, *args: object, request_id: str = "") -> Any:
+        """Run the job, count it, and write one line about it. Raises what the job raises."""
+        with request_context(accepted_request_id(request_id)):
+            started = perf_counter()
+            outcome = "failed"
+            try:
+                result = self.function(*args)
+                outcome = "succeeded"
+            except Exception:
+                logger.exception("event=job.failed", extra={"task": self.name})
+                raise
+            finally:
+                seconds = perf_counter() - started
+                record_job(self.name, outcome, seconds)
+            logger.info(
+                "event=job.done",
+                extra={
+                    "task": self.name,
+                    "duration_ms": round(seconds * 1000, 1),
+                    "result": result,
+                },
+            )
+            return result
+
+
+declared: dict[str, Job] = {}
+# Called by the worker's main process every few seconds, for what cannot wait for a schedule.
+at_each_beat: list[Callable[[], None]] = []
+
+
+def job(*, every_minutes: int | None = None) -> Callable[[Callable[..., Any]], Job]:
+    """Declare a function as a background job, run every so many minutes if asked."""
+
+    def declare(function: Callable[..., Any]) -> Job:
+        declared[function.__name__] = made = Job(function, every_minutes)
+        return made
+
+    return declare
+
+
+def write_schedules() -> None:
+    """Make the queue's schedule say what the code says, no more and no less."""
+    periodic = {one.name: one for one in declared.values() if one.every_minutes}
+    Schedule.objects.exclude(name__in=periodic).delete()
+    for one in periodic.values():
+        wanted = {
+            "func": one.path,
+            "schedule_type": Schedule.MINUTES,
+            "minutes": one.every_minutes,
+            "repeats": -1,
+        }
+        schedule, made = Schedule.objects.get_or_create(
+            name=one.name, defaults={**wanted, "next_run": timezone.now()}
+        )
+        if not made and any(getattr(schedule, field) != value for field, value in wanted.items()):
+            Schedule.objects.filter(pk=schedule.pk).update(**wanted, next_run=timezone.now())
+
+
+def read_queue() -> dict[Truth, dict[tuple[str, ...], float]]:
+    """Return how many jobs wait, and how long the oldest has (seconds)."""
+    now = timezone.now()
+    with bounded_read():
+        waiting = OrmQ.objects.filter(lock__lte=now)
+        oldest = waiting.aggregate(oldest=Min("lock"))["oldest"]
+        age = (now - oldest) if oldest else timedelta(0)
+        return {
+            catalogue.JOBS_WAITING: {(): waiting.count()},
+            catalogue.JOBS_OLDEST_WAITING: {(): age.total_seconds()},
+        }

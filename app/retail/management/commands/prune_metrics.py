@@ -1,0 +1,23 @@
+"""Delete metric rows older than --days, in small batches."""
+
+from argparse import ArgumentParser
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from retail import store
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--days", type=int, default=settings.METRIC_KEEP_DAYS)
+
+    def handle(self, *args: object, days: int, **options: object) -> None:
+        if days < 1:
+            raise CommandError("--days must be at least 1.")
+        self.stdout.write(
+            f"Deleted {store.prune(days, timezone.now())} rows older than {days} days."
+        )

@@ -1,0 +1,98 @@
+"""Run the background worker: the job queue, its schedule, a sign of life, and /metrics."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+from django.utils import timezone
+from django_q.cluster import Cluster
+
+from retail import jobs
+from retail.models import WorkerHeartbeat
+from retail.observability import exposition
+from retail.views import worker_name
+
+BEAT_SECONDS = 5
+
+logger = logging.getLogger("retail.worker")
+
+
+class MetricsHandler(BaseHTTPRequestHandler):
+    """Answers /metrics and /healthz of the worker, under the rules of the web process."""
+
+    timeout = 10
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        status, body, content_type = HTTPStatus.OK, b"", "text/plain; charset=utf-8"
+        if self.path == "/healthz":
+            body = b'{"status": "ok"}'
+            content_type = "application/json"
+        elif self.path != "/metrics":
+            status, body = HTTPStatus.NOT_FOUND, b"There is only /metrics and /healthz here.\n"
+        elif exposition.may_read(
+            self.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=settings.DEBUG
+        ):
+            try:
+                body, content_type = exposition.render(self.headers.get("Accept", ""))
+            finally:
+                connections.close_all()  # each request has a thread of its own
+        else:
+            status, body = HTTPStatus.UNAUTHORIZED, b"Send the METRICS_TOKEN as a bearer token.\n"
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Keep the standard library's own lines out of the JSON log."""
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def handle(self, *args: object, **options: object) -> None:
+        """Run until told to stop; exit with 1 if the cluster dies by itself."""
+        address = (settings.WORKER_METRICS_HOST, settings.WORKER_METRICS_PORT)
+        try:
+            server = ThreadingHTTPServer(address, MetricsHandler)
+        except OSError as error:
+            raise CommandError(
+                f"Port {address[1]} is taken ({error.strerror}): set WORKER_METRICS_PORT."
+            ) from error
+        jobs.write_schedules()
+        connections.close_all()  # a connection must not be shared with the children to come
+        cluster = Cluster()
+        cluster.start()
+        # Only now: a thread must not be at work while the cluster forks.
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        logger.info("event=worker.started", extra={"metrics_port": address[1]})
+        while cluster.sentinel.is_alive():
+            self._beat()
+            cluster.sentinel.join(BEAT_SECONDS)
+        server.shutdown()
+        stopped_as_told = cluster.has_stopped
+        logger.info("event=worker.stopped", extra={"as_told": bool(stopped_as_told)})
+        sys.exit(0 if stopped_as_told else 1)
+
+    def _beat(self) -> None:
+        """Say that the worker is there; a database that is away is no reason to stop."""
+        try:
+            WorkerHeartbeat.objects.update_or_create(
+                worker=worker_name(), defaults={"seen_at": timezone.now()}
+            )
+            for call in jobs.at_each_beat:
+                call()
+        except Exception:
+            logger.exception("event=worker.beat_failed")
+            connections.close_all()
+            time.sleep(1)

@@ -1,0 +1,67 @@
+"""The rows behind the in-app pages, and the worker's sign of life."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from retail.observability.recording import METRIC_TYPES
+
+
+class Metric(models.Model):
+    """One thing that was measured, or an interval's aggregate (docs/metrics.md tells the units)."""
+
+    metric_type = models.CharField(max_length=40, choices=[(name, name) for name in METRIC_TYPES])
+    value = models.FloatField()
+    metadata = models.JSONField(default=dict, blank=True)
+    timestamp = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["metric_type", "timestamp"], name="metric_type_time"),
+            models.Index(fields=["timestamp"], name="metric_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric_type}={self.value:g} at {self.timestamp:%Y-%m-%d %H:%M:%S}"
+
+
+class MetricRollup(models.Model):
+    """An hour or a day of one metric type, made anew from the rows as often as needed.
+
+    `count` and `total` are weighted: a row that stands for 40 requests counts 40 times, so that
+    `total / count` is the true average.
+    """
+
+    class Period(models.TextChoices):
+        """How long a rollup is."""
+
+        HOUR = "hour"
+        DAY = "day"
+
+    metric_type = models.CharField(max_length=40)
+    period = models.CharField(max_length=4, choices=Period.choices)
+    start = models.DateTimeField()
+    count = models.PositiveBigIntegerField()
+    total = models.FloatField()
+    minimum = models.FloatField()
+    maximum = models.FloatField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["metric_type", "period", "start"], name="one_rollup_a_period"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric_type}, {self.period} of {self.start:%Y-%m-%d %H:%M}"
+
+
+class WorkerHeartbeat(models.Model):
+    """When a worker last said that it is there."""
+
+    worker = models.CharField(max_length=100, primary_key=True)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.worker}, seen {self.seen_at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,178 @@
+"""Counters, gauges and histograms with closed label sets.
+
+A thin layer over prometheus_client that keeps three promises: a label value outside the declared
+set never makes a series, telemetry never breaks what it watches, and what could not be recorded is
+counted in `retail_telemetry_errors_total`. With `strict` on (tests), a mistake raises instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import prometheus_client
+from prometheus_client.core import GaugeMetricFamily
+
+import retail.observability.slots  # noqa: F401 - chooses where metrics are stored; comes first
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+
+Child = TypeVar(
+    "Child", prometheus_client.Counter, prometheus_client.Gauge, prometheus_client.Histogram
+)
+
+Labels = Mapping[str, Sequence[str] | None]
+"""Label name → its values; None where code closes the set (the names of the shop's own views)."""
+
+
+class UnknownLabelError(ValueError):
+    """A metric was given a label, or a label's value, that the catalogue does not know."""
+
+
+@dataclass
+class _Telemetry:
+    """What all instruments share: how strict to be, and where mistakes are counted."""
+
+    strict: bool = False
+    errors: Counter | None = None
+
+
+telemetry = _Telemetry()
+
+
+@dataclass(eq=False)
+class Instrument(Generic[Child]):
+    """A metric of the catalogue: name, help text, labels with their closed sets of values."""
+
+    name: str
+    help: str
+    labels: Labels = field(default_factory=dict)
+    prepared: bool = True  # make every child at start, so that increase() sees the first event
+    kind: Literal["counter", "gauge", "histogram", "gauge (database)"] = "counter"
+
+    def __post_init__(self) -> None:
+        """Declare the metric to prometheus_client and make its children."""
+        self._children: dict[tuple[str, ...], Child] = {}
+        self._parent: Child = self._declare()
+        if self.prepared and all(values is not None for values in self.labels.values()):
+            for combination in itertools.product(*(v for v in self.labels.values() if v)):
+                self._make(combination)
+
+    def _declare(self) -> Child:
+        raise NotImplementedError
+
+    def _make(self, combination: tuple[str, ...]) -> Child:
+        child: Child = self._parent.labels(*combination) if combination else self._parent
+        self._children[combination] = child
+        return child
+
+    def _child(self, labels: dict[str, str]) -> Child:
+        """Return the child of these labels.
+
+        Raises UnknownLabelError for labels outside of the declared sets.
+        """
+        try:
+            combination = tuple([labels[name] for name in self.labels])
+        except KeyError as missing:
+            raise UnknownLabelError(f"{self.name} needs the label {missing}") from None
+        child = self._children.get(combination)
+        if child is not None and len(labels) == len(combination):
+            return child
+        if extra := set(labels) - set(self.labels):
+            raise UnknownLabelError(f"{self.name} has no label {', '.join(sorted(extra))}")
+        for name, value in labels.items():
+            allowed = self.labels[name]
+            if allowed is not None and value not in allowed:
+                raise UnknownLabelError(f"{self.name}: {name}={value!r} is not in the catalogue")
+        return self._make(combination)
+
+    def _failed(self) -> None:
+        """Deal with the exception at hand: raise it in tests, count it elsewhere."""
+        if telemetry.strict:
+            raise  # noqa: PLE0704 - called from except blocks only
+        if telemetry.errors is not None and telemetry.errors is not self:
+            telemetry.errors.inc(sink="metrics")
+
+
+class Counter(Instrument[prometheus_client.Counter]):
+    """Counts events."""
+
+    def _declare(self) -> prometheus_client.Counter:
+        return prometheus_client.Counter(self.name, self.help, tuple(self.labels))
+
+    def inc(self, amount: float = 1, **labels: str) -> None:
+        """Count `amount` (not negative) more."""
+        try:
+            self._child(labels).inc(amount)
+        except Exception:  # noqa: BLE001 - telemetry never breaks a sale
+            self._failed()
+
+
+@dataclass(eq=False)
+class Gauge(Instrument[prometheus_client.Gauge]):
+    """A momentary value of this process; `mode` says how several processes add up."""
+
+    mode: Literal["livesum", "livemax", "mostrecent"] = "livesum"
+    kind: Literal["counter", "gauge", "histogram", "gauge (database)"] = "gauge"
+
+    def _declare(self) -> prometheus_client.Gauge:
+        return prometheus_client.Gauge(
+            self.name, self.help, tuple(self.labels), multiprocess_mode=self.mode
+        )
+
+    def inc(self, amount: float = 1, **labels: str) -> None:
+        """Raise (or with a negative amount lower) the value."""
+        try:
+            self._child(labels).inc(amount)
+        except Exception:  # noqa: BLE001 - telemetry never breaks a sale
+            self._failed()
+
+    def set(self, value: float, **labels: str) -> None:
+        """Set the value."""
+        try:
+            self._child(labels).set(value)
+        except Exception:  # noqa: BLE001 - telemetry never breaks a sale
+            self._failed()
+
+
+@dataclass(eq=False)
+class Histogram(Instrument[prometheus_client.Histogram]):
+    """Counts observations by size, in base units (seconds)."""
+
+    buckets: tuple[float, ...] = prometheus_client.Histogram.DEFAULT_BUCKETS
+    kind: Literal["counter", "gauge", "histogram", "gauge (database)"] = "histogram"
+
+    def _declare(self) -> prometheus_client.Histogram:
+        return prometheus_client.Histogram(
+            self.name, self.help, tuple(self.labels), buckets=self.buckets
+        )
+
+    def observe(self, value: float, request_id: str = "", **labels: str) -> None:
+        """Count one observation, with the request it came from as its exemplar."""
+        try:
+            exemplar = {"request_id": request_id} if request_id else None
+            self._child(labels).observe(value, exemplar)
+        except Exception:  # noqa: BLE001 - telemetry never breaks a sale
+            self._failed()
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A gauge that is read from the database when Prometheus asks; no process holds it."""
+
+    name: str
+    help: str
+    labels: Labels = field(default_factory=dict)
+    kind: str = "gauge (database)"
+
+    def family(self, samples: Mapping[tuple[str, ...], float]) -> Metric:
+        """Return the metric with these values, by label values in the declared order."""
+        family: Any = GaugeMetricFamily(self.name, self.help, labels=tuple(self.labels))
+        for values, number in samples.items():
+            family.add_metric(values, number)
+        return family  # type: ignore[no-any-return]

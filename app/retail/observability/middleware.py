@@ -1,0 +1,88 @@
+"""What the shop notes of every request."""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from retail.observability import catalogue
+from retail.observability.context import accepted_request_id, request_context
+from retail.observability.recording import recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+logger = logging.getLogger("retail.observability")
+
+_METHODS = frozenset(catalogue.METHODS)
+_SERVER_ERROR = 500
+
+
+def view_label(request: HttpRequest) -> str:
+    """Return the route's name; all of the admin is one view, and so is all that has no route."""
+    match = request.resolver_match
+    if match is None:
+        return "unmatched"
+    if match.app_names[:1] == ["admin"]:
+        return "admin"
+    return match.view_name if match.url_name else "unnamed"
+
+
+class ObservabilityMiddleware:
+    """Gives a request its id, answers with it, and notes duration and status once.
+
+    A view may set `request.fast_fail = True`: then the whole duration is also observed as a
+    refusal by the open circuit breaker.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer `request`, noting how it went."""
+        started = perf_counter()
+        request_id = accepted_request_id(request.META.get("HTTP_X_REQUEST_ID"))
+        request.request_id = request_id  # type: ignore[attr-defined]
+        with request_context(request_id):
+            catalogue.HTTP_IN_PROGRESS.inc()
+            status = _SERVER_ERROR
+            try:
+                response = self.get_response(request)
+                status = response.status_code
+                response.headers["X-Request-ID"] = request_id
+                return response
+            finally:
+                catalogue.HTTP_IN_PROGRESS.inc(-1)
+                self._note(request, status, perf_counter() - started, request_id)
+
+    def _note(self, request: HttpRequest, status: int, seconds: float, request_id: str) -> None:
+        view = view_label(request)
+        catalogue.HTTP_DURATION.observe(
+            seconds,
+            request_id,
+            view=view,
+            method=request.method if request.method in _METHODS else "other",
+            status=f"{status // 100}xx",
+        )
+        if getattr(request, "fast_fail", False):
+            catalogue.FAST_FAIL_DURATION.observe(seconds, request_id)
+        recorder.intervals.add_request(status, seconds)
+        recorder.start()
+        # Asking request.user here would cost requests that never needed it a query.
+        user = getattr(request, "_cached_user", None)
+        logger.log(
+            logging.WARNING if status >= _SERVER_ERROR else logging.INFO,
+            "event=http.request",
+            extra={
+                "method": request.method,
+                "path": request.path,
+                "view": view,
+                "status": status,
+                "duration_ms": round(seconds * 1000, 3),
+                "user_id": str(user.pk) if user is not None and user.pk else None,
+            },
+        )

@@ -1,0 +1,53 @@
+"""Refusing those who ask too often. Counts live in Django's cache."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.core.cache import cache
+
+from retail.observability import catalogue, record_metric
+
+logger = logging.getLogger("retail.throttling")
+
+
+class ThrottledError(Exception):
+    """Too many requests; `retry_after` seconds from now the next may come."""
+
+    def __init__(self, scope: str, retry_after: int) -> None:
+        super().__init__(f"{scope}: try again in {retry_after} s")
+        self.scope = scope
+        self.retry_after = retry_after
+
+
+def record_throttled(scope: str, user_id: int | None) -> None:
+    """Count one refused request."""
+    catalogue.THROTTLED.inc(scope=scope)
+    record_metric("throttled_requests", 1, {"scope": scope, "user_id": user_id})
+    logger.info("event=request.throttled", extra={"scope": scope, "user_id": user_id})
+
+
+def _count(key: str, seconds: int) -> int:
+    """Count one more under `key` and return the count; 0 when the cache doesn't answer."""
+    try:
+        cache.add(key, 0, timeout=2 * seconds)
+        return cache.incr(key)
+    except Exception:
+        # A shop whose cache is away sells unthrottled rather than not at all.
+        catalogue.TELEMETRY_ERRORS.inc(sink="metrics")
+        logger.exception("event=throttle.cache_failed")
+        return 0
+
+
+def throttle(scope: str, keys: list[str], *, limit: int, seconds: int, user_id: int | None) -> None:
+    """Let at most `limit` requests a window of `seconds` pass for each of `keys`.
+
+    Raises ThrottledError, with the seconds until the window ends, for the first key over its limit.
+    """
+    now = time.time()
+    window = int(now // seconds)
+    for key in keys:
+        if _count(f"throttle:{scope}:{key}:{window}", seconds) > limit:
+            record_throttled(scope, user_id)
+            raise ThrottledError(scope, max(1, int((window + 1) * seconds - now + 0.999)))
