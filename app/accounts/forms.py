@@ -1,0 +1,39 @@
+"""Forms of the account pages."""
+
+from typing import ClassVar
+
+from django import forms
+from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.models import User
+
+from accounts.models import UserProfile
+
+
+class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
+    """A new customer."""
+
+    email = forms.EmailField(
+        required=False, help_text="Optional: we send the confirmation of your orders there."
+    )
+
+    class Meta:
+        model = User
+        fields = ("username", "email")
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["username"].widget.attrs["autocomplete"] = "username"
+        self.fields["email"].widget.attrs["autocomplete"] = "email"
+
+
+class ProfileForm(forms.ModelForm):
+    """Where things go."""
+
+    class Meta:
+        model = UserProfile
+        fields = ("full_name", "phone", "address")
+        widgets: ClassVar = {
+            "full_name": forms.TextInput(attrs={"autocomplete": "name"}),
+            "phone": forms.TextInput(attrs={"autocomplete": "tel", "type": "tel"}),
+            "address": forms.Textarea(attrs={"rows": 3, "autocomplete": "street-address"}),
+        }

@@ -1,0 +1,48 @@
+"""Make the admin user, or do nothing if it is there.
+
+Without --password it is admin123, which works only while DEBUG is on. A password that is given is
+set on an existing user too.
+"""
+
+from argparse import ArgumentParser
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+DEFAULT_PASSWORD = "admin123"  # noqa: S105 - the guide's, refused with DEBUG off
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--username", default="admin")
+        parser.add_argument("--email", default="admin@example.com")
+        parser.add_argument("--password", help="required with DEBUG off")
+
+    def handle(
+        self, *args: object, username: str, email: str, password: str | None, **options: object
+    ) -> None:
+        if not settings.DEBUG and password in {None, DEFAULT_PASSWORD}:
+            raise CommandError("With DEBUG off, give the admin a --password of its own.")
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            user = User(username=username, email=email)
+        elif password is None and user.is_superuser and user.is_staff and user.is_active:
+            self.stdout.write(f"Admin {username} is there already; its password is unchanged.")
+            return
+        if password is not None and not settings.DEBUG:
+            try:
+                validate_password(password, user)
+            except ValidationError as error:
+                raise CommandError(" ".join(error.messages)) from error
+        existed = user.pk is not None
+        user.is_staff = user.is_superuser = user.is_active = True
+        if password is not None or not existed:
+            user.set_password(password or DEFAULT_PASSWORD)
+        user.full_clean(exclude=["password"])
+        user.save()
+        self.stdout.write(f"Admin {username} {'updated' if existed else 'made'}.")

@@ -1,0 +1,11 @@
+"""Carts."""
+
+from django.apps import AppConfig
+
+
+class CartConfig(AppConfig):
+    name = "cart"
+
+    def ready(self) -> None:
+        """Declare the jobs."""
+        from cart import tasks  # noqa: F401, PLC0415 - apps are loaded before models

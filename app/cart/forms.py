@@ -1,0 +1,12 @@
+"""Forms of the cart."""
+
+from django import forms
+
+from cart.models import MAX_QUANTITY
+
+
+class QuantityForm(forms.Form):
+    """So many of a product; 0 takes it out of the cart."""
+
+    product_id = forms.IntegerField(min_value=1, max_value=2**63 - 1)
+    quantity = forms.IntegerField(min_value=0, max_value=MAX_QUANTITY)

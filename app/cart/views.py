@@ -1,0 +1,81 @@
+"""Pages of the cart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from cart import selectors, services
+from cart.forms import QuantityForm
+from cart.visit import current_cart, current_items
+from products.models import Product
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+def _refused(request: HttpRequest, form: QuantityForm) -> HttpResponse:
+    first = next(iter(form.errors.get_json_data().items()))
+    return render(
+        request,
+        "problem.html",
+        {
+            "status": 400,
+            "title": "That did not work",
+            "message": f"{first[0].replace('_', ' ').capitalize()}: {first[1][0]['message']}",
+        },
+        status=400,
+    )
+
+
+@require_safe
+def view(request: HttpRequest) -> HttpResponse:
+    """Show the cart."""
+    lines = selectors.cart_lines(current_items(request))
+    return render(
+        request,
+        "cart/cart.html",
+        {
+            "lines": lines,
+            "total": selectors.lines_total(lines),
+            "currency": settings.CURRENCY,
+            "blocked": any(line.problem for line in lines),
+        },
+    )
+
+
+@require_POST
+def add(request: HttpRequest) -> HttpResponse:
+    """Put a product into the cart."""
+    form = QuantityForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, form)
+    product = Product.objects.filter(pk=form.cleaned_data["product_id"], is_active=True).first()
+    if product is None:
+        raise Http404("No such product is on sale.")
+    if product.sold_out:
+        messages.error(request, f"{product.name} is sold out.")
+        return redirect("products:detail", slug=product.slug)
+    if form.cleaned_data["quantity"] < 1:
+        messages.error(request, "Choose at least one.")
+        return redirect("products:detail", slug=product.slug)
+    now_in_cart = services.cart_add(
+        cart=current_cart(request), product_id=product.pk, quantity=form.cleaned_data["quantity"]
+    )
+    messages.success(request, f"{product.name} is in your cart ({now_in_cart}).")
+    return redirect("cart:view")
+
+
+@require_POST
+def update(request: HttpRequest) -> HttpResponse:
+    """Change how many of a product are in the cart."""
+    form = QuantityForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, form)
+    services.cart_set(cart=current_cart(request), **form.cleaned_data)
+    return redirect("cart:view")

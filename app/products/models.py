@@ -1,0 +1,148 @@
+"""The catalogue and the stock ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+LOW_STOCK = 5
+
+
+def default_currency() -> str:
+    """Return the shop's currency."""
+    return settings.CURRENCY
+
+
+class Category(models.Model):
+    """A shelf of the shop."""
+
+    name = models.CharField(max_length=60, unique=True)
+    slug = models.SlugField(max_length=60, unique=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        verbose_name_plural = "categories"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Product(models.Model):
+    """Something to buy. `stock` is changed only by `products.services`, with a movement."""
+
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="products")
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=120, unique=True)
+    description = models.TextField(blank=True)
+    image = models.CharField(
+        max_length=200, default="products/placeholder.svg", help_text="path of a static file"
+    )
+    price = models.DecimalField(max_digits=10, decimal_places=2)
+    currency = models.CharField(max_length=3, default=default_currency, editable=False)
+    stock = models.IntegerField(default=0, editable=False)
+    is_active = models.BooleanField(default=True, help_text="shown in the shop")
+    flash_price = models.DecimalField(max_digits=10, decimal_places=2, null=True, blank=True)
+    flash_starts_at = models.DateTimeField(null=True, blank=True)
+    flash_ends_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        indexes: ClassVar = [
+            models.Index(fields=["is_active", "category", "name"], name="product_shelf"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
+            models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(flash_price__isnull=True)
+                | Q(flash_price__gte=0, flash_price__lte=F("price")),
+                name="product_flash_price_between_zero_and_price",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    flash_price__isnull=True,
+                    flash_starts_at__isnull=True,
+                    flash_ends_at__isnull=True,
+                )
+                | Q(
+                    flash_price__isnull=False,
+                    flash_starts_at__isnull=False,
+                    flash_ends_at__isnull=False,
+                    flash_ends_at__gt=F("flash_starts_at"),
+                ),
+                name="product_flash_sale_whole_or_none",
+                violation_error_message=(
+                    "A flash sale needs its price, a start, and an end after the start."
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def flash_active(self) -> bool:
+        """Whether the flash sale runs now."""
+        if self.flash_price is None or self.flash_starts_at is None or self.flash_ends_at is None:
+            return False
+        return self.flash_starts_at <= timezone.now() < self.flash_ends_at
+
+    @property
+    def current_price(self) -> Decimal:
+        """What one costs now, in units of `currency`."""
+        if self.flash_active and self.flash_price is not None:
+            return self.flash_price
+        return self.price
+
+    @property
+    def sold_out(self) -> bool:
+        """Whether none is left."""
+        return self.stock <= 0
+
+    @property
+    def low_stock(self) -> bool:
+        """Whether so few are left that the buyer should know."""
+        return 0 < self.stock <= LOW_STOCK
+
+
+class StockMovement(models.Model):
+    """One change of a product's stock: the sum of a product's movements is its stock."""
+
+    class Reason(models.TextChoices):
+        """Why the stock changed."""
+
+        SEED = "seed", "put on sale at the start"
+        ADMIN = "admin", "changed by staff"
+        SALE = "sale", "sold"
+        RETURN = "return", "came back"
+        FEED = "feed", "partner feed"
+
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="movements")
+    quantity = models.IntegerField(help_text="positive in, negative out")
+    reason = models.CharField(max_length=6, choices=Reason.choices)
+    reference = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["product", "reason"], name="movement_product_reason"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(quantity=0), name="movement_moves_something"),
+            models.CheckConstraint(
+                condition=~Q(reason="sale") | Q(quantity__lt=0), name="movement_sale_goes_out"
+            ),
+            models.CheckConstraint(
+                condition=~Q(reason="return") | Q(quantity__gt=0), name="movement_return_comes_in"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity:+d} {self.reason} {self.reference}".strip()

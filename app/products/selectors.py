@@ -1,0 +1,56 @@
+"""What the shop reads of its catalogue."""
+
+from __future__ import annotations
+
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from products.models import Category, Product, StockMovement
+
+WORD_LIMIT = 8
+
+
+def shown_products(*, query: str = "", category: Category | None = None) -> QuerySet[Product]:
+    """Return products on show; each word of `query` must be in the name or the description."""
+    products = Product.objects.filter(is_active=True).select_related("category").order_by("name")
+    if category is not None:
+        products = products.filter(category=category)
+    for word in query.split()[:WORD_LIMIT]:
+        products = products.filter(Q(name__icontains=word) | Q(description__icontains=word))
+    return products
+
+
+def flash_products() -> QuerySet[Product]:
+    """Return products whose flash sale runs now, the soonest to end first."""
+    now = timezone.now()
+    return (
+        shown_products()
+        .filter(flash_price__isnull=False, flash_starts_at__lte=now, flash_ends_at__gt=now)
+        .order_by("flash_ends_at", "name")
+    )
+
+
+def unbalanced_products() -> list[int]:
+    """Return the ids of products whose stock is not the sum of their movements."""
+    return list(
+        Product.objects.annotate(ledger=Coalesce(Sum("movements__quantity"), 0))
+        .exclude(ledger=F("stock"))
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+
+
+def oversold_units() -> int:
+    """Return how many units were sold beyond what was ever put on sale.
+
+    By product, from the ledger: what went out by sales and did not come back, less all that was put
+    on sale by other reasons, where that is positive.
+    """
+    Reason = StockMovement.Reason  # noqa: N806 - a class
+    of_sales = Q(movements__reason__in=[Reason.SALE, Reason.RETURN])
+    rows = Product.objects.annotate(
+        sold=-Coalesce(Sum("movements__quantity", filter=of_sales), 0),
+        offered=Coalesce(Sum("movements__quantity", filter=~of_sales), 0),
+    ).filter(sold__gt=F("offered"))
+    return sum(row.sold - row.offered for row in rows)
