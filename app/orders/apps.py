@@ -1,0 +1,17 @@
+"""Orders."""
+
+from django.apps import AppConfig
+
+from retail.observability import exposition
+
+
+class OrdersConfig(AppConfig):
+    name = "orders"
+
+    def ready(self) -> None:
+        """Declare the jobs, and let payments be read at each scrape."""
+        from orders import confirmation, metrics, recovery  # noqa: F401, PLC0415 - models first
+        from retail import jobs  # noqa: PLC0415
+
+        exposition.truths.add("payments", metrics.read_payments)
+        jobs.at_each_beat.append(recovery.nudge)

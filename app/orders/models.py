@@ -1,0 +1,180 @@
+"""Sales, their lines, and their payments."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from products.models import Product
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+# Read aloud on the phone: no letters or digits that are mistaken for each other.
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+def new_reference() -> str:
+    """Return an order reference that says nothing about how many orders there are."""
+    return "VT-" + "".join(secrets.choice(_ALPHABET) for _ in range(10))
+
+
+def new_payment_key() -> str:
+    """Return the key under which a payment is charged once, however often it is asked for."""
+    return uuid.uuid4().hex
+
+
+class Sale(models.Model):
+    """An order. Its status moves only along SALE_TRANSITIONS."""
+
+    class Status(models.TextChoices):
+        """Where an order stands."""
+
+        PENDING = "PENDING", "Waiting for payment"
+        CONFIRMED = "CONFIRMED", "Confirmed"
+        FAILED = "FAILED", "Payment failed"
+        CANCELLED = "CANCELLED", "Cancelled"
+
+    class Kind(models.TextChoices):
+        """How it was checked out: a flash sale charges in the background."""
+
+        CART = "cart"
+        FLASH = "flash"
+
+    reference = models.CharField(max_length=20, unique=True, default=new_reference, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sales"
+    )
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
+    kind = models.CharField(max_length=5, choices=Kind.choices, default=Kind.CART)
+    total = models.DecimalField(max_digits=12, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    idempotency_key = models.UUIDField()
+    delivery_name = models.CharField(max_length=120)
+    delivery_address = models.TextField(max_length=500)
+    request_id = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    confirmation_sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["user", "-created_at"], name="sale_history"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "idempotency_key"], name="sale_once_a_form"),
+            models.CheckConstraint(condition=Q(total__gte=0), name="sale_total_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+class SaleItem(models.Model):
+    """A line of an order, at the price it was bought for."""
+
+    sale = models.ForeignKey(Sale, on_delete=models.CASCADE, related_name="items")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="sale_items")
+    product_name = models.CharField(max_length=120)
+    unit_price = models.DecimalField(max_digits=10, decimal_places=2)
+    quantity = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1), name="sale_item_quantity_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(unit_price__gte=0), name="sale_item_price_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.product_name}"
+
+    @property
+    def line_total(self) -> Decimal:
+        """What the line cost, in the sale's currency."""
+        return self.unit_price * self.quantity
+
+
+class Payment(models.Model):
+    """Money asked for an order. Its status moves only along PAYMENT_TRANSITIONS."""
+
+    class Status(models.TextChoices):
+        """What is known of the money."""
+
+        PENDING = "PENDING", "Pending"
+        COMPLETED = "COMPLETED", "Completed"
+        FAILED = "FAILED", "Failed"
+        UNKNOWN = "UNKNOWN", "Unknown"
+
+    class Failure(models.TextChoices):
+        """Why a payment failed."""
+
+        DECLINED = "declined", "the card was declined"
+        CANCELLED = "cancelled", "cancelled at the gateway"
+        REJECTED = "rejected", "the gateway does not accept the charge"
+
+    sale = models.ForeignKey(Sale, on_delete=models.PROTECT, related_name="payments")
+    key = models.CharField(max_length=64, unique=True, default=new_payment_key, editable=False)
+    token = models.CharField(max_length=64, help_text="stands for the card at the gateway")
+    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
+    failure_reason = models.CharField(max_length=9, choices=Failure.choices, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(help_text="when the worker takes it up, if it is not settled")
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"],
+                name="payment_due",
+                condition=Q(status__in=["PENDING", "UNKNOWN"]),
+            ),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(amount__gte=0), name="payment_amount_not_negative"),
+            models.CheckConstraint(
+                condition=Q(status="FAILED") | Q(failure_reason=""),
+                name="payment_reason_only_if_failed",
+            ),
+            models.UniqueConstraint(
+                fields=["sale"], condition=Q(status="COMPLETED"), name="sale_paid_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}, {self.get_status_display()}"
+
+
+SALE_TRANSITIONS: dict[str, frozenset[str]] = {
+    Sale.Status.PENDING: frozenset(
+        {Sale.Status.CONFIRMED, Sale.Status.FAILED, Sale.Status.CANCELLED}
+    ),
+    Sale.Status.CONFIRMED: frozenset(),
+    Sale.Status.FAILED: frozenset(),
+    Sale.Status.CANCELLED: frozenset(),
+}
+PAYMENT_TRANSITIONS: dict[str, frozenset[str]] = {
+    Payment.Status.PENDING: frozenset(
+        {Payment.Status.COMPLETED, Payment.Status.FAILED, Payment.Status.UNKNOWN}
+    ),
+    Payment.Status.UNKNOWN: frozenset({Payment.Status.COMPLETED, Payment.Status.FAILED}),
+    Payment.Status.COMPLETED: frozenset(),
+    Payment.Status.FAILED: frozenset(),
+}
+
+
+def sources(table: dict[str, frozenset[str]], target: str) -> list[str]:
+    """Return the states from which `target` may be reached."""
+    return [state for state, targets in table.items() if target in targets]

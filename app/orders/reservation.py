@@ -1,0 +1,102 @@
+"""Step 2 of a checkout: the order, its lines, its payment and the stock, all or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from cart.services import cart_empty
+from orders.models import Payment, Sale, SaleItem
+from orders.recovery import settle_payments
+from products.services import stock_take
+from retail.observability import current_request_id
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from uuid import UUID
+
+    from cart.selectors import CartLine
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a buyer asks for: lines at the prices shown, where to send them, and how to pay.
+
+    `idempotency_key` is the form's: the same form twice is the same order.
+    """
+
+    user_id: int
+    idempotency_key: UUID
+    lines: list[CartLine]
+    total: Decimal
+    currency: str
+    delivery_name: str
+    delivery_address: str
+    payment_token: str
+
+    @property
+    def quantities(self) -> dict[int, int]:
+        """Quantities by product id."""
+        return {line.product.pk: line.quantity for line in self.lines}
+
+    @property
+    def kind(self) -> Sale.Kind:
+        """Flash if anything in it is on flash sale now."""
+        flash = any(line.product.flash_active for line in self.lines)
+        return Sale.Kind.FLASH if flash else Sale.Kind.CART
+
+
+@transaction.atomic
+def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
+    """Take the stock and write the order down, waiting for its payment; empty the cart.
+
+    The stock's rows are locked by the first statement and held until the commit, with no call to
+    anyone outside in between. Raises SoldOutError; IntegrityError for a form sent twice, or if the
+    stock would fall below zero in spite of the condition.
+    """
+    now = timezone.now()
+    sale = Sale(
+        user_id=order.user_id,
+        kind=order.kind,
+        total=order.total,
+        currency=order.currency,
+        idempotency_key=order.idempotency_key,
+        delivery_name=order.delivery_name,
+        delivery_address=order.delivery_address,
+        request_id=current_request_id(),
+        created_at=now,
+    )
+    stock_take(quantities=order.quantities, reference=sale.reference)
+    sale.save(force_insert=True)
+    SaleItem.objects.bulk_create(
+        [
+            SaleItem(
+                sale=sale,
+                product=line.product,
+                product_name=line.product.name,
+                unit_price=line.unit_price,
+                quantity=line.quantity,
+            )
+            for line in order.lines
+        ]
+    )
+    # A flash sale's payment is the worker's from the start; another only if its request dies.
+    patience = 0 if sale.kind == Sale.Kind.FLASH else settings.PAYMENT_RESEND_AFTER
+    payment = Payment.objects.create(
+        sale=sale,
+        key=payment_key,
+        token=order.payment_token,
+        amount=order.total,
+        currency=order.currency,
+        created_at=now,
+        due_at=now + timedelta(seconds=patience),
+    )
+    cart_empty(user_id=order.user_id)
+    if sale.kind == Sale.Kind.FLASH:
+        settle_payments.enqueue()
+    return sale, payment

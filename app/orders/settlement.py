@@ -1,0 +1,101 @@
+"""Steps 3 and 4 of a checkout: charge, and what the answer makes of the payment and its order."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+
+from cart.services import cart_put_back
+from orders import metrics
+from orders.confirmation import send_confirmation
+from orders.models import PAYMENT_TRANSITIONS, SALE_TRANSITIONS, Payment, Sale, sources
+from payments.services import Answer, Charge, NoAnswerError, Permit, payment_charge
+from products.services import stock_return
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PAYMENT: Mapping[Answer, tuple[Payment.Status, str]] = {
+    Answer.APPROVED: (Payment.Status.COMPLETED, ""),
+    Answer.DECLINED: (Payment.Status.FAILED, Payment.Failure.DECLINED),
+    Answer.CANCELLED: (Payment.Status.FAILED, Payment.Failure.CANCELLED),
+    Answer.REJECTED: (Payment.Status.FAILED, Payment.Failure.REJECTED),
+}
+_SALE: Mapping[Answer, Sale.Status] = {
+    Answer.APPROVED: Sale.Status.CONFIRMED,
+    Answer.DECLINED: Sale.Status.FAILED,
+    Answer.CANCELLED: Sale.Status.CANCELLED,
+    Answer.REJECTED: Sale.Status.FAILED,
+}
+# How an order that failed is counted. A rejected charge is the shop's failure, not the card's.
+_OUTCOME: Mapping[Answer, str] = {
+    Answer.DECLINED: "payment_declined",
+    Answer.CANCELLED: "cancelled",
+    Answer.REJECTED: "payment_unavailable",
+}
+
+
+@transaction.atomic
+def payment_settle(*, payment_id: int, answer: Answer) -> bool:
+    """Settle a payment and finish its order; say whether this call did it.
+
+    Whoever comes second (the request, the worker, another worker) changes nothing.
+    """
+    status, reason = _PAYMENT[answer]
+    now = timezone.now()
+    moved = Payment.objects.filter(
+        pk=payment_id, status__in=sources(PAYMENT_TRANSITIONS, status)
+    ).update(status=status, failure_reason=reason, settled_at=now)
+    if not moved:
+        return False
+    payment = Payment.objects.select_related("sale").get(pk=payment_id)
+    sale = payment.sale
+    finished = Sale.objects.filter(
+        pk=sale.pk, status__in=sources(SALE_TRANSITIONS, _SALE[answer])
+    ).update(status=_SALE[answer], finished_at=now)
+    if not finished:
+        raise AssertionError(f"{sale.reference} was finished before its payment was settled")
+    if answer == Answer.APPROVED:
+        send_confirmation.enqueue(sale.pk)
+        transaction.on_commit(partial(metrics.record_confirmed, sale))
+    else:
+        quantities = dict(sale.items.values_list("product_id", "quantity"))
+        stock_return(quantities=quantities, reference=sale.reference)
+        cart_put_back(user_id=sale.user_id, quantities=quantities)
+        transaction.on_commit(partial(metrics.record_ended, sale, _OUTCOME[answer]))
+    transaction.on_commit(partial(metrics.record_settled, sale, payment))
+    return True
+
+
+@transaction.atomic
+def payment_mark_unknown(*, payment: Payment) -> bool:
+    """Note that nobody answered; the stock stays with the order. Say whether that was news."""
+    moved = Payment.objects.filter(
+        pk=payment.pk, status__in=sources(PAYMENT_TRANSITIONS, Payment.Status.UNKNOWN)
+    ).update(status=Payment.Status.UNKNOWN)
+    if moved:
+        transaction.on_commit(partial(metrics.record_ended, payment.sale, "payment_unknown"))
+    return bool(moved)
+
+
+def charge(payment: Payment, permit: Permit) -> None:
+    """Charge a payment at the gateway and settle it, or note that nobody answered.
+
+    Must run with no transaction open.
+    """
+    wanted = Charge(
+        key=payment.key,
+        amount=payment.amount,
+        currency=payment.currency,
+        token=payment.token,
+        reference=payment.sale.reference,
+    )
+    try:
+        answer = payment_charge(charge=wanted, permit=permit)
+    except NoAnswerError:
+        payment_mark_unknown(payment=payment)
+    else:
+        payment_settle(payment_id=payment.pk, answer=answer)

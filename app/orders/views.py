@@ -1,0 +1,212 @@
+"""Pages of checkout and orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.services import profile_get, profile_remember
+from cart.selectors import CartLine, cart_lines, lines_total
+from cart.visit import current_items
+from orders.forms import CheckoutForm
+from orders.models import Payment, Sale
+from orders.services import Order, StockConflictError, sale_by_form, sale_checkout
+from payments.services import BreakerOpenError
+from products.services import SoldOutError
+from retail.throttling import ThrottledError
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+PAGE_SIZE = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why an order was not placed, for the buyer."""
+
+    status: int
+    title: str
+    message: str
+    retry_after: int | None = None  # seconds
+
+
+def _user_id(request: HttpRequest) -> int:
+    assert request.user.pk is not None  # noqa: S101 - for the type checker; login_required saw to it
+    return request.user.pk
+
+
+def _checkout_page(
+    request: HttpRequest, form: CheckoutForm, lines: list[CartLine], problem: Problem | None = None
+) -> HttpResponse:
+    status = problem.status if problem else 400 if form.errors else 200
+    response = render(
+        request,
+        "orders/checkout.html",
+        {
+            "form": form,
+            "lines": lines,
+            "total": lines_total(lines),
+            "currency": settings.CURRENCY,
+            "problem": problem,
+        },
+        status=status,
+    )
+    if problem and problem.retry_after is not None:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def _sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:
+    names = [line.product.name for line in lines if line.product.pk == product_id]
+    return Problem(
+        409,
+        "Somebody was quicker",
+        f"{names[0] if names else 'Something in your cart'} is sold out, or fewer are left than "
+        "you asked for. Change or remove it in your cart and order again.",
+    )
+
+
+def _place(request: HttpRequest, order: Order) -> Sale | Problem:
+    """Place the order; a refusal comes back as something to tell the buyer."""
+    try:
+        return sale_checkout(order=order)
+    except ThrottledError as error:
+        return Problem(
+            429,
+            "A little slower, please",
+            "You have tried to order this many times in a short while. "
+            f"Try again in {error.retry_after} seconds.",
+            error.retry_after,
+        )
+    except BreakerOpenError as error:
+        request.fast_fail = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
+        return Problem(
+            503,
+            "We cannot take payments at this moment",
+            "The payment service does not answer. "
+            f"Try again in {error.retry_after} seconds; nothing else is needed.",
+            error.retry_after,
+        )
+    except SoldOutError as error:
+        return _sold_out(order.lines, error.product_id)
+    except StockConflictError:
+        return _sold_out(order.lines)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def checkout(request: HttpRequest) -> HttpResponse:
+    """Show what is about to be bought; on POST, buy it."""
+    lines = cart_lines(current_items(request))
+    if request.method == "POST":
+        form = CheckoutForm(request.POST)
+        return (
+            _buy(request, form, lines) if form.is_valid() else _checkout_page(request, form, lines)
+        )
+    if not lines:
+        return _nothing_to_buy(request)
+    profile = profile_get(user_id=_user_id(request))
+    form = CheckoutForm(
+        initial={
+            "delivery_name": profile.full_name,
+            "delivery_address": profile.address,
+            "total_shown": lines_total(lines),
+        }
+    )
+    return _checkout_page(request, form, lines)
+
+
+def _nothing_to_buy(request: HttpRequest) -> HttpResponse:
+    messages.info(request, "Your cart is empty: put something in it first.")
+    return redirect("cart:view")
+
+
+def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
+    """Place the order that a valid form asks for."""
+    user_id = _user_id(request)
+    data = form.cleaned_data
+    if not lines or data["total_shown"] != lines_total(lines):
+        # The first sending of this very form may have emptied the cart.
+        made = sale_by_form(user_id=user_id, idempotency_key=data["idempotency_key"])
+        if made is not None:
+            return redirect("orders:detail", reference=made.reference)
+        return _changed(request, form, lines) if lines else _nothing_to_buy(request)
+    result = _place(
+        request,
+        Order(
+            user_id=user_id,
+            idempotency_key=data["idempotency_key"],
+            lines=lines,
+            total=lines_total(lines),
+            currency=settings.CURRENCY,
+            delivery_name=data["delivery_name"],
+            delivery_address=data["delivery_address"],
+            payment_token=data["payment_token"],
+        ),
+    )
+    if isinstance(result, Problem):
+        return _checkout_page(request, form, lines, result)
+    profile_remember(
+        user_id=user_id, full_name=data["delivery_name"], address=data["delivery_address"]
+    )
+    return redirect("orders:detail", reference=result.reference)
+
+
+def _changed(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
+    """Answer a form whose cart is not what it was when the buyer saw it."""
+    form = CheckoutForm({**form.cleaned_data, "total_shown": lines_total(lines)})
+    problem = Problem(
+        409,
+        "Something has changed",
+        "A price or your cart has changed since you opened this page. "
+        "Look at the new total, and order again if it is right.",
+    )
+    return _checkout_page(request, form, lines, problem)
+
+
+def _own_sale(request: HttpRequest, reference: str) -> Sale:
+    """Return the visitor's own order; another's is as good as none (404)."""
+    sales = Sale.objects.prefetch_related("items__product", "payments")
+    return get_object_or_404(sales, reference=reference, user_id=_user_id(request))
+
+
+def _order_context(sale: Sale) -> dict[str, object]:
+    payment: Payment = sale.payments.all()[0]
+    return {"sale": sale, "payment": payment, "pending": sale.status == Sale.Status.PENDING}
+
+
+@login_required
+@never_cache
+@require_safe
+def detail(request: HttpRequest, reference: str) -> HttpResponse:
+    """Show an order; while its payment is under way the page follows it."""
+    sale = _own_sale(request, reference)
+    return render(request, "orders/order_detail.html", _order_context(sale))
+
+
+@login_required
+@never_cache
+@require_safe
+def status(request: HttpRequest, reference: str) -> HttpResponse:
+    """Answer the order page's question how far the payment is."""
+    sale = _own_sale(request, reference)
+    return render(request, "orders/_status.html", _order_context(sale))
+
+
+@login_required
+@require_safe
+def history(request: HttpRequest) -> HttpResponse:
+    """Show the visitor's orders."""
+    sales = Sale.objects.filter(user_id=_user_id(request)).order_by("-created_at")
+    page = Paginator(sales, PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "orders/order_list.html", {"page_obj": page})

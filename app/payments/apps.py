@@ -1,0 +1,16 @@
+"""Payments: the gateway's client and the circuit breaker."""
+
+from django.apps import AppConfig
+
+from retail.observability import exposition
+
+
+class PaymentsConfig(AppConfig):
+    name = "payments"
+    verbose_name = "Payments"
+
+    def ready(self) -> None:
+        """Let the breaker's state be read at each scrape."""
+        from payments import metrics  # noqa: PLC0415 - apps are loaded before models
+
+        exposition.truths.add("breakers", metrics.read_breakers)

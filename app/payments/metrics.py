@@ -1,0 +1,69 @@
+"""What payments let be seen of themselves. An event has one call site, and it is here."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from payments.models import CircuitBreaker
+from retail.database import bounded_read
+from retail.observability import catalogue, record_metric
+from retail.observability.intervals import BREAKER_VALUE
+from retail.observability.recording import recorder
+
+if TYPE_CHECKING:
+    from retail.observability.instruments import Truth
+
+logger = logging.getLogger("retail.payments")
+
+
+def record_call(outcome: str, seconds: float, key: str, attempt: int) -> None:
+    """Note one charging call to the gateway."""
+    catalogue.PAYMENT_ATTEMPTS.inc(outcome=outcome)
+    catalogue.PAYMENT_DURATION.observe(seconds, outcome=outcome)
+    logger.log(
+        logging.INFO if outcome in {"approved", "declined"} else logging.WARNING,
+        "event=payment.attempt",
+        extra={
+            "outcome": outcome,
+            "payment_key": key,
+            "attempt": attempt,
+            "duration_ms": round(seconds * 1000, 1),
+        },
+    )
+
+
+def record_asked(breaker: str, state: str) -> None:
+    """Note the state that a payment found the breaker in."""
+    recorder.intervals.add_breaker_state(breaker, state)
+
+
+def record_short_circuited() -> None:
+    """Note a payment that the open breaker held back."""
+    catalogue.PAYMENT_ATTEMPTS.inc(outcome="short_circuited")
+
+
+def record_transition(breaker: str, to: str, failures: int) -> None:
+    """Note a change of the breaker's state."""
+    catalogue.BREAKER_TRANSITIONS.inc(breaker=breaker, to=to)
+    record_metric(
+        "circuit_breaker_state",
+        BREAKER_VALUE[to],
+        {"breaker": breaker, "state": to.upper(), "transition": True},
+    )
+    logger.warning(
+        "event=breaker.transition", extra={"breaker": breaker, "to": to, "failures": failures}
+    )
+
+
+def read_breakers() -> dict[Truth, dict[tuple[str, ...], float]]:
+    """Return each breaker's state as the database has it; one never asked is closed."""
+    with bounded_read():
+        states = dict(CircuitBreaker.objects.values_list("name", "state"))
+    return {
+        catalogue.BREAKER_STATE: {
+            (name, state): float(states.get(name, "closed") == state)
+            for name in catalogue.BREAKERS
+            for state in catalogue.BREAKER_STATES
+        }
+    }

@@ -1,0 +1,99 @@
+"""Charging and cancelling at the gateway, behind the circuit breaker."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from time import perf_counter
+
+from django.conf import settings
+
+from payments import breaker, gateway, metrics
+from payments.breaker import BreakerOpenError, Permit
+from payments.gateway import Answer, Charge, NoAnswerError
+
+__all__ = [
+    "Answer",
+    "BreakerOpenError",
+    "Charge",
+    "NoAnswerError",
+    "Permit",
+    "payment_ask",
+    "payment_cancel",
+    "payment_charge",
+    "payment_give_back",
+]
+
+BACKOFF_SECONDS = 0.1
+
+# How an answer is counted. A rejected charge is our mistake, not the card's.
+_OUTCOMES = {
+    Answer.APPROVED: "approved",
+    Answer.DECLINED: "declined",
+    Answer.CANCELLED: "declined",
+    Answer.REJECTED: "error",
+}
+
+logger = logging.getLogger("retail.payments")
+
+
+def payment_ask(*, key: str) -> Permit:
+    """Ask the breaker for leave to charge under `key`. Raises BreakerOpenError."""
+    return breaker.ask(key)
+
+
+def payment_give_back(*, permit: Permit) -> None:
+    """Give back leave that was not used."""
+    breaker.give_back(permit)
+
+
+def _call(charge: Charge, attempt: int) -> Answer:
+    """Send the charge once and note how it went. Raises NoAnswerError."""
+    started = perf_counter()
+    try:
+        answer = gateway.charge(charge)
+    except NoAnswerError as error:
+        metrics.record_call(error.outcome, perf_counter() - started, charge.key, attempt)
+        raise
+    outcome = _OUTCOMES[answer]
+    metrics.record_call(outcome, perf_counter() - started, charge.key, attempt)
+    return answer
+
+
+def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
+    """Charge, trying again a little later where there was no answer; the key keeps it one charge.
+
+    Must run with no transaction open. Raises NoAnswerError when no try was answered: the charge may
+    have happened.
+    """
+    for attempt in range(1, settings.GATEWAY_ATTEMPTS + 1):
+        try:
+            answer = _call(charge, attempt)
+        except NoAnswerError:
+            breaker.tell(permit, succeeded=False)
+            # A probe has one try; and there is no point in trying against a breaker just opened.
+            if attempt == settings.GATEWAY_ATTEMPTS or permit.probe or not breaker.is_closed():
+                raise
+            time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+        else:
+            breaker.tell(permit, succeeded=True)
+            return answer
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def payment_cancel(*, key: str) -> Answer:
+    """Have the gateway refuse `key` for ever, or learn what became of it.
+
+    Raises BreakerOpenError when the gateway is not to be called, NoAnswerError when it says
+    nothing.
+    """
+    permit = breaker.ask(key)
+    try:
+        answer = gateway.cancel(key)
+    except NoAnswerError:
+        breaker.tell(permit, succeeded=False)
+        raise
+    breaker.tell(permit, succeeded=True)
+    logger.info("event=payment.cancel", extra={"payment_key": key, "answer": str(answer)})
+    return answer
