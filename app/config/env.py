@@ -1,0 +1,77 @@
+"""Typed reading of the environment.
+
+Every helper raises `ImproperlyConfigured` with a sentence that says what to set when a value cannot
+be used, and remembers the name it was asked for, so that a test can compare `.env.example` with
+what is really read.
+"""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+names_read: set[str] = set()
+
+
+def _raw(name: str) -> str:
+    names_read.add(name)
+    return os.environ.get(name, "").strip()
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable as text; unset and empty both mean `default`."""
+    return _raw(name) or default
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Return the variable as a yes or no."""
+    value = _raw(name).lower()
+    if not value:
+        return default
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name}={value!r} is neither yes nor no: set {name}=True or False.")
+
+
+def number(name: str, default: float, *, least: float = 0) -> float:
+    """Return the variable as a number that is not below `least`."""
+    value = _raw(name)
+    if not value:
+        return default
+    try:
+        result = float(value)
+    except ValueError:
+        result = float("nan")
+    if not least <= result < float("inf"):
+        raise ImproperlyConfigured(f"{name}={value!r} must be a number of at least {least:g}.")
+    return result
+
+
+def integer(name: str, default: int, *, least: int = 0) -> int:
+    """Return the variable as a whole number that is not below `least`."""
+    result = number(name, default, least=least)
+    if result != int(result):
+        raise ImproperlyConfigured(f"{name}={result!r} must be a whole number of at least {least}.")
+    return int(result)
+
+
+def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return the variable, which must be one of `choices`."""
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} must be one of: {', '.join(choices)}.")
+    return value
+
+
+def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
+    """Return the variable's comma-separated words."""
+    value = _raw(name)
+    return [word.strip() for word in value.split(",") if word.strip()] if value else list(default)
+
+
+def folder(name: str, default: Path) -> Path:
+    """Return the variable as an absolute path of a folder (not made here)."""
+    value = _raw(name)
+    return Path(value).expanduser().resolve() if value else default

@@ -1,0 +1,276 @@
+"""Settings of the shop, all from the environment (see `.env.example`).
+
+With DEBUG off the shop refuses to start on anything that is only good enough for development, and
+says what to set.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env
+from retail.observability.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = env.folder("VAR_DIR", BASE_DIR.parent / "var")
+LOG_DIR = env.folder("LOG_DIR", BASE_DIR.parent / "logs")
+
+VERSION = "0.1.0"
+SHOP_NAME = "Vitrine"
+
+DEBUG = env.flag("DEBUG", default=True)
+
+# --- Secrets ------------------------------------------------------------------------------------
+_DEVELOPMENT_SECRETS = {
+    "SECRET_KEY": "development-only-secret-key-never-use-it-with-debug-off",
+    "GATEWAY_API_KEY": "dev-gateway-key",
+}
+SECRET_KEY = env.text("SECRET_KEY", _DEVELOPMENT_SECRETS["SECRET_KEY"])
+GATEWAY_API_KEY = env.text("GATEWAY_API_KEY", _DEVELOPMENT_SECRETS["GATEWAY_API_KEY"])
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
+
+if not DEBUG:
+    _missing = [name for name, value in _DEVELOPMENT_SECRETS.items() if globals()[name] == value]
+    if not METRICS_TOKEN:
+        _missing.append("METRICS_TOKEN")
+    if not ALLOWED_HOSTS:
+        _missing.append("ALLOWED_HOSTS")
+    if _missing:
+        raise ImproperlyConfigured(
+            f"With DEBUG off, set {', '.join(sorted(_missing))} in the environment "
+            "(.env.example says what each is), or set DEBUG=True for development."
+        )
+    if len(SECRET_KEY) < 50:  # noqa: PLR2004 - the length Django's own deploy check asks for
+        raise ImproperlyConfigured("SECRET_KEY must have at least 50 characters with DEBUG off.")
+
+# --- The application ----------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "retail",
+    "accounts",
+    "products",
+    "cart",
+    "payments",
+    "orders",
+    "drills",
+    "django_q",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "retail.views.ProbeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "retail.observability.middleware.ObservabilityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "retail.context.shop",
+                "cart.context.cart",
+            ],
+        },
+    },
+]
+
+# --- Database -----------------------------------------------------------------------------------
+DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'vitrine.sqlite3'}")
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Return Django's entry for `url`: SQLite or PostgreSQL, counted by django-prometheus."""
+    try:
+        database: dict[str, Any] = dict(dj_database_url.parse(url))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read: use sqlite:///path "
+            "or postgresql://user:password@host:port/name."
+        ) from error
+    vendor = database["ENGINE"].rpartition(".")[2]
+    if vendor not in {"sqlite3", "postgresql"}:
+        raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
+    database["ENGINE"] = f"django_prometheus.db.backends.{vendor}"
+    database["CONN_MAX_AGE"] = env.integer("DATABASE_CONN_MAX_AGE", 600)  # seconds
+    database["CONN_HEALTH_CHECKS"] = vendor == "postgresql"
+    if vendor == "sqlite3":
+        # Several processes write. IMMEDIATE takes the write lock when a transaction begins, so that
+        # none fails half-way with "database is locked"; WAL lets readers go on meanwhile.
+        database["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,  # seconds
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        }
+        if database["NAME"] != ":memory:":
+            Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    return database
+
+
+DATABASES = {"default": _database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Cache: throttle counts ---------------------------------------------------------------------
+CACHE_URL = env.text("CACHE_URL")
+CACHES: dict[str, Any] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+    }
+    if CACHE_URL
+    else {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}
+}
+WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, least=1)
+
+# --- People -------------------------------------------------------------------------------------
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "products:home"
+LOGOUT_REDIRECT_URL = "products:home"
+
+# --- Security -----------------------------------------------------------------------------------
+HTTPS = env.flag("HTTPS", default=not DEBUG)
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
+)
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+# A form of this shop is a few hundred bytes; nothing uploads files yet.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# --- Language and time --------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+# --- Static files -------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = env.folder("STATIC_ROOT", BASE_DIR.parent / "staticfiles")
+STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- E-mail -------------------------------------------------------------------------------------
+# Without a mail server, letters are written to files: a console would mix them into the JSON log.
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.integer("EMAIL_PORT", 25, least=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
+EMAIL_BACKEND = (
+    "django.core.mail.backends." + ("smtp" if EMAIL_HOST else "filebased") + ".EmailBackend"
+)
+EMAIL_FILE_PATH = VAR_DIR / "mail"
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Vitrine <shop@localhost>")
+
+# --- Money --------------------------------------------------------------------------------------
+CURRENCIES = ("EUR", "GBP", "USD")
+CURRENCY = env.one_of("CURRENCY", "EUR", CURRENCIES)
+
+# --- Payments -----------------------------------------------------------------------------------
+GATEWAY_URL = env.text("GATEWAY_URL", "http://127.0.0.1:8001").rstrip("/")
+GATEWAY_CONNECT_TIMEOUT = env.number("GATEWAY_CONNECT_TIMEOUT", 1, least=0.05)  # seconds
+GATEWAY_READ_TIMEOUT = env.number("GATEWAY_READ_TIMEOUT", 3, least=0.05)  # seconds
+GATEWAY_ATTEMPTS = env.integer("GATEWAY_ATTEMPTS", 2, least=1)
+BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # failures in a row
+BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
+# How the worker finishes payments (DESIGN: resend within two minutes, then cancel the key).
+PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since the last try began
+PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the reservation
+
+# --- Throttling ---------------------------------------------------------------------------------
+THROTTLE_CHECKOUT_LIMIT = env.integer("THROTTLE_CHECKOUT_LIMIT", 10, least=1)
+THROTTLE_CHECKOUT_SECONDS = env.integer("THROTTLE_CHECKOUT_SECONDS", 60, least=1)
+
+# --- Background jobs ----------------------------------------------------------------------------
+Q_CLUSTER = {
+    "name": "vitrine",
+    "orm": "default",
+    "workers": env.integer("WORKER_PROCESSES", 1, least=1),
+    "poll": 0.2,  # seconds between looks at an empty queue
+    "timeout": 170,  # seconds a job may take
+    "retry": 180,  # seconds after which a job whose worker died runs again; above the time-out
+    "max_attempts": 5,
+    "ack_failures": False,
+    "save_limit": 250,
+    "catch_up": False,
+    "bulk": 5,
+    "queue_limit": 10,
+    "recycle": 5000,
+    "label": "Background jobs",
+}
+WORKER_METRICS_HOST = env.text("WORKER_METRICS_HOST", "127.0.0.1")
+WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 8002, least=1)
+
+# --- Observability ------------------------------------------------------------------------------
+METRIC_FLUSH_SECONDS = env.number("METRIC_FLUSH_SECONDS", 1, least=0.05)
+METRIC_KEEP_DAYS = env.integer("METRIC_KEEP_DAYS", 90, least=1)
+LOG_LEVEL = env.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = logging_config(
+    level=LOG_LEVEL,
+    console_level=env.one_of("LOG_CONSOLE_LEVEL", LOG_LEVEL, ("DEBUG", "INFO", "WARNING", "ERROR")),
+    file=LOG_DIR / "application.log",
+    max_bytes=env.integer("LOG_MAX_BYTES", 20_000_000, least=10_000),
+    backups=env.integer("LOG_BACKUPS", 5, least=1),
+)

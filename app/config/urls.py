@@ -1,0 +1,17 @@
+"""All addresses of the shop."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from retail import views as retail_views
+
+urlpatterns = [
+    path("", include("products.urls")),
+    path("", include("orders.urls")),
+    path("cart/", include("cart.urls")),
+    path("accounts/", include("accounts.urls")),
+    path("admin/", admin.site.urls),
+    path("metrics", retail_views.metrics, name="metrics"),
+    path("healthz", retail_views.healthz, name="healthz"),
+    path("readyz", retail_views.readyz, name="readyz"),
+]

@@ -1,0 +1,7 @@
+"""Staged traffic and staged incidents."""
+
+from django.apps import AppConfig
+
+
+class DrillsConfig(AppConfig):
+    name = "drills"

@@ -1,0 +1,212 @@
+"""Synthetic shoppers: a few customers who look around and buy, through the public pages.
+
+    python -m drills.shoppers --url http://127.0.0.1:8000 --shoppers 3
+
+Needs no Django: it is a visitor like any other. It stops by itself with SIGTERM or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import re
+import secrets
+import sys
+import threading
+import time
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from requests import Response
+
+LOCAL = {"127.0.0.1", "localhost", "::1", "web"}  # "web" is the shop's name inside compose
+TIMEOUT = 15  # seconds
+LOOKS = 3  # pages looked at before each purchase
+CARDS = ("tok_good",) * 17 + ("tok_slow",) * 2 + ("tok_declined",)
+SEARCHES = ("lamp", "tea", "book", "rain", "olive", "watch", "wool")
+
+logger = logging.getLogger("drills.shoppers")
+
+
+class _Forms(HTMLParser):
+    """Collects the forms of a page: their address and the values they would send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[tuple[str, dict[str, str]]] = []
+        self._area: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a form, or a field of the form at hand."""
+        found = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append((found.get("action", ""), {}))
+        elif not self.forms or not found.get("name"):
+            return
+        elif tag == "textarea":
+            self._area = found["name"]
+            self.forms[-1][1][self._area] = ""
+        elif tag == "input" and (
+            found.get("type") not in {"radio", "checkbox"} or "checked" in found
+        ):
+            self.forms[-1][1][found["name"]] = found.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note that a text area ends."""
+        if tag == "textarea":
+            self._area = None
+
+    def handle_data(self, data: str) -> None:
+        """Take the text inside a text area."""
+        if self._area is not None:
+            self.forms[-1][1][self._area] += data.strip()
+
+
+def form_of(page: Response, action: str) -> dict[str, str]:
+    """Return the values of the page's form whose address ends with `action`.
+
+    Raises LookupError if the page has no such form.
+    """
+    parser = _Forms()
+    parser.feed(page.text)
+    for address, fields in parser.forms:
+        if urlsplit(urljoin(page.url, address)).path.endswith(action):
+            return fields
+    raise LookupError(f"{page.url} ({page.status_code}) has no form for {action}")
+
+
+class Shopper:
+    """A customer with a browser that has no JavaScript."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def get(self, path: str) -> Response:
+        """Open a page."""
+        return self.session.get(self.url + path, timeout=TIMEOUT)
+
+    def submit(self, page: Response, action: str, **values: str) -> Response:
+        """Fill in and send the form of `page` whose address ends with `action`."""
+        fields = {**form_of(page, action), **values}
+        address = self.url + action
+        headers = {"Referer": page.url, "Origin": self.url}
+        return self.session.post(address, data=fields, headers=headers, timeout=TIMEOUT)
+
+    def register(self) -> None:
+        """Make an account."""
+        password = secrets.token_urlsafe(16)
+        self.submit(
+            self.get("/accounts/register/"),
+            "/accounts/register/",
+            username=f"shopper-{secrets.token_hex(5)}",
+            password1=password,
+            password2=password,
+        ).raise_for_status()
+
+    def products(self) -> list[str]:
+        """Return the addresses of the products on the first page."""
+        page = self.get("/products/").text
+        return sorted(set(re.findall(r'href="(/products/[\w-]+/)"', page)))
+
+    def put_in_cart(self, product: str, quantity: int = 1) -> Response:
+        """Put a product into the cart. Raises LookupError if it is sold out."""
+        return self.submit(self.get(product), "/cart/add/", quantity=str(quantity))
+
+    def order(self, card: str = "tok_good") -> Response:
+        """Buy what is in the cart; return the page that it ends on."""
+        return self.submit(
+            self.get("/checkout/"),
+            "/checkout/",
+            delivery_name="Sam Shopper",
+            delivery_address="1 Example Street\nExampletown",
+            payment_token=card,
+        )
+
+
+def _visit(shopper: Shopper) -> None:
+    """Look around and buy one or two pieces of something."""
+    products = shopper.products()
+    if not products:
+        return
+    shopper.get("/")
+    shopper.get(f"/products/?q={random.choice(SEARCHES)}")  # noqa: S311 - not about secrets
+    for product in random.sample(products, min(LOOKS, len(products))):
+        shopper.get(product)
+    product = random.choice(products)  # noqa: S311
+    shopper.put_in_cart(product, random.choice((1, 1, 2)))  # noqa: S311
+    page = shopper.order(random.choice(CARDS))  # noqa: S311
+    logger.info("%s: %s %s", product, page.status_code, urlsplit(page.url).path)
+
+
+def _shop(url: str, pause: float, stop: threading.Event) -> None:
+    """Be one customer after the other until told to stop."""
+    shopper: Shopper | None = None
+    while not stop.is_set():
+        try:
+            if shopper is None or random.random() < 0.1:  # noqa: S311, PLR2004 - a new face now and then
+                shopper = Shopper(url)
+                shopper.register()
+            _visit(shopper)
+        except (requests.RequestException, LookupError) as error:
+            logger.warning("%s", error)
+            shopper = None
+        stop.wait(random.uniform(0.5, 1.5) * pause)  # noqa: S311
+
+
+def _wait_for(url: str, seconds: float = 60) -> bool:
+    """Wait until the shop answers; say whether it did."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if requests.get(url + "/healthz", timeout=2).ok:
+                return True
+        except requests.RequestException:
+            pass
+        time.sleep(0.5)
+    return False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the shoppers; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the shop (local only)")
+    parser.add_argument("--shoppers", type=int, default=3, help="how many (1 to 20)")
+    parser.add_argument("--pause", type=float, default=8, help="seconds between visits")
+    parser.add_argument("--verbose", action="store_true", help="a line for each purchase")
+    chosen = parser.parse_args(arguments)
+    if urlsplit(chosen.url).hostname not in LOCAL:
+        parser.error("synthetic shoppers visit only a shop on this machine")
+    if not 1 <= chosen.shoppers <= 20 or chosen.pause < 0.1:  # noqa: PLR2004
+        parser.error("1 to 20 shoppers, at least 0.1 s apart")
+    logging.basicConfig(
+        level=logging.INFO if chosen.verbose else logging.ERROR, format="%(message)s"
+    )
+    if not _wait_for(chosen.url):
+        print(f"No shop answers at {chosen.url}.", file=sys.stderr)  # noqa: T201
+        return 1
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=_shop, args=(chosen.url, chosen.pause, stop), daemon=True)
+        for _ in range(chosen.shoppers)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        stop.set()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
