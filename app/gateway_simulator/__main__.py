@@ -1,0 +1,79 @@
+"""Start the gateway: ``python -m gateway_simulator``. Ends with 2 where the settings are wrong."""
+
+import logging
+import logging.config
+import os
+import sqlite3
+import sys
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped] # it ships no types
+
+from gateway_simulator import logs, settings
+from gateway_simulator.app import create_app
+from gateway_simulator.ledger import Ledger
+
+THREADS = 32
+
+
+class Server(BaseApplication):  # type: ignore[misc] # its base has no types
+    """gunicorn with one worker process: the fault knobs live in that process's memory."""
+
+    def __init__(self, chosen: settings.Settings) -> None:
+        self._chosen = chosen
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Tell gunicorn how to run; its own command line and files play no part."""
+        options: dict[str, Any] = {
+            "bind": self._chosen.address,
+            "worker_class": "gthread",
+            "workers": 1,
+            "threads": THREADS,
+            "keepalive": 75,  # longer than a client keeps an idle connection
+            "graceful_timeout": 5,  # seconds; an injected wait is not worth waiting for
+            "logconfig_dict": logs.config(self._chosen),
+            "control_socket_disable": True,
+            "when_ready": _ready,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Build the application, in the worker: no database connection survives a fork."""
+        return create_app(self._chosen)
+
+
+def main() -> None:
+    """Read the settings, make sure of the ledger and the logs, then serve until told to stop."""
+    try:
+        chosen = settings.read(os.environ)
+        chosen.log_dir.mkdir(parents=True, exist_ok=True)
+        logging.config.dictConfig(logs.config(chosen))
+        ledger = Ledger(chosen.ledger)
+        ledger.create()
+        ledger.close()
+    except settings.SettingsError as error:
+        _give_up(str(error))
+    except sqlite3.Error as error:
+        _give_up(f"GATEWAY_LEDGER: {chosen.ledger} cannot be used as the ledger: {error}.")
+    except (OSError, ValueError) as error:
+        _give_up(f"GATEWAY_LEDGER or LOG_DIR cannot be written: {error}.")
+    for name in chosen.exposed_defaults():
+        logs.event("gateway.default_secret", logging.WARNING, variable=name, host=chosen.host)
+    Server(chosen).run()
+
+
+def _ready(arbiter: Any) -> None:
+    host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
+    logs.event("gateway.ready", host=host, port=port)
+
+
+def _give_up(reason: str) -> None:
+    sys.stderr.write(f"gateway_simulator: {reason}\n")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The API under /v1: charges, cancellations, refunds and the ledger's rows."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from gateway_simulator import checks, records, wire
+from gateway_simulator.checks import ApiError
+from gateway_simulator.context import gateway, note
+from gateway_simulator.records import Charge
+
+bp = Blueprint("v1", __name__, url_prefix="/v1")
+
+HANG_SECONDS = 30.0
+SLOW_SECONDS = 1.5
+_STATUS_CODES = {"approved": 200, "declined": 402, "cancelled": 409}
+_GARBAGE = "<html><body>It works!</body>"
+
+
+def with_faults(view: Callable[[], Response]) -> Callable[[], Response]:
+    """Put the share faults around a view that moves money.
+
+    Looking up and cancelling stay outside: whatever the shares are, a caller can find out what has
+    become of a charge. (``off`` and ``latency_ms`` concern every call; see app.py.)
+    """
+
+    @wraps(view)
+    def faulty() -> Response:
+        faults = gateway().faults
+        state = faults.now()
+        if faults.strikes(state.error_share):
+            note("error")
+            raise ApiError(500, "injected_error", "The gateway failed before it did anything.")
+        if faults.strikes(state.hang_share):
+            note("hang")
+            wire.stay_silent(HANG_SECONDS)
+            return wire.close_unanswered()
+        answer = view()
+        if faults.strikes(state.lost_answer_share):
+            note("lost_answer")
+            return wire.close_unanswered()
+        if faults.strikes(state.garbage_share):
+            note("garbage")
+            return Response(_GARBAGE, 200, mimetype="text/html")
+        return answer
+
+    return faulty
+
+
+@bp.post("/charges", endpoint="charge")
+@with_faults
+def charge() -> Response:
+    """Charge a card once per Idempotency-Key."""
+    key = checks.idempotency_key(request.headers.get("Idempotency-Key"))
+    order, token = checks.charge_order(checks.json_object(request.get_data()))
+    note(key=key, amount=f"{order.amount:.2f}", currency=order.currency, reference=order.reference)
+    ledger = gateway().ledger
+    if token == "tok_slow" and ledger.find(key) is None:  # noqa: S105 - a test card, no secret
+        gateway().sleep(SLOW_SECONDS)
+    try:
+        row, replayed = ledger.charge(key, order, _reason_to_decline(token))
+    except records.KeyReusedError:
+        raise ApiError(
+            422,
+            "key_reused",
+            "This Idempotency-Key was used with another amount or currency; take a new key.",
+        ) from None
+    if row.calls == 1 and row.status != "cancelled":
+        gateway().metrics.recorded(row.status)
+    note("ok" if row.status == "approved" else row.status, charge=row.status, replayed=replayed)
+    return _answer(_facts(row), _STATUS_CODES[row.status], replayed=replayed)
+
+
+@bp.post("/charges/<key>/cancel", endpoint="cancel")
+def cancel(key: str) -> Response:
+    """Close a key for charges, unless it already has an outcome; tell the outcome."""
+    row, is_new = gateway().ledger.cancel(checks.charge_key(key))
+    if is_new:
+        gateway().metrics.recorded(row.status)
+    note(key=key, charge=row.status)
+    return _answer(_facts(row), 200)
+
+
+@bp.get("/charges/<key>", endpoint="status")
+def status(key: str) -> Response:
+    """Tell what has become of a key."""
+    row = gateway().ledger.find(checks.charge_key(key))
+    note(key=key, charge=row.status if row else "not_found")
+    if row is None:
+        return _answer({"status": "not_found", "key": key}, 404)
+    return _answer(_facts(row), 200)
+
+
+@bp.post("/refunds", endpoint="refund")
+@with_faults
+def refund() -> Response:
+    """Give back money of an approved charge, once per Idempotency-Key."""
+    key = checks.idempotency_key(request.headers.get("Idempotency-Key"))
+    body = checks.json_object(request.get_data())
+    charge_key = checks.charge_key(body.get("charge_key"))
+    amount = checks.amount(body.get("amount"))
+    note(key=key, charge_key=charge_key, amount=f"{amount:.2f}")
+    try:
+        row, replayed = gateway().ledger.refund(key, charge_key, amount)
+    except records.KeyReusedError:
+        raise ApiError(
+            422,
+            "key_reused",
+            "This Idempotency-Key was used for another refund; take a new key.",
+        ) from None
+    except records.NoSuchChargeError:
+        raise ApiError(
+            404, "not_found", "There is no approved charge with this charge_key."
+        ) from None
+    except records.RefundExceedsChargeError:
+        raise ApiError(
+            409, "refund_exceeds_charge", "All refunds together must not exceed the charge."
+        ) from None
+    note(replayed=replayed)
+    facts = {"status": "refunded", "refund_id": row.refund_id, "amount": f"{row.amount:.2f}"}
+    return _answer(facts, 200, replayed=replayed)
+
+
+@bp.get("/charges", endpoint="ledger")
+def rows() -> Response:
+    """List the ledger's rows in the order they came in, for an audit."""
+    after, limit = checks.page_of_rows(request.args.get("after"), request.args.get("limit"))
+    found = gateway().ledger.rows(after, limit)
+    return _answer({"charges": [_row(charge) for charge in found]}, 200)
+
+
+def _reason_to_decline(token: str) -> str | None:
+    """Decide about a new charge; a key the ledger knows keeps its outcome."""
+    if token == "tok_declined":  # noqa: S105 - a test card, no secret
+        return "card_declined"
+    if token not in {"tok_good", "tok_slow"}:
+        return "unknown_token"
+    faults = gateway().faults
+    return "card_declined" if faults.strikes(faults.now().decline_share) else None
+
+
+def _facts(row: Charge) -> dict[str, Any]:
+    """Return what callers are told about a key: the same in every answer about it."""
+    facts = {
+        "status": row.status,
+        "reason": row.reason,
+        "key": row.key,
+        "charge_id": row.charge_id,
+        "amount": _money(row),
+        "currency": row.currency,
+        "reference": row.reference,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _row(row: Charge) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "key": row.key,
+        "status": row.status,
+        "amount": _money(row),
+        "currency": row.currency,
+        "reference": row.reference,
+        "calls": row.calls,
+        "created_at": row.created_at,
+    }
+
+
+def _money(row: Charge) -> str | None:
+    return None if row.amount is None else f"{row.amount:.2f}"
+
+
+def _answer(facts: dict[str, Any], code: int, *, replayed: bool = False) -> Response:
+    response = jsonify(facts)
+    response.status_code = code
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response

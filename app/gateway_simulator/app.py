@@ -1,0 +1,163 @@
+"""The Flask application: who may call, what is measured and logged, what an error looks like."""
+
+import logging
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+
+from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from gateway_simulator import api, logs, pages, wire
+from gateway_simulator.checks import ApiError
+from gateway_simulator.context import Gateway, gateway, note
+from gateway_simulator.faults import Faults
+from gateway_simulator.ledger import Ledger
+from gateway_simulator.metrics import OUTCOMES, Metrics
+from gateway_simulator.settings import Settings
+
+MOST_BODY_BYTES = 64 * 1024
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HTTP_ERRORS: dict[int, tuple[str, str]] = {
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take this method."),
+    413: ("body_too_large", f"The body is larger than {MOST_BODY_BYTES} bytes; send less."),
+}
+_UNANSWERED = {"off", "hang", "lost_answer"}
+_QUIET = {"health", "metrics"}  # asked for every few seconds by machines
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_app(
+    settings: Settings,
+    *,
+    rng: random.Random | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Flask:
+    """Build the application and its ledger. Raises OSError or sqlite3.Error without a ledger."""
+    app = Flask(__name__)
+    # One more than allowed: of a body sent in chunks Werkzeug just leaves the rest unread.
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES + 1
+    app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
+    ledger = Ledger(settings.ledger)
+    ledger.create()
+    app.extensions["gateway"] = Gateway(settings, ledger, Faults(rng), Metrics(), sleep)
+    app.before_request(_begin)
+    app.before_request(_admit)
+    app.after_request(_finish)
+    app.teardown_request(_forget)
+    app.register_error_handler(ApiError, _refused)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _failed)
+    app.register_blueprint(api.bp)
+    app.register_blueprint(pages.bp)
+    return app
+
+
+def authorised(header: str | None, secret: str) -> bool:
+    """Tell whether an Authorization header carries ``secret`` as its bearer token."""
+    scheme, _, given = (header or "").partition(" ")
+    return scheme.lower() == "bearer" and pages.same_secret(given.strip(), secret)
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    g.outcome = None
+    g.facts = {}
+    given = request.headers.get("X-Request-ID", "")
+    logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()))
+
+
+def _admit() -> Response | None:
+    """Apply the faults of every call, then the secrets and the limit on bodies."""
+    gw = gateway()
+    is_api = request.path.startswith("/v1/")
+    if is_api and gw.faults.now().off:
+        note("off")
+        return wire.close_unanswered()
+    if is_api:
+        _require(gw.settings.api_key, "GATEWAY_API_KEY")
+    elif request.path == "/faults":
+        _require(gw.settings.faults_token, "GATEWAY_FAULTS_TOKEN")
+    if len(request.get_data()) > MOST_BODY_BYTES:
+        raise RequestEntityTooLarge
+    if is_api and gw.faults.now().latency_ms:
+        gw.sleep(gw.faults.now().latency_ms / 1000)
+    return None
+
+
+def _require(secret: str, name: str) -> None:
+    if not authorised(request.headers.get("Authorization"), secret):
+        raise ApiError(401, "unauthorized", f"Send the header Authorization: Bearer <{name}>.")
+
+
+def _operation() -> str:
+    """Name what is asked for: the endpoint, which is named after its operation in api and pages."""
+    name = (request.endpoint or "other").rpartition(".")[2]
+    if name == "static":
+        return "page"
+    return name if name in OUTCOMES else "other"
+
+
+def _finish(response: Response) -> Response:
+    """Put the last headers on, count and log."""
+    response.headers["X-Request-ID"] = logs.request_id.get() or ""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    operation = _operation()
+    seconds = time.perf_counter() - g.started
+    outcome = g.outcome or _outcome(response.status_code)
+    if outcome not in OUTCOMES[operation]:  # a wrong name must not fail a charge already made
+        outcome = "failed"
+    gateway().metrics.request(operation, outcome, seconds)
+    logs.event(
+        f"gateway.{operation}",
+        logging.DEBUG if operation in _QUIET else logging.INFO,
+        method=request.method,
+        path=request.path[:200],
+        http_status=None if outcome in _UNANSWERED else response.status_code,
+        outcome=outcome,
+        duration_ms=round(seconds * 1000, 3),
+        **g.facts,
+    )
+    return response
+
+
+def _outcome(code: int) -> str:
+    if code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "failed"
+    return "refused" if code >= HTTPStatus.BAD_REQUEST else "ok"
+
+
+def _forget(_error: BaseException | None) -> None:
+    # This thread's next log line may belong to no request.
+    logs.request_id.set(None)
+
+
+def _refused(error: ApiError) -> tuple[Response, int]:
+    return jsonify(error=error.error, message=error.message), error.status
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    status = HTTPStatus(error.code or 500)
+    plain = (status.name.lower(), error.description or status.phrase)
+    name, message = _HTTP_ERRORS.get(status, plain)
+    return jsonify(error=name, message=message), status
+
+
+def _failed(_error: Exception) -> tuple[Response, int]:
+    logs.LOGGER.exception("event=gateway.failed")
+    message = "The gateway failed; look the outcome up before you try again."
+    return jsonify(error="internal_error", message=message), 500

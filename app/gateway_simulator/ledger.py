@@ -1,0 +1,150 @@
+"""The ledger: what this gateway has charged, declined, cancelled and refunded, for ever.
+
+One SQLite file. A method that writes returns only after its rows have reached the disk.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from gateway_simulator import records
+from gateway_simulator.records import Charge, Order, Refund, Total
+
+BUSY_SECONDS = 10
+
+
+class Ledger:
+    """The ledger in the file ``path``; safe to use from any number of threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        # Writers of this process queue here: SQLite's own waiting is a sleep-and-retry which
+        # lets some wait very long. Writers of other processes meet BEGIN IMMEDIATE.
+        self._turn = threading.Lock()
+
+    def create(self) -> None:
+        """Make the folder, the file and its tables where missing. Raises OSError, sqlite3.Error."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection().executescript(records.SCHEMA)
+
+    def close(self) -> None:
+        """Close this thread's connection; it must be done before the process forks."""
+        db: sqlite3.Connection | None = self._local.__dict__.pop("db", None)
+        if db is not None:
+            db.close()
+
+    def check(self) -> None:
+        """Raise sqlite3.Error if the ledger does not answer."""
+        self._connection().execute("SELECT id FROM charges LIMIT 1").fetchone()
+
+    def find(self, key: str) -> Charge | None:
+        """Return the row of ``key``, if there is one."""
+        return records.find_charge(self._connection(), key)
+
+    def charge(self, key: str, order: Order, reason: str | None) -> tuple[Charge, bool]:
+        """Record a charge: declined for ``reason``, or approved if there is none.
+
+        A key seen before keeps its first outcome, whatever ``reason`` says now. Returns the row and
+        whether this was a replay. Raises KeyReusedError for another amount or currency.
+        """
+        with self._transaction() as db:
+            before = records.find_charge(db, key)
+            if before is None:
+                records.insert_charge(db, key, order, reason)
+            else:
+                db.execute("UPDATE charges SET calls = calls + 1 WHERE key = ?", (key,))
+            row = _known(db, key)
+        if row.amount is not None and (row.amount, row.currency) != (order.amount, order.currency):
+            raise records.KeyReusedError
+        return row, before is not None and before.calls > 0
+
+    def cancel(self, key: str) -> tuple[Charge, bool]:
+        """Close ``key`` for charges for ever, unless it has an outcome already.
+
+        Returns its row and whether the row is new.
+        """
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO charges (key, status, calls, created_at) VALUES (?, 'cancelled', 0, ?)"
+                " ON CONFLICT (key) DO NOTHING",
+                (key, records.now()),
+            )
+            return _known(db, key), cursor.rowcount == 1
+
+    def refund(self, key: str, charge_key: str, amount: Decimal) -> tuple[Refund, bool]:
+        """Give ``amount`` of a charge back. Returns the refund and whether this was a replay.
+
+        Raises KeyReusedError, NoSuchChargeError or RefundExceedsChargeError, and records nothing.
+        """
+        with self._transaction() as db:
+            before = records.find_refund(db, key)
+            if before is not None:
+                if (before.charge_key, before.amount) != (charge_key, amount):
+                    raise records.KeyReusedError
+                return before, True
+            charge = records.find_charge(db, charge_key)
+            if charge is None or charge.amount is None or charge.status != "approved":
+                raise records.NoSuchChargeError
+            if records.refunded(db, charge_key) + amount > charge.amount:
+                raise records.RefundExceedsChargeError
+            return records.insert_refund(db, key, charge_key, amount), False
+
+    def rows(self, after: int, limit: int) -> list[Charge]:
+        """Return up to ``limit`` rows with an id above ``after``, in the order they came in."""
+        found = self._connection().execute(
+            f"SELECT {records.COLUMNS} FROM charges WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - a constant
+            (after, limit),
+        )
+        return [records.charge_of(row) for row in found]
+
+    def newest(self, limit: int) -> list[Charge]:
+        """Return the ``limit`` newest rows, newest first."""
+        found = self._connection().execute(
+            f"SELECT {records.COLUMNS} FROM charges ORDER BY id DESC LIMIT ?",  # noqa: S608 - a constant
+            (limit,),
+        )
+        return [records.charge_of(row) for row in found]
+
+    def totals(self) -> list[Total]:
+        """Return counts and sums by status and currency."""
+        found = self._connection().execute(
+            "SELECT status, currency, COUNT(*), SUM(hundredths) FROM charges"
+            " GROUP BY status, currency ORDER BY status, currency"
+        )
+        return [
+            Total(status, cur, count, records.money(total)) for status, cur, count, total in found
+        ]
+
+    def _connection(self) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = self._local.__dict__.get("db")
+        if db is None:
+            # isolation_level=None: transactions begin where this file says BEGIN.
+            db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")  # an answered charge survives a power cut
+            db.execute("PRAGMA foreign_keys = ON")
+            self._local.db = db
+        return db
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._connection()
+        with self._turn:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:  # an exception is on its way out
+                    db.execute("ROLLBACK")
+
+
+def _known(db: sqlite3.Connection, key: str) -> Charge:
+    charge = records.find_charge(db, key)
+    if charge is None:  # rows are never deleted, so this is a bug or a meddler
+        raise LookupError("The row just written is not in the ledger.")
+    return charge

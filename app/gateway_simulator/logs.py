@@ -1,0 +1,104 @@
+"""Logs: one JSON object a line, on stdout and in a rotating file, the same shape for everybody."""
+
+import logging
+import logging.handlers
+import os
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from gateway_simulator.settings import LEVELS, Settings
+
+LOGGER = logging.getLogger("gateway_simulator")
+FILE_NAME = "gateway.log"
+FILE_BYTES = 20 * 1024 * 1024
+FILE_BACKUPS = 5
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+class JsonFormatter(OrjsonFormatter):
+    """Writes exactly timestamp, level, logger, message, request_id and extra."""
+
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        """Fill one line; ``record.extra`` is the dict given as ``extra={"extra": {...}}``."""
+        extra = dict(getattr(record, "extra", None) or {})
+        message = record.getMessage()
+        if not message.startswith("event="):  # a library's words, not one of our events
+            extra["text"] = message
+            message = "event=log"
+        extra.update(message_dict)  # exc_info and stack_info, already formatted
+        log_data["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(
+            timespec="milliseconds"
+        )
+        log_data["level"] = record.levelname
+        log_data["logger"] = record.name
+        log_data["message"] = message
+        log_data["request_id"] = request_id.get()
+        log_data["extra"] = extra
+
+
+class FollowingFileHandler(logging.handlers.RotatingFileHandler):
+    """A rotating file which two processes may write: gunicorn's master and its worker.
+
+    When the other process has rotated the file, the name means a new one; follow it there,
+    instead of writing on into the renamed one for ever.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record to the file which bears the name now."""
+        if self.stream is not None and _moved(self.stream.fileno(), self.baseFilename):
+            self.stream.close()
+            self.stream = self._open()
+        super().emit(record)
+
+
+def _moved(opened: int, name: str) -> bool:
+    try:
+        return not os.path.samestat(os.fstat(opened), os.stat(name))  # noqa: PTH116 - its pair takes a descriptor
+    except FileNotFoundError:
+        return True
+
+
+def event(name: str, level: int = logging.INFO, **extra: Any) -> None:
+    """Log one event of the gateway: its name and, in ``extra``, its facts (never a secret)."""
+    LOGGER.log(level, "event=%s", name, extra={"extra": extra})
+
+
+def config(settings: Settings) -> dict[str, Any]:
+    """Build the logging configuration, as logging.config.dictConfig and gunicorn read it."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": JsonFormatter}},
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "json",
+                "level": settings.console_level,
+            },
+            "file": {
+                "()": FollowingFileHandler,
+                "filename": str(settings.log_dir / FILE_NAME),
+                "maxBytes": FILE_BYTES,
+                "backupCount": FILE_BACKUPS,
+                "encoding": "utf-8",
+                "formatter": "json",
+                "level": settings.log_level,
+            },
+        },
+        "root": {
+            "level": min(settings.log_level, settings.console_level, key=LEVELS.index),
+            "handlers": ["console", "file"],
+        },
+        "loggers": {
+            "gunicorn.error": {"level": "NOTSET", "handlers": [], "propagate": True},
+            # Each request already has its own event with more in it.
+            "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
+        },
+    }

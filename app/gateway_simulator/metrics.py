@@ -1,0 +1,90 @@
+"""What Prometheus reads: closed sets of labels, every child there from the start."""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from gateway_simulator.faults import KNOBS, State
+
+_PLAIN = ("ok", "refused", "failed")  # below 400, 4xx, 5xx nobody asked for
+_INJECTED = ("off", "error", "hang", "lost_answer", "garbage")  # what a fault knob did
+OUTCOMES: dict[str, tuple[str, ...]] = {
+    "charge": (*_PLAIN, "declined", "cancelled", *_INJECTED),
+    "refund": (*_PLAIN, *_INJECTED),
+    "cancel": (*_PLAIN, "off"),
+    "status": (*_PLAIN, "off"),
+    "ledger": (*_PLAIN, "off"),
+    "faults": _PLAIN,
+    "faults_form": _PLAIN,
+    "page": _PLAIN,
+    "health": _PLAIN,
+    "metrics": _PLAIN,
+    "other": (*_PLAIN, "off"),
+}
+CHARGE_STATUSES = ("approved", "declined", "cancelled")
+# tok_slow takes 1.5 s, a hang 30 s, latency up to 60 s.
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The metrics of one gateway, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call] # theirs has no annotation
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = Counter(
+            "gateway_requests_total",
+            "Requests by operation and how they ended.",
+            ["operation", "outcome"],
+            registry=self.registry,
+        )
+        self._duration = Histogram(
+            "gateway_request_duration_seconds",
+            "Time spent on requests, answered or not, injected waiting included.",
+            ["operation"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._faults = Gauge(
+            "gateway_fault_active",
+            "1 while the fault is switched on, else 0.",
+            ["fault"],
+            registry=self.registry,
+        )
+        self._charges = Counter(
+            "gateway_charges_total",
+            "Rows this process has added to the ledger, by status.",
+            ["status"],
+            registry=self.registry,
+        )
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for operation, outcomes in OUTCOMES.items():
+            self._duration.labels(operation)
+            for outcome in outcomes:
+                self._requests.labels(operation, outcome)
+        for status in CHARGE_STATUSES:
+            self._charges.labels(status)
+        self.show_faults(State())
+
+    def request(self, operation: str, outcome: str, seconds: float) -> None:
+        """Count one finished request; ``operation`` and ``outcome`` are of OUTCOMES."""
+        self._requests.labels(operation, outcome).inc()
+        self._duration.labels(operation).observe(seconds)
+
+    def recorded(self, status: str) -> None:
+        """Count one new row of the ledger."""
+        self._charges.labels(status).inc()
+
+    def show_faults(self, state: State) -> None:
+        """Show which faults are on."""
+        knobs = state.as_dict()
+        for knob in KNOBS:
+            self._faults.labels(knob.fault).set(1 if knobs[knob.name] else 0)

@@ -1,0 +1,113 @@
+"""What people and machines use to watch and to disturb: page, faults, health, metrics."""
+
+import hmac
+import sqlite3
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from werkzeug.wrappers import Response as AnyResponse
+
+from gateway_simulator import checks, faults
+from gateway_simulator.checks import ApiError
+from gateway_simulator.context import gateway, note
+from gateway_simulator.metrics import CHARGE_STATUSES
+
+bp = Blueprint("pages", __name__)
+
+NEWEST_ROWS = 50
+
+
+def same_secret(given: str, secret: str) -> bool:
+    """Compare in a time which tells nothing about ``secret``."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
+
+
+@bp.get("/", endpoint="page")
+def page() -> str:
+    """Show the knobs and the ledger."""
+    return _page(gateway().faults.now().as_dict())
+
+
+@bp.post("/faults-form", endpoint="faults_form")
+def faults_form() -> AnyResponse | tuple[str, int]:
+    """Set the knobs from the page's form."""
+    values = request.form.to_dict()
+    token = values.pop("token", "")
+    action = values.pop("action", "set")
+    if not same_secret(token, gateway().settings.faults_token):
+        message = "The faults token is wrong; nothing was changed."
+        return _page(_typed(values), message), 401
+    try:
+        _apply({} if action == "reset" else faults.from_form(values), reset=action == "reset")
+    except faults.FaultsError as error:
+        return _page(_typed(values), f"{error} Nothing was changed."), 400
+    return redirect("/?saved", 303)
+
+
+@bp.route("/faults", methods=["GET", "PUT", "DELETE"], endpoint="faults")
+def knobs() -> Response:
+    """Tell how the knobs stand, after setting some (PUT) or turning all off (DELETE)."""
+    try:
+        if request.method == "PUT":
+            _apply(checks.json_object(request.get_data()))
+        elif request.method == "DELETE":
+            _apply({}, reset=True)
+    except faults.FaultsError as error:
+        raise ApiError(400, "bad_request", f"{error} Nothing was changed.") from None
+    return jsonify(gateway().faults.now().as_dict())
+
+
+@bp.get("/healthz", endpoint="health")
+def health() -> tuple[Response, int]:
+    """Tell whether the ledger answers."""
+    try:
+        gateway().ledger.check()
+    except sqlite3.Error as error:
+        note(problem=str(error))
+        return jsonify(status="unavailable", message="The ledger does not answer."), 503
+    return jsonify(status="ok"), 200
+
+
+@bp.get("/metrics", endpoint="metrics")
+def metrics() -> Response:
+    """Give Prometheus its numbers."""
+    return Response(generate_latest(gateway().metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _apply(changes: dict[str, Any], *, reset: bool = False) -> None:
+    gw = gateway()
+    state = gw.faults.reset() if reset else gw.faults.change(changes)
+    gw.metrics.show_faults(state)
+    note(knobs=state.as_dict())
+
+
+def _typed(form: dict[str, str]) -> dict[str, object]:
+    """Return what was typed into the form, over the knobs as they stand."""
+    return {**gateway().faults.now().as_dict(), **faults.from_form(form)}
+
+
+def _shown(value: object) -> object:
+    """Show a whole share as people write it: 1, not 1.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _page(values: dict[str, Any], error: str = "") -> str:
+    ledger = gateway().ledger
+    totals = ledger.totals()
+    counts = dict.fromkeys(CHARGE_STATUSES, 0)
+    for total in totals:
+        counts[total.status] += total.count
+    return render_template(
+        "gateway.html",
+        knobs=faults.KNOBS,
+        values=values,
+        shown=_shown,
+        active=[k.label for k in faults.KNOBS if getattr(gateway().faults.now(), k.name)],
+        error=error,
+        saved="saved" in request.args,
+        counts=counts,
+        approved=[total for total in totals if total.status == "approved"],
+        rows=ledger.newest(NEWEST_ROWS),
+        newest=NEWEST_ROWS,
+    )

@@ -1,0 +1,101 @@
+"""What the environment says about this process, read once and checked at the start."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_API_KEY = "dev-gateway-key"
+DEFAULT_FAULTS_TOKEN = "dev-faults-token"  # noqa: S105 - a development value, warned about at start
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_HOME = Path(__file__).resolve().parents[2]  # the folder that holds app/
+_HIGHEST_PORT = 65535
+
+
+class SettingsError(ValueError):
+    """A variable of the environment has a value this process cannot run with."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one gateway process. Secrets stay out of its repr, and so out of logs."""
+
+    host: str
+    port: int  # 0 takes any free port and says which in the log
+    ledger: Path
+    log_dir: Path
+    log_level: str
+    console_level: str
+    api_key: str = field(repr=False)
+    faults_token: str = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        """The address to bind, in the form gunicorn reads."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def exposed_defaults(self) -> list[str]:
+        """Names of secrets still at their well-known default on a host others can reach."""
+        if _is_loopback(self.host):
+            return []
+        known = {
+            "GATEWAY_API_KEY": self.api_key == DEFAULT_API_KEY,
+            "GATEWAY_FAULTS_TOKEN": self.faults_token == DEFAULT_FAULTS_TOKEN,
+        }
+        return [name for name, is_default in known.items() if is_default]
+
+
+def read(env: Mapping[str, str]) -> Settings:
+    """Read the settings from ``env``. Raises SettingsError with a sentence naming the variable."""
+    log_level = _level(env, "LOG_LEVEL", "INFO")
+    return Settings(
+        host=_text(env, "GATEWAY_HOST", "127.0.0.1"),
+        port=_port(env),
+        ledger=Path(_text(env, "GATEWAY_LEDGER", str(_HOME / "var" / "gateway.sqlite3"))),
+        log_dir=Path(_text(env, "LOG_DIR", str(_HOME / "logs"))),
+        log_level=log_level,
+        console_level=_level(env, "LOG_CONSOLE_LEVEL", log_level),
+        api_key=_secret(env, "GATEWAY_API_KEY", DEFAULT_API_KEY),
+        faults_token=_secret(env, "GATEWAY_FAULTS_TOKEN", DEFAULT_FAULTS_TOKEN),
+    )
+
+
+def _text(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name, default).strip()
+    if not value:
+        raise SettingsError(f"{name} is empty: give it a value or leave it unset for {default}.")
+    return value
+
+
+def _secret(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name, default)
+    # It has to fit into an HTTP header. The message must not repeat it.
+    if not re.fullmatch(r"[!-~]+", value):
+        raise SettingsError(
+            f"{name} must be one or more printable ASCII characters without spaces."
+        )
+    return value
+
+
+def _port(env: Mapping[str, str]) -> int:
+    text = _text(env, "GATEWAY_PORT", "8001")
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > _HIGHEST_PORT:
+        raise SettingsError(
+            f"GATEWAY_PORT is {text!r}: it must be a whole number from 0 (any free port) to 65535."
+        )
+    return int(text)
+
+
+def _level(env: Mapping[str, str], name: str, default: str) -> str:
+    level = _text(env, name, default).upper()
+    if level not in LEVELS:
+        raise SettingsError(f"{name} is {level!r}: it must be one of {', '.join(LEVELS)}.")
+    return level
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

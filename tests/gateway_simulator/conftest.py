@@ -1,0 +1,72 @@
+"""A gateway in this process (client) and, where the socket matters, one of its own (process)."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from gateway_simulator import settings
+from gateway_simulator.app import create_app
+from gateway_simulator.ledger import Ledger
+from tests.gateway_simulator.support import API, FAULTS, GOOD, Call, Knobs, Process
+
+
+@pytest.fixture
+def sleeps() -> list[float]:
+    """What the gateway would have slept, in seconds."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once and copied: making one waits for the disk several times."""
+    path = tmp_path_factory.mktemp("empty") / "ledger.sqlite3"
+    ledger = Ledger(path)
+    ledger.create()
+    ledger.close()
+    return path
+
+
+@pytest.fixture
+def app(tmp_path: Path, sleeps: list[float], empty_ledger: Path) -> Iterator[Flask]:
+    path = shutil.copy(empty_ledger, tmp_path / "ledger.sqlite3")
+    chosen = settings.read({"GATEWAY_LEDGER": str(path)})
+    app = create_app(chosen, rng=random.Random(7), sleep=sleeps.append)  # noqa: S311 - a fixed chance
+    yield app
+    app.extensions["gateway"].ledger.close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def charge(client: FlaskClient) -> Call:
+    def charge(key: str = "k1", **changes: Any) -> TestResponse:
+        body = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
+        return client.post("/v1/charges", json=body, headers={**API, "Idempotency-Key": key})
+
+    return charge
+
+
+@pytest.fixture
+def knobs(client: FlaskClient) -> Knobs:
+    def knobs(**changes: Any) -> None:
+        assert client.put("/faults", json=changes, headers=FAULTS).status_code == 200
+
+    return knobs
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """One gateway for a module: its tests use keys of their own and set the knobs they need."""
+    gateway = Process(tmp_path_factory.mktemp("gateway")).start()
+    yield gateway
+    gateway.stop()

@@ -1,0 +1,113 @@
+"""What the gateway's tests share: secrets, bodies, types, and a gateway in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+from werkzeug.test import TestResponse
+
+APP = Path(__file__).resolve().parents[2] / "app"
+API = {"Authorization": "Bearer dev-gateway-key"}
+FAULTS = {"Authorization": "Bearer dev-faults-token"}
+GOOD = {"amount": "12.50", "currency": "EUR", "token": "tok_good", "reference": "VT-ABC"}
+ANSWER_SECONDS = 10  # far above what any answer takes; it only ends a test that hangs
+
+Call = Callable[..., TestResponse]
+Knobs = Callable[..., None]
+T = TypeVar("T")
+
+
+def body_of(answer: TestResponse) -> Any:
+    """Return the JSON of an answer, which must be JSON."""
+    assert answer.is_json
+    return answer.get_json()
+
+
+def at_once(count: int, call: Callable[[int], T]) -> list[T]:
+    """Run ``call(n)`` in ``count`` threads which start together; return what they returned."""
+    start = threading.Barrier(count)
+    results: dict[int, T] = {}
+
+    def run(number: int) -> None:
+        start.wait()
+        results[number] = call(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [results[number] for number in range(count)]
+
+
+@dataclass
+class Process:
+    """A gateway started as people start it, on a free port, with its files in ``folder``."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+    popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Process":
+        """Start it and wait until it listens."""
+        env = {
+            "PATH": os.environ["PATH"],
+            "GATEWAY_PORT": "0",
+            "GATEWAY_LEDGER": str(self.folder / "ledger.sqlite3"),
+            "LOG_DIR": str(self.folder / "logs"),
+            **self.env,
+        }
+        # Into a file: nobody empties a pipe while the tests run, and a full one blocks.
+        with (self.folder / "stdout").open("wb") as stdout:
+            command = [sys.executable, "-m", "gateway_simulator"]
+            self.popen = subprocess.Popen(command, cwd=APP, env=env, stdout=stdout)
+        while not self.url:
+            assert self.popen.poll() is None, "The gateway ended instead of listening."
+            time.sleep(0.02)
+            for line in self.lines():
+                if '"event=gateway.ready"' in line and line.endswith("\n"):
+                    self.url = f"http://127.0.0.1:{json.loads(line)['extra']['port']}"
+        return self
+
+    def lines(self) -> list[str]:
+        """Return what it has written to stdout."""
+        return (self.folder / "stdout").read_text("utf-8").splitlines(keepends=True)
+
+    def post(self, path: str, key: str, body: dict[str, Any] = GOOD) -> requests.Response:
+        headers = {**API, "Idempotency-Key": key}
+        return requests.post(self.url + path, json=body, headers=headers, timeout=ANSWER_SECONDS)
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self.url + path, headers=API, timeout=ANSWER_SECONDS)
+
+    def knobs(self, **changes: Any) -> None:
+        url = f"{self.url}/faults"
+        requests.delete(url, headers=FAULTS, timeout=ANSWER_SECONDS).raise_for_status()
+        requests.put(url, json=changes, headers=FAULTS, timeout=ANSWER_SECONDS).raise_for_status()
+
+    def worker(self) -> int:
+        """Return the id of gunicorn's worker process."""
+        assert self.popen is not None
+        master = self.popen.pid
+        return int(Path(f"/proc/{master}/task/{master}/children").read_text())
+
+    def kill(self) -> None:
+        """End gunicorn's master the hard way; its worker follows when it notices."""
+        assert self.popen is not None
+        self.popen.kill()
+
+    def stop(self) -> None:
+        """End the process, if it runs."""
+        if self.popen is not None:
+            self.popen.terminate()
+            self.popen.wait(timeout=20)
+            self.popen = None

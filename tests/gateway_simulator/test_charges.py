@@ -1,0 +1,211 @@
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.gateway_simulator.support import API, GOOD, Call
+
+
+def test_good_card_is_approved(charge: Call) -> None:
+    answer = charge("order-1_A")
+    charge_id = answer.get_json()["charge_id"]
+    assert (answer.status_code, charge_id[:3], len(charge_id)) == (200, "ch_", 27)
+    assert answer.get_json() == {
+        "status": "approved",
+        "key": "order-1_A",
+        "charge_id": charge_id,
+        "amount": "12.50",
+        "currency": "EUR",
+        "reference": "VT-ABC",
+    }
+    assert "Idempotent-Replayed" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [("tok_declined", "card_declined"), ("tok_else", "unknown_token"), ("4111", "unknown_token")],
+)
+def test_other_cards_are_declined(charge: Call, token: str, reason: str) -> None:
+    answer = charge(token=token)
+    assert answer.status_code == 402
+    assert answer.get_json() == {
+        "status": "declined",
+        "reason": reason,
+        "key": "k1",
+        "amount": "12.50",
+        "currency": "EUR",
+        "reference": "VT-ABC",
+    }
+
+
+def test_slow_card_takes_its_time_once(charge: Call, sleeps: list[float]) -> None:
+    assert charge(token="tok_slow").get_json()["status"] == "approved"
+    assert sleeps == [1.5]
+    assert charge(token="tok_slow").headers["Idempotent-Replayed"] == "true"
+    assert sleeps == [1.5]
+
+
+def test_same_key_gets_the_same_answer(charge: Call) -> None:
+    for key, token, code in [("a", "tok_good", 200), ("b", "tok_declined", 402)]:
+        first = charge(key, token=token)
+        again = charge(key, token="tok_good", reference="VT-OTHER")
+        assert (first.status_code, again.status_code) == (code, code)
+        assert again.data == first.data
+        assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_amounts_are_compared_as_amounts(charge: Call) -> None:
+    assert charge(amount="12.5").get_json()["amount"] == "12.50"
+    assert charge(amount="12.50").status_code == 200
+    assert charge(amount="012.50").status_code == 200
+
+
+@pytest.mark.parametrize("change", [{"amount": "12.51"}, {"currency": "USD"}])
+def test_key_with_another_amount_is_refused(
+    charge: Call, client: FlaskClient, change: dict[str, Any]
+) -> None:
+    charge()
+    answer = charge(**change)
+    assert (answer.status_code, answer.get_json()["error"]) == (422, "key_reused")
+    assert client.get("/v1/charges/k1", headers=API).get_json()["amount"] == "12.50"
+
+
+@pytest.mark.parametrize("amount", ["0.01", "1", "1.5", "999999.99"])
+def test_good_amounts(charge: Call, amount: Any) -> None:
+    assert charge(amount=amount).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        *("0", "0.00", "-1", "1.234", "1000000", "1e2", "NaN", "", " 1", "1\n", "1,5", "٣", "1_0"),
+        *(".5", "1.", 12.5, 12, True, None, ["1"]),
+    ],
+)
+def test_bad_amounts(charge: Call, client: FlaskClient, amount: Any) -> None:
+    answer = charge(amount=amount)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
+    assert answer.get_json()["message"].startswith("amount must be a string such as '12.50'")
+    assert client.get("/v1/charges/k1", headers=API).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"currency": value} for value in ("eur", "EURO", "EUR\n", None, 978)),
+        *({"token": value} for value in (None, "", 7, "x" * 101)),
+        *({"reference": value} for value in (None, "", "a\nb", "x" * 101, "\ud800")),
+        {"reference": {}},
+    ],
+)
+def test_bad_bodies(charge: Call, change: dict[str, Any]) -> None:
+    answer = charge(**change)
+    (name,) = change
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
+    assert answer.get_json()["message"].startswith(f"{name} must be ")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"\xff", b"null", b"[" * 60_000])
+def test_body_that_is_no_object(client: FlaskClient, body: bytes) -> None:
+    answer = client.post("/v1/charges", data=body, headers={**API, "Idempotency-Key": "k1"})
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("key", [None, "", "x" * 65, "a b", "a/b", "ü", "a."])
+def test_bad_keys(client: FlaskClient, key: str) -> None:
+    headers = dict(API) if key is None else {**API, "Idempotency-Key": key}
+    answer = client.post("/v1/charges", json=GOOD, headers=headers)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
+    assert "Idempotency-Key" in answer.get_json()["message"]
+
+
+def test_longest_key(charge: Call) -> None:
+    assert charge("x" * 64).status_code == 200
+
+
+def test_cancelled_key_is_never_charged(charge: Call, client: FlaskClient) -> None:
+    for _ in range(2):
+        answer = client.post("/v1/charges/k1/cancel", headers=API)
+        assert (answer.status_code, answer.get_json()) == (
+            200,
+            {"status": "cancelled", "key": "k1"},
+        )
+    first, again = charge(), charge(amount="1")
+    for answer in (first, again):
+        assert (answer.status_code, answer.get_json()) == (
+            409,
+            {"status": "cancelled", "key": "k1"},
+        )
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("token", ["tok_good", "tok_declined"])
+def test_cancel_changes_no_outcome(charge: Call, client: FlaskClient, token: str) -> None:
+    outcome = charge(token=token)
+    cancelled = client.post("/v1/charges/k1/cancel", headers=API)
+    assert (cancelled.status_code, cancelled.get_json()) == (200, outcome.get_json())
+    assert charge(token=token).data == outcome.data
+
+
+def test_status_of_a_key(charge: Call, client: FlaskClient) -> None:
+    unknown = client.get("/v1/charges/k1", headers=API)
+    assert (unknown.status_code, unknown.get_json()) == (404, {"status": "not_found", "key": "k1"})
+    outcome = charge()
+    found = client.get("/v1/charges/k1", headers=API)
+    assert (found.status_code, found.get_json()) == (200, outcome.get_json())
+    assert client.get("/v1/charges/a.b", headers=API).status_code == 400
+
+
+def test_rows_come_in_order_with_their_calls(charge: Call, client: FlaskClient) -> None:
+    charge("b")
+    charge("a", token="tok_declined", amount="3")
+    charge("b")
+    charge("b", amount="9")  # refused, but asked for
+    client.post("/v1/charges/c/cancel", headers=API)
+    rows = client.get("/v1/charges", headers=API).get_json()["charges"]
+    assert all(row.pop("created_at").endswith("+00:00") for row in rows)
+    assert rows == [
+        {
+            "id": 1,
+            "key": "b",
+            "status": "approved",
+            "amount": "12.50",
+            "currency": "EUR",
+            "reference": "VT-ABC",
+            "calls": 3,
+        },
+        {
+            "id": 2,
+            "key": "a",
+            "status": "declined",
+            "amount": "3.00",
+            "currency": "EUR",
+            "reference": "VT-ABC",
+            "calls": 1,
+        },
+        {
+            "id": 3,
+            "key": "c",
+            "status": "cancelled",
+            "amount": None,
+            "currency": None,
+            "reference": None,
+            "calls": 0,
+        },
+    ]
+
+
+def test_rows_by_page(charge: Call, client: FlaskClient) -> None:
+    for key in "abc":
+        charge(key)
+
+    def keys(query: str) -> list[str]:
+        return [row["key"] for row in client.get(query, headers=API).get_json()["charges"]]
+
+    assert keys("/v1/charges?limit=2") == ["a", "b"]
+    assert keys("/v1/charges?after=2&limit=1000") == ["c"]
+    assert keys("/v1/charges?after=3") == []
+    for query in ("limit=0", "limit=1001", "limit=x", "after=-1", "after=9223372036854775808"):
+        answer = client.get(f"/v1/charges?{query}", headers=API)
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")

@@ -1,0 +1,149 @@
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from gateway_simulator import faults
+from tests.gateway_simulator.support import API, FAULTS, Call, Knobs
+
+CALM = {
+    "decline_share": 0.0,
+    "error_share": 0.0,
+    "latency_ms": 0,
+    "hang_share": 0.0,
+    "lost_answer_share": 0.0,
+    "garbage_share": 0.0,
+    "off": False,
+}
+
+
+def calls(client: FlaskClient, key: str = "k1") -> int | None:
+    rows = client.get("/v1/charges", headers=API).get_json()["charges"]
+    return {row["key"]: row["calls"] for row in rows}.get(key)
+
+
+def test_knobs_are_set_in_part_and_reset(client: FlaskClient) -> None:
+    assert client.get("/faults", headers=FAULTS).get_json() == CALM
+    answer = client.put("/faults", json={"latency_ms": 60_000, "hang_share": 1}, headers=FAULTS)
+    assert (answer.status_code, answer.get_json()) == (
+        200,
+        {**CALM, "latency_ms": 60_000, "hang_share": 1.0},
+    )
+    client.put("/faults", json={"off": True}, headers=FAULTS)
+    assert client.get("/faults", headers=FAULTS).get_json()["latency_ms"] == 60_000
+    assert client.delete("/faults", headers=FAULTS).get_json() == CALM
+    assert client.get("/faults", headers=FAULTS).get_json() == CALM
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"speed": 1}, "There is no knob 'speed'"),
+        ({"error_share": 1.01}, "error_share must be a number from 0 to 1."),
+        ({"error_share": -0.1}, "error_share must be a number from 0 to 1."),
+        ({"error_share": "1"}, "error_share must be a number from 0 to 1."),
+        ({"error_share": True}, "error_share must be a number from 0 to 1."),
+        ({"error_share": float("nan")}, "error_share must be a number from 0 to 1."),
+        ({"latency_ms": 60_001}, "latency_ms must be a whole number of milliseconds"),
+        ({"latency_ms": 1.5}, "latency_ms must be a whole number of milliseconds"),
+        ({"latency_ms": None}, "latency_ms must be a whole number of milliseconds"),
+        ({"off": 1}, "off must be true or false."),
+        ([], "Send a JSON object"),
+    ],
+)
+def test_bad_knobs_change_nothing(client: FlaskClient, bad: Any, says: str) -> None:
+    body = {"decline_share": 0.5, **bad} if isinstance(bad, dict) else bad
+    answer = client.put("/faults", json=body, headers=FAULTS)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
+    assert answer.get_json()["message"].startswith(says)
+    assert client.get("/faults", headers=FAULTS).get_json() == CALM
+
+
+@pytest.mark.parametrize("headers", [{}, API, {"Authorization": "dev-faults-token"}])
+@pytest.mark.parametrize("method", ["get", "put", "delete"])
+def test_knobs_need_their_token(
+    client: FlaskClient, knobs: Knobs, method: str, headers: dict[str, str]
+) -> None:
+    knobs(error_share=1)
+    answer = getattr(client, method)("/faults", headers=headers)
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "unauthorized")
+    assert client.get("/faults", headers=FAULTS).get_json()["error_share"] == 1.0
+
+
+def test_declined_share(charge: Call, knobs: Knobs) -> None:
+    knobs(decline_share=1)
+    answer = charge()
+    assert (answer.status_code, answer.get_json()["reason"]) == (402, "card_declined")
+
+
+def test_half_a_share_strikes_some(charge: Call, knobs: Knobs) -> None:
+    knobs(decline_share=0.5)
+    codes = [charge(f"k{number}").status_code for number in range(100)]
+    assert (codes.count(200), codes.count(402)) == (46, 54)  # by the fixture's fixed chance
+
+
+def test_declining_does_not_touch_what_was_approved(charge: Call, knobs: Knobs) -> None:
+    charge()
+    knobs(decline_share=1)
+    assert charge().get_json()["status"] == "approved"
+
+
+def test_error_comes_before_the_charge(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
+    knobs(error_share=1)
+    answer = charge()
+    assert (answer.status_code, answer.get_json()["error"]) == (500, "injected_error")
+    assert calls(client) is None
+
+
+def test_garbage_comes_after_the_charge(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
+    knobs(garbage_share=1)
+    for count in (1, 2):  # a replay is lost again, and charges nothing again
+        answer = charge()
+        assert (answer.status_code, answer.data) == (200, b"<html><body>It works!</body>")
+        assert calls(client) == count
+    assert client.get("/v1/charges/k1", headers=API).get_json()["status"] == "approved"
+
+
+def test_lost_refund_is_made_and_replayed(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
+    charge()
+    knobs(lost_answer_share=1)
+    headers = {**API, "Idempotency-Key": "r1"}
+    body = {"charge_key": "k1", "amount": "12.50"}
+    assert client.post("/v1/refunds", json=body, headers=headers).data == b""
+    client.delete("/faults", headers=FAULTS)
+    answer = client.post("/v1/refunds", json=body, headers=headers)
+    assert answer.get_json()["status"] == "refunded"
+    assert answer.headers["Idempotent-Replayed"] == "true"
+
+
+def test_truth_is_told_whatever_the_shares(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
+    charge()
+    knobs(error_share=1, hang_share=1, lost_answer_share=1, garbage_share=1)
+    assert client.get("/v1/charges/k1", headers=API).get_json()["status"] == "approved"
+    answer = client.post("/v1/charges/k1/cancel", headers=API)
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "approved")
+
+
+def test_latency_makes_every_call_wait(
+    charge: Call, client: FlaskClient, knobs: Knobs, sleeps: list[float]
+) -> None:
+    knobs(latency_ms=250)
+    charge()
+    client.get("/v1/charges", headers=API)
+    client.get("/healthz")
+    assert sleeps == [0.25, 0.25]
+
+
+def test_off_does_nothing(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
+    knobs(off=True)
+    assert charge().data == b""
+    assert client.post("/v1/charges/k2/cancel", headers=API).data == b""
+    assert client.get("/healthz").status_code == 200
+    knobs(off=False)
+    assert client.get("/v1/charges", headers=API).get_json() == {"charges": []}
+
+
+def test_share_is_never_for_0_and_always_for_1() -> None:
+    chance = faults.Faults()
+    assert not any(chance.strikes(0.0) for _ in range(1000))
+    assert all(chance.strikes(1.0) for _ in range(1000))
