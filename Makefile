@@ -1,0 +1,75 @@
+# Vitrine, for developers. Variables given on the command line (make run SHOPPERS=0 PORT=8080) reach
+# the programs' environment: make exports them by itself.
+
+PYTHON ?= python3
+ARGS ?=
+
+SHELL := /bin/sh
+BIN := .venv/bin
+# The tools' own runs are on SQLite, whatever database the person's shell names.
+ON_SQLITE := env -u DATABASE_URL
+MANAGE := $(ON_SQLITE) $(BIN)/python app/manage.py
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help run test lint types check bench lock format docs
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/.runtime ## run the whole shop on SQLite: SHOPPERS=0, PORT=8080, GATEWAY_PORT=… change it
+	@exec $(BIN)/python tools/run.py
+
+test: .venv/.dev ## run all tests, on SQLite and then on PostgreSQL; ARGS="-k cart" chooses
+	@tools/system_tools.sh
+	$(ON_SQLITE) $(BIN)/pytest -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none of them
+	$(BIN)/python tools/with_postgres.py $(BIN)/pytest $(ARGS)
+
+lint: .venv/.dev ## look at style, formatting, import rules and missing migrations
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	PYTHONPATH=app $(BIN)/lint-imports
+	$(MANAGE) makemigrations --check --dry-run
+
+types: .venv/.dev
+	$(BIN)/mypy
+	$(MANAGE) check
+
+check: lint types ## lint, and check types and Django's settings
+
+bench: .venv/.dev ## run the benchmarks in benchmarks/
+	@echo "Benchmarks live in benchmarks/."
+	@set -e; for file in benchmarks/*.py; do \
+		if [ -f "$$file" ]; then echo "$$file"; $(BIN)/python "$$file" $(ARGS); fi; done
+
+lock: .venv/.dev ## write requirements*.txt, with hashes, from requirements*.in
+	$(LOCK) requirements.in --output-file requirements.txt
+	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
+
+format: .venv/.dev ## format the code and mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: .venv/.dev ## write the list of metrics from the code
+	$(MANAGE) document_metrics
+
+# --- The virtual environment, made again only when the requirement files change --------------------
+define install
+	@test -x $(BIN)/pip || $(PYTHON) -c \
+		'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Vitrine needs Python 3.11 or newer with venv: install it (Debian, Ubuntu: apt install" \
+			"python3-venv) or name another one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo "Installing $< into .venv (takes a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+endef
+
+.venv/.runtime: requirements.txt
+	$(install)
+
+.venv/.dev: requirements-dev.txt
+	$(install)
