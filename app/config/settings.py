@@ -4,6 +4,7 @@ With DEBUG off the shop refuses to start on anything that is only good enough fo
 says what to set.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,8 @@ def _database(url: str) -> dict[str, Any]:
             "timeout": 20,  # seconds
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
+        # Tests of concurrency need a real file, and two test runs at once a file each.
+        database["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
         if database["NAME"] != ":memory:":
             Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     return database

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import DataError, close_old_connections, transaction
+from django.db import DataError, close_old_connections, connection, transaction
 
 from retail.models import Metric, MetricRollup
 from retail.observability import catalogue
@@ -18,7 +18,8 @@ PRUNE_BATCH = 5000
 
 def write_rows(rows: Sequence[Row]) -> None:
     """Write rows in one statement; one that the database cannot hold is dropped and counted."""
-    close_old_connections()
+    if not connection.in_atomic_block:
+        close_old_connections()  # the writing thread has no request that would end and do it
     try:
         with transaction.atomic():
             Metric.objects.bulk_create([Metric(**row._asdict()) for row in rows])

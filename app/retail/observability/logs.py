@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pythonjsonlogger.core import LogData, merge_record_extra
-from pythonjsonlogger.orjson import OrjsonFormatter
+from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
 from retail.observability.context import current_request_id
 
@@ -21,23 +22,65 @@ _SECRET_NAME = re.compile(
     r"pass(word|wd)|secret|authori[sz]ation|cookie|session|csrf|token|api_?key|card|e?mail",
     re.IGNORECASE,
 )
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+# Looking only where a word begins keeps a long text without an address cheap.
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
 # What Django and gunicorn hang on their records: live objects, not facts.
 _NOT_FACTS = frozenset({"request", "response", "server_time"})
 _HIDDEN = "[hidden]"
+_DEEPEST = 8  # facts are flat; what is deeper than this may go round in a circle
 
 
-def _clean(name: str, value: Any) -> Any:
-    """Return `value` without secrets and e-mail addresses."""
+def _without_addresses(text: str) -> str:
+    return _EMAIL.sub("[e-mail]", text) if "@" in text else text
+
+
+def _clean(name: str, value: Any, depth: int = 0) -> Any:
+    """Return `value` without secrets and e-mail addresses, also of what it contains."""
     if _SECRET_NAME.search(name):
         return _HIDDEN
-    if isinstance(value, str) and "@" in value:
-        return _EMAIL.sub("[e-mail]", value)
+    if isinstance(value, str):
+        return _without_addresses(value)
+    if not isinstance(value, dict | list | tuple | set | frozenset):
+        return value
+    if depth == _DEEPEST:
+        return "[too deep]"
+    if isinstance(value, dict):
+        return {
+            _without_addresses(str(key)): _clean(str(key), item, depth + 1)
+            for key, item in value.items()
+        }
+    return [_clean("", item, depth + 1) for item in value]
+
+
+def _text(value: object) -> str:
+    """Return what stands for a value that JSON has no form for."""
+    text = str(orjson_default(value))
+    return _without_addresses(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _writable(value: Any) -> Any:
+    """Return `value`, or its text if JSON cannot hold it: a huge number, half a character."""
+    try:
+        orjson.dumps(value, default=_text)
+    except TypeError:
+        return _text(value)
     return value
 
 
 class JsonFormatter(OrjsonFormatter):
     """Formats a record as `{timestamp, level, logger, message, request_id, extra}`."""
+
+    def __init__(self) -> None:
+        super().__init__(json_default=_text)
+
+    def jsonify_log_record(self, log_data: LogData) -> str:
+        """Return the line; a value that cannot be written never costs the others."""
+        try:
+            return super().jsonify_log_record(log_data)
+        except TypeError:
+            extra = {_text(name): _writable(value) for name, value in log_data["extra"].items()}
+            facts = {name: _writable(value) for name, value in log_data.items() if name != "extra"}
+            return super().jsonify_log_record({**facts, "extra": extra})
 
     def add_fields(
         self, log_data: LogData, record: logging.LogRecord, message_dict: dict[str, Any]
@@ -56,7 +99,7 @@ class JsonFormatter(OrjsonFormatter):
         )
         log_data["level"] = record.levelname
         log_data["logger"] = record.name
-        log_data["message"] = message
+        log_data["message"] = _without_addresses(message)
         # A record may carry its request's id itself, where it is written after the request ended.
         log_data["request_id"] = extra.pop("request_id", None) or current_request_id()
         log_data["extra"] = {
