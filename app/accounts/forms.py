@@ -13,7 +13,7 @@ class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
     """A new customer."""
 
     email = forms.EmailField(
-        required=False, help_text="Optional: we send the confirmation of your orders there."
+        required=False, help_text="We send the confirmation of your orders there."
     )
 
     class Meta:

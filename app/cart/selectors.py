@@ -47,7 +47,7 @@ def pieces(items: QuerySet[CartItem]) -> int:
 
 def cart_lines(items: QuerySet[CartItem]) -> list[CartLine]:
     """Return the lines of the items, in the order of the products' ids."""
-    rows = items.select_related("product").order_by("product_id")
+    rows = items.select_related("product__category").order_by("product_id")
     return [CartLine(one.product, one.quantity, one.product.current_price) for one in rows]
 
 

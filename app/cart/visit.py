@@ -23,6 +23,8 @@ def _bring_along(request: HttpRequest, user_id: int) -> None:
 
 def current_items(request: HttpRequest) -> QuerySet[CartItem]:
     """Return the items of the visitor's cart; an anonymous one is known by the session only."""
+    if not hasattr(request, "user"):
+        return CartItem.objects.none()  # an error page, made before anyone asked who this is
     if request.user.is_authenticated:
         _bring_along(request, request.user.pk)
         return CartItem.objects.filter(cart__user_id=request.user.pk)

@@ -7,10 +7,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from config import env
 from config.processes import use_metric_files
+
+workers = env.integer("WEB_CONCURRENCY", 1, least=1)
+if workers > 1:
+    use_metric_files("web")  # before the settings, which declare the metrics
+
 from config.settings import LOGGING
 
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.integer('PORT', 8000, least=1)}"
-workers = env.integer("WEB_CONCURRENCY", 1, least=1)
 threads = env.integer("WEB_THREADS", 8, least=1)
 worker_class = "gthread"
 # Longer than the slowest honest request: a gateway call with its one retry takes at most 9 s.
@@ -21,6 +25,3 @@ keepalive = 5
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 logconfig_dict = {**LOGGING, "disable_existing_loggers": False}
 control_socket_disable = True
-
-if workers > 1:
-    use_metric_files("web")

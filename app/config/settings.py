@@ -4,6 +4,7 @@ With DEBUG off the shop refuses to start on anything that is only good enough fo
 says what to set.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,8 @@ USE_TZ = True
 
 # --- Static files -------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = env.folder("STATIC_ROOT", BASE_DIR.parent / "staticfiles")
+# In development files are served from where they are; `collectstatic` gathers them for the rest.
+STATIC_ROOT = env.folder("STATIC_ROOT", BASE_DIR.parent / "staticfiles") if not DEBUG else None
 STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -269,6 +271,7 @@ WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 8002, least=1)
 # --- Observability ------------------------------------------------------------------------------
 METRIC_FLUSH_SECONDS = env.number("METRIC_FLUSH_SECONDS", 1, least=0.05)
 METRIC_KEEP_DAYS = env.integer("METRIC_KEEP_DAYS", 90, least=1)
+logging.captureWarnings(True)
 LOG_LEVEL = env.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = logging_config(
     level=LOG_LEVEL,

@@ -176,7 +176,7 @@ def _changed(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) ->
 
 def _own_sale(request: HttpRequest, reference: str) -> Sale:
     """Return the visitor's own order; another's is as good as none (404)."""
-    sales = Sale.objects.prefetch_related("items__product", "payments")
+    sales = Sale.objects.prefetch_related("items__product__category", "payments")
     return get_object_or_404(sales, reference=reference, user_id=_user_id(request))
 
 

@@ -9,7 +9,7 @@ from products import selectors
 from products.models import Category, Product
 
 PAGE_SIZE = 12
-FEATURED = 6
+FEATURED = 7
 QUERY_LENGTH = 100
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import DataError, close_old_connections, connection, transaction
 
@@ -51,6 +52,12 @@ def period_start(period: MetricRollup.Period, moment: datetime) -> datetime:
     return moment.replace(hour=0) if period == Period.DAY else moment
 
 
+def _weight(metadata: dict[str, Any]) -> int:
+    """Return how many events a row stands for: its `count`, where that is a number of events."""
+    count = metadata.get("count")
+    return count if type(count) is int and count > 0 else 1
+
+
 def roll_up(period: MetricRollup.Period, moment: datetime) -> int:
     """Make the rollups of the period around `moment` from its rows; return how many there are.
 
@@ -64,7 +71,7 @@ def roll_up(period: MetricRollup.Period, moment: datetime) -> int:
         for kind, value, metadata in rows.values_list(
             "metric_type", "value", "metadata"
         ).iterator():
-            sums[kind].add(value, int(metadata.get("count", 1)))
+            sums[kind].add(value, _weight(metadata))
     else:
         hours = MetricRollup.objects.filter(period=Period.HOUR, start__gte=start, start__lt=end)
         for hour in hours.iterator():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from math import ceil
 
 from django.core.cache import cache
 
@@ -50,4 +51,4 @@ def throttle(scope: str, keys: list[str], *, limit: int, seconds: int, user_id: 
     for key in keys:
         if _count(f"throttle:{scope}:{key}:{window}", seconds) > limit:
             record_throttled(scope, user_id)
-            raise ThrottledError(scope, max(1, int((window + 1) * seconds - now + 0.999)))
+            raise ThrottledError(scope, max(1, ceil((window + 1) * seconds - now)))

@@ -90,6 +90,7 @@ SAMPLES = (
         Decimal("32.00"),
         400,
         "Ninety recipes over wood and charcoal, from bread to pears.",
+        Decimal("24.00"),
     ),
     Sample(
         "stoneware-teapot",

@@ -8,6 +8,8 @@ from django.utils import timezone
 
 from retail import store
 
+MOST_DAYS = 36_500  # a hundred years; calendars end
+
 
 class Command(BaseCommand):
     help = __doc__
@@ -16,8 +18,8 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=settings.METRIC_KEEP_DAYS)
 
     def handle(self, *args: object, days: int, **options: object) -> None:
-        if days < 1:
-            raise CommandError("--days must be at least 1.")
+        if not 1 <= days <= MOST_DAYS:
+            raise CommandError(f"--days must be at least 1 and at most {MOST_DAYS}.")
         self.stdout.write(
             f"Deleted {store.prune(days, timezone.now())} rows older than {days} days."
         )

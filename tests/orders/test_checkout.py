@@ -1,0 +1,365 @@
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.utils import timezone
+from django_q.models import OrmQ
+from pytest_django import Settings
+
+from cart.models import CartItem
+from orders import reservation, services
+from orders.models import Payment, Sale, SaleItem
+from orders.recovery import settle_payments
+from payments import breaker
+from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
+from payments.models import CircuitBreaker
+from payments.services import BreakerOpenError
+from products.models import Product, StockMovement
+from products.services import SoldOutError
+from retail.models import Metric
+from retail.observability.recording import recorder
+from retail.throttling import ThrottledError
+from tests.support import (
+    ScriptedGateway,
+    ledger,
+    make_buyer,
+    make_product,
+    moved,
+    order_for,
+    order_of,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CONFIRMED = {
+    'retail_orders_total{outcome="confirmed"}': 1,
+    'retail_order_revenue_total{currency="EUR"}': 20,
+    'retail_checkout_duration_seconds_count{kind="cart",outcome="confirmed"}': 1,
+    'retail_payments_total{outcome="completed"}': 1,
+    'retail_payment_attempts_total{outcome="approved"}': 1,
+    'retail_payment_duration_seconds_count{outcome="approved"}': 1,
+    "retail_jobs_waiting": 1,
+}
+
+
+@pytest.fixture
+def buyer() -> User:
+    return make_buyer()
+
+
+@pytest.fixture
+def lamp() -> Product:
+    return make_product("Lamp", "10.00", 5)
+
+
+def rows() -> list[tuple[str, float]]:
+    recorder.flush()
+    return list(Metric.objects.order_by("pk").values_list("metric_type", "value"))
+
+
+def stock_of(product: Product) -> int:
+    return Product.objects.get(pk=product.pk).stock
+
+
+def cart_of(user: User) -> dict[int, int]:
+    return dict(CartItem.objects.filter(cart__user=user).values_list("product_id", "quantity"))
+
+
+def nothing_reserved(product: Product, user: User, in_cart: int) -> None:
+    assert stock_of(product) == 5
+    assert ledger(product) == []
+    assert not Sale.objects.exists()
+    assert not Payment.objects.exists()
+    assert not OrmQ.objects.exists()
+    assert cart_of(user) == {product.pk: in_cart}
+
+
+def test_an_approved_order_is_confirmed_and_moves_exactly_what_it_should(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    with moved() as changes:
+        sale = services.sale_checkout(order=order_for(buyer, lamp, 2))
+    assert changes == CONFIRMED
+    assert (sale.status, sale.kind, sale.total, sale.currency) == (
+        "CONFIRMED",
+        "cart",
+        Decimal("20.00"),
+        "EUR",
+    )
+    payment = Payment.objects.get()
+    assert (payment.sale_id, payment.status, payment.amount, payment.currency, payment.token) == (
+        sale.pk,
+        "COMPLETED",
+        Decimal("20.00"),
+        "EUR",
+        "tok_good",
+    )
+    assert payment.settled_at is not None
+    item = SaleItem.objects.get()
+    assert (item.product_id, item.product_name, item.unit_price, item.quantity) == (
+        lamp.pk,
+        "Lamp",
+        Decimal("10.00"),
+        2,
+    )
+    assert stock_of(lamp) == 3
+    assert ledger(lamp) == [(-2, "sale", sale.reference)]
+    assert cart_of(buyer) == {}
+    assert [(one.key, one.amount, one.reference) for one in scripted_gateway.charged] == [
+        (payment.key, Decimal("20.00"), sale.reference)
+    ]
+    assert rows() == [
+        ("orders_per_day", 1),
+        ("payment_success_rate", 100),
+        ("circuit_breaker_state", 0),
+    ]
+
+
+def test_a_declined_card_gives_stock_and_cart_back(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    scripted_gateway.answers = [Answer.DECLINED]
+    with moved() as changes:
+        sale = services.sale_checkout(order=order_for(buyer, lamp, 2, "tok_declined"))
+    assert changes == {
+        'retail_orders_total{outcome="payment_declined"}': 1,
+        'retail_checkout_duration_seconds_count{kind="cart",outcome="payment_declined"}': 1,
+        'retail_payments_total{outcome="failed"}': 1,
+        'retail_payment_attempts_total{outcome="declined"}': 1,
+        'retail_payment_duration_seconds_count{outcome="declined"}': 1,
+    }
+    assert sale.status == "FAILED"
+    payment = Payment.objects.get()
+    assert (payment.status, payment.failure_reason) == ("FAILED", "declined")
+    assert stock_of(lamp) == 5
+    assert ledger(lamp) == [(-2, "sale", sale.reference), (2, "return", sale.reference)]
+    assert cart_of(buyer) == {lamp.pk: 2}
+    assert not OrmQ.objects.exists()
+    assert rows()[0] == ("payment_success_rate", 0)
+
+
+def test_without_an_answer_the_payment_is_unknown_and_the_stock_stays_with_the_order(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    scripted_gateway.answers = [NoAnswerError(), GatewayTimeoutError()]
+    with moved() as changes:
+        sale = services.sale_checkout(order=order_for(buyer, lamp, 2))
+    assert changes == {
+        'retail_orders_total{outcome="payment_unknown"}': 1,
+        'retail_checkout_duration_seconds_count{kind="cart",outcome="payment_unknown"}': 1,
+        'retail_payment_attempts_total{outcome="error"}': 1,
+        'retail_payment_attempts_total{outcome="timeout"}': 1,
+        'retail_payment_duration_seconds_count{outcome="error"}': 1,
+        'retail_payment_duration_seconds_count{outcome="timeout"}': 1,
+        "retail_payments_unknown": 1,
+    }
+    assert sale.status == "PENDING"
+    assert Payment.objects.get().status == "UNKNOWN"
+    assert ledger(lamp) == [(-2, "sale", sale.reference)]
+    assert len({one.key for one in scripted_gateway.charged}) == 1
+    assert len(scripted_gateway.charged) == 2
+
+
+def test_an_answer_to_the_second_try_settles(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    scripted_gateway.answers = [NoAnswerError(), Answer.APPROVED]
+    sale = services.sale_checkout(order=order_for(buyer, lamp))
+    assert sale.status == "CONFIRMED"
+    assert [one.key for one in scripted_gateway.charged] == [Payment.objects.get().key] * 2
+
+
+def test_sold_out_changes_nothing_and_is_no_conflict(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    order = order_for(buyer, lamp, 6)
+    with moved() as changes, pytest.raises(SoldOutError):
+        services.sale_checkout(order=order)
+    assert changes == {
+        'retail_orders_total{outcome="sold_out"}': 1,
+        "retail_sold_out_total": 1,
+        'retail_checkout_duration_seconds_count{kind="cart",outcome="sold_out"}': 1,
+    }
+    nothing_reserved(lamp, buyer, 6)
+    assert scripted_gateway.charged == []
+
+
+def test_one_product_sold_out_takes_nothing_of_the_others(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    rare = make_product("Rare", "1.00", 1)
+    order_for(buyer, lamp, 2)
+    order = order_for(buyer, rare, 2)
+    with pytest.raises(SoldOutError) as refused:
+        services.sale_checkout(order=order)
+    assert refused.value.product_id == rare.pk
+    assert (stock_of(lamp), stock_of(rare)) == (5, 1)
+    assert ledger(lamp) == ledger(rare) == []
+
+
+def test_an_open_breaker_refuses_before_anything_is_reserved(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    order = order_for(buyer, lamp, 2)
+    with moved() as changes, pytest.raises(BreakerOpenError) as refused:
+        services.sale_checkout(order=order)
+    assert changes == {
+        'retail_orders_total{outcome="payment_unavailable"}': 1,
+        'retail_payment_attempts_total{outcome="short_circuited"}': 1,
+        'retail_checkout_duration_seconds_count{kind="cart",outcome="payment_unavailable"}': 1,
+    }
+    assert 1 <= refused.value.retry_after <= 5
+    nothing_reserved(lamp, buyer, 2)
+    assert scripted_gateway.charged == []
+
+
+def test_a_probe_that_finds_nothing_to_sell_is_given_back(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
+    with pytest.raises(SoldOutError):
+        services.sale_checkout(order=order_for(buyer, lamp, 6))
+    assert breaker.ask("next").probe
+
+
+def test_the_same_form_twice_is_one_order(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    order = order_for(buyer, lamp, 2)
+    first = services.sale_checkout(order=order)
+    with moved() as changes:
+        second = services.sale_checkout(order=order)
+    assert second.pk == first.pk
+    assert changes == {}
+    assert stock_of(lamp) == 3
+    assert len(scripted_gateway.charged) == 1
+
+
+def test_the_same_key_of_another_customer_is_another_order(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    key = uuid.uuid4()
+    other = make_buyer("other")
+    order_for(other, lamp)
+    order_for(buyer, lamp)
+    sales = {services.sale_checkout(order=order_of(user, key=key)).pk for user in (buyer, other)}
+    assert len(sales) == 2
+    assert stock_of(lamp) == 3
+
+
+def test_who_asks_too_often_is_refused_with_the_time_to_wait(
+    buyer: User,
+    lamp: Product,
+    scripted_gateway: ScriptedGateway,
+    settings: Settings,
+) -> None:
+    settings.THROTTLE_CHECKOUT_LIMIT = 1
+    services.sale_checkout(order=order_for(buyer, lamp))
+    order = order_for(buyer, lamp)
+    with moved() as changes, pytest.raises(ThrottledError) as refused:
+        services.sale_checkout(order=order)
+    assert changes == {'retail_throttled_requests_total{scope="checkout"}': 1}
+    assert 1 <= refused.value.retry_after <= 60
+    assert stock_of(lamp) == 4
+    assert cart_of(buyer) == {lamp.pk: 1}
+    other = make_product("Other")
+    CartItem.objects.all().delete()
+    assert services.sale_checkout(order=order_for(buyer, other)).status == "CONFIRMED"
+
+
+def flash_lamp() -> Product:
+    now = timezone.now()
+    return make_product(
+        "Flash",
+        "10.00",
+        5,
+        flash_price=Decimal("7.00"),
+        flash_starts_at=now - timedelta(hours=1),
+        flash_ends_at=now + timedelta(hours=1),
+    )
+
+
+def test_a_flash_sale_reserves_now_and_charges_in_the_worker(
+    buyer: User, scripted_gateway: ScriptedGateway
+) -> None:
+    lamp = flash_lamp()
+    with moved() as changes:
+        sale = services.sale_checkout(order=order_for(buyer, lamp, 2))
+    assert changes == {
+        'retail_checkout_duration_seconds_count{kind="flash",outcome="pending"}': 1,
+        "retail_jobs_waiting": 1,
+    }
+    assert (sale.status, sale.kind, sale.total) == ("PENDING", "flash", Decimal("14.00"))
+    assert stock_of(lamp) == 3
+    assert cart_of(buyer) == {}
+    assert scripted_gateway.charged == []
+    assert settle_payments() == 1
+    sale.refresh_from_db()
+    assert sale.status == "CONFIRMED"
+    assert len(scripted_gateway.charged) == 1
+    assert settle_payments() == 0
+
+
+def test_a_flash_order_that_gets_the_probe_hands_it_to_the_worker(
+    buyer: User, scripted_gateway: ScriptedGateway
+) -> None:
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
+    lamp = flash_lamp()
+    sale = services.sale_checkout(order=order_for(buyer, lamp))
+    other = make_buyer("other")
+    with pytest.raises(BreakerOpenError):
+        services.sale_checkout(order=order_for(other, lamp))
+    settle_payments()
+    sale.refresh_from_db()
+    assert sale.status == "CONFIRMED"
+    assert breaker.is_closed()
+
+
+def unguarded_take(*, quantities: dict[int, int], reference: str) -> None:
+    for product_id, quantity in quantities.items():
+        Product.objects.filter(pk=product_id).update(stock=F("stock") - quantity)
+
+
+def test_a_reservation_without_its_guard_is_stopped_by_the_database_and_counted_as_a_conflict(
+    buyer: User,
+    lamp: Product,
+    scripted_gateway: ScriptedGateway,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reservation, "stock_take", unguarded_take)
+    order = order_for(buyer, lamp, 6)
+    with moved() as changes, pytest.raises(services.StockConflictError):
+        services.sale_checkout(order=order)
+    assert changes == {
+        'retail_orders_total{outcome="conflict"}': 1,
+        "retail_stock_conflicts_total": 1,
+        'retail_checkout_duration_seconds_count{kind="cart",outcome="conflict"}': 1,
+    }
+    nothing_reserved(lamp, buyer, 6)
+    assert ("stock_conflicts", 1) in rows()
+
+
+def test_a_reservation_that_breaks_half_way_leaves_nothing_behind(
+    buyer: User,
+    lamp: Product,
+    scripted_gateway: ScriptedGateway,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(**_: object) -> None:
+        raise RuntimeError("the lights go out")
+
+    monkeypatch.setattr(reservation, "cart_empty", broken)
+    order = order_for(buyer, lamp, 2)
+    with pytest.raises(RuntimeError, match="the lights go out"):
+        services.sale_checkout(order=order)
+    nothing_reserved(lamp, buyer, 2)
+    assert StockMovement.objects.count() == 1

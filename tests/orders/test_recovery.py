@@ -1,0 +1,235 @@
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import mail
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from cart.models import CartItem
+from orders import recovery, settlement
+from orders.confirmation import send_confirmation
+from orders.models import (
+    PAYMENT_TRANSITIONS,
+    SALE_TRANSITIONS,
+    Payment,
+    Sale,
+    new_payment_key,
+)
+from orders.recovery import claim, nudge, settle_payments
+from orders.reservation import reserve
+from payments import breaker
+from payments.gateway import Answer, NoAnswerError
+from products.models import Product
+from tests.support import ScriptedGateway, ledger, make_buyer, make_product, moved, order_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def buyer() -> User:
+    return make_buyer()
+
+
+@pytest.fixture
+def lamp() -> Product:
+    return make_product("Lamp", "10.00", 5)
+
+
+@pytest.fixture
+def abandoned(buyer: User, lamp: Product) -> Payment:
+    """Return the payment of an order whose web process died between reserve and settle."""
+    sale, payment = reserve(order_for(buyer, lamp, 2), new_payment_key())
+    assert sale.status == "PENDING"
+    return payment
+
+
+def age(payment: Payment, seconds: float) -> None:
+    then = timezone.now() - timedelta(seconds=seconds)
+    Payment.objects.filter(pk=payment.pk).update(created_at=then, due_at=then)
+
+
+def states(payment: Payment) -> tuple[str, str, str]:
+    fresh = Payment.objects.select_related("sale").get(pk=payment.pk)
+    return fresh.status, fresh.failure_reason, fresh.sale.status
+
+
+def test_an_abandoned_payment_is_left_to_its_request_at_first(
+    abandoned: Payment, scripted_gateway: ScriptedGateway
+) -> None:
+    assert settle_payments() == 0
+    assert scripted_gateway.charged == []
+    assert states(abandoned) == ("PENDING", "", "PENDING")
+
+
+def test_within_two_minutes_it_is_charged_again_under_the_same_key(
+    abandoned: Payment, scripted_gateway: ScriptedGateway, lamp: Product
+) -> None:
+    age(abandoned, 31)
+    with moved() as changes:
+        assert settle_payments() == 1
+    assert [one.key for one in scripted_gateway.charged] == [abandoned.key]
+    assert scripted_gateway.cancelled == []
+    assert states(abandoned) == ("COMPLETED", "", "CONFIRMED")
+    assert ledger(lamp) == [(-2, "sale", abandoned.sale.reference)]
+    assert changes['retail_orders_total{outcome="confirmed"}'] == 1
+    assert changes['retail_payments_total{outcome="completed"}'] == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "stock", "outcome"),
+    [
+        (Answer.CANCELLED, ("FAILED", "cancelled", "CANCELLED"), 5, "cancelled"),
+        (Answer.DECLINED, ("FAILED", "declined", "FAILED"), 5, "payment_declined"),
+        (Answer.APPROVED, ("COMPLETED", "", "CONFIRMED"), 3, "confirmed"),
+    ],
+)
+def test_later_its_key_is_cancelled_and_the_answer_settles_it(
+    abandoned: Payment,
+    scripted_gateway: ScriptedGateway,
+    lamp: Product,
+    buyer: User,
+    answer: Answer,
+    expected: tuple[str, str, str],
+    stock: int,
+    outcome: str,
+) -> None:
+    age(abandoned, 121)
+    scripted_gateway.cancels = [answer]
+    with moved() as changes:
+        assert settle_payments() == 1
+    assert scripted_gateway.charged == []
+    assert scripted_gateway.cancelled == [abandoned.key]
+    assert states(abandoned) == expected
+    assert Product.objects.get(pk=lamp.pk).stock == stock
+    assert sum(quantity for quantity, _, _ in ledger(lamp)) == stock - 5
+    in_cart = list(CartItem.objects.filter(cart__user=buyer).values_list("quantity", flat=True))
+    assert in_cart == ([2] if stock == 5 else [])
+    assert changes[f'retail_orders_total{{outcome="{outcome}"}}'] == 1
+
+
+def test_no_answer_is_never_taken_for_one(
+    abandoned: Payment, scripted_gateway: ScriptedGateway, lamp: Product
+) -> None:
+    scripted_gateway.answers = scripted_gateway.cancels = [NoAnswerError()]
+    for seconds in (31, 121, 3600):
+        age(abandoned, seconds)
+        assert settle_payments() == 1
+        assert states(abandoned) == ("UNKNOWN", "", "PENDING")
+    assert ledger(lamp) == [(-2, "sale", abandoned.sale.reference)]
+    scripted_gateway.cancels = [Answer.APPROVED]
+    age(abandoned, 3600)
+    settle_payments()
+    assert states(abandoned) == ("COMPLETED", "", "CONFIRMED")
+
+
+def test_becoming_unknown_is_counted_once(
+    abandoned: Payment, scripted_gateway: ScriptedGateway
+) -> None:
+    scripted_gateway.answers = [NoAnswerError()]
+    with moved() as changes:
+        for _ in range(2):
+            age(abandoned, 31)
+            settle_payments()
+    assert changes['retail_orders_total{outcome="payment_unknown"}'] == 1
+    assert 'retail_payments_total{outcome="failed"}' not in changes
+
+
+def test_an_open_breaker_makes_it_wait_without_a_call(
+    abandoned: Payment, scripted_gateway: ScriptedGateway
+) -> None:
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    age(abandoned, 31)
+    assert settle_payments() == 1
+    assert scripted_gateway.charged == []
+    assert states(abandoned) == ("PENDING", "", "PENDING")
+    wait = Payment.objects.get().due_at - timezone.now()
+    assert timedelta(0) < wait <= timedelta(seconds=5)
+
+
+def test_a_claimed_payment_is_not_claimed_again_until_its_lease_ends(abandoned: Payment) -> None:
+    age(abandoned, 31)
+    now = timezone.now()
+    assert [payment.pk for payment in claim(now)] == [abandoned.pk]
+    assert claim(now) == []
+    assert claim(now + recovery.LEASE - timedelta(seconds=1)) == []
+    assert [payment.pk for payment in claim(now + recovery.LEASE)] == [abandoned.pk]
+
+
+def test_many_are_taken_up_at_once_and_one_that_breaks_does_not_stop_the_others(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payments = [reserve(order_for(buyer, lamp), new_payment_key())[1] for _ in range(5)]
+    for payment in payments:
+        age(payment, 31)
+    real = settlement.charge
+
+    def charge(payment: Payment, permit: breaker.Permit) -> None:
+        if payment.pk == payments[0].pk:
+            raise RuntimeError("this one breaks")
+        real(payment, permit)
+
+    monkeypatch.setattr(recovery, "charge", charge)
+    assert settle_payments() == 5
+    assert [states(payment)[0] for payment in payments] == ["PENDING"] + ["COMPLETED"] * 4
+    assert len({one.key for one in scripted_gateway.charged}) == 4
+
+
+def test_whoever_settles_second_changes_nothing(abandoned: Payment, lamp: Product) -> None:
+    assert settlement.payment_settle(payment_id=abandoned.pk, answer=Answer.APPROVED)
+    with moved() as changes:
+        for answer in Answer:
+            assert not settlement.payment_settle(payment_id=abandoned.pk, answer=answer)
+        assert not settlement.payment_mark_unknown(payment=abandoned)
+    assert changes == {}
+    assert states(abandoned) == ("COMPLETED", "", "CONFIRMED")
+    assert Product.objects.get(pk=lamp.pk).stock == 3
+
+
+def test_the_worker_is_nudged_only_when_something_is_due(abandoned: Payment) -> None:
+    nudge()
+    assert not OrmQ.objects.exists()
+    age(abandoned, 31)
+    nudge()
+    assert OrmQ.objects.count() == 1
+
+
+def test_final_states_are_final_and_pending_leads_to_each() -> None:
+    assert {state for state, targets in SALE_TRANSITIONS.items() if not targets} == {
+        Sale.Status.CONFIRMED,
+        Sale.Status.FAILED,
+        Sale.Status.CANCELLED,
+    }
+    assert {state for state, targets in PAYMENT_TRANSITIONS.items() if not targets} == {
+        Payment.Status.COMPLETED,
+        Payment.Status.FAILED,
+    }
+    assert set(SALE_TRANSITIONS) == set(Sale.Status)
+    assert set(PAYMENT_TRANSITIONS) == set(Payment.Status)
+
+
+def test_the_confirmation_is_sent_once(abandoned: Payment) -> None:
+    settlement.payment_settle(payment_id=abandoned.pk, answer=Answer.APPROVED)
+    assert send_confirmation(abandoned.sale_id) == "sent"
+    assert send_confirmation(abandoned.sale_id) == "sent before"
+    [letter] = mail.outbox
+    assert letter.to == ["buyer@example.com"]
+    assert letter.subject == f"Your order {abandoned.sale.reference} at Vitrine"
+    assert "2 x Lamp: €20.00" in letter.body
+    assert "Total: €20.00" in letter.body
+
+
+def test_a_letter_that_could_not_be_sent_is_sent_at_the_next_run(
+    abandoned: Payment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settlement.payment_settle(payment_id=abandoned.pk, answer=Answer.APPROVED)
+
+    def broken(**_: object) -> None:
+        raise OSError("no mail server")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("orders.confirmation.send_mail", broken)
+        with pytest.raises(OSError, match="no mail server"):
+            send_confirmation(abandoned.sale_id)
+    assert send_confirmation(abandoned.sale_id) == "sent"

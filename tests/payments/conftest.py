@@ -1,0 +1,24 @@
+"""A real gateway for the tests of the client."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import Settings
+
+from tests.gateway_simulator.support import Process
+
+
+@pytest.fixture(scope="session")
+def gateway_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    process = Process(tmp_path_factory.mktemp("gateway")).start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def gateway(gateway_process: Process, settings: Settings) -> Process:
+    """Return a gateway without faults, which the shop's settings name."""
+    gateway_process.knobs()
+    settings.GATEWAY_URL = gateway_process.url
+    settings.GATEWAY_READ_TIMEOUT = 2
+    return gateway_process

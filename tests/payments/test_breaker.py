@@ -1,0 +1,217 @@
+from datetime import datetime, timedelta
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+from pytest_django import DjangoAssertNumQueries
+
+from payments import breaker
+from payments.breaker import PROBE_SECONDS, BreakerOpenError
+from payments.models import CircuitBreaker
+from retail.models import Metric
+from retail.observability.recording import recorder
+from tests.support import moved
+
+pytestmark = pytest.mark.django_db
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = timezone.now()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("payments.breaker.timezone.now", made)
+    return made
+
+
+def fail(times: int) -> None:
+    for _ in range(times):
+        breaker.tell(breaker.ask("caller"), succeeded=False)
+
+
+def state() -> str:
+    return CircuitBreaker.objects.get().state
+
+
+def test_it_stays_closed_below_the_limit_and_a_success_starts_the_count_anew(clock: Clock) -> None:
+    fail(4)
+    assert (state(), CircuitBreaker.objects.get().failures) == ("closed", 4)
+    breaker.tell(breaker.ask("caller"), succeeded=True)
+    assert (state(), CircuitBreaker.objects.get().failures) == ("closed", 0)
+    fail(4)
+    assert state() == "closed"
+
+
+def test_it_opens_at_the_limit_and_refuses_for_the_whole_time(clock: Clock) -> None:
+    with moved() as changes:
+        fail(5)
+        assert state() == "open"
+        for passed, wait in ((0, 5), (0.5, 5), (4, 1), (0.4, 1)):
+            clock.forward(passed)
+            with pytest.raises(BreakerOpenError) as refused:
+                breaker.ask("caller")
+            assert refused.value.retry_after == wait
+    assert changes == {
+        'retail_circuit_breaker_transitions_total{breaker="payments",to="open"}': 1,
+        'retail_payment_attempts_total{outcome="short_circuited"}': 4,
+        'retail_circuit_breaker_state{breaker="payments",state="closed"}': -1,
+        'retail_circuit_breaker_state{breaker="payments",state="open"}': 1,
+    }
+    recorder.flush()
+    transition = Metric.objects.get(metadata__transition=True)
+    assert (transition.metric_type, transition.value) == ("circuit_breaker_state", 2)
+
+
+def test_one_probe_at_a_time_and_its_success_closes(clock: Clock) -> None:
+    fail(5)
+    clock.forward(5)
+    probe = breaker.ask("first")
+    assert probe.probe
+    assert state() == "half_open"
+    with pytest.raises(BreakerOpenError) as refused:
+        breaker.ask("second")
+    assert refused.value.retry_after == 1
+    assert breaker.ask("first").probe  # its holder may ask again
+    breaker.tell(probe, succeeded=True)
+    assert state() == "closed"
+    assert not breaker.ask("second").probe
+
+
+def test_a_failed_probe_opens_it_for_the_whole_time_again(clock: Clock) -> None:
+    fail(5)
+    clock.forward(5)
+    breaker.tell(breaker.ask("first"), succeeded=False)
+    assert state() == "open"
+    with pytest.raises(BreakerOpenError) as refused:
+        breaker.ask("second")
+    assert refused.value.retry_after == 5
+
+
+def test_a_probe_given_back_is_free_at_once(clock: Clock) -> None:
+    fail(5)
+    clock.forward(5)
+    breaker.give_back(breaker.ask("first"))
+    assert breaker.ask("second").probe
+
+
+def test_the_probe_of_a_dead_process_is_given_up_after_its_time_and_its_news_are_late(
+    clock: Clock,
+) -> None:
+    fail(5)
+    clock.forward(5)
+    dead = breaker.ask("dead")
+    clock.forward(PROBE_SECONDS - 0.1)
+    with pytest.raises(BreakerOpenError):
+        breaker.ask("next")
+    clock.forward(0.1)
+    probe = breaker.ask("next")
+    breaker.tell(dead, succeeded=False)
+    breaker.give_back(dead)
+    assert state() == "half_open"
+    breaker.tell(probe, succeeded=True)
+    assert state() == "closed"
+
+
+def test_news_of_calls_that_began_before_it_opened_change_nothing(clock: Clock) -> None:
+    early = [breaker.ask(f"early {number}") for number in range(3)]
+    fail(5)
+    before = CircuitBreaker.objects.values().get()
+    breaker.tell(early[0], succeeded=True)
+    breaker.tell(early[1], succeeded=False)
+    clock.forward(5)
+    breaker.ask("probe")
+    half_open = CircuitBreaker.objects.values().get()
+    breaker.tell(early[2], succeeded=True)
+    assert before["opened_at"] == half_open["opened_at"]
+    assert CircuitBreaker.objects.values().get() == half_open
+
+
+def test_asking_never_resets_what_is_there(clock: Clock) -> None:
+    CircuitBreaker.objects.create(
+        name="payments", state="open", failures=5, opened_at=clock.now, version=7
+    )
+    before = CircuitBreaker.objects.values().get()
+    with pytest.raises(BreakerOpenError):
+        breaker.ask("new process")
+    assert CircuitBreaker.objects.values().get() == before
+
+
+def test_when_all_is_well_a_call_costs_one_read_and_no_write(
+    clock: Clock, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    breaker.ask("first of all makes the row")
+    with django_assert_num_queries(1):
+        breaker.tell(breaker.ask("caller"), succeeded=True)
+
+
+def test_a_write_that_comes_between_is_not_overwritten(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permit = breaker.ask("caller")
+    real = breaker._swap
+    meddled: list[bool] = []
+
+    def swap(row: CircuitBreaker, **changes: object) -> bool:
+        if not meddled:
+            meddled.append(True)
+            fail_row = CircuitBreaker.objects.get()
+            assert real(fail_row, failures=3)
+        return real(row, **changes)
+
+    monkeypatch.setattr(breaker, "_swap", swap)
+    breaker.tell(permit, succeeded=False)
+    assert CircuitBreaker.objects.get().failures == 4
+
+
+Steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("call"), st.booleans()),
+        st.tuples(st.just("wait"), st.floats(0, 20, allow_nan=False)),
+    ),
+    max_size=40,
+)
+
+
+class AnyHistory(TestCase):
+    @given(Steps)
+    def test_it_is_open_only_after_failures_and_lets_through_only_when_it_may(
+        self, steps: list[tuple[str, bool | float]]
+    ) -> None:
+        """Compare it with the simplest model of a breaker: one caller at a time."""
+        clock = Clock()
+        in_a_row, opened_at = 0, None
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("payments.breaker.timezone.now", clock)
+            CircuitBreaker.objects.all().delete()
+            for step, value in steps:
+                if step == "wait":
+                    clock.forward(float(value))
+                    continue
+                may = opened_at is None or clock.now >= opened_at + timedelta(seconds=5)
+                try:
+                    permit = breaker.ask("caller")
+                except BreakerOpenError:
+                    assert not may
+                    continue
+                assert may
+                breaker.tell(permit, succeeded=bool(value))
+                probe = opened_at is not None
+                in_a_row = 0 if value else in_a_row + 1
+                if value:
+                    opened_at = None
+                elif probe or in_a_row >= 5:
+                    opened_at = clock.now
+                assert state() == ("closed" if opened_at is None else "open")

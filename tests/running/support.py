@@ -1,0 +1,178 @@
+"""A shop of real processes, for tests of what happens between them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psycopg2
+import requests
+
+from drills.shoppers import Shopper
+from tests.gateway_simulator.support import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+APP = Path(__file__).resolve().parents[2] / "app"
+PATIENCE = 60  # seconds after which a test gives up waiting; nothing is asserted about speed
+KEYS = {"timestamp", "level", "logger", "message", "request_id", "extra"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def own_database(folder: Path) -> str:
+    """Return the URL of an empty database of the kind that the tests run with."""
+    given = os.environ.get("DATABASE_URL", "")
+    if not given.startswith("postgres"):
+        return f"sqlite:///{folder / 'shop.sqlite3'}"
+    name = f"shop_{uuid.uuid4().hex}"
+    connection = psycopg2.connect(given)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}"')
+    connection.close()
+    return urlsplit(given)._replace(path=f"/{name}").geturl()
+
+
+def wait_until(true: Callable[[], Any], what: str) -> Any:
+    """Wait until `true()` is, and return it."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if result := true():
+            return result
+        time.sleep(0.05)
+    raise AssertionError(f"waited {PATIENCE} s in vain for {what}")
+
+
+@dataclass
+class RunningShop:
+    """Web, worker and gateway as processes, with their files in `folder`."""
+
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.gateway = Process(self.folder, {"LOG_DIR": str(self.folder / "logs")}).start()
+        self.port, self.worker_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "DEBUG": "True",
+            "DATABASE_URL": own_database(self.folder),
+            "VAR_DIR": str(self.folder / "var"),
+            "LOG_DIR": str(self.folder / "logs"),
+            "METRIC_FILES_DIR": str(self.folder / "metrics"),
+            "METRIC_FLUSH_SECONDS": "0.1",
+            "PORT": str(self.port),
+            "WORKER_METRICS_PORT": str(self.worker_port),
+            "GATEWAY_URL": self.gateway.url,
+            **self.settings,
+        }
+        self.manage("migrate", "--noinput")
+        self.manage("populate_products")
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=APP,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+        return done.stdout
+
+    def query(self, expression: str) -> Any:
+        """Return a JSON-able expression's value, evaluated in Django's shell."""
+        models = "from orders.models import *; from products.models import *; import json; "
+        out = self.manage(
+            "shell", "--no-imports", "-c", f"{models}print('>>' + json.dumps({expression}))"
+        )
+        return json.loads(out.rpartition(">>")[2])
+
+    def start(self, *names: str) -> None:
+        """Start `web` and `worker` as named, and wait until they answer."""
+        commands = {
+            "web": ["-m", "gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi"],
+            "worker": ["manage.py", "worker"],
+        }
+        ports = {"web": self.port, "worker": self.worker_port}
+        for name in names:
+            with (self.folder / f"{name}.stdout").open("ab") as stdout:
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, *commands[name]],
+                    cwd=APP,
+                    env=self.environment,
+                    stdout=stdout,
+                    stderr=stdout,
+                    start_new_session=True,
+                )
+        for name in names:
+            address = f"http://127.0.0.1:{ports[name]}/healthz"
+            wait_until(lambda a=address: self._answers(a), f"{name} to answer")  # type: ignore[misc]
+
+    @staticmethod
+    def _answers(address: str) -> bool:
+        try:
+            return requests.get(address, timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
+        """End a process (SIGKILL: with all its children, as a power cut would)."""
+        process = self.processes.pop(name)
+        if number is signal.SIGKILL:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        return process.wait(timeout=PATIENCE)
+
+    def close(self) -> None:
+        """End everything."""
+        for name in list(self.processes):
+            self.end(name, signal.SIGKILL)
+        self.gateway.stop()
+
+    def shopper(self) -> Shopper:
+        """Return a new customer."""
+        shopper = Shopper(self.url)
+        shopper.register()
+        return shopper
+
+    def metric(self, name: str, port: int | None = None) -> float:
+        """Return a sample of /metrics, by its name and labels as they stand there."""
+        text = requests.get(f"http://127.0.0.1:{port or self.port}/metrics", timeout=30).text
+        for line in text.splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError(f"no {name} in /metrics")
+
+    def charges(self) -> list[dict[str, Any]]:
+        """Return the gateway's ledger."""
+        rows: list[dict[str, Any]] = self.gateway.get("/v1/charges").json()["charges"]
+        return rows
+
+    def log(self, path: str) -> list[dict[str, Any]]:
+        """Return the lines of a log; each must be one JSON object with exactly the six keys."""
+        lines = [json.loads(line) for line in (self.folder / path).read_text().splitlines()]
+        assert {frozenset(line) for line in lines} <= {frozenset(KEYS)}
+        return lines

@@ -1,0 +1,149 @@
+import contextlib
+import signal
+import threading
+
+from drills.shoppers import form_of
+from tests.running.conftest import OpenShop
+from tests.running.support import wait_until
+
+LAMP = "/products/lumen-desk-lamp/"
+FLASH = "/products/aurora-wireless-headphones/"  # its payment is made by the worker
+STOCK = "Product.objects.get(slug='lumen-desk-lamp').stock"
+SALE = "Sale.objects.get()"
+PAYMENT = "Payment.objects.get()"
+LEDGER = (
+    "[[m.quantity, m.reason] for m in "
+    "StockMovement.objects.filter(product__slug='lumen-desk-lamp').order_by('pk')]"
+)
+
+
+def test_an_order_can_be_followed_through_all_processes_by_its_request_id(
+    open_shop: OpenShop,
+) -> None:
+    shop = open_shop()
+    shop.start("web", "worker")
+    shopper = shop.shopper()
+    shopper.put_in_cart(FLASH)
+    shopper.session.headers["X-Request-ID"] = "follow-this-order"
+    page = shopper.order()
+    del shopper.session.headers["X-Request-ID"]
+    assert page.status_code == 200
+    wait_until(
+        lambda: "Thank you" in shopper.get(page.url.removeprefix(shop.url)).text,
+        "the worker to settle the payment",
+    )
+    shop.end("worker")
+    shop.end("web")
+    of_order = [
+        line for line in shop.log("logs/application.log")
+        if line["request_id"] == "follow-this-order"
+    ]  # fmt: skip
+    said = [line["message"] for line in of_order]
+    assert {"event=http.request", "event=payment.attempt", "event=payment.settled"} <= set(said)
+    jobs = {line["extra"]["task"] for line in of_order if line["message"] == "event=job.done"}
+    assert "settle_payments" in jobs
+    gateway = [
+        line["message"] for line in shop.log("logs/gateway.log")
+        if line["request_id"] == "follow-this-order"
+    ]  # fmt: skip
+    assert gateway == ["event=gateway.charge"]
+    for name in ("web", "worker"):
+        assert shop.log(f"{name}.stdout")
+
+
+def test_web_killed_between_reserve_and_settle_is_finished_by_the_worker(
+    open_shop: OpenShop,
+) -> None:
+    shop = open_shop(PAYMENT_RESEND_AFTER="1")
+    shop.start("web")
+    shopper = shop.shopper()
+    shopper.put_in_cart(LAMP, 2)
+    shop.gateway.knobs(latency_ms=2500)
+    page = shopper.get("/checkout/")
+    fields = {"delivery_name": "Sam", "delivery_address": "1 Street", "payment_token": "tok_good"}
+    sending = threading.Thread(
+        target=lambda: _ignore(lambda: shopper.submit(page, "/checkout/", **fields))
+    )
+    sending.start()
+    wait_until(lambda: shop.query("Payment.objects.count()"), "the reservation")
+    shop.end("web", signal.SIGKILL)
+    sending.join()
+    assert shop.query(f"[{SALE}.status, {PAYMENT}.status]") == ["PENDING", "PENDING"]
+    assert shop.query(LEDGER) == [[300, "seed"], [-2, "sale"]]
+    shop.gateway.knobs()
+    shop.start("web", "worker")
+    wait_until(lambda: shop.query(f"{SALE}.status") == "CONFIRMED", "the worker to settle")
+    assert shop.query(f"{PAYMENT}.status") == "COMPLETED"
+    assert shop.query(STOCK) == 298
+    assert shop.query(LEDGER) == [[300, "seed"], [-2, "sale"]]
+    [charge] = shop.charges()
+    assert (charge["status"], charge["key"]) == ("approved", shop.query(f"{PAYMENT}.key"))
+    assert charge["amount"] == "119.80"
+
+
+def _ignore(call: object) -> None:
+    """Call what a killed server will not answer."""
+    with contextlib.suppress(OSError):
+        call()  # type: ignore[operator]
+
+
+def test_a_gateway_that_is_off_opens_the_breaker_and_one_that_is_back_closes_it(
+    open_shop: OpenShop,
+) -> None:
+    shop = open_shop(PAYMENT_RESEND_AFTER="8", PAYMENT_CANCEL_AFTER="3600")
+    shop.start("web", "worker")
+    first, second = shop.shopper(), shop.shopper()
+    shop.gateway.knobs(off=True)
+    for _ in range(3):  # two tries each, and the fifth failure in a row opens the breaker
+        first.put_in_cart(LAMP)
+        assert "You will not be charged twice" in first.order().text
+    second.put_in_cart(LAMP)
+    refused = second.order()
+    assert refused.status_code == 503
+    assert 1 <= int(refused.headers["Retry-After"]) <= 5
+    assert "Nothing was charged and your cart is kept" in refused.text
+    assert form_of(second.get("/cart/"), "/cart/update/")["quantity"] == "1"
+    assert shop.query(STOCK) == 300 - 3
+    shop.gateway.knobs()
+    wait_until(
+        lambda: shop.metric('retail_circuit_breaker_state{breaker="payments",state="closed"}'),
+        "the breaker to close by itself",
+    )
+    wait_until(
+        lambda: shop.query("Payment.objects.exclude(status='COMPLETED').count()") == 0,
+        "the worker to settle what was unknown",
+    )
+    assert {row["status"] for row in shop.charges()} == {"approved"}
+    assert len(shop.charges()) == shop.query("Sale.objects.filter(status='CONFIRMED').count()")
+
+
+def test_several_web_processes_tell_one_total_and_outlive_each_other(open_shop: OpenShop) -> None:
+    shop = open_shop(WEB_CONCURRENCY="3")
+    shop.start("web")
+    for _ in range(6):
+        shopper = shop.shopper()
+        shopper.put_in_cart(LAMP)
+        shopper.session.close()
+        assert "Thank you" in shopper.order().text
+    confirmed = {shop.metric('retail_orders_total{outcome="confirmed"}') for _ in range(10)}
+    assert confirmed == {6.0}
+    assert shop.metric('retail_circuit_breaker_state{breaker="payments",state="closed"}') == 1
+
+
+def test_a_clean_stop_writes_what_was_still_in_memory(open_shop: OpenShop) -> None:
+    shop = open_shop(METRIC_FLUSH_SECONDS="3600")
+    shop.start("web")
+    shopper = shop.shopper()
+    shopper.put_in_cart(LAMP)
+    shopper.order()
+    metrics = "__import__('retail.models').models.Metric.objects"
+    assert shop.query(f"{metrics}.count()") == 0
+    assert shop.end("web") == 0
+    kinds = shop.query(f"sorted({metrics}.values_list('metric_type', flat=True))")
+    assert kinds == [
+        "avg_response_time",
+        "circuit_breaker_state",
+        "error_rate",
+        "orders_per_day",
+        "payment_success_rate",
+    ]
