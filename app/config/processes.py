@@ -9,7 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-VAR = Path(__file__).resolve().parent.parent.parent / "var"
+from config import env
 
 
 def use_metric_files(role: str) -> None:
@@ -17,7 +17,8 @@ def use_metric_files(role: str) -> None:
 
     Counters start at zero with the role, as they do for a single process; Prometheus expects that.
     """
-    folder = Path(os.environ.get("METRIC_FILES_DIR") or VAR / "metrics") / role
+    var = env.folder("VAR_DIR", Path(__file__).resolve().parent.parent.parent / "var")
+    folder = env.folder("METRIC_FILES_DIR", var / "metrics") / role
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)

@@ -203,7 +203,8 @@ USE_TZ = True
 # --- Static files -------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 # In development files are served from where they are; `collectstatic` gathers them for the rest.
-STATIC_ROOT = env.folder("STATIC_ROOT", BASE_DIR.parent / "staticfiles") if not DEBUG else None
+_gathered = env.folder("STATIC_ROOT", BASE_DIR.parent / "staticfiles")
+STATIC_ROOT = None if DEBUG else _gathered
 STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
