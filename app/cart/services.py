@@ -38,6 +38,7 @@ def cart_set(*, cart: Cart, product_id: int, quantity: int) -> None:
         items.delete()
     else:
         items.update(quantity=min(quantity, MAX_QUANTITY))
+    Cart.objects.filter(pk=cart.pk).update(updated_at=timezone.now())
 
 
 def cart_empty(*, user_id: int) -> None:

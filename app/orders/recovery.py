@@ -17,7 +17,12 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from orders.models import Payment
-from orders.settlement import charge, payment_mark_unknown, payment_settle
+from orders.settlement import (
+    ASK_AGAIN_AFTER,
+    charge,
+    payment_mark_unknown,
+    payment_settle,
+)
 from payments.services import BreakerOpenError, NoAnswerError, payment_ask, payment_cancel
 from retail.jobs import job
 from retail.observability.context import request_context
@@ -55,12 +60,12 @@ def finish(payment: Payment) -> None:
                 charge(payment, payment_ask(key=payment.key))
             else:
                 payment_settle(payment_id=payment.pk, answer=payment_cancel(key=payment.key))
-            wait = timedelta(seconds=min(15, settings.PAYMENT_RESEND_AFTER))
+            wait = ASK_AGAIN_AFTER
         except BreakerOpenError as error:
             wait = timedelta(seconds=error.retry_after)
         except NoAnswerError:
             payment_mark_unknown(payment=payment)
-            wait = timedelta(seconds=min(15, settings.PAYMENT_RESEND_AFTER))
+            wait = ASK_AGAIN_AFTER
         Payment.objects.filter(pk=payment.pk, status__in=UNFINISHED).update(
             due_at=timezone.now() + wait
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from products.services import stock_return
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+ASK_AGAIN_AFTER = timedelta(seconds=10)
 
 _PAYMENT: Mapping[Answer, tuple[Payment.Status, str]] = {
     Answer.APPROVED: (Payment.Status.COMPLETED, ""),
@@ -72,10 +75,13 @@ def payment_settle(*, payment_id: int, answer: Answer) -> bool:
 
 @transaction.atomic
 def payment_mark_unknown(*, payment: Payment) -> bool:
-    """Note that nobody answered; the stock stays with the order. Say whether that was news."""
+    """Note that nobody answered; the stock stays with the order. Say whether that was news.
+
+    The worker asks again after ASK_AGAIN_AFTER.
+    """
     moved = Payment.objects.filter(
         pk=payment.pk, status__in=sources(PAYMENT_TRANSITIONS, Payment.Status.UNKNOWN)
-    ).update(status=Payment.Status.UNKNOWN)
+    ).update(status=Payment.Status.UNKNOWN, due_at=timezone.now() + ASK_AGAIN_AFTER)
     if moved:
         transaction.on_commit(partial(metrics.record_ended, payment.sale, "payment_unknown"))
     return bool(moved)

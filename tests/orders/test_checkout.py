@@ -158,6 +158,8 @@ def test_without_an_answer_the_payment_is_unknown_and_the_stock_stays_with_the_o
     }
     assert sale.status == "PENDING"
     assert Payment.objects.get().status == "UNKNOWN"
+    until_due = Payment.objects.get().due_at - timezone.now()
+    assert timedelta(seconds=5) < until_due <= timedelta(seconds=10)
     assert ledger(lamp) == [(-2, "sale", sale.reference)]
     assert len({one.key for one in scripted_gateway.charged}) == 1
     assert len(scripted_gateway.charged) == 2

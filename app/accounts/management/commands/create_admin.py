@@ -43,6 +43,10 @@ class Command(BaseCommand):
         user.is_staff = user.is_superuser = user.is_active = True
         if password is not None or not existed:
             user.set_password(password or DEFAULT_PASSWORD)
-        user.full_clean(exclude=["password"])
+        try:
+            user.full_clean(exclude=["password"])
+        except ValidationError as error:
+            reasons = (f"{name}: {' '.join(said)}" for name, said in error.message_dict.items())
+            raise CommandError(" ".join(reasons)) from error
         user.save()
         self.stdout.write(f"Admin {username} {'updated' if existed else 'made'}.")

@@ -1,0 +1,156 @@
+"""What a stranger does: clone, `make run`, buy something, look at the numbers, Ctrl-C.
+
+    python tests/smoke/fresh_clone.py
+
+Clones the commit at hand into a temporary folder, so what is not committed is not tried. Prints
+what it saw; exits with 1 at the first thing that is not as the README says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "app"))
+
+import requests
+
+from drills.shoppers import Shopper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_SECONDS = 300  # to give up; a cold package cache takes its time
+CONFIRMED = 'retail_orders_total{outcome="confirmed"} '
+LAMP = "/products/lumen-desk-lamp/"  # not on flash sale: paid before the page comes
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def processes_of(folder: Path) -> Iterator[int]:
+    """Yield the ids of processes that work in `folder` or below."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            where = (entry / "cwd").readlink()
+        except OSError:
+            continue
+        if where.is_relative_to(folder):
+            yield int(entry.name)
+
+
+def memory_of(folder: Path) -> float:
+    """Return the proportional set size of the processes that work in `folder`, in MB."""
+    kilobytes = 0
+    for pid in processes_of(folder):
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        except OSError:
+            continue
+        for line in rollup.splitlines():
+            if line.startswith("Pss:"):
+                kilobytes += int(line.split()[1])
+    return kilobytes / 1024
+
+
+def check(what: str, true: object) -> None:
+    if not true:
+        sys.exit(f"NOT SO: {what}")
+    print(f"  {what}")
+
+
+def wait_for(url: str, run: subprocess.Popen[bytes]) -> float:
+    began = time.monotonic()
+    while time.monotonic() - began < START_SECONDS:
+        if run.poll() is not None:
+            sys.exit(f"make run ended by itself with {run.returncode}")
+        try:
+            if requests.get(f"{url}/healthz", timeout=2).ok:
+                return time.monotonic() - began
+        except requests.RequestException:
+            time.sleep(0.2)
+    sys.exit(f"no shop at {url} after {START_SECONDS} s")
+
+
+def confirmed(url: str) -> float:
+    text = requests.get(f"{url}/metrics", timeout=10).text
+    return float(text.partition(CONFIRMED)[2].splitlines()[0])
+
+
+def buy(url: str, clone: Path) -> None:
+    before = confirmed(url)
+    shopper = Shopper(url)
+    check("ten products are on sale", len(shopper.products()) == 10)
+    shopper.register()
+    shopper.put_in_cart(LAMP)
+    page = shopper.order()
+    check("the order page says thank you, paid", "Thank you" in page.text and page.ok)
+    check("it moved retail_orders_total by exactly 1", confirmed(url) == before + 1)
+    reference = page.url.rstrip("/").rpartition("/")[2]
+    time.sleep(2)  # rows are written once a second
+    with sqlite3.connect(clone / "var" / "vitrine.sqlite3") as database:
+        rows = database.execute(
+            "SELECT value FROM retail_metric WHERE metric_type = 'orders_per_day' "
+            "AND json_extract(metadata, '$.order_ref') = ?",
+            [reference],
+        ).fetchall()
+    check("the Metric table has one row for it", rows == [(1.0,)])
+    lines = (clone / "logs" / "application.log").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    check(
+        "the JSON log has its settled payment",
+        [one for one in events if one["extra"].get("order_ref") == reference],
+    )
+
+
+def stop(run: subprocess.Popen[bytes], clone: Path) -> None:
+    os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
+    run.wait(timeout=30)
+    check("Ctrl-C leaves no process behind", not list(processes_of(clone)))
+
+
+def try_it(clone: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    ports = {name: free_port() for name in ("PORT", "GATEWAY_PORT", "WORKER_METRICS_PORT")}
+    url = f"http://127.0.0.1:{ports['PORT']}"
+    command = ["make", "run", "SHOPPERS=0", *(f"{name}={port}" for name, port in ports.items())]
+    for start in ("first", "second"):
+        run = subprocess.Popen(command, cwd=clone, start_new_session=True)
+        try:
+            seconds = wait_for(url, run)
+            print(f"the {start} start took {seconds:.0f} s")
+            if start == "first":
+                buy(url, clone)
+                time.sleep(5)
+                print(f"  all processes together: {memory_of(clone):.0f} MB (PSS)")
+            stop(run, clone)
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="vitrine-"))
+    try:
+        try_it(folder / "vitrine")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print("A fresh clone does what the README says.")
+
+
+if __name__ == "__main__":
+    main()
