@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -12,7 +13,7 @@ workers = env.integer("WEB_CONCURRENCY", 1, least=1)
 if workers > 1:
     use_metric_files("web")  # before the settings, which declare the metrics
 
-from config.settings import LOGGING
+from config.settings import CACHE_URL, LOGGING
 
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.integer('PORT', 8000, least=1)}"
 threads = env.integer("WEB_THREADS", 8, least=1)
@@ -25,3 +26,11 @@ keepalive = 5
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 logconfig_dict = {**LOGGING, "disable_existing_loggers": False}
 control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Warn of what several processes would do wrong."""
+    if workers > 1 and not CACHE_URL:
+        server.log.warning(
+            "CACHE_URL is not set: each of %s processes throttles by its own count.", workers
+        )

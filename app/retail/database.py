@@ -10,10 +10,13 @@ from django.db import connection, transaction
 def bounded_read(seconds: float = 2) -> Iterator[None]:
     """Run reads that may not take longer than `seconds` a statement (on PostgreSQL).
 
-    Raises OperationalError when one does. SQLite has no such limit; its readers never wait.
+    Raises OperationalError when one does. SQLite has no such limit, and a transaction there would
+    keep writers waiting.
     """
+    if connection.vendor != "postgresql":
+        yield
+        return
     with transaction.atomic():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL statement_timeout = %s", [int(seconds * 1000)])
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = %s", [int(seconds * 1000)])
         yield

@@ -59,7 +59,8 @@ HTTP_IN_PROGRESS = Gauge(
 )
 ORDERS = Counter(
     "retail_orders_total",
-    "Orders by how they ended, counted when the database had committed it.",
+    "Orders by how they ended, counted when the database had committed it. One whose payment got "
+    "no answer counts as payment_unknown, and once more when it ends.",
     {"outcome": ORDER_OUTCOMES},
 )
 ORDER_REVENUE = Counter(

@@ -1,0 +1,69 @@
+"""What only PostgreSQL can do, or refuse."""
+
+import threading
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+from django.utils import timezone
+
+from orders.models import Payment
+from orders.recovery import claim
+from orders.reservation import reserve
+from retail import store
+from retail.database import bounded_read
+from retail.models import Metric
+from retail.observability.recording import Row
+from tests.support import make_buyer, make_product, moved, order_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_read_that_takes_too_long_is_ended_and_the_connection_goes_on() -> None:
+    with (
+        pytest.raises(OperationalError, match="statement timeout"),
+        bounded_read(0.05),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT pg_sleep(60)")
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+def test_a_row_that_the_database_cannot_hold_does_not_block_the_others() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [Row("stock_conflicts", number, {"text": "ok"}, now) for number in range(3)]
+    rows.insert(1, Row("stock_conflicts", 9, {"text": "a\x00b"}, now))
+    with moved() as changes:
+        store.write_rows(rows)
+    assert changes == {"retail_metric_rows_dropped_total": 1}
+    assert sorted(Metric.objects.values_list("value", flat=True)) == [0, 1, 2]
+
+
+def test_a_payment_that_another_worker_is_taking_is_passed_over_without_waiting() -> None:
+    buyer, lamp = make_buyer(), make_product("Lamp", "10.00", 10)
+    payments = [reserve(order_for(buyer, lamp), uuid.uuid4().hex)[1] for _ in range(3)]
+    now = timezone.now()
+    Payment.objects.update(due_at=now)
+    holding, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                Payment.objects.select_for_update().get(pk=payments[0].pk)
+                holding.set()
+                done.wait(30)
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert holding.wait(30)
+    try:
+        claimed = {payment.pk for payment in claim(now)}
+    finally:
+        done.set()
+        other.join()
+    assert claimed == {payment.pk for payment in payments[1:]}
