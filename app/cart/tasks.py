@@ -13,4 +13,5 @@ KEEP = timedelta(days=30)
 @job(every_minutes=24 * 60)
 def prune_carts() -> int:
     """Delete visitors' carts that nobody has touched for a month."""
-    return Cart.objects.filter(user=None, updated_at__lt=timezone.now() - KEEP).delete()[0]
+    forgotten = Cart.objects.filter(user=None, updated_at__lt=timezone.now() - KEEP)
+    return forgotten.delete()[1].get("cart.Cart", 0)

@@ -49,11 +49,13 @@ def number(name: str, default: float, *, least: float = 0) -> float:
     return result
 
 
-def integer(name: str, default: int, *, least: int = 0) -> int:
-    """Return the variable as a whole number that is not below `least`."""
+def integer(name: str, default: int, *, least: int = 0, most: int = 2**31 - 1) -> int:
+    """Return the variable as a whole number from `least` to `most`."""
     result = number(name, default, least=least)
-    if result != int(result):
-        raise ImproperlyConfigured(f"{name}={result!r} must be a whole number of at least {least}.")
+    if result != int(result) or result > most:
+        raise ImproperlyConfigured(
+            f"{name}={_raw(name)!r} must be a whole number from {least} to {most}."
+        )
     return int(result)
 
 

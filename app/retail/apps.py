@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 
 from retail.observability import catalogue, exposition
+from retail.observability.middleware import ObservabilityMiddleware
 from retail.observability.recording import recorder
 
 
@@ -16,6 +17,7 @@ class RetailConfig(AppConfig):
 
         from retail import jobs, store, tasks  # noqa: F401, PLC0415
 
+        ObservabilityMiddleware.static_url = settings.STATIC_URL
         recorder.writer = store.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS
         exposition.truths.add("queue", jobs.read_queue)

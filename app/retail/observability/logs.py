@@ -174,6 +174,8 @@ def logging_config(
             # Every 4xx is a line of ours already; Django's own is wanted for its tracebacks only.
             "django.request": {"level": "ERROR"},
             "django.security": {"level": "WARNING"},
+            # Any scanner can cause it, and the request's own line says 400.
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
             "django": {"level": "INFO", "handlers": [], "propagate": True},
             # A line for every job that starts, ends or is scheduled; ours say it with its outcome.
             "django-q": {"level": "WARNING"},

@@ -35,9 +35,12 @@ def view_label(request: HttpRequest) -> str:
 class ObservabilityMiddleware:
     """Gives a request its id, answers with it, and notes duration and status once.
 
+    Static files get their id too, but are not noted: they would make every error rate look better.
     A view may set `request.fast_fail = True`: then the whole duration is also observed as a
     refusal by the open circuit breaker.
     """
+
+    static_url = "/static/"  # set when the app is ready
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -57,7 +60,8 @@ class ObservabilityMiddleware:
                 return response
             finally:
                 catalogue.HTTP_IN_PROGRESS.inc(-1)
-                self._note(request, status, perf_counter() - started, request_id)
+                if not request.path.startswith(self.static_url):
+                    self._note(request, status, perf_counter() - started, request_id)
 
     def _note(self, request: HttpRequest, status: int, seconds: float, request_id: str) -> None:
         view = view_label(request)

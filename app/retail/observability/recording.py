@@ -8,7 +8,6 @@ first row. At most `LIMIT` rows wait; what has no room is counted in
 
 from __future__ import annotations
 
-import atexit
 import logging
 import math
 import os
@@ -84,8 +83,7 @@ class Recorder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="metric-rows", daemon=True)
                 self._thread.start()
-                atexit.register(self.close)
-                # multiprocessing's children skip atexit.
+                # Not atexit: multiprocessing's children skip that.
                 Finalize(self, self.close, exitpriority=100)
 
     def _run(self) -> None:

@@ -74,11 +74,12 @@ def forget_dead_gauges() -> None:
     if path is None:
         return
     own = own_slot()
-    for lock in path.glob("slot*.lock"):
-        # Never try one's own lock: closing any handle of the file would give it up.
-        if lock.stem != own and (file := _locked(path, lock.stem)) is not None:
-            _forget_gauges(path, lock.stem)
-            file.close()
+    with _taking:  # the lock is the process's: a second thread would get it too, and give it up
+        for lock in path.glob("slot*.lock"):
+            # Never try one's own lock: closing any handle of the file would give it up.
+            if lock.stem != own and (file := _locked(path, lock.stem)) is not None:
+                _forget_gauges(path, lock.stem)
+                file.close()
 
 
 if folder() is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q
 from django.utils import timezone
 
 from products.management.samples import CATEGORIES, SAMPLES, Sample
@@ -37,7 +37,8 @@ class Command(BaseCommand):
         if clear:
             self._clear()
         categories = {
-            name: Category.objects.get_or_create(slug=slug, defaults={"name": name})[0]
+            name: Category.objects.filter(Q(slug=slug) | Q(name=name)).first()
+            or Category.objects.create(slug=slug, name=name)
             for name, slug in CATEGORIES.items()
         }
         made = [sample for sample in SAMPLES if self._make(sample, categories, reset=clear)]

@@ -1,0 +1,176 @@
+"""The cart's pages: whose cart it is, and what is refused."""
+
+import pytest
+from django.test import Client
+
+from cart.models import Cart, CartItem
+from products.models import Product
+from tests.support import make_buyer, make_product
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "correct-horse-battery"
+
+
+def put(client: Client, product_id: object, quantity: object = 1, what: str = "add") -> int:
+    """Send one of the cart's forms; return the status."""
+    form = {"product_id": product_id, "quantity": quantity}
+    return client.post(f"/cart/{what}/", form).status_code
+
+
+def shown(client: Client) -> dict[str, int]:
+    response = client.get("/cart/")
+    assert response.status_code == 200
+    return {line.product.name: line.quantity for line in response.context["lines"]}
+
+
+@pytest.fixture
+def lamp() -> Product:
+    return make_product("Lamp", stock=20)
+
+
+def test_a_visitor_has_a_cart(client: Client, lamp: Product) -> None:
+    assert shown(client) == {}
+    assert Cart.objects.count() == 0  # looking makes none
+    response = client.post("/cart/add/", {"product_id": lamp.pk, "quantity": 2})
+    assert (response.status_code, response.headers["Location"]) == (302, "/cart/")
+    assert "Lamp is in your cart (2)." in client.get("/cart/").content.decode()
+    assert put(client, lamp.pk, 3) == 302
+    assert shown(client) == {"Lamp": 5}
+    assert put(client, lamp.pk, 4, "update") == 302
+    assert shown(client) == {"Lamp": 4}
+    assert put(client, lamp.pk, 0, "update") == 302
+    assert shown(client) == {}
+    assert Cart.objects.count() == 1
+
+
+def test_ten_of_a_product_are_the_most(client: Client, lamp: Product) -> None:
+    assert put(client, lamp.pk, 10) == 302
+    assert put(client, lamp.pk, 1) == 302
+    assert shown(client) == {"Lamp": 10}
+    assert put(client, lamp.pk, 11) == 400
+    assert put(client, lamp.pk, 11, "update") == 400
+    assert shown(client) == {"Lamp": 10}
+
+
+@pytest.mark.parametrize("what", ["add", "update"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"product_id": "1"},
+        {"quantity": "1"},
+        {"product_id": "one", "quantity": "1"},
+        {"product_id": "0", "quantity": "1"},
+        {"product_id": "-1", "quantity": "1"},
+        {"product_id": str(2**63), "quantity": "1"},
+        {"product_id": "1", "quantity": "-1"},
+        {"product_id": "1", "quantity": "1.5"},
+        {"product_id": "1", "quantity": "many"},
+        {"product_id": "1\x00", "quantity": "1"},
+        {"product_id": "9" * 5000, "quantity": "1"},
+    ],
+)
+def test_a_form_that_makes_no_sense_is_refused(
+    client: Client, what: str, form: dict[str, str]
+) -> None:
+    response = client.post(f"/cart/{what}/", form)
+    assert response.status_code == 400
+    assert "That did not work" in response.content.decode()
+    assert Cart.objects.count() == 0
+
+
+def test_what_is_not_on_sale_is_not_found(client: Client) -> None:
+    hidden = make_product("Hidden", is_active=False)
+    for product_id in (hidden.pk, hidden.pk + 1000, 2**63 - 1):
+        assert put(client, product_id) == 404
+    assert Cart.objects.count() == 0
+
+
+def test_what_is_sold_out_is_not_put_into_the_cart(client: Client) -> None:
+    gone = make_product("Gone", stock=0)
+    response = client.post("/cart/add/", {"product_id": gone.pk, "quantity": 1}, follow=True)
+    assert response.redirect_chain == [(f"/products/{gone.slug}/", 302)]
+    assert "Gone is sold out." in response.content.decode()
+    assert shown(client) == {}
+
+
+def test_at_least_one_is_added(client: Client, lamp: Product) -> None:
+    response = client.post("/cart/add/", {"product_id": lamp.pk, "quantity": 0}, follow=True)
+    assert response.redirect_chain == [(f"/products/{lamp.slug}/", 302)]
+    assert "Choose at least one." in response.content.decode()
+    assert shown(client) == {}
+
+
+@pytest.mark.parametrize("what", ["add", "update"])
+def test_looking_changes_nothing(client: Client, lamp: Product, what: str) -> None:
+    response = client.get(f"/cart/{what}/", {"product_id": lamp.pk, "quantity": 1})
+    assert response.status_code == 405
+    assert client.post("/cart/").status_code == 405
+    assert Cart.objects.count() == 0
+
+
+def test_forms_from_elsewhere_are_refused(lamp: Product) -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert put(client, lamp.pk) == 403
+    assert Cart.objects.count() == 0
+
+
+def test_a_visitors_cart_is_known_by_the_session_alone(client: Client, lamp: Product) -> None:
+    put(client, lamp.pk, 2)
+    cart = Cart.objects.get()
+    stranger = Client()
+    form = {"product_id": lamp.pk, "quantity": 0, "cart": cart.pk, "cart_id": cart.pk}
+    stranger.cookies["cart"] = str(cart.pk)
+    assert stranger.get("/cart/", {"cart": cart.pk}).context["lines"] == []
+    assert stranger.post("/cart/update/", form).status_code == 302
+    assert shown(client) == {"Lamp": 2}
+
+
+def test_a_session_that_names_a_customers_cart_does_not_open_it(lamp: Product) -> None:
+    bea = Client()
+    bea.force_login(make_buyer("bea"))
+    put(bea, lamp.pk, 2)
+    visitor = Client()
+    session = visitor.session
+    session["cart"] = Cart.objects.get().pk  # a visitor's cart before its id was used again
+    session.save()
+    assert shown(visitor) == {}
+    put(visitor, lamp.pk, 5)
+    assert (shown(bea), shown(visitor)) == ({"Lamp": 2}, {"Lamp": 5})
+
+
+@pytest.mark.parametrize("address", ["/accounts/login/", "/accounts/register/"])
+def test_the_cart_comes_along_into_the_account(client: Client, lamp: Product, address: str) -> None:
+    put(client, lamp.pk, 2)
+    if address == "/accounts/login/":
+        bea = make_buyer("bea")
+        own = Client()
+        own.force_login(bea)
+        put(own, lamp.pk, 3)
+    form = {"username": "bea", "password": PASSWORD, "password1": PASSWORD, "password2": PASSWORD}
+    assert client.post(address, form).status_code == 302
+    expected = {"Lamp": 5 if address == "/accounts/login/" else 2}
+    assert shown(client) == expected
+    assert shown(client) == expected  # only once
+    (cart,) = Cart.objects.all()
+    assert cart.user is not None
+    client.post("/accounts/logout/")
+    assert shown(client) == {}
+
+
+def test_customers_do_not_see_each_others_carts(lamp: Product) -> None:
+    clients = [Client(), Client()]
+    for number, client in enumerate(clients):
+        client.force_login(make_buyer(f"buyer{number}"))
+        put(client, lamp.pk, number + 1)
+    assert [shown(client) for client in clients] == [{"Lamp": 1}, {"Lamp": 2}]
+    assert CartItem.objects.count() == 2
+
+
+def test_a_product_taken_off_sale_stays_visible_and_blocks(client: Client, lamp: Product) -> None:
+    put(client, lamp.pk, 2)
+    Product.objects.filter(pk=lamp.pk).update(is_active=False)
+    response = client.get("/cart/")
+    assert response.context["blocked"] is True
+    assert "No longer on sale. Change or remove it." in response.content.decode()

@@ -1,0 +1,170 @@
+"""The shop refuses to start on what is only good enough for development, and says what to set."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+PRODUCTION = {
+    "DEBUG": "False",
+    "SECRET_KEY": "m2#vQ8!zR5pL0wX9cT4nB7kJ1sD6fG3hY-uE2aI8oP5qW0eZ0123",
+    "GATEWAY_API_KEY": "a-key-of-its-own",
+    "METRICS_TOKEN": "a-token-of-its-own",
+    "ALLOWED_HOSTS": "shop.example.com",
+    "DATABASE_URL": "postgresql://shop:secret@127.0.0.1:1/shop",
+}
+UNREADABLE = (
+    "DATABASE_URL cannot be read: use sqlite:///path or postgresql://user:password@host:port/name."
+)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, str]:
+    return {"VAR_DIR": str(tmp_path / "var"), "LOG_DIR": str(tmp_path / "logs")}
+
+
+def check(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Start the shop as far as Django's own checks, with nothing but `environment`."""
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", *arguments],
+        cwd=settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refusal(environment: dict[str, str]) -> str:
+    """Return the sentence with which the shop refuses to start."""
+    result = check(environment)
+    assert result.returncode != 0
+    assert result.stdout == ""
+    kind, _, sentence = result.stderr.strip().splitlines()[-1].partition(": ")
+    assert kind == "django.core.exceptions.ImproperlyConfigured"
+    return sentence
+
+
+def test_a_newcomer_needs_no_settings_at_all(folders: dict[str, str]) -> None:
+    result = check(folders)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "System check identified no issues (0 silenced).\n"
+
+
+def test_a_good_production_environment_has_nothing_against_it(folders: dict[str, str]) -> None:
+    result = check({**PRODUCTION, **folders}, "--deploy", "--fail-level", "DEBUG")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "System check identified no issues (0 silenced).\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY"),
+        (
+            {"SECRET_KEY": "development-only-secret-key-never-use-it-with-debug-off"},
+            "SECRET_KEY",
+        ),
+        ({"GATEWAY_API_KEY": ""}, "GATEWAY_API_KEY"),
+        ({"GATEWAY_API_KEY": "dev-gateway-key"}, "GATEWAY_API_KEY"),
+        ({"METRICS_TOKEN": " "}, "METRICS_TOKEN"),
+        ({"ALLOWED_HOSTS": " , "}, "ALLOWED_HOSTS"),
+        (
+            dict.fromkeys(("SECRET_KEY", "GATEWAY_API_KEY", "METRICS_TOKEN", "ALLOWED_HOSTS"), ""),
+            "ALLOWED_HOSTS, GATEWAY_API_KEY, METRICS_TOKEN, SECRET_KEY",
+        ),
+    ],
+)
+def test_production_has_no_secret_of_developments(
+    folders: dict[str, str], changed: dict[str, str], named: str
+) -> None:
+    assert refusal({**PRODUCTION, **folders, **changed}) == (
+        f"With DEBUG off, set {named} in the environment "
+        "(.env.example says what each is), or set DEBUG=True for development."
+    )
+
+
+def test_production_has_no_short_secret(folders: dict[str, str]) -> None:
+    short = {"SECRET_KEY": PRODUCTION["SECRET_KEY"][:49]}
+    assert refusal({**PRODUCTION, **folders, **short}) == (
+        "SECRET_KEY must have at least 50 characters with DEBUG off."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("DEBUG", "maybe", "DEBUG='maybe' is neither yes nor no: set DEBUG=True or False."),
+        ("HTTPS", "2", "HTTPS='2' is neither yes nor no: set HTTPS=True or False."),
+        (
+            "BREAKER_FAIL_MAX",
+            "0",
+            "BREAKER_FAIL_MAX='0' must be a number of at least 1.",
+        ),
+        (
+            "GATEWAY_READ_TIMEOUT",
+            "soon",
+            "GATEWAY_READ_TIMEOUT='soon' must be a number of at least 0.05.",
+        ),
+        (
+            "METRIC_KEEP_DAYS",
+            "2.5",
+            "METRIC_KEEP_DAYS='2.5' must be a whole number from 1 to 36500.",
+        ),
+        ("CURRENCY", "XXX", "CURRENCY='XXX' must be one of: EUR, GBP, USD."),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL='LOUD' must be one of: DEBUG, INFO, WARNING, ERROR."),
+        ("DATABASE_URL", "mysql://a:b@c/d", "DATABASE_URL must name SQLite or PostgreSQL."),
+        ("DATABASE_URL", "oracle://a:b@c/d", "DATABASE_URL must name SQLite or PostgreSQL."),
+        *(
+            ("DATABASE_URL", garbage, UNREADABLE)
+            for garbage in ("garbage", "postgresql://u:p@h:port/db", "ftp://a/b", "://")
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_what_to_set(
+    folders: dict[str, str], name: str, value: str, sentence: str
+) -> None:
+    assert refusal({**folders, name: value}) == sentence
+
+
+ASK = """
+import json
+from config import settings
+print(json.dumps({name: getattr(settings, name) for name in (
+    "DEBUG", "ALLOWED_HOSTS", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS",
+    "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_PROXY_SSL_HEADER", "EMAIL_BACKEND")}))
+"""
+
+
+def ask(environment: dict[str, str]) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", ASK],
+        cwd=settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_production_speaks_https_only(folders: dict[str, str]) -> None:
+    assert ask({**PRODUCTION, **folders, "BEHIND_PROXY": "yes", "EMAIL_HOST": "mail"}) == (
+        '{"DEBUG": false, "ALLOWED_HOSTS": ["shop.example.com"], "SECURE_SSL_REDIRECT": true, '
+        '"SECURE_HSTS_SECONDS": 31536000, "SESSION_COOKIE_SECURE": true, '
+        '"CSRF_COOKIE_SECURE": true, '
+        '"SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"], '
+        '"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend"}'
+    )
+
+
+def test_development_speaks_http_to_localhost(folders: dict[str, str]) -> None:
+    assert ask(folders) == (
+        '{"DEBUG": true, "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"], '
+        '"SECURE_SSL_REDIRECT": false, "SECURE_HSTS_SECONDS": 0, '
+        '"SESSION_COOKIE_SECURE": false, "CSRF_COOKIE_SECURE": false, '
+        '"SECURE_PROXY_SSL_HEADER": null, '
+        '"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend"}'
+    )

@@ -1,0 +1,133 @@
+"""What the database refuses to believe of a product, and when a flash sale runs."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from products.models import Product, StockMovement
+from products.selectors import flash_products
+from tests.support import make_product
+
+pytestmark = pytest.mark.django_db
+
+START = datetime(2026, 11, 27, 18, tzinfo=UTC)
+END = START + timedelta(hours=2)
+MOMENT = timedelta(microseconds=1)
+SALE: dict[str, Any] = {
+    "flash_price": Decimal("7.50"),
+    "flash_starts_at": START,
+    "flash_ends_at": END,
+}
+
+
+@pytest.mark.parametrize(
+    ("now", "runs"),
+    [
+        (START - MOMENT, False),
+        (START, True),
+        (END - MOMENT, True),
+        (END, False),
+    ],
+)
+def test_a_flash_sale_runs_from_its_start_to_before_its_end(
+    monkeypatch: pytest.MonkeyPatch, now: datetime, runs: bool
+) -> None:
+    product = make_product(price="10.00", **SALE)
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    assert product.flash_active is runs
+    assert product.current_price == Decimal("7.50" if runs else "10.00")
+    assert list(flash_products()) == ([product] if runs else [])
+
+
+def test_a_product_without_a_flash_sale_costs_its_price() -> None:
+    product = make_product(price="10.00")
+    assert not product.flash_active
+    assert product.current_price == Decimal("10.00")
+
+
+def test_flash_sales_are_shown_the_soonest_to_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: START)
+    late = make_product("A", **{**SALE, "flash_ends_at": END + MOMENT})
+    soon_b = make_product("C", **SALE)
+    soon_a = make_product("B", **SALE)
+    make_product("Hidden", is_active=False, **SALE)
+    assert list(flash_products()) == [soon_a, soon_b, late]
+
+
+REFUSED = [
+    ("product_stock_not_negative", {"stock": -1}),
+    ("product_price_not_negative", {"price": Decimal("-0.01")}),
+    ("product_flash_price_between_zero_and_price", {**SALE, "flash_price": Decimal("10.01")}),
+    ("product_flash_price_between_zero_and_price", {**SALE, "flash_price": Decimal("-0.01")}),
+    ("product_flash_sale_whole_or_none", {**SALE, "flash_price": None}),
+    ("product_flash_sale_whole_or_none", {**SALE, "flash_starts_at": None}),
+    ("product_flash_sale_whole_or_none", {**SALE, "flash_ends_at": None}),
+    ("product_flash_sale_whole_or_none", {**SALE, "flash_ends_at": START}),
+    ("product_flash_sale_whole_or_none", {"flash_price": Decimal(5)}),
+    ("product_flash_sale_whole_or_none", {"flash_starts_at": START, "flash_ends_at": END}),
+]
+
+
+@pytest.mark.parametrize(("constraint", "facts"), REFUSED)
+def test_the_database_refuses(constraint: str, facts: dict[str, Any]) -> None:
+    product = make_product(price="10.00")
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        Product.objects.filter(pk=product.pk).update(**facts)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"stock": 0},
+        {"price": Decimal(0)},
+        SALE,
+        {**SALE, "flash_price": Decimal("10.00")},
+        {**SALE, "flash_price": Decimal(0)},
+        {**SALE, "flash_ends_at": START + MOMENT},
+    ],
+)
+def test_the_database_takes(facts: dict[str, Any]) -> None:
+    product = make_product(price="10.00")
+    assert Product.objects.filter(pk=product.pk).update(**facts) == 1
+
+
+def test_staff_are_told_what_a_flash_sale_needs() -> None:
+    product = make_product(price="10.00")
+    product.flash_price = Decimal(5)
+    with pytest.raises(ValidationError, match="needs its price, a start, and an end after"):
+        product.full_clean()
+
+
+@pytest.mark.parametrize(
+    ("constraint", "quantity", "reason"),
+    [
+        ("movement_moves_something", 0, "admin"),
+        ("movement_sale_goes_out", 1, "sale"),
+        ("movement_return_comes_in", -1, "return"),
+    ],
+)
+def test_the_ledger_refuses(constraint: str, quantity: int, reason: str) -> None:
+    product = make_product()
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        StockMovement.objects.create(product=product, quantity=quantity, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("stock", "sold_out", "low"), [(0, True, False), (1, False, True), (5, False, True)]
+)
+def test_a_buyer_knows_when_few_are_left(stock: int, sold_out: bool, low: bool) -> None:
+    product = make_product(stock=stock)
+    assert (product.sold_out, product.low_stock) == (sold_out, low)
+    assert not make_product(stock=6).low_stock
+
+
+def test_texts_say_what_they_stand_for() -> None:
+    product = make_product("Lamp")
+    movement = StockMovement(product=product, quantity=-2, reason="sale", reference="VT-1")
+    assert (str(product), str(product.category), str(movement)) == ("Lamp", "Shelf", "-2 sale VT-1")
+    assert str(StockMovement(quantity=3, reason="admin")) == "+3 admin"

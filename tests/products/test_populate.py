@@ -1,0 +1,187 @@
+"""populate_products, as the guide has it: 4 categories, 10 products, safe to repeat."""
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from orders.models import Sale, SaleItem
+from products.management.samples import SAMPLES
+from products.models import Category, Product
+from products.selectors import oversold_units, unbalanced_products
+from products.services import stock_take
+from tests.support import make_buyer, make_product
+
+pytestmark = pytest.mark.django_db
+
+# On sale night there is something on flash sale.
+FLASH = {sample.slug for sample in SAMPLES if sample.flash_price}
+NAMES = ["Books", "Clothing", "Electronics", "Home & Garden"]
+
+
+def populate(*arguments: str) -> list[str]:
+    out = StringIO()
+    call_command("populate_products", *arguments, stdout=out)
+    return out.getvalue().splitlines()
+
+
+def sell(product: Product, quantity: int) -> Sale:
+    """Sell some of a product, as far as the catalogue is concerned."""
+    sale = Sale.objects.create(
+        user=make_buyer(uuid.uuid4().hex),
+        total=product.price,
+        currency="EUR",
+        idempotency_key=uuid.uuid4(),
+    )
+    stock_take(quantities={product.pk: quantity}, reference=sale.reference)
+    SaleItem.objects.create(
+        sale=sale,
+        product=product,
+        product_name=product.name,
+        unit_price=product.price,
+        quantity=quantity,
+    )
+    return sale
+
+
+def lamp() -> Product:
+    return Product.objects.get(slug="lumen-desk-lamp")
+
+
+def cleared(deleted: int, reset: int, hidden: int) -> str:
+    return (
+        f"Deleted {deleted} products that no order refers to; reset {reset} sample products "
+        f"that orders refer to; hid {hidden} other products that orders refer to."
+    )
+
+
+def test_an_empty_shop_gets_the_guides_categories_and_ten_products_with_stock() -> None:
+    assert populate() == ["4 categories, 10 sample products (10 new)."]
+    assert list(Category.objects.values_list("name", flat=True)) == NAMES
+    products = Product.objects.all()
+    assert len(products) == 10
+    assert {product.category.name for product in products} == set(NAMES)
+    for product in products:
+        assert product.stock > 0
+        assert product.is_active
+        assert product.currency == "EUR"
+        assert product.image == f"products/{product.slug}.svg"
+        (movement,) = product.movements.all()
+        assert (movement.quantity, movement.reason, movement.reference) == (
+            product.stock,
+            "seed",
+            "populate_products",
+        )
+    assert {product.slug for product in products if product.flash_active} == FLASH
+
+
+def test_repeating_changes_nothing() -> None:
+    populate()
+    stock_take(quantities={lamp().pk: 5}, reference="VT-1")
+    Product.objects.filter(pk=lamp().pk).update(price=Decimal("1.00"))
+    before = list(Product.objects.values())
+    assert populate() == ["4 categories, 10 sample products (0 new)."]
+    assert list(Product.objects.values()) == before
+
+
+def test_a_sample_that_is_missing_is_made_again() -> None:
+    populate()
+    lamp().delete()
+    assert populate() == ["4 categories, 10 sample products (1 new)."]
+    assert lamp().stock == 300
+
+
+def test_a_sample_flash_sale_that_is_over_begins_again() -> None:
+    populate()
+    over = timezone.now() - timedelta(hours=1)
+    Product.objects.filter(flash_price__isnull=False).update(
+        flash_starts_at=over - timedelta(hours=1), flash_ends_at=over
+    )
+    own = make_product(
+        flash_price=Decimal(1), flash_starts_at=over - timedelta(hours=1), flash_ends_at=over
+    )
+    populate()
+    assert sum(product.flash_active for product in Product.objects.all()) == len(FLASH)
+    own.refresh_from_db()
+    assert own.flash_ends_at == over
+
+
+def test_restock_fills_up_what_has_less_and_nothing_else() -> None:
+    populate()
+    stock_take(quantities={lamp().pk: 5}, reference="VT-1")
+    own = make_product(stock=1)
+    assert populate("--restock") == ["4 categories, 10 sample products (0 new, 1 restocked)."]
+    assert lamp().stock == 300
+    movements = lamp().movements.order_by("pk").values_list("quantity", "reason", "reference")
+    assert list(movements)[-1] == (5, "seed", "populate_products --restock")
+    own.refresh_from_db()
+    assert own.stock == 1
+    assert populate("--restock") == ["4 categories, 10 sample products (0 new, 0 restocked)."]
+    assert unbalanced_products() == []
+
+
+def test_clear_deletes_what_no_order_refers_to_and_makes_the_samples_anew() -> None:
+    populate()
+    old = lamp().pk
+    own = make_product()
+    assert populate("--clear") == [
+        cleared(11, 0, 0),
+        "4 categories, 10 sample products (10 new).",
+    ]
+    assert not Product.objects.filter(pk__in=[own.pk, old]).exists()
+    assert list(Category.objects.values_list("name", flat=True)) == NAMES
+    assert Product.objects.count() == 10
+
+
+def test_clear_resets_samples_that_orders_refer_to_in_place() -> None:
+    populate()
+    sold = lamp()
+    sell(sold, 5)
+    Product.objects.filter(pk=sold.pk).update(
+        name="Renamed", price=Decimal("1.00"), is_active=False, description=""
+    )
+    assert populate("--clear") == [
+        cleared(9, 1, 0),
+        "4 categories, 10 sample products (9 new).",
+    ]
+    sample = next(one for one in SAMPLES if one.slug == sold.slug)
+    reset = lamp()
+    assert reset.pk == sold.pk
+    assert (reset.name, reset.price, reset.is_active) == (sample.name, sample.price, True)
+    assert (reset.description, reset.stock) == (sample.description, 300)
+    assert list(reset.movements.order_by("pk").values_list("quantity", flat=True)) == [300, -5, 5]
+    assert unbalanced_products() == []
+    assert oversold_units() == 0
+
+
+def test_clear_hides_other_products_that_orders_refer_to() -> None:
+    populate()
+    own = make_product("Own", stock=10)
+    sell(own, 4)
+    assert populate("--clear") == [
+        cleared(10, 0, 1),
+        "4 categories, 10 sample products (10 new).",
+    ]
+    own.refresh_from_db()
+    assert (own.is_active, own.stock) == (False, 6)
+    assert Category.objects.filter(pk=own.category_id).exists()
+
+
+def test_all_three_at_once_and_again() -> None:
+    populate()
+    sell(lamp(), 1)
+    sell(make_product("Own"), 1)
+    make_product("Unsold")
+    assert populate("--clear") == [
+        cleared(10, 1, 1),
+        "4 categories, 10 sample products (9 new).",
+    ]
+    assert populate("--clear", "--restock") == [
+        cleared(9, 1, 1),
+        "4 categories, 10 sample products (9 new).",
+    ]
+    assert Product.objects.filter(is_active=True).count() == 10

@@ -1,0 +1,189 @@
+"""Every change of the stock is in the ledger, all of it or none, and never below zero."""
+
+import logging
+
+import pytest
+from django.db import IntegrityError, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from products import metrics
+from products.models import Product, StockMovement
+from products.selectors import oversold_units, unbalanced_products
+from products.services import SoldOutError, stock_return, stock_set, stock_take
+from retail.observability import catalogue
+from tests.support import ledger, make_product
+
+pytestmark = pytest.mark.django_db
+
+Reason = StockMovement.Reason
+
+
+def stock(product: Product) -> int:
+    product.refresh_from_db()
+    return product.stock
+
+
+def move(product: Product, quantity: int, reason: StockMovement.Reason) -> None:
+    """Write a movement behind the services' back."""
+    StockMovement.objects.create(product=product, quantity=quantity, reason=reason)
+
+
+def test_taking_stock_is_a_movement_for_each_product() -> None:
+    lamp, book, desk = (make_product(name, stock=10) for name in ("Lamp", "Book", "Desk"))
+    stock_take(quantities={lamp.pk: 3, book.pk: 10}, reference="VT-1")
+    assert (stock(lamp), stock(book), stock(desk)) == (7, 0, 10)
+    assert ledger(lamp) == [(-3, "sale", "VT-1")]
+    assert ledger(book) == [(-10, "sale", "VT-1")]
+    assert ledger(desk) == []
+
+
+@pytest.mark.parametrize("asked", [4, 100])
+def test_a_sale_that_asks_for_too_much_of_one_takes_nothing_of_any(asked: int) -> None:
+    lamp, book = make_product("Lamp", stock=10), make_product("Book", stock=3)
+    with pytest.raises(SoldOutError) as refused:
+        stock_take(quantities={lamp.pk: 1, book.pk: asked}, reference="VT-1")
+    assert refused.value.product_id == book.pk
+    assert str(refused.value) == f"product {book.pk} is sold out"
+    assert (stock(lamp), stock(book)) == (10, 3)
+    assert ledger(lamp) == ledger(book) == []
+
+
+def test_what_is_hidden_or_not_there_is_sold_out() -> None:
+    hidden = make_product(is_active=False)
+    for product_id in (hidden.pk, hidden.pk + 1000):
+        with pytest.raises(SoldOutError):
+            stock_take(quantities={product_id: 1}, reference="VT-1")
+    assert stock(hidden) == 10
+
+
+def test_products_are_taken_in_the_order_of_their_ids() -> None:
+    first, second = make_product(stock=0), make_product(stock=0)
+    with pytest.raises(SoldOutError) as refused:
+        stock_take(quantities={second.pk: 1, first.pk: 1}, reference="VT-1")
+    assert refused.value.product_id == first.pk
+
+
+@pytest.mark.parametrize("quantity", [0, -1])
+def test_a_sale_of_nothing_or_less_is_refused_by_the_database(quantity: int) -> None:
+    lamp = make_product(stock=10)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        stock_take(quantities={lamp.pk: quantity}, reference="VT-1")
+    assert (stock(lamp), ledger(lamp)) == (10, [])
+
+
+def test_what_comes_back_is_a_movement_too() -> None:
+    lamp, book = make_product("Lamp", stock=10), make_product("Book", stock=5, is_active=False)
+    stock_return(quantities={lamp.pk: 2, book.pk: 1}, reference="VT-1")
+    assert (stock(lamp), stock(book)) == (12, 6)
+    assert ledger(lamp) == [(2, "return", "VT-1")]
+    assert ledger(book) == [(1, "return", "VT-1")]
+
+
+@pytest.mark.parametrize("quantity", [0, -1])
+def test_nothing_comes_back_as_less_than_one(quantity: int) -> None:
+    lamp = make_product(stock=10)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        stock_return(quantities={lamp.pk: quantity}, reference="VT-1")
+    assert (stock(lamp), ledger(lamp)) == (10, [])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "movements"),
+    [(14, [(4, "admin", "count")]), (0, [(-10, "admin", "count")]), (10, [])],
+)
+def test_setting_the_stock_moves_the_difference(
+    wanted: int, movements: list[tuple[int, str, str]]
+) -> None:
+    lamp = make_product(stock=10)
+    changed = stock_set(product_id=lamp.pk, stock=wanted, reason=Reason.ADMIN, reference="count")
+    assert changed == wanted - 10
+    assert (stock(lamp), ledger(lamp)) == (wanted, movements)
+
+
+def test_the_stock_is_not_set_below_zero() -> None:
+    lamp = make_product(stock=10)
+    with pytest.raises(ValueError, match="cannot be negative"):
+        stock_set(product_id=lamp.pk, stock=-1, reason=Reason.ADMIN, reference="")
+    assert (stock(lamp), ledger(lamp)) == (10, [])
+
+
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["take", "return", "set"]), st.integers(min_value=-3, max_value=12)),
+    max_size=12,
+)
+
+
+@given(start=st.integers(0, 15), operations=OPERATIONS)
+def test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold(
+    start: int, operations: list[tuple[str, int]]
+) -> None:
+    product = make_product(stock=start)
+    expected = start
+    for operation, quantity in operations:
+        quantities = {product.pk: quantity}
+        try:
+            with transaction.atomic():
+                if operation == "take":
+                    stock_take(quantities=quantities, reference="r")
+                    expected -= quantity
+                elif operation == "return":
+                    stock_return(quantities=quantities, reference="r")
+                    expected += quantity
+                else:
+                    stock_set(
+                        product_id=product.pk, stock=quantity, reason=Reason.FEED, reference="r"
+                    )
+                    expected = quantity
+        except SoldOutError:
+            assert operation == "take"
+            assert quantity > expected
+        except (IntegrityError, ValueError):
+            assert quantity < 1
+        in_ledger = sum(product.movements.values_list("quantity", flat=True))
+        assert stock(product) == in_ledger == expected >= 0
+    assert unbalanced_products() == []
+
+
+def test_units_sold_beyond_what_was_offered_are_counted_by_product() -> None:
+    assert oversold_units() == 0
+    fine = make_product("Fine", stock=10)
+    move(fine, -10, Reason.SALE)
+    assert oversold_units() == 0
+    over = make_product("Over", stock=10)
+    move(over, -12, Reason.SALE)
+    assert oversold_units() == 2
+    move(over, 1, Reason.RETURN)
+    assert oversold_units() == 1
+    spare = make_product("Spare", stock=100)  # what others have left makes up for nothing
+    move(spare, -1, Reason.SALE)
+    assert oversold_units() == 1
+    withdrawn = make_product("Withdrawn", stock=10)
+    move(withdrawn, -4, Reason.ADMIN)
+    move(withdrawn, -9, Reason.SALE)
+    assert oversold_units() == 4
+    move(withdrawn, 5, Reason.FEED)
+    assert oversold_units() == 1
+    move(make_product("Never offered", stock=0), -7, Reason.SALE)
+    assert oversold_units() == 8
+
+
+def test_stock_that_the_ledger_does_not_explain_is_found_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _, second, third = (make_product(stock=10) for _ in range(3))
+    assert metrics.read_stock() == {
+        catalogue.OVERSOLD_UNITS: {(): 0},
+        catalogue.INVARIANT_VIOLATIONS: {("ledger_equals_stock",): 0},
+    }
+    assert caplog.records == []
+    Product.objects.filter(pk=second.pk).update(stock=11)
+    StockMovement.objects.filter(product=third).delete()
+    assert unbalanced_products() == [second.pk, third.pk]
+    assert metrics.read_stock() == {
+        catalogue.OVERSOLD_UNITS: {(): 0},
+        catalogue.INVARIANT_VIOLATIONS: {("ledger_equals_stock",): 2},
+    }
+    (record,) = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "event=stock.unbalanced")
+    assert vars(record)["product_ids"] == [second.pk, third.pk]

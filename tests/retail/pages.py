@@ -1,0 +1,34 @@
+"""Pages beside the shop's own, for tests of what is noted of every request."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import include, path
+from django.urls.resolvers import URLPattern, URLResolver
+
+from retail.observability import catalogue, current_request_id
+
+
+def in_progress() -> float:
+    (family,) = catalogue.HTTP_IN_PROGRESS._parent.collect()
+    return family.samples[0].value
+
+
+def fail(_request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("a bug")
+
+
+def slow_refusal(request: HttpRequest) -> HttpResponse:
+    request.fast_fail = True  # type: ignore[attr-defined]
+    return HttpResponse(status=503)
+
+
+def say_id(_request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"id": current_request_id(), "in_progress": in_progress()})
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("fail/", fail, name="fail"),
+    path("refuse/", slow_refusal, name="refuse"),
+    path("id/", say_id, name="id"),
+    path("nameless/", say_id),
+    path("", include("config.urls")),
+]

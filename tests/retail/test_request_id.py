@@ -1,0 +1,98 @@
+"""The id of a request: whose it is, and that every answer carries it."""
+
+from uuid import UUID
+
+import pytest
+from django.test import Client
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from retail.observability import current_request_id
+from retail.observability.context import accepted_request_id
+from tests.support import moved
+
+pytestmark = pytest.mark.django_db
+
+
+def is_new(request_id: str) -> bool:
+    return str(UUID(request_id)) == request_id and UUID(request_id).version == 4
+
+
+@pytest.mark.parametrize(
+    "offered", ["a", "550e8400-e29b-41d4-a716-446655440000", "0._-Z", "x" * 64]
+)
+def test_a_well_formed_request_id_is_kept(site: Client, offered: str) -> None:
+    response = site.get("/id/", headers={"X-Request-ID": offered})
+    assert response.headers["X-Request-ID"] == offered
+    assert response.json()["id"] == offered
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        "",
+        " ",
+        "x" * 65,
+        "two words",
+        "a\nb",
+        "a\r\nSet-Cookie: b",
+        "é",
+        "\u0661",
+        "-a",
+        ".a",
+        "a/b",
+        "a@b",
+    ],
+)
+def test_a_malformed_request_id_is_replaced(site: Client, offered: str) -> None:
+    response = site.get("/id/", headers={"X-Request-ID": offered})
+    assert is_new(response.headers["X-Request-ID"])
+    assert response.json()["id"] == response.headers["X-Request-ID"]
+
+
+@given(st.text())
+@example("a\n")
+def test_only_well_formed_request_ids_are_accepted(offered: str) -> None:
+    accepted = accepted_request_id(offered)
+    well_formed = (
+        offered.isascii()
+        and len(offered) <= 64
+        and offered[:1].isalnum()
+        and offered.translate(dict.fromkeys(map(ord, "._-"))).isalnum()
+    )
+    assert accepted == offered if well_formed else is_new(accepted)
+
+
+def test_each_request_without_an_id_gets_its_own(site: Client) -> None:
+    first, second = (site.get("/id/").headers["X-Request-ID"] for _ in range(2))
+    assert is_new(first)
+    assert first != second
+    assert current_request_id() == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "status"),
+    [
+        ("/", "testserver", 200),
+        ("/cart/add/", "testserver", 405),
+        ("/orders/", "testserver", 302),
+        ("/no-such-page/", "testserver", 404),
+        ("/fail/", "testserver", 500),
+        ("/", "evil.example", 400),
+    ],
+)
+def test_every_answer_carries_the_id(site: Client, address: str, host: str, status: int) -> None:
+    headers = {"X-Request-ID": "the-id", "Host": host}
+    response = site.get(address, headers=headers)
+    assert response.status_code == status
+    assert response.headers["X-Request-ID"] == "the-id"
+
+
+def test_a_static_file_has_an_id_and_counts_in_no_http_metric(client: Client) -> None:
+    with moved() as changes:
+        answer = client.get("/static/vitrine/vitrine.css")
+        list(answer)  # type: ignore[call-overload]
+        answer.close()
+    assert answer.status_code == 200
+    assert answer.headers["X-Request-ID"]
+    assert changes == {}

@@ -1,0 +1,122 @@
+"""Exactly so many a window, each key by itself, and never in the way when the cache is away."""
+
+import pytest
+from django.core.cache import cache
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retail import throttling
+from retail.observability.recording import recorder
+from retail.throttling import ThrottledError, throttle
+from tests.retail.conftest import Lines
+from tests.support import moved
+
+pytestmark = pytest.mark.django_db
+
+THROTTLED = 'retail_throttled_requests_total{scope="checkout"}'
+
+
+class Clock:
+    now = 1_000_020.0  # a window of 60 s begins
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(throttling, "time", clock)
+    return clock
+
+
+def ask(*keys: str, limit: int = 3) -> int | None:
+    """Ask once; return how long to wait, or None."""
+    try:
+        throttle("checkout", list(keys), limit=limit, seconds=60, user_id=7)
+    except ThrottledError as error:
+        return error.retry_after
+    return None
+
+
+def test_exactly_the_limit_passes_in_a_window(clock: Clock) -> None:
+    with moved() as changes:
+        assert [ask("7:1") for _ in range(3)] == [None, None, None]
+    assert changes == {}
+    with moved() as changes:
+        assert [ask("7:1") for _ in range(2)] == [60, 60]
+    assert changes == {THROTTLED: 2}
+
+
+@pytest.mark.parametrize(
+    ("into", "wait"), [(0, 60), (0.5, 60), (1, 59), (1.25, 59), (59, 1), (59.5, 1), (59.99, 1)]
+)
+def test_the_wait_is_until_the_window_ends(clock: Clock, into: float, wait: int) -> None:
+    clock.now += into
+    assert [ask("7:1", limit=1), ask("7:1", limit=1)] == [None, wait]
+
+
+def test_each_window_begins_anew(clock: Clock) -> None:
+    assert [ask("7:1", limit=1), ask("7:1", limit=1)] == [None, 60]
+    clock.now += 60
+    assert [ask("7:1", limit=1), ask("7:1", limit=1)] == [None, 60]
+
+
+def test_each_key_is_counted_by_itself(clock: Clock) -> None:
+    assert [ask("7:1", limit=1), ask("7:2", limit=1), ask("8:1", limit=1)] == [None, None, None]
+    assert [ask("7:1", limit=1), ask("7:2", limit=1), ask("8:1", limit=1)] == [60, 60, 60]
+
+
+def test_one_key_over_its_limit_is_enough(clock: Clock) -> None:
+    assert ask("7:1", limit=1) is None
+    assert ask("7:2", "7:1", limit=1) == 60
+
+
+def test_scopes_are_counted_apart(clock: Clock, forgiving: None) -> None:
+    assert ask("7:1", limit=1) is None
+    throttle("other", ["7:1"], limit=1, seconds=60, user_id=None)
+    with pytest.raises(ThrottledError, match="other: try again in 60 s") as refused:
+        throttle("other", ["7:1"], limit=1, seconds=60, user_id=None)
+    assert (refused.value.scope, refused.value.retry_after) == ("other", 60)
+
+
+@given(into=st.floats(min_value=0, max_value=10_000), seconds=st.integers(1, 5000))
+def test_after_the_wait_one_passes(into: float, seconds: int) -> None:
+    cache.clear()
+    clock = Clock()
+    clock.now += into
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(throttling, "time", clock)
+
+        def ask() -> None:
+            throttle("checkout", ["7:1"], limit=1, seconds=seconds, user_id=None)
+
+        ask()
+        with pytest.raises(ThrottledError) as refused:
+            ask()
+        assert 1 <= refused.value.retry_after <= seconds
+        clock.now += refused.value.retry_after
+        ask()
+
+
+def test_a_refusal_is_a_row_and_a_line(clock: Clock, lines: Lines) -> None:
+    assert [ask("7:1", limit=1), ask("7:1", limit=1)] == [None, 60]
+    assert [row[:3] for row in recorder._rows] == [
+        ("throttled_requests", 1.0, {"scope": "checkout", "user_id": 7})
+    ]
+    (line,) = lines()
+    assert line["message"] == "event=request.throttled"
+    assert line["extra"] == {"scope": "checkout", "user_id": 7}
+
+
+def test_without_a_cache_everybody_passes_and_it_is_counted(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    def away(key: str) -> int:
+        raise ConnectionError("cache away")
+
+    monkeypatch.setattr(cache, "incr", away)
+    with moved() as changes:
+        assert [ask("7:1", limit=1) for _ in range(3)] == [None, None, None]
+    assert changes == {'retail_telemetry_errors_total{sink="metrics"}': 3}
+    assert [line["message"] for line in lines()] == ["event=throttle.cache_failed"] * 3
