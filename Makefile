@@ -12,6 +12,10 @@ MANAGE := $(ON_SQLITE) $(BIN)/python app/manage.py
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
+# What these test does not know which database there is: once is enough.
+WITHOUT_DATABASE := $(addprefix tests/,browser config contracts gateway_simulator tools \
+	test_conftest_left_out.py)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -26,7 +30,7 @@ run: .venv/.runtime ## run the whole shop on SQLite: SHOPPERS=0, PORT=8080, GATE
 test: .venv/.dev ## run all tests, on SQLite and then on PostgreSQL; ARGS="-k cart" chooses
 	@tools/system_tools.sh
 	$(ON_SQLITE) $(BIN)/pytest -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none of them
-	$(BIN)/python tools/with_postgres.py $(BIN)/pytest $(ARGS)
+	$(BIN)/python tools/with_postgres.py $(BIN)/pytest $(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
 
 lint: .venv/.dev ## look at style, formatting, import rules and missing migrations
 	$(BIN)/ruff check

@@ -1,13 +1,18 @@
 """Prepare and run the whole shop on this machine, on SQLite: what `make run` starts.
 
-Settings come from exported variables alone; a `.env` file belongs to Docker Compose and is not
-read. Ends with 0 after Ctrl-C or SIGTERM, with 1 if a step failed or a program ended by itself,
+The programs run under supervisord, which starts one again when it ends; tools/supervisord.conf
+lists them. Settings come from exported variables alone; a `.env` file belongs to Docker Compose and
+is not read. Ends with 0 after Ctrl-C or SIGTERM, with 1 if a step failed or a program cannot start,
 with 2 if a variable or a port cannot be used.
 """
 
 import contextlib
 import http.client
+import math
 import os
+import re
+import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,10 +27,11 @@ from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "app"
-# The worker finishes its job and the shop its requests before they end; all is over in 15 seconds.
-STOP_SECONDS = 12
-LOOK_SECONDS = 0.2  # between looks at the programs
-COLOURS = (36, 33, 35, 32)  # ANSI: cyan, yellow, magenta, green
+CONFIGURATION = ROOT / "tools" / "supervisord.conf"
+# supervisord kills what has not stopped after 12 seconds (stopwaitsecs); all is over after 15.
+STOP_SECONDS = 15
+PATIENCE_SECONDS = 60  # until people are told that the shop does not answer yet
+LOOK_SECONDS = 0.2  # between looks at the shop
 
 
 class RefusedError(Exception):
@@ -67,7 +73,7 @@ def read_plan(environ: Mapping[str, str]) -> Plan:
                 raise RefusedError(
                     f"{name} and {other} are both {ports[name]}: change one of them."
                 )
-    shoppers = whole_number(environ, "SHOPPERS", 3, least=0, most=1000)
+    shoppers = whole_number(environ, "SHOPPERS", 3, least=0, most=20)
     return Plan(ports["PORT"], ports["GATEWAY_PORT"], ports["WORKER_METRICS_PORT"], shoppers)
 
 
@@ -111,6 +117,7 @@ def environment(environ: Mapping[str, str], plan: Plan) -> dict[str, str]:
         "PORT": str(plan.port),
         "GATEWAY_PORT": str(plan.gateway_port),
         "WORKER_METRICS_PORT": str(plan.worker_port),
+        "SHOPPERS": str(plan.shoppers),
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -128,22 +135,6 @@ def preparation() -> dict[str, list[str]]:
         "administrator": [*manage, "create_admin"],
         "products and stock": [*manage, "populate_products", "--restock"],
     }
-
-
-def servers() -> dict[str, list[str]]:
-    """Return the programs that make the shop, by name."""
-    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py"]
-    return {
-        "web": [*gunicorn, "config.wsgi:application"],
-        "worker": [sys.executable, "manage.py", "worker"],
-        "gateway": [sys.executable, "-m", "gateway_simulator"],
-    }
-
-
-def shoppers(plan: Plan) -> list[str]:
-    """Return the program that visits the shop."""
-    url = f"http://127.0.0.1:{plan.port}"
-    return [sys.executable, "-m", "drills.shoppers", "--url", url, "--shoppers", str(plan.shoppers)]
 
 
 def banner(plan: Plan, log: Path) -> str:
@@ -165,81 +156,111 @@ def banner(plan: Plan, log: Path) -> str:
 
 
 class Console:
-    """Writes whole lines, from any thread, with the program's name before each."""
+    """Writes whole lines, from any thread. A console that has gone is no reason to stop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._colours: dict[str, int] = {}
 
-    def write(self, text: str, name: str = "") -> None:
-        """Write `text` and a line end. A console that has gone is no reason to stop reading."""
-        prefix = f"{name:<8} | " if name else ""
-        if name and sys.stdout.isatty():
-            colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
-            prefix = f"\033[{colour}m{prefix}\033[0m"
+    def write(self, text: str) -> None:
+        """Write `text` and a line end."""
+        self.pass_on(f"{text}\n".encode(errors="replace"))
+
+    def pass_on(self, line: bytes) -> None:
+        """Write a line of a program as it is."""
         with self._lock, contextlib.suppress(OSError, ValueError):
-            print(f"{prefix}{text}", flush=True)
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
 
 
 class Programs:
-    """Starts programs, each the leader of its own process group, and stops them all.
+    """The programs under supervisord, followed by what it writes about them.
 
-    Ctrl-C in a terminal therefore reaches this program alone, which asks each leader to stop and
-    lets it stop its own children in its own order.
+    supervisord has a session of its own, so that Ctrl-C in a terminal reaches this program alone.
+    It makes each program the leader of a process group, and does not see to the children of a
+    leader that ends by itself: those are ended here, before they work beside the new ones.
     """
 
-    def __init__(self, environ: Mapping[str, str], console: Console) -> None:
-        self._environ = environ
-        self._console = console
-        self._running: dict[str, subprocess.Popen[str]] = {}
-        self._readers: list[threading.Thread] = []
+    # As in "2026-01-31 12:00:00,000 INFO spawned: 'web' with pid 4711", and in
+    # "2026-01-31 12:00:01,000 WARN exited: web (exit status 1; not expected)".
+    EVENT = re.compile(
+        r"\S+ \S+ [A-Z]+ (?P<what>spawned|exited|stopped|killing|gave up):? '?(?P<name>\w+)'?"
+        r"(?: with pid (?P<pid>\d+)| \((?P<how>[\w ]+))?"
+    )
 
-    def start(self, name: str, command: list[str]) -> None:
-        """Start `command` and write its lines to the console."""
-        process = subprocess.Popen(
-            command,
+    def __init__(self, environ: Mapping[str, str], console: Console) -> None:
+        self._console = console
+        self._leaders: dict[str, int] = {}
+        self._ends: dict[str, str] = {}
+        self._unread = b""
+        self.failure = ""
+        self._supervisord = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "--configuration", CONFIGURATION],
             cwd=APP,
-            env=self._environ,
+            env={
+                **environ,
+                "VITRINE_PYTHON": shlex.quote(sys.executable),
+                "VITRINE_VISITED": "false" if environ["SHOPPERS"] == "0" else "true",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-            text=True,
-            errors="replace",
         )
-        self._running[name] = process
-        reader = threading.Thread(target=self._read, args=(name, process), daemon=True)
-        reader.start()
-        self._readers.append(reader)
+        self._reader = threading.Thread(target=self._pass_on, daemon=True)
+        self._reader.start()
 
-    def _read(self, name: str, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            self._console.write(line.rstrip("\n"), name)
+    def _pass_on(self) -> None:
+        for line in self._supervisord.stderr or ():
+            self._console.pass_on(line)
 
-    def ended(self) -> str | None:
-        """Say which program has ended by itself, and how; None while all run."""
-        for name, process in self._running.items():
-            status = process.poll()
-            if status is not None:
-                how = f"code {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
-                return f"{name} ended by itself with {how}"
-        return None
+    def follow(self, seconds: float) -> bool:
+        """Read supervisord's log for at most `seconds`; return whether there can be more of it.
+
+        Says what people should know, and sets `failure` if the shop cannot go on.
+        """
+        log = self._supervisord.stdout
+        if log is None or not select.select([log], [], [], seconds)[0]:
+            return True
+        new = os.read(log.fileno(), 65536)
+        *lines, self._unread = (self._unread + new).split(b"\n")
+        for line in lines:
+            event = self.EVENT.match(line.decode(errors="replace"))
+            if event:
+                self._note(**event.groupdict())
+        if not new:
+            status = self._supervisord.wait()
+            self.failure = self.failure or f"supervisord ended by itself with code {status}"
+        return bool(new)
+
+    def _note(self, what: str, name: str, pid: str | None, how: str | None) -> None:
+        if what == "spawned":
+            self._leaders[name] = int(pid or 0)
+            if name in self._ends:
+                self._console.write(f"{name} ended ({self._ends[name]}) and was started again.")
+        elif what in {"exited", "stopped"}:
+            self._ends[name] = (how or "").strip()
+            self._end_group(name)
+        elif what == "gave up":
+            self.failure = f"{name} cannot start ({self._ends.get(name, 'no process')})"
+        else:
+            self._console.write(f"{name} did not stop in time and is killed.")
+
+    def _end_group(self, name: str) -> None:
+        leader = self._leaders.pop(name, 0)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if leader:
+                os.killpg(leader, signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ask every program to stop, and end what is left of its group after STOP_SECONDS."""
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in self._running.values():
-            process.terminate()
-        for name, process in self._running.items():
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                self._console.write(f"{name} did not stop within {STOP_SECONDS} s and is killed.")
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        for reader in self._readers:
-            reader.join(timeout=1)
+        """Ask supervisord to stop every program, and end what is left after STOP_SECONDS."""
+        until = time.monotonic() + STOP_SECONDS
+        self._supervisord.terminate()
+        while self.follow(LOOK_SECONDS):
+            if time.monotonic() > until:
+                self._supervisord.kill()
+        for name in list(self._leaders):
+            self._end_group(name)
+        self._reader.join(timeout=1)
 
 
 class Shop:
@@ -262,13 +283,14 @@ class Shop:
             Path(self._environ[name]).mkdir(parents=True, exist_ok=True)
         for title, command in preparation().items():
             self._prepare(title, command)
-        programs = Programs(self._environ, self._console)
+        programs = None if self._stopping else Programs(self._environ, self._console)
         try:
-            if not self._stopping:
-                self._serve(programs)
+            if programs:
+                self._follow(programs)
         finally:
             self._console.write("Stopping…")
-            programs.stop()
+            if programs:
+                programs.stop()
         self._console.write("Everything has stopped.")
 
     def _prepare(self, title: str, command: list[str]) -> None:
@@ -298,22 +320,20 @@ class Shop:
                 raise FailedError(f"Preparing the {title} failed with code {process.returncode}.")
         self._console.write(f"Prepared the {title} ({time.monotonic() - began:.1f} s)")
 
-    def _serve(self, programs: Programs) -> None:
-        """Start everything and watch it until asked to stop. Raises FailedError."""
-        for name, command in servers().items():
-            programs.start(name, command)
-        is_open = False
+    def _follow(self, programs: Programs) -> None:
+        """Tell people about the programs until asked to stop. Raises FailedError."""
+        log = Path(self._environ["LOG_DIR"]) / "application.log"
+        is_open, patience = False, time.monotonic() + PATIENCE_SECONDS
         while not self._stopping:
-            time.sleep(LOOK_SECONDS)
-            ended = programs.ended()
-            if ended:
-                raise FailedError(f"{ended}, so everything was stopped.")
+            programs.follow(LOOK_SECONDS)
+            if programs.failure:
+                raise FailedError(f"{programs.failure}, so everything was stopped.")
             if not is_open and self._answers():
                 is_open = True
-                log = Path(self._environ["LOG_DIR"]) / "application.log"
                 self._console.write(banner(self._plan, log))
-                if self._plan.shoppers:
-                    programs.start("shoppers", shoppers(self._plan))
+            elif not is_open and time.monotonic() > patience:
+                patience = math.inf
+                self._console.write(f"The shop does not answer yet. Its log: {log}")
 
     def _answers(self) -> bool:
         """Whether the shop is alive."""

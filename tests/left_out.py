@@ -1,0 +1,72 @@
+"""A pytest plugin for tests that cannot run everywhere: a tool is missing, or PostgreSQL is."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+LeaveOut = Callable[[str, str, str], NoReturn]
+_LEFT_OUT = pytest.StashKey[dict[str, tuple[str, str]]]()
+
+
+def _postgres_tests(config: pytest.Config) -> Path:
+    return config.rootpath / "tests" / "postgres"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_LEFT_OUT] = {}
+    config.addinivalue_line("markers", "postgres: needs PostgreSQL (all of tests/postgres)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave tests/postgres alone unless the shop's database is PostgreSQL."""
+    on_postgres = os.environ.get("DATABASE_URL", "").startswith(("postgres:", "postgresql:"))
+    return True if collection_path == _postgres_tests(config) and not on_postgres else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the markers for its -m option
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if _postgres_tests(config) in item.path.parents:
+            item.add_marker("postgres")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = terminalreporter.config.stash[_LEFT_OUT]
+    if not left_out:
+        return
+    terminalreporter.section("LEFT OUT", sep="!", red=True, bold=True)
+    terminalreporter.line("Some tests did not run, because this machine lacks a tool:")
+    for tool, (why, command) in sorted(left_out.items()):
+        terminalreporter.line(f"  {tool}: {why}")
+        terminalreporter.line(f"    install it: {command}")
+
+
+@pytest.fixture(scope="session")
+def left_out(pytestconfig: pytest.Config) -> LeaveOut:
+    """Return `left_out(tool, why, command)`, which ends a test that lacks a tool.
+
+    It takes the tool's name, what is not tested without it, and the command that installs it. The
+    test is skipped and the end of the run says so loudly; with CI=true it fails instead.
+    """
+
+    def leave_out(tool: str, why: str, command: str) -> NoReturn:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"{tool} is missing: {why}. Install it: {command}", pytrace=False)
+        pytestconfig.stash[_LEFT_OUT][tool] = (why, command)
+        pytest.skip(f"{tool} is missing")
+
+    return leave_out
+
+
+@pytest.fixture(scope="session")
+def promtool(left_out: LeaveOut) -> str:
+    """Return the path of Prometheus's own checking tool."""
+    return shutil.which("promtool") or left_out(
+        "promtool",
+        "metrics and alert rules are not checked with Prometheus's own parser",
+        "sudo apt-get install --no-install-recommends prometheus",
+    )

@@ -1,0 +1,403 @@
+"""`tools/run.py`, with real processes: a copy of it beside a small stand-in for the shop."""
+
+import os
+import pty
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools import run
+
+RUN = Path(run.__file__)
+PATIENCE = 60  # seconds after which a test gives up waiting; nothing is asserted about speed
+
+MANAGE = """
+import json, os, subprocess, sys, time
+from pathlib import Path
+
+out = Path(os.environ["VAR_DIR"])
+command = sys.argv[1]
+with (out / "steps").open("a") as steps:
+    print(*sys.argv[1:], file=steps)
+names = ("DATABASE_URL", "DEBUG", "LOG_CONSOLE_LEVEL", "GATEWAY_URL", "PYTHONUNBUFFERED")
+(out / "environment").write_text(json.dumps({name: os.environ.get(name) for name in names}))
+if command == os.environ.get("BREAK"):
+    print("the step's own words")
+    sys.exit(4)
+if command == "worker":
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    (out / "new").write_text(f"{os.getpid()} {child.pid}")
+    (out / "new").rename(out / "pids")
+    print(json.dumps({"event": "worker is up"}))
+    time.sleep(600)
+"""
+WSGI = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+FOREVER = """
+import sys, time
+print(*sys.argv[1:])
+time.sleep(600)
+"""
+
+
+def free_ports() -> dict[str, str]:
+    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
+        for probe in (one, two, three):
+            probe.bind(("127.0.0.1", 0))
+        names = ("PORT", "GATEWAY_PORT", "WORKER_METRICS_PORT")
+        probes = (one, two, three)
+        return {
+            name: str(probe.getsockname()[1]) for name, probe in zip(names, probes, strict=True)
+        }
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and waits for its parent does not."""
+    try:
+        os.kill(pid, 0)
+        status = Path(f"/proc/{pid}/stat")
+        state = (
+            status.read_text().rpartition(")")[2].split()[0] if Path("/proc/self").exists() else ""
+        )
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state not in {"Z", "X"}
+
+
+class House:
+    """A stand-in for the project's folder, with a copy of run.py that can be started."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.ports = free_ports()
+        self.output = root / "output"
+        self.process: subprocess.Popen[bytes] | None = None
+        for name, text in {
+            "app/manage.py": MANAGE,
+            "app/config/wsgi.py": WSGI,
+            "app/config/gunicorn.conf.py": f"bind = '127.0.0.1:{self.ports['PORT']}'\n"
+            "control_socket_disable = True\n",
+            "app/gateway_simulator.py": FOREVER,
+            "app/drills/shoppers.py": FOREVER,
+        }.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        (root / "tools").mkdir()
+        for copied in (RUN, run.CONFIGURATION):
+            shutil.copy(copied, root / "tools")
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Change the copy of one of the tools."""
+        tool = self.root / "tools" / name
+        assert old in tool.read_text()
+        tool.write_text(tool.read_text().replace(old, new))
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return {**kept, **self.ports, "SHOPPERS": "0", **changes}
+
+    def run(self, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run it until it ends by itself."""
+        return subprocess.run(
+            [sys.executable, "tools/run.py"],
+            cwd=self.root,
+            env=self.environment(**changes),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def launch(self, **changes: str) -> subprocess.Popen[bytes]:
+        """Start it and do not wait."""
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "tools/run.py"],
+                cwd=self.root,
+                env=self.environment(**changes),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self.process
+
+    def start(self, **changes: str) -> subprocess.Popen[bytes]:
+        """Start it and wait for the banner."""
+        process = self.launch(**changes)
+        self.wait_for(lambda: "Ctrl-C stops everything" in self.said())
+        self.wait_for(lambda: "worker is up" in self.said())
+        return process
+
+    def said(self) -> str:
+        return self.output.read_text() if self.output.exists() else ""
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < until, self.said()
+            time.sleep(0.05)
+
+    def worker_pids(self) -> list[int]:
+        return [int(pid) for pid in (self.root / "var" / "pids").read_text().split()]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    if house.process and house.process.poll() is None:
+        house.process.terminate()
+        house.process.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "2.5", "21", "٣"])
+def test_a_bad_number_of_shoppers_gets_one_line(house: House, value: str) -> None:
+    done = house.run(SHOPPERS=value)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"SHOPPERS={value} must be a whole number from 0 to 20.\n"
+    assert not (house.root / "var").exists()
+
+
+@pytest.mark.parametrize("name", ["PORT", "GATEWAY_PORT", "WORKER_METRICS_PORT"])
+def test_a_busy_port_gets_one_line_with_the_variable_that_changes_it(
+    house: House, name: str
+) -> None:
+    with socket.create_server(("127.0.0.1", int(house.ports[name]))):
+        done = house.run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"Port {house.ports[name]} cannot be used (Address already in use): "
+        f"free it, or choose another with `make run {name}=…`.\n"
+    )
+
+
+def test_two_programs_cannot_share_a_port(house: House) -> None:
+    done = house.run(GATEWAY_PORT=house.ports["PORT"])
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"PORT and GATEWAY_PORT are both {house.ports['PORT']}: change one of them.\n"
+    )
+
+
+def test_a_failing_step_shows_its_output_and_nothing_starts(house: House) -> None:
+    done = house.run(BREAK="create_admin")
+    assert done.returncode == 1
+    assert "the step's own words" in done.stdout
+    assert done.stderr == "Preparing the administrator failed with code 4.\n"
+    steps = (house.root / "var" / "steps").read_text().splitlines()
+    assert steps == ["migrate --noinput", "create_admin"]
+
+
+def test_a_signal_during_the_preparation_ends_it_with_0(house: House) -> None:
+    (house.root / "app" / "manage.py").write_text(MANAGE + "time.sleep(600)")
+    house.launch()
+    steps = house.root / "var" / "steps"
+    house.wait_for(lambda: steps.exists() and steps.read_text() == "migrate --noinput\n")
+    assert house.process
+    house.process.send_signal(signal.SIGINT)
+    assert house.process.wait(PATIENCE) == 0
+    assert steps.read_text() == "migrate --noinput\n"
+    assert house.said() == "Stopping…\nEverything has stopped.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_every_process_and_ends_with_0(house: House, number: int) -> None:
+    process = house.start()
+    pids = house.worker_pids()
+    assert [alive(pid) for pid in pids] == [True, True]
+    process.send_signal(number)
+    assert process.wait(PATIENCE) == 0
+    assert [alive(pid) for pid in pids] == [False, False]
+    assert house.said().endswith("\nEverything has stopped.\n")
+
+
+def test_a_killed_program_comes_back_without_its_old_children(house: House) -> None:
+    process = house.start()
+    leader, child = house.worker_pids()
+    os.kill(leader, signal.SIGKILL)
+    house.wait_for(lambda: house.worker_pids() != [leader, child])
+    house.wait_for(lambda: "worker ended (terminated by SIGKILL) and was" in house.said())
+    assert not alive(child)
+    pids = house.worker_pids()
+    assert [alive(pid) for pid in pids] == [True, True]
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert [alive(pid) for pid in pids] == [False, False]
+    said = house.said()
+    assert said.count("\nworker ended (terminated by SIGKILL) and was started again.\n") == 1
+    assert said.count("worker is up") == 2
+
+
+def test_a_program_that_cannot_start_is_named_and_ends_everything(house: House) -> None:
+    (house.root / "app" / "gateway_simulator.py").write_text(
+        "import sys; sys.exit('words of the gateway')"
+    )
+    done = house.run()
+    assert done.returncode == 1
+    assert done.stderr == ("gateway cannot start (exit status 1), so everything was stopped.\n")
+    assert done.stdout.count("words of the gateway\n") == 3
+    assert done.stdout.count("gateway ended (exit status 1) and was started again.\n") == 2
+    assert [alive(pid) for pid in house.worker_pids()] == [False, False]
+
+
+def test_a_process_manager_that_dies_is_an_error_and_leaves_nothing(house: House) -> None:
+    process = house.start()
+    pids = house.worker_pids()
+    os.kill(int((house.root / "var" / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert process.wait(PATIENCE) == 1
+    assert [alive(pid) for pid in pids] == [False, False]
+    assert house.said().endswith(
+        "supervisord ended by itself with code -9, so everything was stopped.\n"
+    )
+
+
+def test_a_program_that_will_not_stop_is_killed(house: House) -> None:
+    house.change("supervisord.conf", "stopwaitsecs = 12", "stopwaitsecs = 1")
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    (house.root / "app" / "manage.py").write_text(deaf + MANAGE)
+    process = house.start()
+    pids = house.worker_pids()
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert [alive(pid) for pid in pids] == [False, False]
+    assert "worker did not stop in time and is killed.\n" in house.said()
+
+
+def test_a_process_manager_that_will_not_stop_is_killed(house: House) -> None:
+    house.change("run.py", "STOP_SECONDS = 15", "STOP_SECONDS = 1")
+    process = house.start()
+    pids = house.worker_pids()
+    os.kill(int((house.root / "var" / "supervisord.pid").read_text()), signal.SIGSTOP)
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert [alive(pid) for pid in pids] == [False, False]
+
+
+def test_people_are_told_once_that_the_shop_does_not_answer_yet(house: House) -> None:
+    house.change("run.py", "PATIENCE_SECONDS = 60", "PATIENCE_SECONDS = 0")
+    (house.root / "app" / "config" / "wsgi.py").write_text("import time; time.sleep(2)\n" + WSGI)
+    house.start()
+    log = house.root / "logs" / "application.log"
+    assert house.said().count(f"The shop does not answer yet. Its log: {log}\n") == 1
+
+
+def test_what_programs_write_arrives_unchanged(house: House) -> None:
+    house.start()
+    assert '{"event": "worker is up"}' in house.said().splitlines()
+
+
+def test_odd_characters_in_paths_and_a_terminal(tmp_path: Path) -> None:
+    odd = tmp_path / 'it\'s 100% #1; "odd" $HOME é'
+    odd.mkdir()
+    python = odd / "python"
+    python.symlink_to(sys.executable)
+    house = House(odd / "shop")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [python, "tools/run.py"],
+        cwd=house.root,
+        env=house.environment(PYTHONPATH=str(Path(pytest.__file__).parent.parent), SHOPPERS="1"),
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    said = ""
+
+    def has_begun() -> bool:
+        nonlocal said
+        if select.select([ours], [], [], 0.1)[0]:
+            said += os.read(ours, 65536).decode()
+        return all(text in said for text in ("worker is up", "--shoppers 1", "Ctrl-C stops"))
+
+    try:
+        house.wait_for(has_begun)
+    finally:
+        process.terminate()
+        assert process.wait(PATIENCE) == 0, said
+        os.close(ours)
+        os.close(theirs)
+    assert [alive(pid) for pid in house.worker_pids()] == [False, False]
+
+
+def test_two_shops_run_side_by_side(house: House, tmp_path: Path) -> None:
+    other = House(tmp_path / "other")
+    try:
+        house.start()
+        other.start()
+        house_pids, other_pids = house.worker_pids(), other.worker_pids()
+        assert house.process
+        house.process.terminate()
+        assert house.process.wait(PATIENCE) == 0
+        assert [alive(pid) for pid in house_pids + other_pids] == [False, False, True, True]
+    finally:
+        assert other.process
+        other.process.terminate()
+        assert other.process.wait(PATIENCE) == 0
+
+
+def test_the_banner_says_where_everything_is_and_shoppers_come(house: House) -> None:
+    house.start(SHOPPERS="2")
+    shop = f"http://127.0.0.1:{house.ports['PORT']}"
+    house.wait_for(lambda: f"--url {shop} --shoppers 2\n" in house.said())
+    said = house.said()
+    assert f"Shop      {shop}/\n" in said
+    assert f"Products  {shop}/products/\n" in said
+    assert f"Admin     {shop}/admin/   log in as admin / admin123\n" in said
+    worker = f"http://127.0.0.1:{house.ports['WORKER_METRICS_PORT']}/metrics"
+    assert f"Metrics   {shop}/metrics and {worker}\n" in said
+    assert f"Gateway   http://127.0.0.1:{house.ports['GATEWAY_PORT']}/\n" in said
+    assert f"Log       tail -F {house.root / 'logs' / 'application.log'} | jq\n" in said
+
+
+def test_no_shoppers_when_there_are_to_be_none(house: House) -> None:
+    process = house.start(SHOPPERS="0")
+    assert "Shoppers  none\n" in house.said()
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert "--shoppers" not in house.said()
+
+
+def test_a_dot_env_file_is_not_read(house: House) -> None:
+    for folder in (house.root, house.root / "app"):
+        (folder / ".env").write_text("DATABASE_URL=postgresql://nowhere/shop\nDEBUG=False\n")
+    house.start()
+    environment = (house.root / "var" / "environment").read_text()
+    assert environment == (
+        '{"DATABASE_URL": null, "DEBUG": "True", "LOG_CONSOLE_LEVEL": "WARNING", '
+        f'"GATEWAY_URL": "http://127.0.0.1:{house.ports["GATEWAY_PORT"]}", '
+        '"PYTHONUNBUFFERED": "1"}'
+    )
+
+
+def test_exported_settings_are_honoured() -> None:
+    plan = run.read_plan({})
+    assert plan == run.Plan(port=8000, gateway_port=8001, worker_port=8002, shoppers=3)
+    exported = {"DATABASE_URL": "postgresql://somewhere/shop", "LOG_CONSOLE_LEVEL": "INFO"}
+    environment = run.environment({**exported, "DEBUG": "", "VAR_DIR": "/srv/var"}, plan)
+    assert environment == {
+        "DATABASE_URL": "postgresql://somewhere/shop",
+        "LOG_CONSOLE_LEVEL": "INFO",
+        "DEBUG": "True",
+        "GATEWAY_URL": "http://127.0.0.1:8001",
+        "VAR_DIR": "/srv/var",
+        "GATEWAY_LEDGER": "/srv/var/gateway.sqlite3",
+        "METRIC_FILES_DIR": "/srv/var/metrics",
+        "LOG_DIR": str(run.ROOT / "logs"),
+        "PORT": "8000",
+        "GATEWAY_PORT": "8001",
+        "WORKER_METRICS_PORT": "8002",
+        "SHOPPERS": "3",
+        "PYTHONUNBUFFERED": "1",
+    }
