@@ -14,22 +14,19 @@ from cart import selectors, services
 from cart.forms import QuantityForm
 from cart.visit import current_cart, current_items
 from products.models import Product
+from retail.problems import problem
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 
 def _refused(request: HttpRequest, form: QuantityForm) -> HttpResponse:
-    first = next(iter(form.errors.get_json_data().items()))
-    return render(
+    field, errors = next(iter(form.errors.get_json_data().items()))
+    return problem(
         request,
-        "problem.html",
-        {
-            "status": 400,
-            "title": "That did not work",
-            "message": f"{first[0].replace('_', ' ').capitalize()}: {first[1][0]['message']}",
-        },
-        status=400,
+        400,
+        title="That did not work",
+        message=f"{field.replace('_', ' ').capitalize()}: {errors[0]['message']}",
     )
 
 

@@ -5,6 +5,10 @@ from django.urls import include, path
 
 from retail import views as retail_views
 
+handler400 = "retail.problems.bad_request"
+handler403 = "retail.problems.permission_denied"
+handler404 = "retail.problems.page_not_found"
+
 urlpatterns = [
     path("", include("products.urls")),
     path("", include("orders.urls")),
