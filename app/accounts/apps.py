@@ -7,5 +7,5 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Declare the jobs."""
-        from accounts import tasks  # noqa: F401, PLC0415 - apps are loaded before models
+        """Declare the jobs and the checks."""
+        from accounts import checks, tasks  # noqa: F401, PLC0415 - apps are loaded before models

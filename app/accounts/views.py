@@ -1,5 +1,6 @@
 """Account pages."""
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -7,13 +8,17 @@ from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
 from accounts.forms import ProfileForm, RegisterForm
 from accounts.services import profile_get
+from retail.problems import problem
+from retail.throttling import ThrottledError, record_throttled, throttle
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -37,7 +42,7 @@ def register(request: HttpRequest) -> HttpResponse:
     form = RegisterForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         user: User = form.save()
-        login(request, user)
+        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
         messages.success(request, f"Welcome, {user.username}.")
         return redirect(_next(request))
     return render(
@@ -57,6 +62,69 @@ class LoginView(auth_views.LoginView):
     def form_invalid(self, form: object) -> HttpResponse:
         """Show the form again."""
         return self.render_to_response(self.get_context_data(form=form), status=400)
+
+
+def locked_out(request: HttpRequest, response: object, credentials: object) -> HttpResponse:
+    """Answer who has failed to log in too often."""
+    record_throttled("login", None)
+    seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
+    return problem(
+        request,
+        429,
+        title="Too many tries to log in",
+        message=f"Wait {seconds // 60 or 1} minutes, then try again, or have your password reset.",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+class PasswordResetView(auth_views.PasswordResetView):
+    """Send a link that lets one choose a new password; never tell whose addresses we know."""
+
+    template_name = "accounts/password_reset.html"
+    email_template_name = "accounts/password_reset_email.txt"
+    subject_template_name = "accounts/password_reset_subject.txt"
+    success_url = reverse_lazy("accounts:password_reset_sent")
+    extra_email_context = {"shop_name": settings.SHOP_NAME}
+
+    def form_valid(self, form: PasswordResetForm) -> HttpResponse:
+        """Send the letter, but not again and again."""
+        address = form.cleaned_data["email"].strip().lower()
+        try:
+            throttle(
+                "password_reset",
+                [hashlib.sha256(address.encode()).hexdigest()],
+                limit=settings.THROTTLE_PASSWORD_RESET_LIMIT,
+                seconds=settings.THROTTLE_PASSWORD_RESET_SECONDS,
+                user_id=None,
+            )
+        except ThrottledError as error:
+            return problem(
+                self.request,
+                429,
+                message="We have sent several letters to that address already. Look for them, also "
+                f"among the spam, or try again in {-(-error.retry_after // 60)} minutes.",
+                headers={"Retry-After": str(error.retry_after)},
+            )
+        return super().form_valid(form)
+
+
+class PasswordResetSentView(auth_views.PasswordResetDoneView):
+    """Say that a letter is on its way, if the address is known."""
+
+    template_name = "accounts/password_reset_sent.html"
+    extra_context = {"mail_in_files": not settings.EMAIL_HOST and settings.DEBUG}
+
+
+class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
+    """Let one choose a new password."""
+
+    template_name = "accounts/password_reset_confirm.html"
+    success_url = reverse_lazy("accounts:login")
+
+    def form_valid(self, form: SetPasswordForm) -> HttpResponse:  # type: ignore[type-arg]
+        """Take the new password."""
+        messages.success(self.request, "Your password is changed. Log in with the new one.")
+        return super().form_valid(form)
 
 
 @login_required

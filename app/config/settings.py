@@ -6,6 +6,7 @@ says what to set.
 
 import logging
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
     "payments",
     "orders",
     "drills",
+    "axes",
     "django_q",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -80,6 +82,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 # Exceptions reach ProblemMiddleware, which answers for the shop.
@@ -164,6 +167,22 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Who fails to log in too often from one address has to wait.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURE_LIMIT", 5, least=1)
+AXES_COOLOFF_TIME = timedelta(seconds=env.integer("LOGIN_COOLOFF_SECONDS", 300, least=1))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "accounts.views.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+PASSWORD_RESET_TIMEOUT = 3600  # seconds
+THROTTLE_PASSWORD_RESET_LIMIT = env.integer("THROTTLE_PASSWORD_RESET_LIMIT", 3, least=1)
+THROTTLE_PASSWORD_RESET_SECONDS = env.integer("THROTTLE_PASSWORD_RESET_SECONDS", 3600, least=1)
 LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "products:home"
 LOGOUT_REDIRECT_URL = "products:home"

@@ -50,7 +50,10 @@ EXPECTED: dict[str, tuple[str, dict[str, str | None]]] = {
         "gauge (database)",
         {"invariant": "ledger_equals_stock confirmed_sale_is_paid_once"},
     ),
-    "retail_throttled_requests_total": ("counter", {"scope": "checkout"}),
+    "retail_throttled_requests_total": (
+        "counter",
+        {"scope": "checkout login password_reset"},
+    ),
     "retail_jobs_total": ("counter", {"task": TASKS, "outcome": "succeeded failed"}),
     "retail_job_duration_seconds": ("histogram", {"task": TASKS, "outcome": "succeeded failed"}),
     "retail_jobs_waiting": ("gauge (database)", {}),

@@ -39,7 +39,7 @@ TASKS = (
     "prune_carts",
     "prune_sessions",
 )
-THROTTLE_SCOPES = ("checkout",)
+THROTTLE_SCOPES = ("checkout", "login", "password_reset")
 SINKS = ("metrics", "rows", "collector", "log")
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)

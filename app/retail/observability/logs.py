@@ -171,8 +171,8 @@ def logging_config(
         },
         "root": {"level": level, "handlers": ["console", "file"]},
         "loggers": {
-            # Every 4xx is a line of ours already; Django's own is wanted for its tracebacks only.
-            "django.request": {"level": "ERROR"},
+            # Every 4xx and 5xx is a line of ours already, with the traceback where there is one.
+            "django.request": {"level": "CRITICAL"},
             "django.security": {"level": "WARNING"},
             # Any scanner can cause it, and the request's own line says 400.
             "django.security.DisallowedHost": {"level": "CRITICAL"},
@@ -180,6 +180,8 @@ def logging_config(
             # A line for every job that starts, ends or is scheduled; ours say it with its outcome.
             "django-q": {"level": "WARNING"},
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+            # It names who failed to log in; the request's own line and the lock's are enough.
+            "axes": {"level": "CRITICAL"},
             "gunicorn.access": {"level": "ERROR", "handlers": [], "propagate": True},
         },
     }

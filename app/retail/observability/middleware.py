@@ -32,6 +32,13 @@ def view_label(request: HttpRequest) -> str:
     return match.view_name if match.url_name else "unnamed"
 
 
+def _path(request: HttpRequest) -> str:
+    """Return the path without a secret that is part of it, such as a password link's token."""
+    match = request.resolver_match
+    secret = str(match.kwargs.get("token") or "") if match is not None else ""
+    return request.path.replace(secret, "[hidden]") if secret else request.path
+
+
 class ObservabilityMiddleware:
     """Gives a request its id, answers with it, and notes duration and status once.
 
@@ -83,7 +90,7 @@ class ObservabilityMiddleware:
             "event=http.request",
             extra={
                 "method": request.method,
-                "path": request.path,
+                "path": _path(request),
                 "view": view,
                 "status": status,
                 "duration_ms": round(seconds * 1000, 3),

@@ -12,7 +12,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-DEFAULT_PASSWORD = "admin123"  # noqa: S105 - the guide's, refused with DEBUG off
+from accounts.checks import DEFAULT_PASSWORD
 
 
 class Command(BaseCommand):
