@@ -19,10 +19,10 @@ WITHOUT_DATABASE := $(addprefix tests/,browser config contracts gateway_simulato
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint types check bench lock format docs
+.PHONY: help run test stack-test lint types check bench lock format docs
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.runtime ## run the whole shop on SQLite: SHOPPERS=0, PORT=8080, GATEWAY_PORT=… change it
 	@exec $(BIN)/python tools/run.py
@@ -32,11 +32,16 @@ test: .venv/.dev ## run all tests, on SQLite and then on PostgreSQL; ARGS="-k ca
 	$(ON_SQLITE) $(BIN)/pytest -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none of them
 	$(BIN)/python tools/with_postgres.py $(BIN)/pytest $(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
 
+stack-test: .venv/.dev ## try the containers for real (needs Docker)
+	$(BIN)/python tests/stack/stack_test.py $(ARGS)
+
 lint: .venv/.dev ## look at style, formatting, import rules and missing migrations
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PYTHONPATH=app $(BIN)/lint-imports
 	$(MANAGE) makemigrations --check --dry-run
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 types: .venv/.dev
 	$(BIN)/mypy

@@ -14,6 +14,7 @@ from gateway_simulator import settings as gateway
 from tools import run
 
 EXAMPLE = Path(settings.BASE_DIR).parent / ".env.example"
+COMPOSE = EXAMPLE.with_name("docker-compose.yml")
 
 # All that the web role reads: settings, and gunicorn's with several processes.
 WEB = """
@@ -57,7 +58,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     recording = Recording()
     gateway.read(recording)
     run.environment(recording, run.read_plan(recording))
-    return {*web.stdout.split(), *recording.asked}
+    compose = re.findall(r"\$\{([A-Z][A-Z0-9_]+)", COMPOSE.read_text(encoding="utf-8"))
+    return {*web.stdout.split(), *recording.asked, *compose}
 
 
 def test_the_programs_were_watched(read: set[str]) -> None:
