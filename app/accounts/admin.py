@@ -1,13 +1,46 @@
-"""Profiles in the admin."""
+"""Users, with what the shop knows of them as customers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
 
 from accounts.models import UserProfile
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+# What goes with a user, though staff delete none of it by itself.
+GOES_WITH_THE_USER = {"cart", "cart item"}
+
+
+class UserProfileInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = UserProfile
+    can_delete = False
+
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class ShopUserAdmin(UserAdmin):  # type: ignore[type-arg]
+    inlines = (UserProfileInline,)
+
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
+        # A new user is a name and a password; the rest comes on the next page.
+        return super().get_inlines(request, obj) if obj else ()
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        listed, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return listed, counts, needed - GOES_WITH_THE_USER, protected
 
 
 @admin.register(UserProfile)
 class UserProfileAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("user", "full_name")
+    list_display = ("user", "full_name", "phone")
     list_select_related = ("user",)
-    search_fields = ("user__username", "full_name")
+    search_fields = ("user__username", "user__email", "full_name", "phone")
     raw_id_fields = ("user",)

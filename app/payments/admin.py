@@ -9,3 +9,4 @@ from retail.admin import ReadOnlyAdmin
 @admin.register(CircuitBreaker)
 class CircuitBreakerAdmin(ReadOnlyAdmin):
     list_display = ("name", "state", "failures", "opened_at", "probe_until")
+    ordering = ("name",)

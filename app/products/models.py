@@ -133,6 +133,7 @@ class StockMovement(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["product", "reason"], name="movement_product_reason"),
+            models.Index(fields=["reference"], name="movement_reference"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=~Q(quantity=0), name="movement_moves_something"),

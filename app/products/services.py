@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Reason = StockMovement.Reason
+# What staff may fill a product up to: far below what a column holds, so that returns always fit.
+MAX_STOCK = 1_000_000_000
 
 
 class SoldOutError(Exception):
@@ -78,3 +80,22 @@ def stock_set(*, product_id: int, stock: int, reason: StockMovement.Reason, refe
             product_id=product_id, quantity=change, reason=reason, reference=reference
         )
     return change
+
+
+@transaction.atomic
+def stock_change(
+    *, product_id: int, difference: int, reason: StockMovement.Reason, reference: str
+) -> int:
+    """Add `difference` to a product's stock, or take it if it is negative; return the new stock.
+
+    Raises ValueError if that would be below zero or above MAX_STOCK.
+    """
+    stock = Product.objects.select_for_update().get(pk=product_id).stock + difference
+    if not 0 <= stock <= MAX_STOCK:
+        raise ValueError(f"Stock must be from 0 to {MAX_STOCK}.")
+    if difference:
+        Product.objects.filter(pk=product_id).update(stock=stock)
+        StockMovement.objects.create(
+            product_id=product_id, quantity=difference, reason=reason, reference=reference
+        )
+    return stock
