@@ -1,17 +1,32 @@
 #!/bin/sh
-# Make sure of the programs that tests use and pip cannot install: promtool, from Prometheus.
-# Installs it where that is possible without asking (root on Debian or Ubuntu) and otherwise leaves
-# things as they are; the tests then say what they left out. Never fails.
+# Make sure of the programs that tests use and pip cannot install: promtool, from Prometheus, and the
+# browser Chromium. Installs them where that is possible without asking (root on Debian; promtool on
+# Ubuntu too) and otherwise leaves things as they are; the tests then say what they left out. Never
+# fails.
 set -u
 
-if command -v promtool >/dev/null; then
-    exit 0
+packages=
+command -v promtool >/dev/null || packages=prometheus
+
+has_browser() {
+    for browser in chromium chromium-browser google-chrome google-chrome-stable; do
+        if command -v "$browser" >/dev/null; then return 0; fi
+    done
+    # Playwright's own, where somebody had it installed.
+    for folder in "${PLAYWRIGHT_BROWSERS_PATH:-${HOME:-}/.cache/ms-playwright}"/chromium-*; do
+        if [ -d "$folder" ]; then return 0; fi
+    done
+    return 1
+}
+# Elsewhere the package is missing or stands for a snap, which a container cannot install.
+if ! has_browser && grep -qx 'ID=debian' /etc/os-release 2>/dev/null; then
+    packages="$packages chromium"
 fi
-if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+
+if [ -z "$packages" ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     exit 0
 fi
 
-echo "Installing promtool (package prometheus)"
 log=$(mktemp) || exit 0
 policy=/usr/sbin/policy-rc.d
 made_policy=
@@ -22,14 +37,18 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 0' INT TERM HUP
 
-# The package starts a service; 101 is Debian's way of saying that it may not.
+# prometheus starts a service; 101 is Debian's way of saying that it may not.
 if [ ! -e "$policy" ] && printf '#!/bin/sh\nexit 101\n' >"$policy"; then
     made_policy=yes
     chmod 755 "$policy"
 fi
 
 export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get update && apt-get install -y --no-install-recommends prometheus; } >"$log" 2>&1; then
-    echo "promtool could not be installed: $(grep '^E:' "$log" | head -n 1)"
-fi
+apt-get update >"$log" 2>&1 || echo "apt-get update failed: $(grep '^E:' "$log" | head -n 1)"
+for package in $packages; do
+    echo "Installing $package, which tests use"
+    if ! apt-get install -y --no-install-recommends "$package" >"$log" 2>&1; then
+        echo "$package could not be installed: $(grep '^E:' "$log" | head -n 1)"
+    fi
+done
 exit 0

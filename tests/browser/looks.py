@@ -1,0 +1,53 @@
+"""How a page looks and whether everybody can use it, judged by axe-core.
+
+axe.min.js is axe-core 4.14.1 as npm has it (MPL-2.0: axe.LICENSE, axe.LICENSE-3RD-PARTY).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+AXE = (Path(__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+DESKTOP = (1280, 800)
+PHONE = (390, 844)
+
+RUN_AXE = """async (tags) => {
+  const found = await axe.run(document, {runOnly: tags, resultTypes: ["violations"]});
+  return found.violations.flatMap((rule) =>
+    rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`));
+}"""
+# Images further down the page load when they are scrolled to: have them now.
+LOAD_ALL = """async () => {
+  await document.fonts.ready;
+  for (const image of document.images) image.loading = "eager";
+  await Promise.all([...document.images].map((image) => image.decode()));
+}"""
+WIDTHS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+
+
+def look(page: Page, size: tuple[int, int], scheme: Literal["light", "dark"]) -> list[str]:
+    """Look at the page in one way; return what is wrong with it."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    found = [f"{scheme} {size[0]}: {line}" for line in page.evaluate(RUN_AXE, TAGS)]
+    wide, seen = page.evaluate(WIDTHS)
+    if wide > seen:
+        found.append(f"{scheme} {size[0]}: {wide} pixels wide, scrolls sideways")
+    return found
+
+
+def examine(page: Page, name: str, pictures: Path) -> None:
+    """Look at the page as it stands, light, dark, and on a phone; keep a picture of the latter."""
+    page.evaluate(LOAD_ALL)
+    found = [*look(page, DESKTOP, "light"), *look(page, PHONE, "dark")]
+    page.emulate_media(color_scheme="light")
+    page.screenshot(path=pictures / f"{name}.png", full_page=True, animations="disabled")
+    page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    assert not found, "\n".join(found)

@@ -1,0 +1,146 @@
+"""Every page in every state: usable by everybody, light and dark, on a desk and on a phone.
+
+A new page gets a line in STATES for each state it can be in. The states that take a story to reach
+are examined where the story is told: test_refusals.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenVisitor
+from tests.browser.looks import examine
+from tests.browser.support import CAP, FLASH, GLOBE, LAMP, Visitor
+
+
+@dataclass(frozen=True)
+class State:
+    """A page in a state: how a visitor gets there, and what the shop answers."""
+
+    title: str
+    reach: Callable[[Visitor], None]
+    customer: bool = False
+    refused: tuple[int, ...] = ()
+
+
+def at(path: str) -> Callable[[Visitor], None]:
+    """Return how to get to a page by its address."""
+    return lambda visitor: visitor.open(path)
+
+
+def full_cart(visitor: Visitor) -> None:
+    visitor.put_in_cart(FLASH)
+    visitor.put_in_cart(LAMP, 2)
+
+
+def more_than_there_is(visitor: Visitor) -> None:
+    visitor.put_in_cart(CAP, 3)
+
+
+def checkout(visitor: Visitor) -> None:
+    full_cart(visitor)
+    visitor.open("/checkout/")
+
+
+def checkout_with_errors(visitor: Visitor) -> None:
+    checkout(visitor)
+    visitor.page.get_by_label("Name", exact=True).fill("   ")
+    visitor.page.get_by_label("Address").fill("   ")
+    visitor.place_order.click()
+    visitor.reads("A few things need a second look.")
+
+
+def pending_order(visitor: Visitor) -> None:
+    full_cart(visitor)  # with a flash sale in it, it waits for the worker
+    visitor.buy()
+    expect(visitor.status).to_have_text("We are charging your card")
+
+
+def paid_order(visitor: Visitor) -> None:
+    visitor.put_in_cart(LAMP)
+    visitor.buy()
+    expect(visitor.status).to_have_text("Thank you, it is paid")
+
+
+def declined_order(visitor: Visitor) -> None:
+    visitor.put_in_cart(LAMP)
+    visitor.buy("Test card that is declined")
+    expect(visitor.status).to_have_text("Your card was declined")
+
+
+def orders(visitor: Visitor) -> None:
+    declined_order(visitor)
+    visitor.buy()
+    visitor.open("/orders/")
+
+
+def refused_registration(visitor: Visitor) -> None:
+    visitor.open("/accounts/register/")
+    visitor.page.get_by_label("Username").fill("no spaces, please")
+    visitor.page.get_by_label("Password", exact=True).fill("12345")
+    visitor.page.get_by_label("Password confirmation").fill("54321")
+    visitor.press("Make my account")
+    visitor.reads("A few things need a second look.")
+
+
+def refused_login(visitor: Visitor) -> None:
+    visitor.open("/accounts/login/?next=/checkout/")
+    visitor.page.get_by_label("Username").fill("nobody")
+    visitor.page.get_by_label("Password").fill("nothing at all")
+    visitor.press("Log in")
+    visitor.reads("Please enter a correct username and password.")
+
+
+def stale_form(visitor: Visitor) -> None:
+    visitor.open(f"/products/{LAMP}/")
+    visitor.context.clear_cookies()
+    visitor.press("Add to cart")
+
+
+STATES = {
+    "home": State("Electronics, clothing, books, home and garden", at("/")),
+    "list": State("All products", at("/products/")),
+    "list-page-2": State("All products", at("/products/?page=2")),
+    "search": State("“light”", at("/products/?q=light")),
+    "search-empty": State("“zeppelin”", at("/products/?q=zeppelin&category=books")),
+    "category": State("Clothing", at("/products/?category=clothing")),
+    "product": State("Lumen Desk Lamp", at(f"/products/{LAMP}/")),
+    "product-flash": State("Aurora Wireless Headphones", at(f"/products/{FLASH}/")),
+    "product-few": State(
+        "Donaudampfschifffahrtsgesellschaftskapitänsmütze", at(f"/products/{CAP}/")
+    ),
+    "product-sold-out": State("Sold-out Globe", at(f"/products/{GLOBE}/")),
+    "cart-empty": State("Your cart", at("/cart/")),
+    "cart-full": State("Your cart", full_cart),
+    "cart-too-many": State("Your cart", more_than_there_is, customer=True),
+    "checkout": State("Checkout", checkout, customer=True),
+    "checkout-errors": State("Checkout", checkout_with_errors, customer=True, refused=(400,)),
+    "order-pending": State("Order", pending_order, customer=True),
+    "order-confirmed": State("Order", paid_order, customer=True),
+    "order-declined": State("Order", declined_order, customer=True),
+    "orders": State("Your orders", orders, customer=True),
+    "orders-none": State("Your orders", at("/orders/"), customer=True),
+    "register": State("Make an account", at("/accounts/register/")),
+    "register-errors": State("Make an account", refused_registration, refused=(400,)),
+    "login": State("Log in", at("/accounts/login/")),
+    "login-errors": State("Log in", refused_login, refused=(400,)),
+    "profile": State("Your account", at("/accounts/profile/"), customer=True),
+    "not-found": State("That page is not in the shop", at("/no/such/page/"), refused=(404,)),
+    "stale-form": State("That form went stale", stale_form, refused=(403,)),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_everybody_can_use_the_page_and_it_fits_a_phone(
+    name: str, visitor: OpenVisitor, pictures: Path
+) -> None:
+    state = STATES[name]
+    somebody = visitor(customer=state.customer)
+    somebody.expected = list(state.refused)
+    state.reach(somebody)
+    title = somebody.page.title().removesuffix(" · Vitrine")
+    assert state.title in {title, title.partition(" ")[0]}
+    examine(somebody.page, name, pictures)

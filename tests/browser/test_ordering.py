@@ -1,0 +1,105 @@
+"""From the cart to an order: paid at once, in the background, and never twice."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenVisitor
+from tests.browser.support import FLASH, LAMP, TEAPOT, ShopWithoutDebug
+
+PAID = "Thank you, it is paid"
+CHARGING = "We are charging your card"
+
+
+def test_an_order_is_confirmed_and_remembers_where_it_goes(visitor: OpenVisitor) -> None:
+    buyer = visitor()
+    buyer.put_in_cart(LAMP, 2)
+    buyer.follow("Go to checkout")
+    expect(buyer.place_order).to_have_text("Place order and pay €119.80")
+    buyer.buy()
+    expect(buyer.status).to_have_text(PAID)
+    expect(buyer.cart_link).to_have_text("Cart 0 items")
+    buyer.reads("1 Example Street")
+    buyer.has_orders("Confirmed")
+    buyer.open("/accounts/profile/")
+    expect(buyer.page.get_by_label("Address")).to_have_value("1 Example Street\nExampletown")
+
+
+def test_the_page_of_a_flash_order_follows_its_payment_by_itself(
+    visitor: OpenVisitor, shop: ShopWithoutDebug
+) -> None:
+    buyer = visitor()
+    buyer.put_in_cart(FLASH)
+    buyer.buy()
+    expect(buyer.status).to_have_text(CHARGING)
+    buyer.page.evaluate("window.stillTheSamePage = true")
+    shop.start("worker")
+    expect(buyer.status).to_have_text(PAID)
+    assert buyer.page.evaluate("window.stillTheSamePage") is True
+    expect(buyer.page.locator("#order-status")).not_to_have_attribute("aria-busy", "true")
+    buyer.has_orders("Confirmed")
+
+
+def test_a_flash_order_is_followed_without_javascript_too(
+    visitor: OpenVisitor, shop: ShopWithoutDebug
+) -> None:
+    buyer = visitor(java_script_enabled=False)
+    buyer.put_in_cart(FLASH)
+    buyer.buy()
+    expect(buyer.status).to_have_text(CHARGING)
+    shop.start("worker")
+    expect(buyer.status).to_have_text(PAID)
+    buyer.has_orders("Confirmed")
+
+
+def test_a_declined_card_gives_the_items_back(visitor: OpenVisitor) -> None:
+    buyer = visitor()
+    buyer.put_in_cart(LAMP, 2)
+    buyer.put_in_cart(TEAPOT)
+    buyer.buy("Test card that is declined")
+    expect(buyer.status).to_have_text("Your card was declined")
+    buyer.reads("Nothing was charged. Your items are back in your cart")
+    expect(buyer.cart_link).to_have_text("Cart 3 items")
+    buyer.has_in_cart({"Lumen Desk Lamp": 2, "Stoneware Teapot": 1})
+    buyer.buy()
+    expect(buyer.status).to_have_text(PAID)
+    buyer.has_orders("Confirmed", "Payment failed")
+
+
+def test_pressing_the_button_again_makes_no_second_order(
+    visitor: OpenVisitor, shop: ShopWithoutDebug
+) -> None:
+    buyer = visitor()
+    buyer.put_in_cart(LAMP)
+    buyer.fill_in_checkout()
+    shop.gateway.knobs(latency_ms=1000)  # so that the first is under way when the second comes
+    buyer.expected_aborted = ["POST checkout/"]
+    buyer.place_order_twice()
+    expect(buyer.status).to_have_text(PAID)
+    buyer.has_orders("Confirmed")
+
+
+def test_going_back_after_ordering_does_no_harm(visitor: OpenVisitor) -> None:
+    buyer = visitor()
+    buyer.put_in_cart(LAMP)
+    buyer.buy()
+    address = buyer.page.url
+    buyer.page.go_back()
+    buyer.sees("Your cart")
+    buyer.reads("Your cart is empty: put something in it first.")
+    buyer.page.go_forward()
+    expect(buyer.page).to_have_url(address)
+    buyer.page.reload()
+    expect(buyer.status).to_have_text(PAID)
+    buyer.has_orders("Confirmed")
+
+
+def test_a_checkout_left_open_elsewhere_orders_nothing_more(visitor: OpenVisitor) -> None:
+    buyer = visitor()
+    buyer.put_in_cart(LAMP)
+    buyer.fill_in_checkout()
+    first, buyer.page = buyer.page, buyer.context.new_page()
+    buyer.buy()
+    expect(buyer.status).to_have_text(PAID)
+    buyer.page = first
+    buyer.place_order.click()
+    buyer.reads("Your cart is empty: put something in it first.")
+    buyer.has_orders("Confirmed")
