@@ -7,6 +7,7 @@ with 2 if a variable or a port cannot be used.
 """
 
 import contextlib
+import fcntl
 import http.client
 import math
 import os
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -146,7 +147,8 @@ def banner(plan: Plan, log: Path) -> str:
     Shop      {shop}/
     Products  {shop}/products/
     Admin     {shop}/admin/   log in as admin / admin123
-    Metrics   {shop}/metrics and http://127.0.0.1:{plan.worker_port}/metrics
+    Metrics   {shop}/metrics
+              http://127.0.0.1:{plan.worker_port}/metrics (the worker: flash sales are paid there)
     Gateway   http://127.0.0.1:{plan.gateway_port}/
     Log       tail -F {log} | jq
     Shoppers  {plan.shoppers or "none"}
@@ -263,6 +265,20 @@ class Programs:
         self._reader.join(timeout=1)
 
 
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one run. Raises RefusedError if another run has it."""
+    with (folder / "run.lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RefusedError(
+                f"Another shop runs in {folder}: stop it, or give this one its own with "
+                "`make run VAR_DIR=… LOG_DIR=…`."
+            ) from error
+        yield
+
+
 class Shop:
     """One run, from the checks to the stop."""
 
@@ -276,11 +292,15 @@ class Shop:
         self._stopping = True
 
     def run(self) -> None:
-        """Prepare, start, and return when asked to stop. Raises FailedError."""
+        """Prepare, start, and return when asked to stop. Raises FailedError, RefusedError."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         for name in ("VAR_DIR", "LOG_DIR"):
             Path(self._environ[name]).mkdir(parents=True, exist_ok=True)
+        with alone_in(Path(self._environ["VAR_DIR"])):
+            self._run()
+
+    def _run(self) -> None:
         for title, command in preparation().items():
             self._prepare(title, command)
         programs = None if self._stopping else Programs(self._environ, self._console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -49,6 +50,12 @@ def cart_lines(items: QuerySet[CartItem]) -> list[CartLine]:
     """Return the lines of the items, in the order of the products' ids."""
     rows = items.select_related("product__category").order_by("product_id")
     return [CartLine(one.product, one.quantity, one.product.current_price) for one in rows]
+
+
+def fingerprint(lines: list[CartLine]) -> str:
+    """Return what stands for these products, quantities and prices, and no others."""
+    said = ";".join(f"{line.product.pk}:{line.quantity}:{line.unit_price}" for line in lines)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def lines_total(lines: list[CartLine]) -> Decimal:

@@ -13,5 +13,6 @@ class OrdersConfig(AppConfig):
         from orders import confirmation, metrics, recovery  # noqa: F401, PLC0415 - models first
         from retail import jobs  # noqa: PLC0415
 
-        exposition.truths.add("payments", metrics.read_payments)
+        exposition.truths.add("payments", metrics.read_unknown)
+        exposition.truths.add("sales", metrics.read_paid, every=30)
         jobs.at_each_beat.append(recovery.nudge)

@@ -28,7 +28,5 @@ class CheckoutForm(forms.Form):
     )
     # The same form sent twice is one order.
     idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-    # What the buyer saw and agreed to pay.
-    total_shown = forms.DecimalField(
-        max_digits=12, decimal_places=2, min_value=0, widget=forms.HiddenInput
-    )
+    # What the buyer saw and agreed to: `cart.selectors.fingerprint` of the lines.
+    lines_shown = forms.CharField(max_length=64, widget=forms.HiddenInput)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db.models import Count, F, Min, Q
 from django.utils import timezone
 
@@ -75,12 +77,24 @@ def record_checkout(seconds: float, kind: str, outcome: str) -> None:
     catalogue.CHECKOUT_DURATION.observe(seconds, current_request_id(), kind=kind, outcome=outcome)
 
 
-def read_payments() -> dict[Truth, dict[tuple[str, ...], float]]:
-    """Return what the database says of payments without an answer, and of unpaid sales."""
+def read_unknown() -> dict[Truth, dict[tuple[str, ...], float]]:
+    """Return how many payments have no answer though they should have, and the oldest's age."""
+    overdue = timezone.now() - timedelta(seconds=settings.PAYMENT_RESEND_AFTER)
     with bounded_read():
-        unknown = Payment.objects.filter(status=Payment.Status.UNKNOWN).aggregate(
-            count=Count("pk"), oldest=Min("created_at")
-        )
+        unknown = Payment.objects.filter(
+            Q(status=Payment.Status.UNKNOWN)
+            | Q(status=Payment.Status.PENDING, created_at__lt=overdue)
+        ).aggregate(count=Count("pk"), oldest=Min("created_at"))
+    age = (timezone.now() - unknown["oldest"]).total_seconds() if unknown["oldest"] else 0
+    return {
+        catalogue.PAYMENTS_UNKNOWN: {(): unknown["count"]},
+        catalogue.PAYMENTS_UNKNOWN_OLDEST: {(): age},
+    }
+
+
+def read_paid() -> dict[Truth, dict[tuple[str, ...], float]]:
+    """Return how many confirmed orders have not exactly one completed payment of their total."""
+    with bounded_read():
         paid_once = Count(
             "payments",
             filter=Q(
@@ -97,9 +111,4 @@ def read_payments() -> dict[Truth, dict[tuple[str, ...], float]]:
         )
     if unpaid:
         logger.error("event=sales.not_paid_once", extra={"order_refs": unpaid[:100]})
-    age = (timezone.now() - unknown["oldest"]).total_seconds() if unknown["oldest"] else 0
-    return {
-        catalogue.PAYMENTS_UNKNOWN: {(): unknown["count"]},
-        catalogue.PAYMENTS_UNKNOWN_OLDEST: {(): age},
-        catalogue.INVARIANT_VIOLATIONS: {("confirmed_sale_is_paid_once",): len(unpaid)},
-    }
+    return {catalogue.INVARIANT_VIOLATIONS: {("confirmed_sale_is_paid_once",): len(unpaid)}}

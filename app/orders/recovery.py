@@ -59,7 +59,7 @@ def finish(payment: Payment) -> None:
     with request_context(payment.sale.request_id or current_request_id()):
         try:
             if age < timedelta(seconds=settings.PAYMENT_CANCEL_AFTER):
-                charge(payment, payment_ask(key=payment.key))
+                charge(payment, payment_ask(key=payment.key), first=False)
             else:
                 payment_settle(payment_id=payment.pk, answer=payment_cancel(key=payment.key))
             wait = ASK_AGAIN_AFTER

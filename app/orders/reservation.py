@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from cart.services import cart_empty
+from cart.services import cart_take_out
 from orders.models import Payment, Sale, SaleItem
 from orders.recovery import settle_payments
 from products.services import stock_take
@@ -53,11 +53,12 @@ class Order:
 
 @transaction.atomic
 def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
-    """Take the stock and write the order down, waiting for its payment; empty the cart.
+    """Move the order's lines from the cart into an order that waits for its payment.
 
-    The stock's rows are locked by the first statement and held until the commit, with no call to
-    anyone outside in between. Raises SoldOutError; IntegrityError for a form sent twice, or if the
-    stock would fall below zero in spite of the condition.
+    The customer's cart is locked first, then the stock's rows, until the commit, with no call to
+    anyone outside in between. Raises CartChangedError if the cart no longer holds these lines (in
+    another tab they were ordered a moment ago), SoldOutError; IntegrityError for a form sent twice,
+    or if the stock would fall below zero in spite of the condition.
     """
     now = timezone.now()
     sale = Sale(
@@ -71,6 +72,7 @@ def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
         request_id=current_request_id(),
         created_at=now,
     )
+    cart_take_out(user_id=order.user_id, quantities=order.quantities)
     stock_take(quantities=order.quantities, reference=sale.reference)
     sale.save(force_insert=True)
     SaleItem.objects.bulk_create(
@@ -96,7 +98,6 @@ def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
         created_at=now,
         due_at=now + timedelta(seconds=patience),
     )
-    cart_empty(user_id=order.user_id)
     if sale.kind == Sale.Kind.FLASH:
         settle_payments.enqueue()
     return sale, payment

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import IntegrityError
 
+from cart.services import CartChangedError
 from orders import metrics
 from orders.models import Sale, new_payment_key
 from orders.reservation import Order, reserve
 from orders.settlement import charge
 from payments.services import BreakerOpenError, payment_ask, payment_give_back
 from products.services import SoldOutError
-from retail.throttling import throttle
+from retail.throttling import ThrottledError, throttle
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["Order", "StockConflictError", "sale_checkout"]
+__all__ = ["CartChangedError", "Order", "StockConflictError", "sale_by_form", "sale_checkout"]
 
 
 class StockConflictError(Exception):
@@ -44,30 +45,52 @@ def sale_by_form(*, user_id: int, idempotency_key: UUID) -> Sale | None:
 def sale_checkout(*, order: Order) -> Sale:
     """Place an order and, unless it is of a flash sale, charge it; return it as it then stands.
 
-    Must run with no transaction open. Raises ThrottledError, BreakerOpenError (nothing was
-    reserved), SoldOutError, or StockConflictError; after any of these, cart and stock are as
+    The same form sent again, or twice at the same moment, returns the one order that it made. Must
+    run with no transaction open. Raises ThrottledError, BreakerOpenError (nothing was reserved),
+    CartChangedError, SoldOutError, or StockConflictError; after any of these, cart and stock are as
     before.
     """
     started = perf_counter()
-    _throttle(order)
-    made = sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
-    if made is not None:
-        return made
-    outcome = "conflict"
+    outcome: str | None = "error"
     try:
+        _throttle(order)
+        made = sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
+        if made is not None:
+            outcome = None
+            return made
         sale = _place(order)
         outcome = _outcome(sale)
-    except BreakerOpenError:
-        outcome = "payment_unavailable"
-        metrics.record_refused(outcome)
-        raise
-    except SoldOutError as error:
-        outcome = "sold_out"
-        metrics.record_refused(outcome, error.product_id)
+    except _REFUSALS as refusal:
+        made = sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
+        outcome = None if made is not None else _record_refusal(order, refusal)
+        if made is not None:
+            return made
+        if isinstance(refusal, IntegrityError):
+            raise StockConflictError from refusal
         raise
     finally:
-        metrics.record_checkout(perf_counter() - started, order.kind, outcome)
+        if outcome is not None:
+            metrics.record_checkout(perf_counter() - started, order.kind, outcome)
     return sale
+
+
+# What a second sending of a form can meet because of the first; the first one's order answers both.
+_REFUSALS = (ThrottledError, BreakerOpenError, CartChangedError, SoldOutError, IntegrityError)
+
+
+def _record_refusal(order: Order, refusal: Exception) -> str | None:
+    """Count a refusal and return its outcome; None where the checkout never began."""
+    if isinstance(refusal, BreakerOpenError):
+        metrics.record_refused("payment_unavailable")
+        return "payment_unavailable"
+    if isinstance(refusal, SoldOutError):
+        metrics.record_refused("sold_out", refusal.product_id)
+        return "sold_out"
+    if isinstance(refusal, IntegrityError):
+        metrics.record_refused("conflict")
+        metrics.record_stock_conflict(order.quantities)
+        return "conflict"
+    return None
 
 
 def _place(order: Order) -> Sale:
@@ -75,25 +98,13 @@ def _place(order: Order) -> Sale:
     permit = payment_ask(key=key)
     try:
         sale, payment = reserve(order, key)
-    except BaseException as error:
+    except BaseException:
         payment_give_back(permit=permit)
-        if isinstance(error, IntegrityError):
-            return _after_integrity_error(order, error)
         raise
     if sale.kind == Sale.Kind.CART:
-        charge(payment, permit)
+        charge(payment, permit, first=True)
         sale.refresh_from_db()
     return sale
-
-
-def _after_integrity_error(order: Order, error: IntegrityError) -> Sale:
-    """Return the order made by the same form a moment ago; else it was the stock's constraint."""
-    made = sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
-    if made is not None:
-        return made
-    metrics.record_refused("conflict")
-    metrics.record_stock_conflict(order.quantities)
-    raise StockConflictError from error
 
 
 def _outcome(sale: Sale) -> str:

@@ -87,10 +87,11 @@ def payment_mark_unknown(*, payment: Payment) -> bool:
     return bool(moved)
 
 
-def charge(payment: Payment, permit: Permit) -> None:
+def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
     """Charge a payment at the gateway and settle it, or note that nobody answered.
 
-    Must run with no transaction open.
+    `first` says that nobody can have sent this charge before: only then does a rejection mean that
+    there is no charge. Must run with no transaction open.
     """
     wanted = Charge(
         key=payment.key,
@@ -101,6 +102,8 @@ def charge(payment: Payment, permit: Permit) -> None:
     )
     try:
         answer = payment_charge(charge=wanted, permit=permit)
+        if answer is Answer.REJECTED and not first:
+            raise NoAnswerError("rejected now, but an earlier sending may have been taken")  # noqa: TRY301
     except NoAnswerError:
         payment_mark_unknown(payment=payment)
     else:

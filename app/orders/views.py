@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,19 +15,27 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services import profile_get, profile_remember
-from cart.selectors import CartLine, cart_lines, lines_total
+from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
 from cart.visit import current_items
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
-from orders.services import Order, StockConflictError, sale_by_form, sale_checkout
+from orders.services import (
+    CartChangedError,
+    Order,
+    StockConflictError,
+    sale_by_form,
+    sale_checkout,
+)
 from payments.services import BreakerOpenError
 from products.services import SoldOutError
+from retail.observability import current_request_id
 from retail.throttling import ThrottledError
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PAGE_SIZE = 20
+NOT_PAID = (Sale.Status.FAILED, Sale.Status.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -75,10 +84,26 @@ def _sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:
     )
 
 
-def _place(request: HttpRequest, order: Order) -> Sale | Problem:
-    """Place the order; a refusal comes back as something to tell the buyer."""
+def _off_sale(lines: list[CartLine]) -> Problem | None:
+    names = [line.product.name for line in lines if not line.product.is_active]
+    if not names:
+        return None
+    return Problem(
+        409,
+        "Something is no longer on sale",
+        f"{names[0]} has left the shop since you chose it. Remove it in your cart and order again.",
+    )
+
+
+def _place(request: HttpRequest, order: Order) -> Sale | Problem | None:
+    """Place the order; a refusal comes back as something to tell the buyer.
+
+    None says that the cart is not what the order was made from.
+    """
     try:
         return sale_checkout(order=order)
+    except CartChangedError:
+        return None
     except ThrottledError as error:
         return Problem(
             429,
@@ -120,7 +145,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
         initial={
             "delivery_name": profile.full_name,
             "delivery_address": profile.address,
-            "total_shown": lines_total(lines),
+            "lines_shown": fingerprint(lines),
         }
     )
     return _checkout_page(request, form, lines)
@@ -135,12 +160,10 @@ def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> Htt
     """Place the order that a valid form asks for."""
     user_id = _user_id(request)
     data = form.cleaned_data
-    if not lines or data["total_shown"] != lines_total(lines):
-        # The first sending of this very form may have emptied the cart.
-        made = sale_by_form(user_id=user_id, idempotency_key=data["idempotency_key"])
-        if made is not None:
-            return redirect("orders:detail", reference=made.reference)
-        return _changed(request, form, lines) if lines else _nothing_to_buy(request)
+    if not lines or data["lines_shown"] != fingerprint(lines):
+        return _changed(request, form, lines)
+    if problem := _off_sale(lines):
+        return _checkout_page(request, form, lines, problem)
     result = _place(
         request,
         Order(
@@ -154,8 +177,12 @@ def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> Htt
             payment_token=data["payment_token"],
         ),
     )
+    if result is None:
+        return _changed(request, form, cart_lines(current_items(request)))
     if isinstance(result, Problem):
         return _checkout_page(request, form, lines, result)
+    if result.request_id != current_request_id() and result.status in NOT_PAID:
+        return _once_more(request, form, lines)
     profile_remember(
         user_id=user_id, full_name=data["delivery_name"], address=data["delivery_address"]
     )
@@ -164,14 +191,33 @@ def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> Htt
 
 def _changed(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
     """Answer a form whose cart is not what it was when the buyer saw it."""
-    form = CheckoutForm({**form.cleaned_data, "total_shown": lines_total(lines)})
+    # The first sending of this very form may have emptied the cart.
+    made = sale_by_form(
+        user_id=_user_id(request), idempotency_key=form.cleaned_data["idempotency_key"]
+    )
+    if made is not None:
+        return redirect("orders:detail", reference=made.reference)
+    if not lines:
+        return _nothing_to_buy(request)
+    again = CheckoutForm({**form.cleaned_data, "lines_shown": fingerprint(lines)})
     problem = Problem(
         409,
         "Something has changed",
         "A price or your cart has changed since you opened this page. "
         "Look at the new total, and order again if it is right.",
     )
-    return _checkout_page(request, form, lines, problem)
+    return _checkout_page(request, again, lines, problem)
+
+
+def _once_more(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
+    """Answer a form sent again after its order failed: its key is used up, the cart is not."""
+    again = CheckoutForm({**form.cleaned_data, "idempotency_key": uuid.uuid4()})
+    problem = Problem(
+        409,
+        "The first try did not go through",
+        "That order's payment failed. Choose how to pay, and order again.",
+    )
+    return _checkout_page(request, again, lines, problem)
 
 
 def _own_sale(request: HttpRequest, reference: str) -> Sale:

@@ -119,4 +119,7 @@ def charge(wanted: Charge) -> Answer:
 
 def cancel(key: str) -> Answer:
     """Have the key refused for ever, or learn what became of it. Raises NoAnswerError."""
-    return _send("POST", f"/v1/charges/{key}/cancel", key)
+    answer = _send("POST", f"/v1/charges/{key}/cancel", key)
+    if answer is Answer.REJECTED:
+        raise NoAnswerError("a refused cancellation says nothing about the charge")
+    return answer

@@ -78,6 +78,8 @@ def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
             time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
         else:
             breaker.tell(permit, succeeded=True)
+            if answer is Answer.REJECTED and attempt > 1:
+                raise NoAnswerError("rejected now, but an earlier try may have been taken")
             return answer
     raise AssertionError("unreachable: the last attempt returns or raises")
 

@@ -12,4 +12,4 @@ class ProductsConfig(AppConfig):
         """Let the ledger be checked at each scrape."""
         from products import metrics  # noqa: PLC0415 - apps are loaded before models
 
-        exposition.truths.add("stock", metrics.read_stock)
+        exposition.truths.add("stock", metrics.read_stock, every=30)

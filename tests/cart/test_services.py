@@ -10,11 +10,12 @@ from django.utils import timezone
 from cart.models import Cart, CartItem
 from cart.selectors import CartLine, cart_lines, lines_total, pieces
 from cart.services import (
+    CartChangedError,
     cart_add,
-    cart_empty,
     cart_of_user,
     cart_put_back,
     cart_set,
+    cart_take_out,
     cart_take_over,
 )
 from cart.tasks import prune_carts
@@ -71,8 +72,14 @@ def test_emptying_is_of_one_customers_cart_alone(cart: Cart) -> None:
     for one in (cart, other):
         cart_add(cart=one, product_id=product.pk, quantity=1)
     assert cart.user_id is not None
-    cart_empty(user_id=cart.user_id)
+    for wrong in ({}, {product.pk: 2}, {product.pk: 1, product.pk + 1: 1}):
+        with pytest.raises(CartChangedError):
+            cart_take_out(user_id=cart.user_id, quantities=wrong)
+    assert contents(cart) == {product.pk: 1}
+    cart_take_out(user_id=cart.user_id, quantities={product.pk: 1})
     assert (contents(cart), contents(other)) == ({}, {product.pk: 1})
+    with pytest.raises(CartChangedError):
+        cart_take_out(user_id=cart.user_id, quantities={product.pk: 1})
 
 
 def test_what_an_order_had_is_put_back_beside_what_is_there(cart: Cart) -> None:

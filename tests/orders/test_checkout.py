@@ -244,6 +244,70 @@ def test_the_same_form_twice_is_one_order(
     assert len(scripted_gateway.charged) == 1
 
 
+def test_a_form_sent_again_is_answered_with_its_order_whatever_stands_in_the_way_now(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway, settings: Settings
+) -> None:
+    order = order_for(buyer, lamp, 5)
+    first = services.sale_checkout(order=order)
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    settings.THROTTLE_CHECKOUT_LIMIT = 1
+    with moved() as changes:
+        assert services.sale_checkout(order=order).pk == first.pk
+    assert "retail_sold_out_total" not in changes
+    assert not any(name.startswith("retail_checkout_duration") for name in changes)
+
+
+def test_a_cart_that_was_ordered_in_another_tab_is_not_ordered_again(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    one, two = order_for(buyer, lamp, 2), order_of(buyer)
+    services.sale_checkout(order=one)
+    with moved() as changes, pytest.raises(services.CartChangedError):
+        services.sale_checkout(order=two)
+    assert changes == {}
+    assert stock_of(lamp) == 3
+    assert Sale.objects.count() == 1
+
+
+def test_what_another_tab_put_into_the_cart_stays_there(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    order = order_for(buyer, lamp, 2)
+    tea = make_product("Tea")
+    order_for(buyer, tea, 1)
+    services.sale_checkout(order=order)
+    assert cart_of(buyer) == {tea.pk: 1}
+
+
+def test_an_error_of_the_shop_is_timed_as_one(
+    buyer: User,
+    lamp: Product,
+    scripted_gateway: ScriptedGateway,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the lights go out")
+
+    monkeypatch.setattr(services, "reserve", broken)
+    order = order_for(buyer, lamp)
+    with moved() as changes, pytest.raises(RuntimeError):
+        services.sale_checkout(order=order)
+    assert changes == {'retail_checkout_duration_seconds_count{kind="cart",outcome="error"}': 1}
+
+
+def test_a_rejection_is_final_only_if_nothing_was_sent_before(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    scripted_gateway.answers = [Answer.REJECTED]
+    sale = services.sale_checkout(order=order_for(buyer, lamp))
+    assert (sale.status, Payment.objects.get(sale=sale).failure_reason) == ("FAILED", "rejected")
+    CartItem.objects.all().delete()
+    scripted_gateway.answers = [NoAnswerError(), Answer.REJECTED]
+    sale = services.sale_checkout(order=order_for(buyer, lamp))
+    assert (sale.status, Payment.objects.get(sale=sale).status) == ("PENDING", "UNKNOWN")
+
+
 def test_the_same_key_of_another_customer_is_another_order(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
@@ -359,7 +423,7 @@ def test_a_reservation_that_breaks_half_way_leaves_nothing_behind(
     def broken(**_: object) -> None:
         raise RuntimeError("the lights go out")
 
-    monkeypatch.setattr(reservation, "cart_empty", broken)
+    monkeypatch.setattr(reservation, "stock_take", broken)
     order = order_for(buyer, lamp, 2)
     with pytest.raises(RuntimeError, match="the lights go out"):
         services.sale_checkout(order=order)

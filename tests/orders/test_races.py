@@ -119,6 +119,30 @@ def test_one_form_sent_twenty_times_at_once_is_one_order(
     assert len(scripted_gateway.charged) == 1
 
 
+def test_the_last_unit_on_a_form_sent_twice_at_once_is_one_order_and_no_refusal(
+    scripted_gateway: ScriptedGateway,
+) -> None:
+    lamp = make_product("Lamp", "10.00", 1)
+    order = order_for(make_buyer(), lamp)
+    with moved() as changes:
+        results = at_once([lambda: services.sale_checkout(order=order)] * 4)
+    assert [getattr(result, "pk", result) for result in results] == [Sale.objects.get().pk] * 4
+    assert "retail_sold_out_total" not in changes
+
+
+def test_one_cart_in_many_tabs_is_one_order(scripted_gateway: ScriptedGateway) -> None:
+    lamp = make_product("Lamp", "10.00", 50)
+    buyer = make_buyer()
+    order_for(buyer, lamp)
+    orders = [order_of(buyer) for _ in range(10)]
+    results = at_once([lambda o=order: services.sale_checkout(order=o) for order in orders])  # type: ignore[misc]
+    told = Counter(getattr(result, "status", type(result).__name__) for result in results)
+    assert told == {"CONFIRMED": 1, "CartChangedError": 9}
+    lamp.refresh_from_db()
+    assert lamp.stock == 49
+    assert len(scripted_gateway.charged) == 1
+
+
 def test_carts_in_opposite_order_never_wait_for_each_other_in_a_circle(
     scripted_gateway: ScriptedGateway,
 ) -> None:

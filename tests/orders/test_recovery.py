@@ -123,6 +123,27 @@ def test_no_answer_is_never_taken_for_one(
     assert states(abandoned) == ("COMPLETED", "", "CONFIRMED")
 
 
+def test_a_rejected_charge_that_may_have_been_sent_before_is_not_final(
+    abandoned: Payment, scripted_gateway: ScriptedGateway
+) -> None:
+    scripted_gateway.answers = [Answer.REJECTED]
+    age(abandoned, 31)
+    settle_payments()
+    assert states(abandoned) == ("UNKNOWN", "", "PENDING")
+
+
+def test_a_pending_payment_past_its_time_counts_as_unknown(
+    abandoned: Payment, scripted_gateway: ScriptedGateway
+) -> None:
+    unknown = "retail_payments_unknown"
+    with moved() as changes:
+        pass
+    assert unknown not in changes
+    with moved() as changes:
+        age(abandoned, 31)
+    assert changes[unknown] == 1
+
+
 def test_becoming_unknown_is_counted_once(
     abandoned: Payment, scripted_gateway: ScriptedGateway
 ) -> None:
@@ -165,10 +186,10 @@ def test_many_are_taken_up_at_once_and_one_that_breaks_does_not_stop_the_others(
         age(payment, 31)
     real = settlement.charge
 
-    def charge(payment: Payment, permit: breaker.Permit) -> None:
+    def charge(payment: Payment, permit: breaker.Permit, *, first: bool) -> None:
         if payment.pk == payments[0].pk:
             raise RuntimeError("this one breaks")
-        real(payment, permit)
+        real(payment, permit, first=first)
 
     monkeypatch.setattr(recovery, "charge", charge)
     assert settle_payments() == 5

@@ -136,7 +136,10 @@ def test_a_source_that_fails_raises_in_tests(clock: Clock) -> None:
 
 @pytest.fixture
 def broken_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = {**exposition.truths._sources, "queue": source(OSError("gone"))}
+    sources = {
+        **exposition.truths._sources,
+        "queue": exposition._Source(source(OSError("gone")), 5),
+    }
     monkeypatch.setattr(exposition.truths, "_sources", sources)
 
 

@@ -347,6 +347,17 @@ def test_two_shops_run_side_by_side(house: House, tmp_path: Path) -> None:
         assert other.process.wait(PATIENCE) == 0
 
 
+def test_a_second_shop_in_the_same_folder_gets_one_line(house: House) -> None:
+    house.start()
+    ports = free_ports()
+    done = house.run(**ports)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"Another shop runs in {house.root / 'var'}: stop it, or give this one its own with "
+        "`make run VAR_DIR=… LOG_DIR=…`.\n"
+    )
+
+
 def test_the_banner_says_where_everything_is_and_shoppers_come(house: House) -> None:
     house.start(SHOPPERS="2")
     shop = f"http://127.0.0.1:{house.ports['PORT']}"
@@ -356,7 +367,8 @@ def test_the_banner_says_where_everything_is_and_shoppers_come(house: House) -> 
     assert f"Products  {shop}/products/\n" in said
     assert f"Admin     {shop}/admin/   log in as admin / admin123\n" in said
     worker = f"http://127.0.0.1:{house.ports['WORKER_METRICS_PORT']}/metrics"
-    assert f"Metrics   {shop}/metrics and {worker}\n" in said
+    assert f"Metrics   {shop}/metrics\n" in said
+    assert f"          {worker} (the worker: flash sales are paid there)\n" in said
     assert f"Gateway   http://127.0.0.1:{house.ports['GATEWAY_PORT']}/\n" in said
     assert f"Log       tail -F {house.root / 'logs' / 'application.log'} | jq\n" in said
 

@@ -24,8 +24,9 @@ ORDER_OUTCOMES = (
     "conflict",
     "cancelled",
 )
-# A checkout can also end with its payment still to come: a flash sale charges in the background.
-CHECKOUT_OUTCOMES = (*ORDER_OUTCOMES, "pending")
+# A checkout can also end with its payment still to come, since a flash sale charges in the
+# background, or in an error of the shop.
+CHECKOUT_OUTCOMES = (*ORDER_OUTCOMES, "pending", "error")
 CALL_OUTCOMES = ("approved", "declined", "error", "timeout")
 BREAKER_STATES = ("closed", "open", "half_open")
 BREAKERS = ("payments",)

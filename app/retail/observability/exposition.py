@@ -6,6 +6,8 @@ import hmac
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -17,65 +19,69 @@ from retail.observability import catalogue, slots
 from retail.observability.instruments import telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from prometheus_client.core import Metric
 
     from retail.observability.instruments import Truth
 
 CACHE_SECONDS = 5.0
 
+Samples = Mapping["Truth", Mapping[tuple[str, ...], float]]
+"""Values of gauges, by label values in the order the catalogue declares them."""
+
 logger = logging.getLogger("retail.observability")
+
+
+@dataclass
+class _Source:
+    """Where truth is read, how often at most (seconds), and what the last reading found."""
+
+    read: Callable[[], Samples]
+    every: float
+    read_at: float = float("-inf")
+    found: Samples = field(default_factory=dict)
 
 
 class TruthCollector(Collector):
     """Gauges that are read from the database when asked for.
 
-    Each source is read at most every `CACHE_SECONDS`. A source that fails is left out of that
-    scrape (an old number would be a lie), counted and logged; the scrape itself never fails.
+    A source that fails is left out until it can be read again (an old number would be a lie),
+    counted and logged; the scrape itself never fails.
     """
 
     def __init__(self) -> None:
-        self._sources: dict[str, Callable[[], Mapping[Truth, Mapping[tuple[str, ...], float]]]] = {}
+        self._sources: dict[str, _Source] = {}
         self._lock = threading.Lock()
-        self._families: list[Metric] = []
-        self._read_at = float("-inf")
 
-    def add(
-        self, name: str, read: Callable[[], Mapping[Truth, Mapping[tuple[str, ...], float]]]
-    ) -> None:
-        """Ask `read` for values at each scrape; the same name replaces."""
-        self._sources[name] = read
+    def add(self, name: str, read: Callable[[], Samples], *, every: float = CACHE_SECONDS) -> None:
+        """Ask `read` for values at a scrape, at most `every` so many seconds; a name replaces."""
+        self._sources[name] = _Source(read, every)
 
     def forget(self) -> None:
-        """Read anew at the next scrape."""
-        self._read_at = float("-inf")
+        """Read everything anew at the next scrape."""
+        for source in self._sources.values():
+            source.read_at = float("-inf")
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing, so that registering does not read the database."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Return the families, at most `CACHE_SECONDS` old."""
+        """Return the families; several sources may have samples of one metric."""
+        merged: dict[Truth, dict[tuple[str, ...], float]] = {}
         with self._lock:
-            if time.monotonic() - self._read_at >= CACHE_SECONDS:
-                self._families = self._read_all()
-                self._read_at = time.monotonic()
-            return list(self._families)
+            for name, source in self._sources.items():
+                if time.monotonic() - source.read_at >= source.every:
+                    source.found = self._read(name, source)
+                    source.read_at = time.monotonic()
+                for truth, samples in source.found.items():
+                    merged.setdefault(truth, {}).update(samples)
+        return [truth.family(samples) for truth, samples in merged.items()]
 
-    def _read_all(self) -> list[Metric]:
-        """Read all sources; several may have samples of one metric."""
-        found: dict[Truth, dict[tuple[str, ...], float]] = {}
-        for name in self._sources:
-            for truth, samples in self._read(name).items():
-                found.setdefault(truth, {}).update(samples)
-        return [truth.family(samples) for truth, samples in found.items()]
-
-    def _read(self, name: str) -> Mapping[Truth, Mapping[tuple[str, ...], float]]:
+    def _read(self, name: str, source: _Source) -> Samples:
         try:
             return {
                 truth: {labels: float(value) for labels, value in samples.items()}
-                for truth, samples in self._sources[name]().items()
+                for truth, samples in source.read().items()
             }
         except Exception:
             catalogue.TELEMETRY_ERRORS.inc(sink="collector")

@@ -15,6 +15,8 @@ HEADER = """# Metrics
 Written from `app/retail/observability/catalogue.py` by `make docs`; a test fails when it is stale.
 Every series is exported at `/metrics`; gauges of the kind "database" are read from the database when
 Prometheus asks, so that every replica reports the same: use `max` over them, never `sum`.
+Counters are kept by the process that does the work, so sum them over web and worker: a flash sale's order
+is reserved in the web process, but paid and therefore counted in the worker.
 Database and cache series (`django_db_*`, `django_cache_*`) come from django-prometheus.
 
 | name | kind | labels | meaning |
