@@ -1,7 +1,8 @@
 """Account pages."""
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -9,7 +10,7 @@ from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -23,9 +24,11 @@ from retail.throttling import ThrottledError, record_throttled, throttle
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+USERNAME_LENGTH = 255
+
 
 def _next(request: HttpRequest) -> str:
-    """Return where the visitor wanted to go, if that is in this shop."""
+    """Return where the visitor wanted to go, if that is in this shop: an address, not a name."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     if url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
@@ -38,13 +41,13 @@ def _next(request: HttpRequest) -> str:
 def register(request: HttpRequest) -> HttpResponse:
     """Make an account and log it in."""
     if request.user.is_authenticated:
-        return redirect(_next(request))
+        return HttpResponseRedirect(_next(request))
     form = RegisterForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         user: User = form.save()
         login(request, user, backend="django.contrib.auth.backends.ModelBackend")
         messages.success(request, f"Welcome, {user.username}.")
-        return redirect(_next(request))
+        return HttpResponseRedirect(_next(request))
     return render(
         request,
         "accounts/register.html",
@@ -62,6 +65,12 @@ class LoginView(auth_views.LoginView):
     def form_invalid(self, form: object) -> HttpResponse:
         """Show the form again."""
         return self.render_to_response(self.get_context_data(form=form), status=400)
+
+
+def username_tried(request: HttpRequest, credentials: Mapping[str, Any] | None = None) -> str:
+    """Return the name against which a log-in is counted: what axes has room for of it."""
+    name = (credentials or request.POST).get("username")
+    return str(name or "")[:USERNAME_LENGTH]
 
 
 def locked_out(request: HttpRequest, response: object, credentials: object) -> HttpResponse:

@@ -60,7 +60,7 @@ INSTALLED_APPS = [
     "drills",
     "axes",
     "django_q",
-    "django.contrib.admin",
+    "config.apps.ShopAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -175,6 +175,7 @@ AUTHENTICATION_BACKENDS = [
 AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURE_LIMIT", 5, least=1)
 AXES_COOLOFF_TIME = timedelta(seconds=env.integer("LOGIN_COOLOFF_SECONDS", 300, least=1))
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "accounts.views.username_tried"
 AXES_LOCKOUT_CALLABLE = "accounts.views.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
@@ -270,7 +271,7 @@ PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since t
 PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the reservation
 
 # --- Throttling ---------------------------------------------------------------------------------
-THROTTLE_CHECKOUT_LIMIT = env.integer("THROTTLE_CHECKOUT_LIMIT", 10, least=1)
+THROTTLE_CHECKOUT_LIMIT = env.integer("THROTTLE_CHECKOUT_LIMIT", 15, least=1)
 THROTTLE_CHECKOUT_SECONDS = env.integer("THROTTLE_CHECKOUT_SECONDS", 60, least=1)
 
 # --- Background jobs ----------------------------------------------------------------------------

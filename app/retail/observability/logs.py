@@ -173,9 +173,10 @@ def logging_config(
         "loggers": {
             # Every 4xx and 5xx is a line of ours already, with the traceback where there is one.
             "django.request": {"level": "CRITICAL"},
-            "django.security": {"level": "WARNING"},
-            # Any scanner can cause it, and the request's own line says 400.
-            "django.security.DisallowedHost": {"level": "CRITICAL"},
+            # Any scanner can cause these, each with a traceback: a wrong host, a body too large.
+            # The request's own line says 400 or 413.
+            "django.security": {"level": "CRITICAL"},
+            "django.security.csrf": {"level": "WARNING"},
             "django": {"level": "INFO", "handlers": [], "propagate": True},
             # A line for every job that starts, ends or is scheduled; ours say it with its outcome.
             "django-q": {"level": "WARNING"},

@@ -1,0 +1,144 @@
+"""What only a raw connection can send, to a shop that really runs."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from tests.running.support import PATIENCE, RunningShop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOST = b"Host: localhost\r\n"
+POST = b"POST /accounts/login/ HTTP/1.1\r\n" + HOST
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+MULTIPART = b"Content-Type: multipart/form-data; boundary=b\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+MEGABYTE = 1024 * 1024
+FILE = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
+CASES: dict[str, bytes] = {
+    "nothing": b"",
+    "rubbish": bytes(range(256)) * 20,
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200,
+    "half a line": b"GET /",
+    "no version": b"GET /\r\n\r\n",
+    "strange version": b"GET / HTTP/9.9\r\n" + HOST + b"\r\n",
+    "http2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "lower case method": b"get / HTTP/1.1\r\n" + HOST + b"\r\n",
+    "invented method": b"BREWCOFFEE / HTTP/1.1\r\n" + HOST + b"\r\n",
+    "connect": b"CONNECT localhost:1 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "asterisk": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
+    "absolute": b"GET http://evil.example/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    "absolute rubbish": b"GET http://[/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    "no slash": b"GET nowhere HTTP/1.1\r\n" + HOST + b"\r\n",
+    "two slashes": b"GET //evil.example/.. HTTP/1.1\r\n" + HOST + b"\r\n",
+    "raw bytes in the path": b"GET /\xff\xfe\x01 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "nul in the path": b"GET /products/%00/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    "long line": b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\n" + HOST + b"Host: evil.example\r\n\r\n",
+    "long header": b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\n" + HOST + b"X: y\r\n" * 1000 + b"\r\n",
+    "folded header": b"GET / HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n\r\n",
+    "nul in a header": b"GET / HTTP/1.1\r\n" + HOST + b"User-Agent: a\x00b\r\n\r\n",
+    "bytes in a header": b"GET / HTTP/1.1\r\n" + HOST + b"X-Request-ID: \xff\x80\r\n\r\n",
+    "no colon": b"GET / HTTP/1.1\r\n" + HOST + b"X\r\n\r\n",
+    "no name": b"GET / HTTP/1.1\r\n" + HOST + b": x\r\n\r\n",
+    "bare newlines": b"GET / HTTP/1.1\nHost: localhost\n\n",
+    "length is no number": POST + FORM + b"Content-Length: x\r\n\r\nq=1",
+    "length is negative": POST + FORM + b"Content-Length: -1\r\n\r\nq=1",
+    "length is huge": POST + FORM + b"Content-Length: " + b"9" * 30 + b"\r\n\r\nq=1",
+    "two lengths": POST + FORM + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nq=1",
+    "length too great": POST + FORM + b"Content-Length: 5000\r\n\r\nq=1",
+    "length too small": POST + FORM + b"Content-Length: 1\r\n\r\nq=1GET / HTTP/1.1\r\n\r\n",
+    "file cut short": POST + MULTIPART + b"Content-Length: 5000\r\n\r\n" + FILE + b"a",
+    "length and chunks": POST + FORM + CHUNKED + b"Content-Length: 3\r\n\r\n0\r\n\r\n",
+    "chunks": POST + FORM + CHUNKED + b"\r\n3\r\nq=1\r\n0\r\n\r\n",
+    "chunk is no number": POST + FORM + CHUNKED + b"\r\nzz\r\nq=1\r\n0\r\n\r\n",
+    "chunk is negative": POST + FORM + CHUNKED + b"\r\n-3\r\nq=1\r\n0\r\n\r\n",
+    "chunk is huge": POST + FORM + CHUNKED + b"\r\nffffffffffffffff\r\nq=1",
+    "chunks without an end": POST + FORM + CHUNKED + b"\r\n3\r\nq=1\r\n",
+    "file in chunks, cut": POST + MULTIPART + CHUNKED + b"\r\n3\r\n--b\r\n",
+    "unknown coding": POST + FORM + b"Transfer-Encoding: brew\r\n\r\nq=1",
+    "chunked twice": POST + FORM + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "pipelined rubbish": b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n" + b"\xff" * 500,
+    "pipelined": (b"GET /cart/ HTTP/1.1\r\n" + HOST + b"\r\n") * 20,
+    "expect": POST + FORM + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+    "upgrade": b"GET / HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "10 MB": POST + FORM + b"Content-Length: %d\r\n\r\n" % (10 * MEGABYTE) + b"a" * 10 * MEGABYTE,
+    "10 MB in chunks": POST
+    + FORM
+    + CHUNKED
+    + b"\r\n"
+    + (b"%x\r\n" % MEGABYTE + b"a" * MEGABYTE + b"\r\n") * 10
+    + b"0\r\n\r\n",
+    "10 MB file": POST
+    + MULTIPART
+    + b"Content-Length: %d\r\n\r\n" % (len(FILE) + 10 * MEGABYTE + 9)
+    + FILE
+    + b"a" * 10 * MEGABYTE
+    + b"\r\n--b--\r\n",
+}
+
+
+def _send(port: int, data: bytes, *, abort: bool = False) -> bytes:
+    """Send bytes and no more, and return what comes back until the other side closes."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        try:
+            connection.sendall(data)
+            if abort:  # the reset of somebody who pulls the plug
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                return b""
+            connection.shutdown(socket.SHUT_WR)
+            while part := connection.recv(65536):
+                answer += part
+        except OSError:
+            pass  # closed on us before it had all: that is an answer
+    return answer
+
+
+def _series(shop: RunningShop) -> set[str]:
+    text = requests.get(f"{shop.url}/metrics", timeout=PATIENCE).text
+    return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[RunningShop]:
+    shop = RunningShop(tmp_path, {})
+    yield shop
+    shop.close()
+
+
+def test_what_no_client_library_sends_is_refused_and_nothing_else_happens(
+    shop: RunningShop,
+) -> None:
+    shop.start("web")
+    tables = "[Product.objects.count(), Sale.objects.count(), StockMovement.objects.count()]"
+    before = shop.query(tables)
+    seen: dict[str, list[int]] = {}
+    for data in CASES.values():  # once to make the series that there may be
+        _send(shop.port, data)
+    series = _series(shop)
+    for name, data in CASES.items():
+        answer = _send(shop.port, data)
+        seen[name] = [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
+        assert b"Traceback" not in answer, name
+        _send(shop.port, data, abort=True)
+        _send(shop.port, data[: len(data) // 2], abort=True)
+    # 501 is what HTTP wants for a transfer coding that nobody knows.
+    assert seen.pop("unknown coding") == [501]
+    assert {name: codes for name, codes in seen.items() if any(code >= 500 for code in codes)} == {}
+    assert requests.get(f"{shop.url}/", timeout=PATIENCE).status_code == 200
+    assert {one for one in _series(shop) - series if "status=" not in one} == set()
+    assert shop.query(tables) == before
+    assert shop.end("web") == 0
+    lines = [*shop.log("logs/application.log"), *shop.log("web.stdout")]
+    assert [one for one in lines if one["level"] in {"ERROR", "CRITICAL"}] == []
+    assert "Traceback" not in (shop.folder / "web.stdout").read_text()

@@ -1,0 +1,133 @@
+"""A shop in use: people, products and orders, and what of them stands in addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.contrib.admin.utils import quote as admin_quote
+from django.contrib.auth.models import Group, User
+from django.contrib.auth.tokens import default_token_generator
+from django.test import Client
+from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+from django_q.models import OrmQ, Schedule, Task
+
+from orders.services import sale_checkout
+from retail.models import Metric, MetricRollup, WorkerHeartbeat
+from tests.support import fill_cart, make_buyer, make_product, order_for
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from orders.models import Sale
+    from tests.fuzz.addresses import Address
+
+SECRET = "7 Nobody Else Lane"  # where another customer's order goes
+TOKEN = "fuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzz"  # a CSRF token in a cookie of 32 letters
+PASSWORD = "correct-horse-battery"
+LOCKED_OUT = "locked"  # who has failed to log in too often
+
+
+@dataclass
+class World:
+    """Who there is (by the value of the session cookie), and what is real in addresses."""
+
+    sessions: dict[str, str]
+    values: dict[str, list[str]]
+    own: Sale
+    everything: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.everything = sorted({value for some in self.values.values() for value in some})
+
+    def real(self, address: Address, rng: Random) -> dict[str, str]:
+        """Return values, each of which leads somewhere where the parameter's name is known."""
+        found = {
+            name: rng.choice(self._of_model(address) or self.values.get(name, self.everything))
+            for name in address.parameters
+        }
+        if "token" in found:  # a link is good as a whole only
+            found["uidb64"], found["token"] = self.values["uidb64"][0], self.values["token"][0]
+        return found
+
+    @staticmethod
+    def _of_model(address: Address) -> list[str]:
+        if (model := address.model) is None:
+            return []
+        rows = model._default_manager.order_by("pk").values_list("pk", flat=True)[:5]
+        return [admin_quote(str(pk)) for pk in rows]
+
+
+def _session(client: Client) -> str:
+    return client.cookies["sessionid"].value
+
+
+def _rows_of_the_machinery() -> None:
+    now = timezone.now()
+    Group.objects.create(name="Clerks")
+    WorkerHeartbeat.objects.create(worker="worker.example", seen_at=now)
+    for kind in ("error_rate", "orders_per_day"):
+        Metric.objects.create(metric_type=kind, value=1, metadata={"count": 2}, timestamp=now)
+        MetricRollup.objects.create(
+            metric_type=kind, period="hour", start=now, count=1, total=1, minimum=1, maximum=1
+        )
+    for number, success in enumerate((True, False)):
+        Task.objects.create(
+            id=f"{number:032x}",
+            name=f"task-{number}",
+            func="orders.tasks.none",
+            started=now,
+            stopped=now,
+            success=success,
+        )
+    OrmQ.objects.create(key="vitrine", payload="not signed", lock=now)
+    Schedule.objects.create(func="orders.tasks.none", name="none")
+
+
+def make_world() -> World:
+    """Fill an empty database. Payments are approved if a scripted gateway is in place."""
+    now = timezone.now()
+    lamp, vase = make_product(), make_product("Vase", "0.00", stock=9)
+    make_product("Gone", stock=0)
+    make_product("Hidden", is_active=False)
+    radio = make_product(
+        "Radio",
+        "50.00",
+        flash_price="20.00",
+        flash_starts_at=now - timedelta(hours=1),
+        flash_ends_at=now + timedelta(hours=9),
+    )
+    customer, other = make_buyer("customer"), make_buyer("other")
+    staff = User.objects.create_superuser("staff", "staff@example.com", PASSWORD)
+    User.objects.create_user("clerk", "clerk@example.com", PASSWORD, is_staff=True)
+    own = sale_checkout(order=order_for(customer, lamp, 2))
+    sale_checkout(order=order_for(customer, radio))
+    foreign = sale_checkout(order=order_for(other, vase))
+    type(foreign).objects.filter(pk=foreign.pk).update(delivery_address=SECRET)
+    fill_cart(customer, **{f"p{lamp.pk}": 1, f"p{vase.pk}": 2})
+    _rows_of_the_machinery()
+    visitor = Client()
+    visitor.post("/cart/add/", {"product_id": lamp.pk, "quantity": 1})
+    for _ in range(6):
+        Client().post("/accounts/login/", {"username": LOCKED_OUT, "password": "wrong"})
+    sessions = {"nobody": "", "visitor": _session(visitor)}
+    for name in ("customer", "clerk", "staff"):
+        client = Client()
+        client.force_login(
+            User.objects.get(username=name), "django.contrib.auth.backends.ModelBackend"
+        )
+        sessions[name] = _session(client)
+    values = {
+        "slug": [lamp.slug, vase.slug, radio.slug, lamp.category.slug],
+        "reference": [own.reference, foreign.reference, own.reference.lower()],
+        "uidb64": [urlsafe_base64_encode(force_bytes(user.pk)) for user in (other, staff)],
+        "token": [default_token_generator.make_token(other), "set-password"],
+        "app_label": ["orders", "auth", "products"],
+        "url": ["nowhere", "orders/sale"],
+        "content_type_id": ["1", "7"],
+        "pk": [str(lamp.pk), str(own.pk), str(customer.pk), "1"],
+    }
+    return World(sessions, values, own)
