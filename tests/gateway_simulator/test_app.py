@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 import sqlite3
 import subprocess
 from typing import Any
@@ -135,10 +134,9 @@ def test_metrics_count(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
     assert not [name for name in after if name[0].endswith("_created")]
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_finds_nothing(client: FlaskClient) -> None:
+def test_promtool_finds_nothing(client: FlaskClient, promtool: str) -> None:
     text = client.get("/metrics").data
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, check=False
+        [promtool, "check", "metrics"], input=text, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
