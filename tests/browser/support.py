@@ -72,6 +72,7 @@ class ShopWithoutDebug(RunningShop):
                 "STATIC_ROOT": str(folder / "static"),
                 "BREAKER_FAIL_MAX": str(AWAY),
                 "BREAKER_RESET_SECONDS": str(REST),
+                "THROTTLE_CHECKOUT_LIMIT": "10",
                 "THROTTLE_CHECKOUT_SECONDS": "86400",
             },
         )
