@@ -62,9 +62,10 @@ def sale_checkout(*, order: Order) -> Sale:
         outcome = _outcome(sale)
     except _REFUSALS as refusal:
         made = sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
-        outcome = None if made is not None else _record_refusal(order, refusal)
         if made is not None:
+            outcome = None
             return made
+        outcome = _record_refusal(order, refusal)
         if isinstance(refusal, IntegrityError):
             raise StockConflictError from refusal
         raise
