@@ -32,6 +32,12 @@ class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
         except (DataError, ProgrammingError, OverflowError, TypeError, ValueError) as error:
             raise IncorrectLookupParameters(error) from error
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return a row; a field without a name is none."""
+        return super().get_object(request, object_id, from_field or None)
+
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Show or take the form of a row."""
         try:

@@ -78,10 +78,10 @@ class Form:
             pairs.append((name, value.encode()))
         return pairs
 
-    def shot(self, rng: Random) -> Shot:
+    def shot(self, rng: Random, wrong: tuple[int, ...] = (0, 0, 1, 1, 1, 2, 3, 8)) -> Shot:
         """Return a request that sends the form with none, one or several things wrong."""
         pairs = [pair for pair in self.filled(rng) if pair[0] != "csrfmiddlewaretoken"]
-        for _ in range(rng.choice((0, 0, 1, 1, 1, 2, 3, 8))):
+        for _ in range(rng.choice(wrong)):
             self._spoil(pairs, rng)
         pairs.append(("csrfmiddlewaretoken", TOKEN.encode()))
         if rng.random() < 0.2:
@@ -178,7 +178,8 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.textarea is not None:
-            self.textarea.values = [self.textarea.values[0] + data]
+            before = self.textarea.values[0]  # HTML ignores a newline at the very beginning
+            self.textarea.values = [before + data if before else data.removeprefix("\n")]
 
 
 def forms_of(page: str, actor: str, address: str) -> list[Form]:
