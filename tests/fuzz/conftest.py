@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.support import ScriptedGateway
 
 _TALLIES: dict[str, Tally] = {}
-REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "5000"))
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "2000"))
 SHOWN = 20  # of what was wrong
 SEED = int(os.environ.get("FUZZ_SEED", "20261122"))
 

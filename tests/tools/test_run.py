@@ -44,9 +44,10 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 """
+# A line is one write, as a logger's is: the programs' lines share a console.
 FOREVER = """
 import sys, time
-print(*sys.argv[1:])
+sys.stdout.write(" ".join(sys.argv[1:]) + "\\n")
 time.sleep(600)
 """
 
