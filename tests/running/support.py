@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -29,11 +31,22 @@ PATIENCE = 60  # seconds after which a test gives up waiting; nothing is asserte
 KEYS = {"timestamp", "level", "logger", "message", "request_id", "extra"}
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port that nobody listens on, never one twice.
+
+    Below the range from which the kernel takes ports for outgoing connections, so that none of those
+    is in the way by the time it is used.
+    """
+    while True:
+        port = random.randint(20_000, 32_000)  # noqa: S311 - not about secrets
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            if port not in _given:
+                probe.bind(("127.0.0.1", port))
+                _given.add(port)
+                return port
 
 
 def own_database(folder: Path) -> str:
