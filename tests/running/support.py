@@ -37,8 +37,8 @@ _given: set[int] = set()
 def free_port() -> int:
     """Return a port that nobody listens on, never one twice.
 
-    Below the range from which the kernel takes ports for outgoing connections, so that none of those
-    is in the way by the time it is used.
+    Below the range from which the kernel takes ports for outgoing connections, so that none of
+    those is in the way by the time it is used.
     """
     while True:
         port = random.randint(20_000, 32_000)  # noqa: S311 - not about secrets

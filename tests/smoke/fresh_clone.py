@@ -8,6 +8,7 @@ what it saw; exits with 1 at the first thing that is not as the README says.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -36,10 +37,12 @@ CONFIRMED = 'retail_orders_total{outcome="confirmed"} '
 LAMP = "/products/lumen-desk-lamp/"  # not on flash sale: paid before the page comes
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+def free_ports(*names: str) -> dict[str, str]:
+    """Return a free port for each name, all different: they are held until all are found."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+        ports = [str(probe.getsockname()[1]) for probe in probes]
+    return dict(zip(names, ports, strict=True))
 
 
 def processes_of(folder: Path) -> Iterator[int]:
@@ -125,7 +128,7 @@ def stop(run: subprocess.Popen[bytes], clone: Path) -> None:
 
 def try_it(clone: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    ports = {name: free_port() for name in ("PORT", "GATEWAY_PORT", "WORKER_METRICS_PORT")}
+    ports = free_ports("PORT", "GATEWAY_PORT", "WORKER_METRICS_PORT")
     url = f"http://127.0.0.1:{ports['PORT']}"
     command = ["make", "run", "SHOPPERS=0", *(f"{name}={port}" for name, port in ports.items())]
     for start in ("first", "second"):
