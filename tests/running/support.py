@@ -98,8 +98,12 @@ class RunningShop:
             "GATEWAY_URL": self.gateway.url,
             **self.settings,
         }
-        self.manage("migrate", "--noinput")
-        self.manage("populate_products")
+        try:
+            self.manage("migrate", "--noinput")
+            self.manage("populate_products")
+        except BaseException:
+            self.gateway.stop()  # nobody else will: the test never got this shop
+            raise
 
     def manage(self, *arguments: str) -> str:
         """Run a management command and return what it printed."""
