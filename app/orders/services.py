@@ -10,7 +10,7 @@ from django.db import IntegrityError
 
 from cart.services import CartChangedError
 from orders import metrics
-from orders.models import Sale, new_payment_key
+from orders.models import Payment, Sale, new_payment_key
 from orders.reservation import Order, reserve
 from orders.settlement import charge
 from payments.services import BreakerOpenError, payment_ask, payment_give_back
@@ -115,5 +115,7 @@ def _outcome(sale: Sale) -> str:
     if sale.status == Sale.Status.CANCELLED:
         return "cancelled"
     if sale.status == Sale.Status.FAILED:
-        return "payment_declined"
+        # The same word as in retail_orders_total: a rejected charge is the shop's failure.
+        rejected = sale.payments.filter(failure_reason=Payment.Failure.REJECTED).exists()
+        return "payment_unavailable" if rejected else "payment_declined"
     return "pending" if sale.kind == Sale.Kind.FLASH else "payment_unknown"

@@ -300,7 +300,11 @@ def test_a_rejection_is_final_only_if_nothing_was_sent_before(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [Answer.REJECTED]
-    sale = services.sale_checkout(order=order_for(buyer, lamp))
+    with moved() as changes:
+        sale = services.sale_checkout(order=order_for(buyer, lamp))
+    timed = "retail_checkout_duration_seconds_count"
+    assert changes['retail_orders_total{outcome="payment_unavailable"}'] == 1
+    assert changes[f'{timed}{{kind="cart",outcome="payment_unavailable"}}'] == 1
     assert (sale.status, Payment.objects.get(sale=sale).failure_reason) == ("FAILED", "rejected")
     CartItem.objects.all().delete()
     scripted_gateway.answers = [NoAnswerError(), Answer.REJECTED]
