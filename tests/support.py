@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import User
+from django.db.models import F
 from prometheus_client import REGISTRY
 
 from cart.models import CartItem
@@ -21,6 +22,8 @@ from products.services import stock_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
 # Sums of durations and ages are never the same twice.
 _NOT_COUNTED = ("_sum", "_bucket", "_created", "_oldest_seconds", "_oldest_waiting_seconds")
@@ -108,6 +111,17 @@ def ledger(product: Product) -> list[tuple[int, str, str]]:
     """Return a product's movements after the first, oldest first: quantity, reason, reference."""
     rows = product.movements.order_by("pk").values_list("quantity", "reason", "reference")
     return list(rows)[1:]
+
+
+def without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have reservations take stock that may be gone: only the database's constraint is left."""
+
+    def take(*, quantities: dict[int, int], reference: str) -> None:
+        for product_id, quantity in quantities.items():
+            Product.objects.filter(pk=product_id).update(stock=F("stock") - quantity)
+
+    monkeypatch.setattr("orders.reservation.stock_take", take)  # SQLite's way
+    monkeypatch.setattr("orders.one_statement.GUARD", "TRUE")  # PostgreSQL's way
 
 
 @dataclass

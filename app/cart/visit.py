@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SESSION_KEY = "cart"
 
 
-def _bring_along(request: HttpRequest, user_id: int) -> None:
+def bring_along(request: HttpRequest, user_id: int) -> None:
     """Move what a visitor chose before logging in into the account's cart."""
     cart_id = request.session.pop(SESSION_KEY, None)
     if cart_id is not None:
@@ -26,7 +26,7 @@ def current_items(request: HttpRequest) -> QuerySet[CartItem]:
     if not hasattr(request, "user"):
         return CartItem.objects.none()  # an error page, made before anyone asked who this is
     if request.user.is_authenticated:
-        _bring_along(request, request.user.pk)
+        bring_along(request, request.user.pk)
         return CartItem.objects.filter(cart__user_id=request.user.pk)
     cart_id = request.session.get(SESSION_KEY)
     if cart_id is None:
@@ -37,7 +37,7 @@ def current_items(request: HttpRequest) -> QuerySet[CartItem]:
 def current_cart(request: HttpRequest) -> Cart:
     """Return the visitor's cart, made at first use."""
     if request.user.is_authenticated:
-        _bring_along(request, request.user.pk)
+        bring_along(request, request.user.pk)
         return services.cart_of_user(user_id=request.user.pk)
     cart_id = request.session.get(SESSION_KEY)
     cart = Cart.objects.filter(pk=cart_id, user=None).first() if cart_id is not None else None

@@ -15,4 +15,4 @@ class OrdersConfig(AppConfig):
 
         exposition.truths.add("payments", metrics.read_unknown)
         exposition.truths.add("sales", metrics.read_paid, every=30)
-        jobs.at_each_beat.append(recovery.nudge)
+        jobs.watches.append(recovery.settle_due)

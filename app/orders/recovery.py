@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BATCH = 40
 AT_ONCE = 8  # calls to the gateway; it is waiting for them that takes the time
-BUDGET_SECONDS = 20  # then other jobs have their turn; the worker's next beat goes on with this
+BUDGET_SECONDS = 20  # then other jobs have their turn; the worker's watch goes on with this
 LEASE = timedelta(seconds=60)  # longer than a batch takes at the gateway's slowest
 UNFINISHED = (Payment.Status.PENDING, Payment.Status.UNKNOWN)
 
@@ -61,7 +61,7 @@ def finish(payment: Payment) -> None:
             if age < timedelta(seconds=settings.PAYMENT_CANCEL_AFTER):
                 charge(payment, payment_ask(key=payment.key), first=False)
             else:
-                payment_settle(payment_id=payment.pk, answer=payment_cancel(key=payment.key))
+                payment_settle(payment=payment, answer=payment_cancel(key=payment.key))
             wait = ASK_AGAIN_AFTER
         except BreakerOpenError as error:
             wait = timedelta(seconds=error.retry_after)
@@ -83,12 +83,11 @@ def _finish_in_thread(payment: Payment) -> None:
         connections.close_all()
 
 
-@job(every_minutes=1)
-def settle_payments() -> int:
+def settle_due() -> int:
     """Take up the payments that are due; return how many that were."""
     taken = 0
     until = monotonic() + BUDGET_SECONDS
-    while monotonic() < until and (batch := claim(timezone.now())):
+    while monotonic() < until and _any_due() and (batch := claim(timezone.now())):
         taken += len(batch)
         if len(batch) == 1:
             finish(batch[0])
@@ -98,7 +97,12 @@ def settle_payments() -> int:
     return taken
 
 
-def nudge() -> None:
-    """Put a run into the queue if payments are due; the worker asks every few seconds."""
-    if Payment.objects.filter(status__in=UNFINISHED, due_at__lte=timezone.now()).exists():
-        settle_payments.enqueue()
+def _any_due() -> bool:
+    """Whether it is worth a transaction to claim payments: asked many times for one yes."""
+    return Payment.objects.filter(status__in=UNFINISHED, due_at__lte=timezone.now()).exists()
+
+
+@job(every_minutes=1)
+def settle_payments() -> int:
+    """Do the same from the queue, should the worker's own watch over payments be stuck."""
+    return settle_due()

@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from cart.services import cart_take_out
+from cart.services import CartChangedError, cart_take_out
+from orders import one_statement
 from orders.models import Payment, Sale, SaleItem
-from orders.recovery import settle_payments
-from products.services import stock_take
+from products.services import SoldOutError, stock_take
 from retail.observability import current_request_id
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class Order:
         return Sale.Kind.FLASH if flash else Sale.Kind.CART
 
 
-@transaction.atomic
 def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
     """Move the order's lines from the cart into an order that waits for its payment.
 
@@ -72,6 +71,41 @@ def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
         request_id=current_request_id(),
         created_at=now,
     )
+    # A flash sale's payment is the worker's from the start; another only if its request dies.
+    patience = 0 if sale.kind == Sale.Kind.FLASH else settings.PAYMENT_RESEND_AFTER
+    payment = Payment(
+        sale=sale,
+        key=payment_key,
+        token=order.payment_token,
+        amount=order.total,
+        currency=order.currency,
+        created_at=now,
+        due_at=now + timedelta(seconds=patience),
+    )
+    if connection.vendor == "postgresql":
+        _write_at_once(order, sale, payment)
+    else:
+        _write_in_steps(order, sale, payment)
+    return sale, payment
+
+
+def _write_at_once(order: Order, sale: Sale, payment: Payment) -> None:
+    written = one_statement.write(order, sale, payment)
+    if not written.cart_held:
+        raise CartChangedError
+    if written.sale_id is None:
+        if missing := order.quantities.keys() - set(written.in_stock):
+            raise SoldOutError(min(missing))
+        raise IntegrityError("this form has made an order before")
+    for row, key in ((sale, written.sale_id), (payment, written.payment_id)):
+        row.pk = key
+        row._state.adding = False  # noqa: SLF001 - Django's own way to say that the row is there
+    payment.sale = sale
+
+
+@transaction.atomic
+def _write_in_steps(order: Order, sale: Sale, payment: Payment) -> None:
+    """Do the same with the ORM, for SQLite, where there is but one writer anyway."""
     cart_take_out(user_id=order.user_id, quantities=order.quantities)
     stock_take(quantities=order.quantities, reference=sale.reference)
     sale.save(force_insert=True)
@@ -87,17 +121,5 @@ def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
             for line in order.lines
         ]
     )
-    # A flash sale's payment is the worker's from the start; another only if its request dies.
-    patience = 0 if sale.kind == Sale.Kind.FLASH else settings.PAYMENT_RESEND_AFTER
-    payment = Payment.objects.create(
-        sale=sale,
-        key=payment_key,
-        token=order.payment_token,
-        amount=order.total,
-        currency=order.currency,
-        created_at=now,
-        due_at=now + timedelta(seconds=patience),
-    )
-    if sale.kind == Sale.Kind.FLASH:
-        settle_payments.enqueue()
-    return sale, payment
+    payment.sale = sale  # it has its id only now
+    payment.save(force_insert=True)

@@ -54,10 +54,6 @@ def sale_checkout(*, order: Order) -> Sale:
     outcome: str | None = "error"
     try:
         _throttle(order)
-        made = sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
-        if made is not None:
-            outcome = None
-            return made
         sale = _place(order)
         outcome = _outcome(sale)
     except _REFUSALS as refusal:
@@ -94,7 +90,19 @@ def _record_refusal(order: Order, refusal: Exception) -> str | None:
     return None
 
 
+def _refuse_sold_out(order: Order) -> None:
+    """Refuse at once what the buyer's own look at the stock, a moment ago, says is gone.
+
+    It is the reservation that guards the stock; this only keeps those who come too late from
+    queueing for a row that has nothing left.
+    """
+    for line in order.lines:
+        if line.product.stock < line.quantity:
+            raise SoldOutError(line.product.pk)
+
+
 def _place(order: Order) -> Sale:
+    _refuse_sold_out(order)
     key = new_payment_key()
     permit = payment_ask(key=key)
     try:
@@ -104,7 +112,6 @@ def _place(order: Order) -> Sale:
         raise
     if sale.kind == Sale.Kind.CART:
         charge(payment, permit, first=True)
-        sale.refresh_from_db()
     return sale
 
 

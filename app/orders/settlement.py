@@ -42,32 +42,35 @@ _OUTCOME: Mapping[Answer, str] = {
 
 
 @transaction.atomic
-def payment_settle(*, payment_id: int, answer: Answer) -> bool:
+def payment_settle(*, payment: Payment, answer: Answer) -> bool:
     """Settle a payment and finish its order; say whether this call did it.
 
-    Whoever comes second (the request, the worker, another worker) changes nothing.
+    Whoever comes second (the request, the worker, another worker) changes nothing. `payment` and
+    its sale are then as the database has them.
     """
     status, reason = _PAYMENT[answer]
-    now = timezone.now()
+    sale, now = payment.sale, timezone.now()
     moved = Payment.objects.filter(
-        pk=payment_id, status__in=sources(PAYMENT_TRANSITIONS, status)
+        pk=payment.pk, status__in=sources(PAYMENT_TRANSITIONS, status)
     ).update(status=status, failure_reason=reason, settled_at=now)
     if not moved:
+        _look_again(payment)
         return False
-    payment = Payment.objects.select_related("sale").get(pk=payment_id)
-    sale = payment.sale
     finished = Sale.objects.filter(
         pk=sale.pk, status__in=sources(SALE_TRANSITIONS, _SALE[answer])
     ).update(status=_SALE[answer], finished_at=now)
     if not finished:
         raise AssertionError(f"{sale.reference} was finished before its payment was settled")
+    payment.status, payment.failure_reason, payment.settled_at = status, reason, now
+    sale.status, sale.finished_at = _SALE[answer], now
     if answer == Answer.APPROVED:
         send_confirmation.enqueue(sale.pk)
         transaction.on_commit(partial(metrics.record_confirmed, sale))
     else:
         quantities = dict(sale.items.values_list("product_id", "quantity"))
-        stock_return(quantities=quantities, reference=sale.reference)
+        # The cart first and then the products, in which order a reservation locks them too.
         cart_put_back(user_id=sale.user_id, quantities=quantities)
+        stock_return(quantities=quantities, reference=sale.reference)
         transaction.on_commit(partial(metrics.record_ended, sale, _OUTCOME[answer]))
     transaction.on_commit(partial(metrics.record_settled, sale, payment))
     return True
@@ -82,9 +85,20 @@ def payment_mark_unknown(*, payment: Payment) -> bool:
     moved = Payment.objects.filter(
         pk=payment.pk, status__in=sources(PAYMENT_TRANSITIONS, Payment.Status.UNKNOWN)
     ).update(status=Payment.Status.UNKNOWN, due_at=timezone.now() + ASK_AGAIN_AFTER)
-    if moved:
-        transaction.on_commit(partial(metrics.record_ended, payment.sale, "payment_unknown"))
-    return bool(moved)
+    if not moved:
+        _look_again(payment)
+        return False
+    payment.status = Payment.Status.UNKNOWN
+    transaction.on_commit(partial(metrics.record_ended, payment.sale, "payment_unknown"))
+    return True
+
+
+def _look_again(payment: Payment) -> None:
+    """Bring a payment that somebody else has moved, and its order, up to date."""
+    sale = payment.sale
+    sale.refresh_from_db()
+    payment.refresh_from_db()
+    payment.sale = sale
 
 
 def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
@@ -107,4 +121,4 @@ def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
     except NoAnswerError:
         payment_mark_unknown(payment=payment)
     else:
-        payment_settle(payment_id=payment.pk, answer=answer)
+        payment_settle(payment=payment, answer=answer)

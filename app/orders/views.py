@@ -14,9 +14,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.services import profile_get, profile_remember
-from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
-from cart.visit import current_items
+from accounts.services import profile_get
+from cart.selectors import CartLine, cart_lines, fingerprint, lines_to_buy, lines_total
+from cart.visit import bring_along, current_items
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
 from orders.services import (
@@ -46,6 +46,7 @@ class Problem:
     title: str
     message: str
     retry_after: int | None = None  # seconds
+    try_again: bool = True  # whether the same form could succeed
 
 
 def _user_id(request: HttpRequest) -> int:
@@ -66,6 +67,7 @@ def _checkout_page(
             "total": lines_total(lines),
             "currency": settings.CURRENCY,
             "problem": problem,
+            "cart_count": sum(line.quantity for line in lines),
         },
         status=status,
     )
@@ -74,13 +76,30 @@ def _checkout_page(
     return response
 
 
+def _refusal_page(
+    request: HttpRequest, form: CheckoutForm, lines: list[CartLine], problem: Problem
+) -> HttpResponse:
+    if problem.try_again:
+        return _checkout_page(request, form, lines, problem)
+    # Most of those who come to a flash sale come too late: their page must cost little.
+    context = {
+        "title": problem.title,
+        "message": problem.message,
+        "status": problem.status,
+        "cart_count": sum(line.quantity for line in lines),
+    }
+    return render(request, "problem.html", context, status=problem.status)
+
+
 def _sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:
     names = [line.product.name for line in lines if line.product.pk == product_id]
     return Problem(
         409,
         "Somebody was quicker",
         f"{names[0] if names else 'Something in your cart'} is sold out, or fewer are left than "
-        "you asked for. Change or remove it in your cart and order again.",
+        "you asked for. Nothing was charged and your cart is kept: change or remove it there, "
+        "and order again.",
+        try_again=False,
     )
 
 
@@ -132,12 +151,14 @@ def _place(request: HttpRequest, order: Order) -> Sale | Problem | None:
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
     """Show what is about to be bought; on POST, buy it."""
-    lines = cart_lines(current_items(request))
     if request.method == "POST":
+        bring_along(request, _user_id(request))
+        lines = lines_to_buy(user_id=_user_id(request))
         form = CheckoutForm(request.POST)
         return (
             _buy(request, form, lines) if form.is_valid() else _checkout_page(request, form, lines)
         )
+    lines = cart_lines(current_items(request))
     if not lines:
         return _nothing_to_buy(request)
     profile = profile_get(user_id=_user_id(request))
@@ -180,12 +201,9 @@ def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> Htt
     if result is None:
         return _changed(request, form, cart_lines(current_items(request)))
     if isinstance(result, Problem):
-        return _checkout_page(request, form, lines, result)
+        return _refusal_page(request, form, lines, result)
     if result.request_id != current_request_id() and result.status in NOT_PAID:
         return _once_more(request, form, lines)
-    profile_remember(
-        user_id=user_id, full_name=data["delivery_name"], address=data["delivery_address"]
-    )
     return redirect("orders:detail", reference=result.reference)
 
 

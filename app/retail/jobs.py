@@ -84,8 +84,9 @@ class Job:
 
 
 declared: dict[str, Job] = {}
-# Called by the worker's main process every few seconds, for what cannot wait for a schedule.
-at_each_beat: list[Callable[[], None]] = []
+# For what can wait neither for a schedule nor behind other jobs: the worker calls each of these
+# again and again in a thread of its own. They return how much there was to do; after 0 it rests.
+watches: list[Callable[[], int]] = []
 
 
 def job(*, every_minutes: int | None = None) -> Callable[[Callable[..., Any]], Job]:

@@ -4,12 +4,15 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisitor
 from tests.browser.support import FLASH, LAMP, TEAPOT, ShopWithoutDebug
+from tests.running.support import wait_until
 
 PAID = "Thank you, it is paid"
 CHARGING = "We are charging your card"
 
 
-def test_an_order_is_confirmed_and_remembers_where_it_goes(visitor: OpenVisitor) -> None:
+def test_an_order_is_confirmed_and_remembers_where_it_goes(
+    visitor: OpenVisitor, shop: ShopWithoutDebug
+) -> None:
     buyer = visitor()
     buyer.put_in_cart(LAMP, 2)
     buyer.follow("Go to checkout")
@@ -19,6 +22,8 @@ def test_an_order_is_confirmed_and_remembers_where_it_goes(visitor: OpenVisitor)
     expect(buyer.cart_link).to_have_text("Cart 0 items")
     buyer.reads("1 Example Street")
     buyer.has_orders("Confirmed")
+    shop.start("worker")
+    wait_until(lambda: shop.query("Sale.objects.get().user.profile.address"), "the worker")
     buyer.open("/accounts/profile/")
     expect(buyer.page.get_by_label("Address")).to_have_value("1 Example Street\nExampletown")
 

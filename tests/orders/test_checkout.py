@@ -4,21 +4,21 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models import F
+from django.db import IntegrityError, connection
 from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import Settings
 
 from cart.models import CartItem
 from orders import reservation, services
-from orders.models import Payment, Sale, SaleItem
+from orders.models import Payment, Sale, SaleItem, new_payment_key
 from orders.recovery import settle_payments
 from payments import breaker
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
 from payments.services import BreakerOpenError
 from products.models import Product, StockMovement
-from products.services import SoldOutError
+from products.services import SoldOutError, stock_return
 from retail.models import Metric
 from retail.observability.recording import recorder
 from retail.throttling import ThrottledError
@@ -30,6 +30,7 @@ from tests.support import (
     moved,
     order_for,
     order_of,
+    without_the_guard,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -364,7 +365,6 @@ def test_a_flash_sale_reserves_now_and_charges_in_the_worker(
         sale = services.sale_checkout(order=order_for(buyer, lamp, 2))
     assert changes == {
         'retail_checkout_duration_seconds_count{kind="flash",outcome="pending"}': 1,
-        "retail_jobs_waiting": 1,
     }
     assert (sale.status, sale.kind, sale.total) == ("PENDING", "flash", Decimal("14.00"))
     assert stock_of(lamp) == 3
@@ -394,19 +394,15 @@ def test_a_flash_order_that_gets_the_probe_hands_it_to_the_worker(
     assert breaker.is_closed()
 
 
-def unguarded_take(*, quantities: dict[int, int], reference: str) -> None:
-    for product_id, quantity in quantities.items():
-        Product.objects.filter(pk=product_id).update(stock=F("stock") - quantity)
-
-
 def test_a_reservation_without_its_guard_is_stopped_by_the_database_and_counted_as_a_conflict(
     buyer: User,
     lamp: Product,
     scripted_gateway: ScriptedGateway,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reservation, "stock_take", unguarded_take)
+    without_the_guard(monkeypatch)
     order = order_for(buyer, lamp, 6)
+    order.lines[0].product.stock = 6  # as it was when the buyer looked
     with moved() as changes, pytest.raises(services.StockConflictError):
         services.sale_checkout(order=order)
     assert changes == {
@@ -419,17 +415,49 @@ def test_a_reservation_without_its_guard_is_stopped_by_the_database_and_counted_
 
 
 def test_a_reservation_that_breaks_half_way_leaves_nothing_behind(
-    buyer: User,
-    lamp: Product,
-    scripted_gateway: ScriptedGateway,
-    monkeypatch: pytest.MonkeyPatch,
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
-    def broken(**_: object) -> None:
-        raise RuntimeError("the lights go out")
+    sale = services.sale_checkout(order=order_for(buyer, lamp, 1))
+    other = make_buyer("other")
+    order = order_for(other, lamp, 2)
+    used = sale.payments.get().key
+    with pytest.raises(IntegrityError):  # the payment is the last that is written
+        reservation.reserve(order, used)
+    assert Sale.objects.get() == sale
+    assert SaleItem.objects.count() == 1
+    assert ledger(lamp) == [(-1, "sale", sale.reference)]
+    assert stock_of(lamp) == 4
+    assert cart_of(other) == {lamp.pk: 2}
 
-    monkeypatch.setattr(reservation, "stock_take", broken)
-    order = order_for(buyer, lamp, 2)
-    with pytest.raises(RuntimeError, match="the lights go out"):
-        services.sale_checkout(order=order)
-    nothing_reserved(lamp, buyer, 2)
-    assert StockMovement.objects.count() == 1
+
+def test_both_ways_to_reserve_write_the_same(
+    buyer: User, lamp: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor != "postgresql":
+        return  # there is only one way
+    book = make_product("Book", "7.50", 4)
+    written = []
+    for way in (reservation._write_at_once, reservation._write_in_steps):
+        monkeypatch.setattr(reservation, "_write_at_once", way)
+        order_for(buyer, lamp, 2)
+        sale, payment = reservation.reserve(order_for(buyer, book, 1), new_payment_key())
+        assert (sale, payment) == (Sale.objects.get(), Payment.objects.get())
+        written.append(_everything_but_names(sale))
+        assert (stock_of(lamp), stock_of(book)) == (3, 3)
+        assert cart_of(buyer) == {}
+        stock_return(quantities={lamp.pk: 2, book.pk: 1}, reference="again")
+        sale.payments.all().delete()
+        sale.delete()
+    assert written[0] == written[1]
+
+
+def _everything_but_names(sale: Sale) -> list[dict[str, object]]:
+    """Return all that a reservation wrote, but for ids, keys and times."""
+    own = {"id", "sale_id", "reference", "key", "idempotency_key", "created_at", "due_at"}
+    rows = [
+        *Sale.objects.filter(pk=sale.pk).values(),
+        *sale.items.order_by("product_id").values(),
+        *sale.payments.values(),
+        *StockMovement.objects.filter(reference=sale.reference).order_by("product_id").values(),
+    ]
+    return [{name: value for name, value in row.items() if name not in own} for row in rows]

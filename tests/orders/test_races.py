@@ -14,7 +14,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 from pytest_django import Settings
 
-from orders import reservation, services
+from orders import services
 from orders.models import Payment, Sale
 from orders.recovery import claim
 from orders.reservation import reserve
@@ -22,8 +22,15 @@ from payments import breaker
 from payments.models import CircuitBreaker
 from products.models import Product, StockMovement
 from products.selectors import oversold_units, unbalanced_products
-from products.services import SoldOutError
-from tests.support import ScriptedGateway, make_buyer, make_product, moved, order_for, order_of
+from tests.support import (
+    ScriptedGateway,
+    make_buyer,
+    make_product,
+    moved,
+    order_for,
+    order_of,
+    without_the_guard,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,21 +87,14 @@ def test_without_the_guard_the_same_race_is_lost_so_the_test_above_can_see(
 ) -> None:
     lamp = make_product("Lamp", "10.00", 10)
     everybody_looked = threading.Barrier(50)
-    seen = threading.local()
 
     def look_before(order: services.Order, key: str) -> Any:
-        seen.stock = Product.objects.get(pk=lamp.pk).stock
+        assert Product.objects.get(pk=lamp.pk).stock == 10
         everybody_looked.wait()
         return reserve(order, key)
 
-    def take_unguarded(*, quantities: dict[int, int], reference: str) -> None:
-        for product_id, quantity in quantities.items():
-            if seen.stock < quantity:
-                raise SoldOutError(product_id)
-            Product.objects.filter(pk=product_id).update(stock=F("stock") - quantity)
-
     monkeypatch.setattr(services, "reserve", look_before)
-    monkeypatch.setattr(reservation, "stock_take", take_unguarded)
+    without_the_guard(monkeypatch)
     calls = buyers_of(lamp, 50)
     with moved() as changes:
         results = at_once(calls)

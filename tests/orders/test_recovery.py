@@ -4,7 +4,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import mail
 from django.utils import timezone
-from django_q.models import OrmQ
 
 from cart.models import CartItem
 from orders import recovery, settlement
@@ -16,11 +15,12 @@ from orders.models import (
     Sale,
     new_payment_key,
 )
-from orders.recovery import claim, nudge, settle_payments
+from orders.recovery import claim, settle_payments
 from orders.reservation import reserve
 from payments import breaker
 from payments.gateway import Answer, NoAnswerError
 from products.models import Product
+from retail import jobs
 from tests.support import ScriptedGateway, ledger, make_buyer, make_product, moved, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -198,22 +198,26 @@ def test_many_are_taken_up_at_once_and_one_that_breaks_does_not_stop_the_others(
 
 
 def test_whoever_settles_second_changes_nothing(abandoned: Payment, lamp: Product) -> None:
-    assert settlement.payment_settle(payment_id=abandoned.pk, answer=Answer.APPROVED)
+    assert settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
     with moved() as changes:
         for answer in Answer:
-            assert not settlement.payment_settle(payment_id=abandoned.pk, answer=answer)
+            assert not settlement.payment_settle(payment=abandoned, answer=answer)
         assert not settlement.payment_mark_unknown(payment=abandoned)
     assert changes == {}
     assert states(abandoned) == ("COMPLETED", "", "CONFIRMED")
     assert Product.objects.get(pk=lamp.pk).stock == 3
 
 
-def test_the_worker_is_nudged_only_when_something_is_due(abandoned: Payment) -> None:
-    nudge()
-    assert not OrmQ.objects.exists()
+def test_the_workers_watch_takes_up_what_is_due_and_needs_no_queue(
+    abandoned: Payment, scripted_gateway: ScriptedGateway
+) -> None:
+    assert recovery.settle_due in jobs.watches
+    assert recovery.settle_due() == 0
     age(abandoned, 31)
-    nudge()
-    assert OrmQ.objects.count() == 1
+    assert recovery.settle_due() == 1
+    assert states(abandoned) == ("COMPLETED", "", "CONFIRMED")
+    assert len(scripted_gateway.charged) == 1
+    assert recovery.settle_due() == 0
 
 
 def test_final_states_are_final_and_pending_leads_to_each() -> None:
@@ -231,7 +235,7 @@ def test_final_states_are_final_and_pending_leads_to_each() -> None:
 
 
 def test_the_confirmation_is_sent_once(abandoned: Payment) -> None:
-    settlement.payment_settle(payment_id=abandoned.pk, answer=Answer.APPROVED)
+    settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
     assert send_confirmation(abandoned.sale_id) == "sent"
     assert send_confirmation(abandoned.sale_id) == "sent before"
     [letter] = mail.outbox
@@ -244,7 +248,7 @@ def test_the_confirmation_is_sent_once(abandoned: Payment) -> None:
 def test_a_letter_that_could_not_be_sent_is_sent_at_the_next_run(
     abandoned: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settlement.payment_settle(payment_id=abandoned.pk, answer=Answer.APPROVED)
+    settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
 
     def broken(**_: object) -> None:
         raise OSError("no mail server")

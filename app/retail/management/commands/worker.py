@@ -1,4 +1,4 @@
-"""Run the background worker: the job queue, its schedule, a sign of life, and /metrics."""
+"""Run the background worker: the job queue, its schedule, its watches, a sign of life, /metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -20,7 +21,12 @@ from retail.models import WorkerHeartbeat
 from retail.observability import exposition
 from retail.views import worker_name
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 BEAT_SECONDS = 5
+REST_SECONDS = 0.5  # a watch that found nothing to do looks again after this
+PATIENCE_SECONDS = 10  # how long a watch may take to end what it is about when the worker stops
 
 logger = logging.getLogger("retail.worker")
 
@@ -60,6 +66,10 @@ class MetricsHandler(BaseHTTPRequestHandler):
 class Command(BaseCommand):
     help = __doc__
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.stopping = threading.Event()
+
     def handle(self, *args: object, **options: object) -> None:
         """Run until told to stop; exit with 1 if the cluster dies by itself."""
         address = (settings.WORKER_METRICS_HOST, settings.WORKER_METRICS_PORT)
@@ -75,10 +85,19 @@ class Command(BaseCommand):
         cluster.start()
         # Only now: a thread must not be at work while the cluster forks.
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        watches = [
+            threading.Thread(target=self._watch, args=(call,), name=call.__name__, daemon=True)
+            for call in jobs.watches
+        ]
+        for watch in watches:
+            watch.start()
         logger.info("event=worker.started", extra={"metrics_port": address[1]})
         while cluster.sentinel.is_alive():
             self._beat()
             cluster.sentinel.join(BEAT_SECONDS)
+        self.stopping.set()
+        for watch in watches:
+            watch.join(PATIENCE_SECONDS)
         server.shutdown()
         stopped_as_told = cluster.has_stopped
         logger.info("event=worker.stopped", extra={"as_told": bool(stopped_as_told)})
@@ -90,9 +109,19 @@ class Command(BaseCommand):
             WorkerHeartbeat.objects.update_or_create(
                 worker=worker_name(), defaults={"seen_at": timezone.now()}
             )
-            for call in jobs.at_each_beat:
-                call()
         except Exception:
             logger.exception("event=worker.beat_failed")
             connections.close_all()
             time.sleep(1)
+
+    def _watch(self, call: Callable[[], int]) -> None:
+        """Do at once what there is to do, until the worker stops; a failure is no reason to."""
+        while not self.stopping.is_set():
+            try:
+                found = call()
+            except Exception:
+                logger.exception("event=worker.watch_failed", extra={"watch": call.__name__})
+                connections.close_all()
+                found = 0
+            if not found:
+                self.stopping.wait(REST_SECONDS)

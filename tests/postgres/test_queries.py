@@ -1,0 +1,78 @@
+"""What a checkout asks of PostgreSQL: nothing that could be avoided."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from cart.models import CartItem
+from cart.selectors import cart_lines, fingerprint
+from payments import breaker
+from tests.support import ScriptedGateway, make_buyer, make_product, order_for
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+
+WHO = ["SELECT django_session", "SELECT auth_user"]
+BUY = ["SELECT products_product", "SELECT payments_circuitbreaker", "EXECUTE"]
+SETTLE = ["BEGIN", "UPDATE orders_payment", "UPDATE orders_sale", "INSERT django_q_ormq", "COMMIT"]
+
+
+@pytest.fixture
+def buyer() -> User:
+    breaker.is_closed()  # the first to ask makes its row
+    return make_buyer()
+
+
+def asked(captured: CaptureQueriesContext) -> list[str]:
+    """Return each statement's verb and its first table."""
+    said = []
+    for query in captured.captured_queries:
+        verb = query["sql"].split()[0].rstrip(";")
+        tables = re.findall(r'(?:FROM|INTO|UPDATE)\s+"?([a-z]+_[a-z_]+)', query["sql"])
+        if verb != "PREPARE":  # once a connection
+            said.append(" ".join([verb, *tables[:1]]))
+    return said
+
+
+def buy(client: Client, buyer: User, token: str = "tok_good") -> tuple[int, list[str]]:
+    """Order what is in the cart; return the status and what was asked of the database."""
+    client.force_login(buyer)
+    form = {
+        "delivery_name": "Bea Buyer",
+        "delivery_address": "1 Example Street",
+        "payment_token": token,
+        "idempotency_key": "7f2b8a3e-5c1d-4e6f-8a9b-0c1d2e3f4a5b",
+        "lines_shown": fingerprint(cart_lines(CartItem.objects.filter(cart__user=buyer))),
+    }
+    with CaptureQueriesContext(connection) as captured:
+        answer = client.post("/checkout/", form)
+    return answer.status_code, asked(captured)
+
+
+def test_a_checkout_of_the_cart(
+    client: Client, buyer: User, scripted_gateway: ScriptedGateway
+) -> None:
+    order_for(buyer, make_product("One"))
+    order_for(buyer, make_product("Two"))
+    assert buy(client, buyer) == (302, [*WHO, *BUY, *SETTLE])
+
+
+def test_a_checkout_of_a_flash_sale(client: Client, buyer: User) -> None:
+    now = timezone.now()
+    flash = make_product(
+        flash_price="7.00",
+        flash_starts_at=now - timedelta(hours=1),
+        flash_ends_at=now + timedelta(hours=1),
+    )
+    order_for(buyer, flash)
+    assert buy(client, buyer) == (302, [*WHO, *BUY])
+
+
+def test_a_refusal_because_it_is_sold_out(client: Client, buyer: User) -> None:
+    order_for(buyer, make_product(stock=1), 2)
+    assert buy(client, buyer) == (409, [*WHO, "SELECT products_product", "SELECT orders_sale"])
