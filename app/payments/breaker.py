@@ -2,28 +2,32 @@
 
 pybreaker says what an outcome does to a breaker; the database row says what the breaker is, for all
 processes and over restarts; compare-and-set on the row's version keeps the two honest. The call to
-the gateway runs in between, under no lock: `ask` before, `tell` after (docs/adr/0004).
+the gateway runs in between, under no lock: `ask` before, `tell` after. An operator may force it
+open or closed for a while: then outcomes change nothing (docs/adr/0004).
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING
 
-import pybreaker
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from payments import metrics
-from payments.models import CircuitBreaker
+from payments.models import FORCE_MINUTES, REASON_LENGTH, CircuitBreaker
+from payments.rules import decide
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
 NAME = "payments"
+_ROW = "SELECT * FROM payments_circuitbreaker WHERE name = %s"
 State = CircuitBreaker.State
 # Longer than a charge can take with its retries; then a probe whose process died is given up.
 PROBE_SECONDS = 15
@@ -46,19 +50,18 @@ class Permit:
     failures: int = 0  # how many in a row there were when it was given
 
 
-class _Snapshot(pybreaker.CircuitMemoryStorage):
-    """pybreaker's storage for the length of one decision, filled from the row."""
-
-    def __init__(self, row: CircuitBreaker) -> None:
-        super().__init__(row.state.replace("_", "-"))
-        self._fail_counter = row.failures
-        self._opened_at = row.opened_at
-
-
 def _read() -> CircuitBreaker:
-    """Return the row, made closed if it was never there; an existing one is never reset."""
-    row = CircuitBreaker.objects.filter(name=NAME).first()
-    return row or CircuitBreaker.objects.get_or_create(name=NAME)[0]
+    """Return the row, made closed if it was never there; an existing one is never reset.
+
+    Of a force whose time is over, the first who reads makes an end.
+    """
+    while True:
+        # Every checkout asks; to have the ORM compose this takes longer than to run it.
+        row = next(iter(CircuitBreaker.objects.raw(_ROW, [NAME])), None)
+        row = row or CircuitBreaker.objects.get_or_create(name=NAME)[0]
+        if not row.force_is_over:
+            return row
+        _end_force(row, user_id=None)
 
 
 def is_closed() -> bool:
@@ -72,9 +75,14 @@ def _swap(row: CircuitBreaker, **changes: object) -> bool:
         version=row.version + 1, **changes
     )
     if swapped and "state" in changes and changes["state"] != row.state:
-        failures = changes.get("failures", row.failures)
-        metrics.record_transition(NAME, str(changes["state"]), int(str(failures)))
+        failures = int(str(changes.get("failures", row.failures)))
+        _note(metrics.record_transition, NAME, str(changes["state"]), failures)
     return bool(swapped)
+
+
+def _note(record: Callable[..., None], *facts: object) -> None:
+    """Record once it holds: the admin forces inside a transaction."""
+    transaction.on_commit(partial(record, *facts))
 
 
 def _seconds_until(row: CircuitBreaker, now: datetime) -> int:
@@ -82,6 +90,10 @@ def _seconds_until(row: CircuitBreaker, now: datetime) -> int:
     if row.state == State.HALF_OPEN and row.probe_until is not None and row.probe_until > now:
         # A probe is under way and will have told within moments.
         return 1
+    if row.forced_until is not None:
+        # It may end earlier, by hand; and no buyer is told more than the usual rest.
+        rest = min(settings.BREAKER_RESET_SECONDS, (row.forced_until - now).total_seconds())
+        return max(1, ceil(rest))
     if row.state == State.OPEN and row.opened_at is not None:
         due = row.opened_at + timedelta(seconds=settings.BREAKER_RESET_SECONDS)
         return max(0, ceil((due - now).total_seconds()))
@@ -112,51 +124,23 @@ def ask(holder: str) -> Permit:
             return Permit(holder, probe=True)
 
 
-def _decide(row: CircuitBreaker, *, succeeded: bool) -> dict[str, object]:
-    """Return what pybreaker makes of an outcome, as changes to the row; {} for no change."""
-    snapshot = _Snapshot(row)
-    rules = pybreaker.CircuitBreaker(
-        fail_max=settings.BREAKER_FAIL_MAX,
-        reset_timeout=settings.BREAKER_RESET_SECONDS,
-        state_storage=snapshot,
-        throw_new_error_on_trip=False,
-    )
-
-    def outcome() -> None:
-        if not succeeded:
-            raise ConnectionError
-
-    with suppress(ConnectionError):
-        rules.call(outcome)
-    state = snapshot.state.replace("-", "_")
-    if state == row.state and snapshot.counter == row.failures:
-        return {}
-    opened_at = row.opened_at
-    if state == State.OPEN and row.state != State.OPEN:
-        opened_at = timezone.now()
-    return {
-        "state": State(state),
-        "failures": snapshot.counter,
-        "opened_at": opened_at,
-        "probe": "",
-        "probe_until": None,
-    }
-
-
 def tell(permit: Permit, *, succeeded: bool) -> None:
     """Tell how a permitted call ended. A decline is a success: the gateway answered.
 
     Late news does not count: of a call that began before the breaker opened, or of a probe that was
-    given up. In the usual case, closed and well, the database is not asked.
+    given up. Nor does any while the breaker is forced. In the usual case, closed and well, the
+    database is not asked.
     """
     if succeeded and not permit.probe and not permit.failures:
         return
     while True:
         row = _read()
         expected = State.HALF_OPEN if permit.probe else State.CLOSED
-        if row.state != expected or (permit.probe and row.probe != permit.holder):
+        if row.state != expected or row.forced_state:
             return
-        changes = _decide(row, succeeded=succeeded)
+        if permit.probe and row.probe != permit.holder:
+            return
+        changes = decide(row, succeeded=succeeded)
         if not changes or _swap(row, **changes):
             return
 
@@ -169,3 +153,65 @@ def give_back(permit: Permit) -> None:
             return
         if _swap(row, probe="", probe_until=None):
             return
+
+
+def force(*, state: str, reason: str, minutes: int, by: str, user_id: int | None) -> datetime:
+    """Keep the breaker `state` (open or closed) for `minutes`; return until when.
+
+    `by` is the username of who does so, and `user_id` goes into the log in its place. A probe under
+    way loses its word. An earlier force is replaced. Raises ValueError for a state that cannot be
+    forced, an empty or too long reason, and too short or long a time.
+    """
+    least, most = FORCE_MINUTES
+    if state not in CircuitBreaker.FORCIBLE or not least <= minutes <= most:
+        raise ValueError(f"forced open or closed, for {least} to {most} minutes")
+    if not by or not 0 < len(reason) <= REASON_LENGTH:
+        raise ValueError(f"somebody's reason of 1 to {REASON_LENGTH} characters")
+    to = State(state)
+    while True:
+        row, now = _read(), timezone.now()
+        until = now + timedelta(minutes=minutes)
+        if _swap(
+            row,
+            state=to,
+            failures=row.failures if to == State.OPEN else 0,
+            opened_at=now if to == State.OPEN != row.state else row.opened_at,
+            probe="",
+            probe_until=None,
+            forced_state=to,
+            forced_reason=reason,
+            forced_until=until,
+            forced_by=by,
+        ):
+            _note(metrics.record_forced, NAME, str(to), reason, until, user_id)
+            return until
+
+
+def release(*, user_id: int | None) -> bool:
+    """Hand the breaker back to automatic: half-open if it was forced open, else closed.
+
+    Say whether it was forced.
+    """
+    while True:
+        row = _read()
+        if not row.forced_state:
+            return False
+        if _end_force(row, user_id=user_id):
+            return True
+
+
+def _end_force(row: CircuitBreaker, *, user_id: int | None) -> bool:
+    """Make it automatic again unless somebody wrote since; `user_id` is None when time did it."""
+    to = row.state_after_force
+    ended = _swap(
+        row,
+        state=to,
+        failures=0,
+        forced_state="",
+        forced_reason="",
+        forced_until=None,
+        forced_by="",
+    )
+    if ended:
+        _note(metrics.record_released, NAME, str(to), user_id)
+    return ended

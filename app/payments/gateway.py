@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
 from django.conf import settings
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from retail.observability import current_request_id
 
@@ -27,9 +29,16 @@ class Answer(StrEnum):
 
 
 class NoAnswerError(Exception):
-    """The gateway gave no answer that means anything; the charge may or may not have happened."""
+    """The gateway gave no answer that means anything; the charge may or may not have happened.
+
+    With `maybe_sent` False it cannot have: no connection to the gateway was made.
+    """
 
     outcome = "error"
+
+    def __init__(self, *told: object, maybe_sent: bool = True) -> None:
+        super().__init__(*told)
+        self.maybe_sent = maybe_sent
 
 
 class GatewayTimeoutError(NoAnswerError):
@@ -71,6 +80,17 @@ def _session() -> requests.Session:
     return session
 
 
+def _maybe_sent(error: Exception) -> bool:
+    """Whether the request may have reached the gateway: in doubt, yes.
+
+    Surely not where no connection was made: refused, timed out while connecting, no such host. A
+    connection that broke may have carried it, above all a kept one that the other side had closed.
+    """
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", None)
+    return not isinstance(reason, ConnectTimeoutError | NewConnectionError)
+
+
 def _send(method: str, path: str, key: str, body: Mapping[str, Any] | None = None) -> Answer:
     """Send one request and return the gateway's answer.
 
@@ -94,9 +114,10 @@ def _send(method: str, path: str, key: str, body: Mapping[str, Any] | None = Non
         said = response.json()
         answer = Answer(said["status"])
     except requests.Timeout as error:
-        raise GatewayTimeoutError(str(error)) from error
+        raise GatewayTimeoutError(str(error), maybe_sent=_maybe_sent(error)) from error
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-        raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+        told = f"{type(error).__name__}: {error}"
+        raise NoAnswerError(told, maybe_sent=_maybe_sent(error)) from error
     if answer not in _STATUS.get(response.status_code, ()) or said.get("key", key) != key:
         raise NoAnswerError(f"{response.status_code} with status {answer} makes no sense")
     return answer
@@ -123,3 +144,27 @@ def cancel(key: str) -> Answer:
     if answer is Answer.REJECTED:
         raise NoAnswerError("a refused cancellation says nothing about the charge")
     return answer
+
+
+def read(path: str, query: Mapping[str, Any]) -> Any:
+    """Return the JSON that the gateway answers a question with; nothing moves by asking.
+
+    Raises NoAnswerError.
+    """
+    try:
+        response = _session().get(
+            f"{settings.GATEWAY_URL}{path}",
+            params=query,
+            headers={
+                "Authorization": f"Bearer {settings.GATEWAY_API_KEY}",
+                "X-Request-ID": current_request_id(),
+            },
+            timeout=(settings.GATEWAY_CONNECT_TIMEOUT, settings.GATEWAY_READ_TIMEOUT),
+            allow_redirects=False,
+        )
+        response.raise_for_status()
+        if response.status_code != HTTPStatus.OK:
+            raise NoAnswerError(f"{response.status_code} instead of {path}")
+        return response.json()
+    except (requests.RequestException, ValueError) as error:
+        raise NoAnswerError(f"{type(error).__name__}: {error}") from error

@@ -12,6 +12,8 @@ from retail.observability.intervals import BREAKER_VALUE
 from retail.observability.recording import recorder
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from retail.observability.instruments import Truth
 
 logger = logging.getLogger("retail.payments")
@@ -56,10 +58,31 @@ def record_transition(breaker: str, to: str, failures: int) -> None:
     )
 
 
+def record_forced(breaker: str, to: str, reason: str, until: datetime, user_id: int | None) -> None:
+    """Note that an operator forced the breaker."""
+    logger.warning(
+        "event=breaker.forced",
+        extra={
+            "breaker": breaker,
+            "to": to,
+            "reason": reason,
+            "until": until.isoformat(timespec="seconds"),
+            "user_id": user_id,
+        },
+    )
+
+
+def record_released(breaker: str, to: str, user_id: int | None) -> None:
+    """Note that the breaker is automatic again; without a `user_id` because its time was over."""
+    logger.warning(
+        "event=breaker.released", extra={"breaker": breaker, "to": to, "user_id": user_id}
+    )
+
+
 def read_breakers() -> dict[Truth, dict[tuple[str, ...], float]]:
-    """Return each breaker's state as the database has it; one never asked is closed."""
+    """Return what each breaker does with the next call; one never asked is closed."""
     with bounded_read():
-        states = dict(CircuitBreaker.objects.values_list("name", "state"))
+        states = {one.name: one.state_now for one in CircuitBreaker.objects.all()}
     return {
         catalogue.BREAKER_STATE: {
             (name, state): float(states.get(name, "closed") == state)

@@ -3,7 +3,11 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils import timezone
+
+REASON_LENGTH = 200
+FORCE_MINUTES = (1, 240)  # a forgotten force ends by itself within a shift
 
 
 class CircuitBreaker(models.Model):
@@ -16,12 +20,20 @@ class CircuitBreaker(models.Model):
         OPEN = "open"
         HALF_OPEN = "half_open", "half-open"
 
+    FORCIBLE: ClassVar = (State.OPEN, State.CLOSED)
+
     name = models.CharField(max_length=40, primary_key=True)
     state = models.CharField(max_length=9, choices=State.choices, default=State.CLOSED)
     failures = models.PositiveIntegerField(default=0, help_text="failures in a row")
     opened_at = models.DateTimeField(null=True, blank=True)
     probe = models.CharField(max_length=64, blank=True, help_text="who may try while half-open")
     probe_until = models.DateTimeField(null=True, blank=True)
+    forced_state = models.CharField(
+        max_length=9, blank=True, choices=[(one.value, one.label) for one in FORCIBLE]
+    )
+    forced_reason = models.CharField(max_length=REASON_LENGTH, blank=True)
+    forced_until = models.DateTimeField(null=True, blank=True)
+    forced_by = models.CharField(max_length=150, blank=True, help_text="a username")
     version = models.PositiveBigIntegerField(default=0)
 
     class Meta:
@@ -30,7 +42,39 @@ class CircuitBreaker(models.Model):
                 condition=Q(state="closed") | Q(opened_at__isnull=False),
                 name="breaker_open_since_some_time",
             ),
+            models.CheckConstraint(
+                condition=Q(forced_state="", forced_reason="", forced_until=None, forced_by="")
+                | Q(forced_state__in=("open", "closed"), forced_until__isnull=False)
+                & ~Q(forced_reason="")
+                & ~Q(forced_by=""),
+                name="breaker_force_is_whole_or_not_there",
+            ),
+            models.CheckConstraint(
+                condition=Q(forced_state="") | Q(forced_state=F("state")),
+                name="breaker_state_is_the_forced_one",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.get_state_display()}"
+        return f"{self.name}: {self.State(self.state_now).label}"
+
+    @property
+    def force_is_over(self) -> bool:
+        """Whether it was forced until some time that has passed; the next call will see to it."""
+        return self.forced_until is not None and self.forced_until <= timezone.now()
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether an operator's force holds now."""
+        return self.forced_until is not None and not self.force_is_over
+
+    @property
+    def state_after_force(self) -> State:
+        """What it is when its force ends: nobody knows how the gateway is behind an open one."""
+        opened = self.forced_state == self.State.OPEN
+        return self.State.HALF_OPEN if opened else self.State.CLOSED
+
+    @property
+    def state_now(self) -> State:
+        """What it does with the next call, also between the end of a force and that call."""
+        return self.state_after_force if self.force_is_over else self.State(self.state)

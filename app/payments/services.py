@@ -11,6 +11,8 @@ from django.conf import settings
 
 from payments import breaker, gateway, metrics
 from payments.breaker import BreakerOpenError, Permit
+from payments.breaker import force as breaker_force
+from payments.breaker import release as breaker_release
 from payments.gateway import Answer, Charge, NoAnswerError
 
 __all__ = [
@@ -19,6 +21,8 @@ __all__ = [
     "Charge",
     "NoAnswerError",
     "Permit",
+    "breaker_force",
+    "breaker_release",
     "payment_ask",
     "payment_cancel",
     "payment_charge",
@@ -61,20 +65,30 @@ def _call(charge: Charge, attempt: int) -> Answer:
     return answer
 
 
+def _may_retry(error: NoAnswerError, permit: Permit) -> bool:
+    """Whether to try again after `error`, which the breaker has been told.
+
+    A probe has one try; and there is no point in trying against a breaker just opened.
+    """
+    safe = settings.GATEWAY_RETRY == "keyed" or not error.maybe_sent
+    return safe and not permit.probe and breaker.is_closed()
+
+
 def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
     """Charge, trying again a little later where there was no answer; the key keeps it one charge.
 
-    Must run with no transaction open. Raises NoAnswerError when no try was answered: the charge may
-    have happened.
+    For a gateway whose keys do not, GATEWAY_RETRY=unsent leaves out every second try that could
+    charge twice. Must run with no transaction open. Raises NoAnswerError when no try was answered:
+    the charge may have happened.
     """
     for attempt in range(1, settings.GATEWAY_ATTEMPTS + 1):
         try:
             answer = _call(charge, attempt)
-        except NoAnswerError:
+        except NoAnswerError as error:
             breaker.tell(permit, succeeded=False)
-            # A probe has one try; and there is no point in trying against a breaker just opened.
-            if attempt == settings.GATEWAY_ATTEMPTS or permit.probe or not breaker.is_closed():
+            if attempt == settings.GATEWAY_ATTEMPTS or not _may_retry(error, permit):
                 raise
+            # The gateway's Retry-After is not waited for: a buyer is. The worker comes back later.
             time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
         else:
             breaker.tell(permit, succeeded=True)

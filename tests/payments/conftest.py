@@ -1,4 +1,4 @@
-"""A real gateway for the tests of the client."""
+"""A clock for the tests of the breaker, a real gateway for those of the client."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,15 @@ import pytest
 from pytest_django import Settings
 
 from tests.gateway_simulator.support import Process
+from tests.payments.support import Clock
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that the breaker looks at."""
+    made = Clock()
+    monkeypatch.setattr("payments.breaker.timezone.now", made)
+    return made
 
 
 @pytest.fixture(scope="session")

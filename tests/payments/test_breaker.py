@@ -1,7 +1,6 @@
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -12,38 +11,10 @@ from payments.breaker import PROBE_SECONDS, BreakerOpenError
 from payments.models import CircuitBreaker
 from retail.models import Metric
 from retail.observability.recording import recorder
+from tests.payments.support import Clock, fail, state
 from tests.support import moved
 
-pytestmark = pytest.mark.django_db
-
-
-class Clock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = timezone.now()
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr("payments.breaker.timezone.now", made)
-    return made
-
-
-def fail(times: int) -> None:
-    for _ in range(times):
-        breaker.tell(breaker.ask("caller"), succeeded=False)
-
-
-def state() -> str:
-    return CircuitBreaker.objects.get().state
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_it_stays_closed_below_the_limit_and_a_success_starts_the_count_anew(clock: Clock) -> None:
@@ -153,8 +124,11 @@ def test_when_all_is_well_a_call_costs_one_read_and_no_write(
     clock: Clock, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     breaker.ask("first of all makes the row")
-    with django_assert_num_queries(1):
-        breaker.tell(breaker.ask("caller"), succeeded=True)
+    with django_assert_num_queries(1) as asked:
+        permit = breaker.ask("caller")
+    assert asked[0]["sql"].startswith("SELECT ")
+    with django_assert_num_queries(0):
+        breaker.tell(permit, succeeded=True)
 
 
 def test_a_write_that_comes_between_is_not_overwritten(

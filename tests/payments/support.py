@@ -1,0 +1,30 @@
+"""What the tests of the breaker share: a clock that moves when told."""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from payments import breaker
+from payments.models import CircuitBreaker
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = timezone.now()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def fail(times: int) -> None:
+    for _ in range(times):
+        breaker.tell(breaker.ask("caller"), succeeded=False)
+
+
+def state() -> str:
+    return CircuitBreaker.objects.get().state

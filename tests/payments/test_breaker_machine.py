@@ -1,0 +1,202 @@
+"""Any history of callers, operators and time, beside the simplest model of the breaker."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from payments import breaker, metrics
+from payments.breaker import PROBE_SECONDS, BreakerOpenError, Permit
+from payments.models import CircuitBreaker
+from tests.payments.support import Clock
+
+FAIL_MAX, REST = 5, 5
+# Nothing else may ever be seen to happen.
+TRANSITIONS = {
+    ("closed", "open"),  # failures, or an operator
+    ("open", "half_open"),  # its rest, or its force, is over
+    ("half_open", "closed"),  # the probe was answered, or an operator
+    ("half_open", "open"),  # the probe failed, or an operator
+    ("open", "closed"),  # an operator
+}
+BY_OPERATOR = ("open", "closed")
+
+
+@dataclass
+class Model:
+    """What a breaker is, for one who sees everything as it happens."""
+
+    state: str = "closed"
+    failures: int = 0
+    opened_at: datetime | None = None
+    probe: Permit | None = None
+    probe_until: datetime | None = None
+    forced_until: datetime | None = None
+
+    def end_force(self) -> None:
+        """Make it automatic."""
+        self.state = "half_open" if self.state == "open" else "closed"
+        self.failures, self.forced_until = 0, None
+
+    def may_ask(self, holder: str, now: datetime) -> bool:
+        """Whether this caller gets a permit now."""
+        if self.state == "closed":
+            return True
+        if self.forced_until is not None:
+            return False
+        if self.state == "open":
+            assert self.opened_at is not None
+            return now >= self.opened_at + timedelta(seconds=REST)
+        held = self.probe is not None and self.probe_until is not None and now < self.probe_until
+        return not held or (self.probe is not None and self.probe.holder == holder)
+
+
+class Machine(RuleBasedStateMachine):
+    """Drives the breaker and the model alike."""
+
+    permits = Bundle("permits")
+
+    def __init__(self) -> None:
+        super().__init__()
+        CircuitBreaker.objects.all().delete()
+        self.model = Model()
+        self.clock = Clock()
+        self.moves = ["closed"]
+        self.patched = pytest.MonkeyPatch()
+        self.patched.setattr("payments.breaker.timezone.now", self.clock)
+        self.patched.setattr(metrics, "record_transition", self.moved)
+        self.patched.setattr("django.conf.settings.BREAKER_FAIL_MAX", FAIL_MAX)
+        self.patched.setattr("django.conf.settings.BREAKER_RESET_SECONDS", REST)
+
+    def teardown(self) -> None:
+        self.patched.undo()
+
+    def moved(self, _breaker: str, to: str, _failures: int) -> None:
+        self.moves.append(to)
+
+    def pass_time(self) -> None:
+        """Let a force whose time is over end in the model, as the next call does in the shop."""
+        until = self.model.forced_until
+        if until is not None and until <= self.clock.now:
+            self.model.end_force()
+
+    @initialize()
+    def nobody_asked_yet(self) -> None:
+        assert not CircuitBreaker.objects.exists()
+
+    @rule(seconds=st.sampled_from([0.5, 1, 4, 5, PROBE_SECONDS, 59.5, 60]))
+    def wait(self, seconds: float) -> None:
+        self.clock.forward(seconds)
+
+    @rule(target=permits, holder=st.sampled_from("abc"))
+    def ask(self, holder: str) -> object:
+        self.pass_time()
+        model, now = self.model, self.clock.now
+        if not model.may_ask(holder, now):
+            with pytest.raises(BreakerOpenError) as refused:
+                breaker.ask(holder)
+            assert 1 <= refused.value.retry_after <= REST
+            return multiple()
+        permit = breaker.ask(holder)
+        assert permit.probe == (model.state != "closed")
+        if permit.probe:
+            same = model.state == "half_open" and model.probe and model.probe.holder == holder
+            if not same:
+                model.probe_until = now + timedelta(seconds=PROBE_SECONDS)
+            model.state, model.probe = "half_open", permit
+        return permit
+
+    @rule(permit=consumes(permits), succeeded=st.booleans())
+    def tell(self, permit: Permit, succeeded: bool) -> None:
+        breaker.tell(permit, succeeded=succeeded)
+        if succeeded and not permit.probe and not permit.failures:
+            return  # nothing to say
+        self.pass_time()
+        model = self.model
+        if model.forced_until is not None:
+            return
+        if permit.probe and model.state == "half_open" and self.is_prober(permit):
+            model.state = "closed" if succeeded else "open"
+        elif permit.probe or model.state != "closed":
+            return
+        model.failures = 0 if succeeded else model.failures + 1
+        if model.failures >= FAIL_MAX:
+            model.state = "open"
+        if model.state == "open":
+            model.opened_at = self.clock.now
+        model.probe = model.probe_until = None
+
+    @rule(permit=consumes(permits))
+    def give_back(self, permit: Permit) -> None:
+        breaker.give_back(permit)
+        if permit.probe:
+            self.pass_time()
+            if self.model.state == "half_open" and self.is_prober(permit):
+                self.model.probe = self.model.probe_until = None
+
+    def is_prober(self, permit: Permit) -> bool:
+        return self.model.probe is not None and self.model.probe.holder == permit.holder
+
+    @rule(to=st.sampled_from(BY_OPERATOR), minutes=st.sampled_from([1, 2]))
+    def force(self, to: str, minutes: int) -> None:
+        until = breaker.force(state=to, reason="because", minutes=minutes, by="anna", user_id=1)
+        self.pass_time()
+        model = self.model
+        assert until == self.clock.now + timedelta(minutes=minutes)
+        if to == "open" and model.state != "open":
+            model.opened_at = self.clock.now
+        model.state, model.forced_until = to, until
+        model.failures = 0 if to == "closed" else model.failures
+        model.probe = model.probe_until = None
+
+    @precondition(lambda self: self.model.forced_until is not None)
+    @rule()
+    def release(self) -> None:
+        self.pass_time()
+        forced = self.model.forced_until is not None
+        assert breaker.release(user_id=1) == forced
+        if forced:
+            self.model.end_force()
+
+    @invariant()
+    def it_is_what_the_model_is(self) -> None:
+        row, model = CircuitBreaker.objects.first(), self.model
+        if row is None:
+            assert model == Model()
+            return
+        over = model.forced_until is not None and model.forced_until <= self.clock.now
+        after = "half_open" if model.state == "open" else "closed"
+        assert row.state_now == (after if over else model.state)
+        assert (row.state, row.failures, row.forced_until) == (
+            model.state,
+            model.failures,
+            model.forced_until,
+        )
+        assert row.probe == (model.probe.holder if model.probe else "")
+        assert (row.probe_until, row.opened_at) == (model.probe_until, model.opened_at)
+
+    @invariant()
+    def only_allowed_transitions_were_counted_and_all_of_them(self) -> None:
+        assert set(zip(self.moves, self.moves[1:], strict=False)) <= TRANSITIONS
+        assert self.moves[-1] == self.model.state
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_history_leads_it_astray() -> None:
+    run_state_machine_as_test(
+        Machine,
+        settings=hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None),
+    )

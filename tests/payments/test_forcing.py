@@ -1,0 +1,314 @@
+"""An operator forces the breaker open or closed for a while, or hands it back."""
+
+import json
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from payments import breaker
+from payments.breaker import BreakerOpenError, Permit
+from payments.models import CircuitBreaker
+from payments.services import breaker_force, breaker_release
+from retail.observability.logs import JsonFormatter
+from tests.payments.support import Clock, fail, state
+from tests.support import moved
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TRANSITION = 'retail_circuit_breaker_transitions_total{{breaker="payments",to="{}"}}'.format
+GAUGE = 'retail_circuit_breaker_state{{breaker="payments",state="{}"}}'.format
+AUTOMATIC = {"forced_state": "", "forced_reason": "", "forced_until": None, "forced_by": ""}
+MINUTE = 60
+
+
+def force(to: str, minutes: int = 10, reason: str = "gateway's maintenance") -> datetime:
+    return breaker_force(state=to, reason=reason, minutes=minutes, by="anna", user_id=7)
+
+
+def refused() -> int:
+    """Ask, be refused, and return the seconds to wait."""
+    with pytest.raises(BreakerOpenError) as error:
+        breaker.ask("buyer")
+    return error.value.retry_after
+
+
+def row() -> dict[str, Any]:
+    return dict(CircuitBreaker.objects.values().get())
+
+
+def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    """Return the facts of each event of this name, read back from the line it would be."""
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    return [line for line in lines if line["message"] == f"event={name}"]
+
+
+def test_forced_open_it_refuses_everybody_and_promises_no_more_than_the_usual_rest(
+    clock: Clock,
+) -> None:
+    breaker.ask("first of all makes the row")
+    with moved() as changes:
+        until = force("open")
+    assert until == clock.now + timedelta(minutes=10)
+    assert changes == {TRANSITION("open"): 1, GAUGE("open"): 1, GAUGE("closed"): -1}
+    assert row() == {
+        "name": "payments",
+        "state": "open",
+        "failures": 0,
+        "opened_at": clock.now,
+        "probe": "",
+        "probe_until": None,
+        "forced_state": "open",
+        "forced_reason": "gateway's maintenance",
+        "forced_until": until,
+        "forced_by": "anna",
+        "version": 1,
+    }
+    held = row()
+    waits = []
+    for passed in (0, 5, 590, 1, 3.9):
+        clock.forward(passed)
+        waits.append(refused())
+    assert waits == [5, 5, 5, 4, 1]
+    assert row() == held
+
+
+@pytest.mark.parametrize(("rest", "wait"), [(0.1, 1), (4.2, 5), (60, 60)])
+def test_the_promise_is_the_rest_rounded_up(
+    clock: Clock, settings: Settings, rest: float, wait: int
+) -> None:
+    settings.BREAKER_RESET_SECONDS = rest
+    force("open")
+    assert refused() == wait
+
+
+def test_after_forced_open_the_next_who_asks_probes(clock: Clock) -> None:
+    force("open", 1)
+    clock.forward(MINUTE - 0.1)
+    assert refused() == 1
+    clock.forward(0.1)
+    with moved() as changes:
+        probe = breaker.ask("first")
+        assert refused() == 1
+    assert changes == {
+        TRANSITION("half_open"): 1,
+        'retail_payment_attempts_total{outcome="short_circuited"}': 1,
+    }  # the gauge had said so already
+    assert probe.probe
+    assert AUTOMATIC.items() <= row().items()
+    breaker.tell(probe, succeeded=False)
+    assert (state(), row()["opened_at"]) == ("open", clock.now)
+    assert refused() == 5
+
+
+@pytest.mark.parametrize(("to", "after"), [("open", "half_open"), ("closed", "closed")])
+def test_gauge_and_row_say_what_it_does_also_right_after_the_end(
+    clock: Clock, to: str, after: str
+) -> None:
+    fail(5)
+    force(to, 1)
+    with moved() as changes:
+        clock.forward(MINUTE)
+    expected = {} if to == after else {GAUGE(to): -1, GAUGE(after): 1}
+    assert changes == expected
+    found = CircuitBreaker.objects.get()
+    assert (found.state, found.state_now, found.is_forced) == (to, after, False)
+    breaker.ask("buyer")
+    assert state() == after
+
+
+def test_forced_closed_everybody_goes_through_and_no_failure_counts(clock: Clock) -> None:
+    fail(5)
+    with moved() as changes:
+        force("closed")
+    assert changes == {TRANSITION("closed"): 1, GAUGE("closed"): 1, GAUGE("open"): -1}
+    held = row()
+    with moved() as changes:
+        fail(50)
+        breaker.tell(breaker.ask("buyer"), succeeded=True)
+        assert breaker.ask("buyer") == Permit("buyer", probe=False, failures=0)
+    assert changes == {}
+    assert row() == held
+    clock.forward(10 * MINUTE)
+    fail(1)
+    assert (state(), row()["failures"]) == ("closed", 1)
+    assert AUTOMATIC.items() <= row().items()
+    fail(4)
+    assert state() == "open"
+
+
+@pytest.mark.parametrize("to", ["open", "closed"])
+def test_whoever_holds_a_probe_loses_it(clock: Clock, to: str) -> None:
+    fail(5)
+    clock.forward(5)
+    probe = breaker.ask("prober")
+    force(to)
+    held = row()
+    assert (held["state"], held["probe"], held["probe_until"]) == (to, "", None)
+    for news in (True, False):
+        breaker.tell(probe, succeeded=news)
+    breaker.give_back(probe)
+    assert row() == held
+    breaker_release(user_id=7)
+    released = row()
+    breaker.tell(probe, succeeded=False)
+    assert row() == released
+
+
+@pytest.mark.parametrize(
+    ("to", "after", "changes"),
+    [("open", "half_open", {TRANSITION("half_open"): 1}), ("closed", "closed", {})],
+)
+def test_handed_back_it_is_automatic_at_once(
+    clock: Clock, to: str, after: str, changes: dict[str, float]
+) -> None:
+    fail(3)
+    force(to)
+    with moved() as found:
+        assert breaker_release(user_id=7)
+    assert {name: by for name, by in found.items() if "transitions" in name} == changes
+    assert (state(), row()["failures"]) == (after, 0)
+    assert AUTOMATIC.items() <= row().items()
+    before = row()
+    assert not breaker_release(user_id=7)
+    assert row() == before
+    assert breaker.ask("buyer").probe == (to == "open")
+
+
+def test_a_force_replaces_another_and_the_same_state_is_no_transition(clock: Clock) -> None:
+    force("open", 10)
+    clock.forward(MINUTE)
+    with moved() as changes:
+        force("open", 1, "shorter")
+    assert changes == {}
+    assert (row()["forced_reason"], row()["forced_until"]) == (
+        "shorter",
+        clock.now + timedelta(minutes=1),
+    )
+    with moved() as changes:
+        force("closed", 240)
+    assert changes == {TRANSITION("closed"): 1, GAUGE("closed"): 1, GAUGE("open"): -1}
+
+
+def test_what_is_written_between_reading_and_forcing_is_not_lost(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(5)
+    clock.forward(5)
+    real, tries = breaker._swap, []
+
+    def swap(found: CircuitBreaker, **changes: object) -> bool:
+        tries.append(found.version)
+        if len(tries) == 1:  # somebody takes the probe in this very moment
+            breaker.ask("prober")
+        return real(found, **changes)
+
+    monkeypatch.setattr(breaker, "_swap", swap)
+    force("closed")
+    assert tries == [5, 5, 6]
+    assert (row()["state"], row()["probe"], row()["version"]) == ("closed", "", 7)
+
+
+def test_the_log_says_who_why_and_until_when_in_one_line_each(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "retail.payments")
+    until = force("open", reason='tired"}\n{"message": "event=fake"')
+    breaker_release(user_id=8)
+    force("closed", 1)
+    clock.forward(MINUTE)
+    breaker.ask("buyer")
+    forced, released = events(caplog, "breaker.forced"), events(caplog, "breaker.released")
+    assert [line["level"] for line in forced + released] == ["WARNING"] * 4
+    assert forced[0]["extra"] == {
+        "breaker": "payments",
+        "to": "open",
+        "reason": 'tired"}\n{"message": "event=fake"',
+        "until": until.isoformat(timespec="seconds"),
+        "user_id": 7,
+    }
+    assert [line["extra"] for line in released] == [
+        {"breaker": "payments", "to": "half_open", "user_id": 8},
+        {"breaker": "payments", "to": "closed", "user_id": None},
+    ]
+    assert all("\n" not in JsonFormatter().format(record) for record in caplog.records)
+    moves = [line["extra"]["to"] for line in events(caplog, "breaker.transition")]
+    assert moves == ["open", "half_open", "closed"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"state": "half_open"},
+        {"state": ""},
+        {"minutes": 0},
+        {"minutes": 241},
+        {"reason": ""},
+        {"reason": "x" * 201},
+        {"by": ""},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(clock: Clock, wrong: dict[str, Any]) -> None:
+    breaker.ask("buyer")
+    before = row()
+    right: dict[str, Any] = {
+        "state": "open",
+        "reason": "x" * 200,
+        "minutes": 240,
+        "by": "anna",
+        "user_id": 7,
+    }
+    with pytest.raises(ValueError, match=r"forced|reason"):
+        breaker_force(**{**right, **wrong})
+    assert row() == before
+    assert breaker_force(**right) == clock.now + timedelta(hours=4)
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        {"forced_reason": ""},
+        {"forced_by": ""},
+        {"forced_until": None},
+        {"forced_state": ""},
+        {"forced_state": "half_open", "state": "half_open"},
+        {"forced_state": "closed"},
+        {"state": "closed"},
+    ],
+    ids=str,
+)
+def test_the_database_holds_no_half_a_force(clock: Clock, half: dict[str, Any]) -> None:
+    force("open")
+    with pytest.raises(IntegrityError):
+        CircuitBreaker.objects.update(**half)
+    CircuitBreaker.objects.update(**AUTOMATIC)
+
+
+def test_while_forced_closed_asking_costs_one_read_and_good_news_nothing(
+    clock: Clock, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    force("closed")
+    with django_assert_num_queries(1):
+        breaker.tell(breaker.ask("buyer"), succeeded=True)
+
+
+def test_two_who_find_it_over_end_it_once(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    force("open", 1)
+    clock.forward(MINUTE)
+    real, tries = breaker._swap, []
+
+    def swap(found: CircuitBreaker, **changes: object) -> bool:
+        tries.append(found.version)
+        if len(tries) == 1:
+            assert breaker.ask("quicker").probe
+        return real(found, **changes)
+
+    monkeypatch.setattr(breaker, "_swap", swap)
+    with moved() as changes:
+        assert refused() == 1
+    assert changes[TRANSITION("half_open")] == 1
+    assert row()["probe"] == "quicker"

@@ -1,0 +1,89 @@
+"""What is read of the gateway's ledger, over HTTP, and what is no answer."""
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from payments import gateway as client
+from payments import selectors
+from payments.gateway import Charge, NoAnswerError
+from tests.gateway_simulator.support import Process
+
+
+def charge(token: str = "tok_good", amount: str = "12.50") -> str:
+    key = uuid.uuid4().hex
+    client.charge(Charge(key, Decimal(amount), "EUR", token, "VT-TEST"))
+    return key
+
+
+def test_charges_are_told_with_what_was_given_back(
+    gateway: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, declined = charge(), charge("tok_declined", "3")
+    cancelled = uuid.uuid4().hex
+    client.cancel(cancelled)
+    refund = {"charge_key": good, "amount": "2.50"}
+    assert gateway.post("/v1/refunds", uuid.uuid4().hex, refund).status_code == 200
+    monkeypatch.setattr(selectors, "KEYS", 2)
+    found = selectors.gateway_charges_of(keys=[good, declined, "unknown", cancelled])
+    assert {
+        key: (row.key, row.approved, row.amount, row.currency, row.refunded)
+        for key, row in found.items()
+    } == {
+        good: (good, True, Decimal("12.50"), "EUR", Decimal("2.50")),
+        declined: (declined, False, Decimal(3), "EUR", Decimal(0)),
+        cancelled: (cancelled, False, Decimal(0), "", Decimal(0)),
+    }
+    assert abs(found[good].created_at - timezone.now()) < timedelta(minutes=1)
+    assert found[good].id < found[declined].id < found[cancelled].id
+
+
+def test_charges_and_refunds_come_by_page_in_the_order_of_their_ids(
+    gateway: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [charge() for _ in range(3)]
+    for key in keys:
+        body = {"charge_key": key, "amount": "1.00"}
+        gateway.post("/v1/refunds", uuid.uuid4().hex, body)
+    monkeypatch.setattr(selectors, "PAGE", 2)
+    before = selectors.gateway_charges_of(keys=keys[:1])[keys[0]].id
+    page = selectors.gateway_charges(after=before)
+    assert [row.key for row in page] == keys[1:]
+    assert selectors.gateway_charges(after=page[-1].id) == []
+    last = 0
+    refunded = []
+    while refunds := selectors.gateway_refunds(after=last):
+        assert len(refunds) <= 2
+        refunded += [row.charge_key for row in refunds]
+        last = refunds[-1].id
+    assert refunded[-3:] == keys
+
+
+@pytest.mark.parametrize("knob", [{"off": True}, {"latency_ms": 1500}])
+def test_a_gateway_that_does_not_answer_says_so(
+    gateway: Process, settings: Settings, knob: dict[str, object]
+) -> None:
+    settings.GATEWAY_READ_TIMEOUT = 0.3
+    gateway.knobs(**knob)
+    try:
+        with pytest.raises(NoAnswerError):
+            selectors.gateway_charges(after=0)
+    finally:
+        gateway.knobs()
+
+
+def test_an_answer_that_is_no_success_is_none(gateway: Process, settings: Settings) -> None:
+    settings.GATEWAY_API_KEY = "wrong"
+    with pytest.raises(NoAnswerError, match="401"):
+        selectors.gateway_charges(after=0)
+    with pytest.raises(NoAnswerError, match="401"):
+        selectors.gateway_refunds(after=0)
+
+
+def test_who_asks_for_nobody_does_not_ask(settings: Settings) -> None:
+    settings.GATEWAY_URL = "http://127.0.0.1:1"
+    assert selectors.gateway_charges_of(keys=[]) == {}
