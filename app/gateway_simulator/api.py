@@ -1,6 +1,7 @@
 """The API under /v1: charges, cancellations, refunds and the ledger's rows."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from typing import Any
 
@@ -125,10 +126,27 @@ def refund() -> Response:
 
 @bp.get("/charges", endpoint="ledger")
 def rows() -> Response:
-    """List the ledger's rows in the order they came in, for an audit."""
-    after, limit = checks.page_of_rows(request.args.get("after"), request.args.get("limit"))
-    found = gateway().ledger.rows(after, limit)
-    return _answer({"charges": [_row(charge) for charge in found]}, 200)
+    """List the ledger's rows in the order they came in, or those of some keys, for an audit."""
+    ledger = gateway().ledger
+    if keys := request.args.getlist("key"):
+        found = ledger.of_keys(checks.charge_keys(keys))
+    else:
+        found = ledger.rows(*_page())
+    refunded = ledger.refunded(found)
+    rows = [{**_row(row), "refunded": f"{refunded.get(row.key, 0):.2f}"} for row in found]
+    return _answer({"charges": rows}, 200)
+
+
+@bp.get("/refunds", endpoint="refunds")
+def refund_rows() -> Response:
+    """List the refunds in the order they came in, for an audit."""
+    found = gateway().ledger.refunds(*_page())
+    rows = [{**asdict(row), "amount": f"{row.amount:.2f}"} for row in found]
+    return _answer({"refunds": rows}, 200)
+
+
+def _page() -> tuple[int, int]:
+    return checks.page_of_rows(request.args.get("after"), request.args.get("limit"))
 
 
 def _reason_to_decline(token: str) -> str | None:

@@ -12,6 +12,7 @@ _AMOUNT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,2})?")  # with this shape at most 99
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _LONGEST_TEXT = 100
 MOST_ROWS = 1000
+MOST_KEYS = 50  # in one address, which may be 4094 bytes long
 _MOST_ID = 2**63 - 1  # what SQLite can compare an id with
 
 
@@ -90,6 +91,13 @@ def page_of_rows(after: str | None, limit: str | None) -> tuple[int, int]:
         whole_number(after, "after", 0, 0, _MOST_ID),
         whole_number(limit, "limit", 100, 1, MOST_ROWS),
     )
+
+
+def charge_keys(values: list[str]) -> list[str]:
+    """Check the keys of charges in the query."""
+    if len(values) > MOST_KEYS:
+        raise bad_request(f"Ask for at most {MOST_KEYS} keys at once.")
+    return [charge_key(value) for value in values]
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from gateway_simulator import records
-from gateway_simulator.records import Charge, Order, Refund, Total
+from gateway_simulator.records import Charge, Order, Refund, RefundRow, Total
 
 BUSY_SECONDS = 10
 
@@ -100,6 +100,36 @@ class Ledger:
             (after, limit),
         )
         return [records.charge_of(row) for row in found]
+
+    def of_keys(self, keys: list[str]) -> list[Charge]:
+        """Return the rows with these keys, in the order they came in."""
+        marks = ", ".join("?" * len(keys))
+        found = self._connection().execute(
+            f"SELECT {records.COLUMNS} FROM charges WHERE key IN ({marks}) ORDER BY id",  # noqa: S608 - question marks
+            keys,
+        )
+        return [records.charge_of(row) for row in found]
+
+    def refunded(self, charges: list[Charge]) -> dict[str, Decimal]:
+        """Return what has been given back of these charges so far, by key, where anything has."""
+        marks = ", ".join("?" * len(charges))
+        found = self._connection().execute(
+            f"SELECT charge_key, SUM(hundredths) FROM refunds WHERE charge_key IN ({marks})"  # noqa: S608 - question marks
+            " GROUP BY charge_key",
+            [charge.key for charge in charges],
+        )
+        return {key: Decimal(total) / 100 for key, total in found}
+
+    def refunds(self, after: int, limit: int) -> list[RefundRow]:
+        """Return up to ``limit`` refunds with an id above ``after``, in the order they came in."""
+        found = self._connection().execute(
+            "SELECT id, key, charge_key, hundredths, created_at FROM refunds"
+            " WHERE id > ? ORDER BY id LIMIT ?",
+            (after, limit),
+        )
+        return [
+            RefundRow(id_, key, of, Decimal(units) / 100, at) for id_, key, of, units, at in found
+        ]
 
     def newest(self, limit: int) -> list[Charge]:
         """Return the ``limit`` newest rows, newest first."""

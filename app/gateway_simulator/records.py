@@ -86,6 +86,17 @@ class Refund:
 
 
 @dataclass(frozen=True)
+class RefundRow:
+    """One row of the refunds."""
+
+    id: int
+    key: str
+    charge_key: str
+    amount: Decimal
+    created_at: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True)
 class Total:
     """How many rows have this status and currency, and what they sum to."""
 

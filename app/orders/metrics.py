@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from orders.models import Payment, Sale
@@ -90,25 +90,3 @@ def read_unknown() -> dict[Truth, dict[tuple[str, ...], float]]:
         catalogue.PAYMENTS_UNKNOWN: {(): unknown["count"]},
         catalogue.PAYMENTS_UNKNOWN_OLDEST: {(): age},
     }
-
-
-def read_paid() -> dict[Truth, dict[tuple[str, ...], float]]:
-    """Return how many confirmed orders have not exactly one completed payment of their total."""
-    with bounded_read():
-        paid_once = Count(
-            "payments",
-            filter=Q(
-                payments__status=Payment.Status.COMPLETED,
-                payments__amount=F("total"),
-                payments__currency=F("currency"),
-            ),
-        )
-        unpaid = list(
-            Sale.objects.filter(status=Sale.Status.CONFIRMED)
-            .annotate(paid=paid_once)
-            .exclude(paid=1)
-            .values_list("reference", flat=True)
-        )
-    if unpaid:
-        logger.error("event=sales.not_paid_once", extra={"order_refs": unpaid[:100]})
-    return {catalogue.INVARIANT_VIOLATIONS: {("confirmed_sale_is_paid_once",): len(unpaid)}}

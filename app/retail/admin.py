@@ -9,12 +9,14 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.paginator import Paginator
+from django.db.models import F
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django_q import admin as queue_admin
 from django_q.models import Schedule
 
-from retail.models import Metric, MetricRollup, WorkerHeartbeat
+from retail.models import AuditCheck, AuditViolation, Metric, MetricRollup, WorkerHeartbeat
+from retail.observability import catalogue
 from retail.observability.recording import METRIC_TYPES
 
 if TYPE_CHECKING:
@@ -163,6 +165,34 @@ class MetricRollupAdmin(ReadOnlyAdmin):
     list_display = ("start", "period", "metric_type", "count", "total", "minimum", "maximum")
     list_filter = (MetricTypeFilter, "period", recent("start"))
     ordering = ("-start",)
+
+
+class InvariantFilter(admin.SimpleListFilter):
+    """By promise, from the closed set."""
+
+    title = parameter_name = "invariant"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [(name, name) for name in catalogue.INVARIANTS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(invariant=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditCheck)
+class AuditCheckAdmin(ReadOnlyAdmin):
+    list_display = ("invariant", "violations", "checked_at", "checked", "full_checked_at")
+    exclude = ("checkpoint", "full_checkpoint")  # sums of many products, perhaps
+    ordering = ("invariant",)
+
+
+@admin.register(AuditViolation)
+class AuditViolationAdmin(ReadOnlyAdmin):
+    list_display = ("invariant", "subject", "detail", "amount", "found_at", "resolved_at")
+    list_filter = (InvariantFilter, recent("found_at"))
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        return [F("resolved_at").desc(nulls_first=True), "-pk"]  # the open ones first
 
 
 @admin.register(WorkerHeartbeat)

@@ -15,10 +15,11 @@ class RetailConfig(AppConfig):
         """Connect the recording of metrics with the database, and declare the jobs."""
         from django.conf import settings  # noqa: PLC0415 - apps are loaded before models
 
-        from retail import jobs, store, tasks  # noqa: F401, PLC0415
+        from retail import audit, jobs, store, tasks  # noqa: F401, PLC0415
 
         ObservabilityMiddleware.static_url = settings.STATIC_URL
         recorder.writer = store.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS
         exposition.truths.add("queue", jobs.read_queue)
+        exposition.truths.add("audit", audit.read_audit)
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

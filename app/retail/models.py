@@ -1,4 +1,4 @@
-"""The rows behind the in-app pages, and the worker's sign of life."""
+"""The rows behind the in-app pages, the worker's sign of life, and what audits found."""
 
 from typing import ClassVar
 
@@ -65,3 +65,45 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.worker}, seen {self.seen_at:%Y-%m-%d %H:%M:%S}"
+
+
+class AuditCheck(models.Model):
+    """How far the audit of one invariant has got."""
+
+    invariant = models.CharField(max_length=40, primary_key=True)
+    version = models.PositiveBigIntegerField(default=0, help_text="how often a result was stored")
+    checkpoint = models.JSONField(default=dict, help_text="where the next look begins")
+    checked_at = models.DateTimeField(null=True, help_text="when a look last reached the end")
+    checked = models.PositiveBigIntegerField(default=0, help_text="rows that look saw")
+    violations = models.PositiveIntegerField(default=0, help_text="open after the last look")
+    full_checkpoint = models.JSONField(null=True, help_text="where the daily full look goes on")
+    full_checked_at = models.DateTimeField(null=True, help_text="when all rows were last seen")
+
+    def __str__(self) -> str:
+        return self.invariant
+
+
+class AuditViolation(models.Model):
+    """A promise that was found broken; resolved when a later audit finds it kept."""
+
+    invariant = models.CharField(max_length=40)
+    subject = models.CharField(max_length=100, help_text="id, order reference or payment key")
+    detail = models.CharField(max_length=200)
+    amount = models.PositiveBigIntegerField(default=1, help_text="units, where they are counted")
+    found_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-resolved_at", "-id"], name="violation_open_first"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["invariant", "subject"],
+                condition=models.Q(resolved_at__isnull=True),
+                name="one_open_violation_a_subject",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.subject}"

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.utils import timezone
 
-from retail import store
+from retail import audit, store
 from retail.jobs import job
 from retail.models import MetricRollup
 
@@ -23,3 +23,9 @@ def roll_up_metrics() -> int:
 def prune_metrics() -> int:
     """Delete metric rows past their days."""
     return store.prune(settings.METRIC_KEEP_DAYS, timezone.now())
+
+
+@job(every_minutes=1)
+def run_audit() -> int:
+    """Audit what is new, and bit by bit everything once a day; return the number of violations."""
+    return sum(len(report.subjects) for report in audit.audit_a_while())

@@ -174,6 +174,7 @@ def test_rows_come_in_order_with_their_calls(charge: Call, client: FlaskClient) 
             "currency": "EUR",
             "reference": "VT-ABC",
             "calls": 3,
+            "refunded": "0.00",
         },
         {
             "id": 2,
@@ -183,6 +184,7 @@ def test_rows_come_in_order_with_their_calls(charge: Call, client: FlaskClient) 
             "currency": "EUR",
             "reference": "VT-ABC",
             "calls": 1,
+            "refunded": "0.00",
         },
         {
             "id": 3,
@@ -192,6 +194,7 @@ def test_rows_come_in_order_with_their_calls(charge: Call, client: FlaskClient) 
             "currency": None,
             "reference": None,
             "calls": 0,
+            "refunded": "0.00",
         },
     ]
 
@@ -209,3 +212,46 @@ def test_rows_by_page(charge: Call, client: FlaskClient) -> None:
     for query in ("limit=0", "limit=1001", "limit=x", "after=-1", "after=9223372036854775808"):
         answer = client.get(f"/v1/charges?{query}", headers=API)
         assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
+
+
+def test_rows_of_some_keys_with_what_was_given_back(charge: Call, client: FlaskClient) -> None:
+    for key in "abc":
+        charge(key)
+    for number, (key, amount) in enumerate((("a", "1.25"), ("c", "0.50"), ("a", "2"))):
+        body = {"charge_key": key, "amount": amount}
+        headers = {**API, "Idempotency-Key": f"r{number}"}
+        assert client.post("/v1/refunds", json=body, headers=headers).status_code == 200
+
+    def told(query: str) -> list[tuple[str, str]]:
+        rows = client.get(query, headers=API).get_json()["charges"]
+        return [(row["key"], row["refunded"]) for row in rows]
+
+    assert told("/v1/charges?key=c&key=unknown&key=a") == [("a", "3.25"), ("c", "0.50")]
+    assert told("/v1/charges?key=unknown") == []
+    assert told("/v1/charges?after=1") == [("b", "0.00"), ("c", "0.50")]
+    fifty = "&".join(f"key={number}" for number in range(50))
+    assert told(f"/v1/charges?{fifty}") == []
+    for query in (f"{fifty}&key=a", "key=", "key=a%20b", f"key={'x' * 65}"):
+        answer = client.get(f"/v1/charges?{query}", headers=API)
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
+
+
+def test_refunds_come_in_order_and_by_page(charge: Call, client: FlaskClient) -> None:
+    charge("a")
+    for number in range(3):
+        body = {"charge_key": "a", "amount": f"{number + 1}.00"}
+        headers = {**API, "Idempotency-Key": f"r{number}"}
+        client.post("/v1/refunds", json=body, headers=headers)
+
+    def rows(query: str) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = client.get(query, headers=API).get_json()["refunds"]
+        assert all(str(row.pop("created_at")).endswith("+00:00") for row in found)
+        return found
+
+    assert rows("/v1/refunds?limit=1") == [
+        {"id": 1, "key": "r0", "charge_key": "a", "amount": "1.00"}
+    ]
+    assert [row["amount"] for row in rows("/v1/refunds?after=1")] == ["2.00", "3.00"]
+    assert rows("/v1/refunds?after=3") == []
+    assert client.get("/v1/refunds?after=x", headers=API).status_code == 400
+    assert client.get("/v1/refunds").status_code == 401

@@ -1,0 +1,49 @@
+"""What the tests of audits share."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+
+from retail import audit
+from retail.models import AuditCheck, AuditViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def found(name: str, *, full: bool = False) -> dict[str, str]:
+    """Audit one invariant and return what is open: subjects with details."""
+    (report,) = audit.audit([name], full=full)
+    assert report.problem == ""
+    rows = AuditViolation.objects.filter(invariant=name, resolved_at=None)
+    assert sorted(row.subject for row in rows) == list(report.subjects)
+    return {row.subject: row.detail for row in rows}
+
+
+def reached(name: str, key: str = "done") -> int:
+    """Return where the next look begins."""
+    checkpoint: dict[str, Any] = AuditCheck.objects.get(pk=name).checkpoint
+    return int(checkpoint.get(key, 0))
+
+
+def elsewhere(call: Callable[[], Any]) -> None:
+    """Run `call` to its end on a connection of its own."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    if errors:
+        raise errors[0]

@@ -1,0 +1,156 @@
+"""The audit beside open transactions: it overlooks nothing, and nobody waits for it."""
+
+import threading
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from orders.models import Sale
+from products import audit as stock_audit
+from products.models import Product, StockMovement
+from products.services import stock_return, stock_take
+from retail.database import settled_before
+from tests.audits import elsewhere, found, reached
+from tests.support import make_buyer, make_product
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Reason = StockMovement.Reason
+BALANCED, SOLD = "ledger_equals_stock", "sold_within_offered"
+PAID = "confirmed_sale_is_paid_once"
+
+
+@pytest.fixture
+def in_twos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock_audit, "CHUNK", 2)
+
+
+def age(minutes: float = 10) -> None:
+    """Let all movements be so much older."""
+    ago = timedelta(minutes=minutes)
+    StockMovement.objects.update(created_at=F("created_at") - ago)
+
+
+def test_a_movement_that_is_committed_late_is_not_lost(
+    in_twos: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lamp = make_product("Lamp", stock=10)
+    begin, done = threading.Event(), threading.Event()
+    written: list[int] = []
+
+    def sell_slowly() -> None:
+        try:
+            with transaction.atomic():
+                written.append(
+                    StockMovement.objects.create(product=lamp, quantity=-3, reason=Reason.SALE).pk
+                )
+                begin.set()
+                assert done.wait(30)
+        finally:
+            connections.close_all()
+
+    slow = threading.Thread(target=sell_slowly)
+    slow.start()
+    try:
+        assert begin.wait(30)
+        for number in range(4):  # overtake it
+            stock_return(quantities={lamp.pk: 1}, reference=f"VT-{number}")
+        hour = timezone.now() + timedelta(hours=1)
+        monkeypatch.setattr(timezone, "now", lambda: hour)
+        assert found(BALANCED) == {}
+        assert reached(BALANCED, "through") < written[0]
+    finally:
+        done.set()
+        slow.join()
+    assert found(BALANCED) == {str(lamp.pk): "stock 14, movements sum to 11"}
+    assert reached(BALANCED, "through") > written[0]
+    assert found(BALANCED, full=True) == {str(lamp.pk): "stock 14, movements sum to 11"}
+
+
+def test_the_audit_waits_for_no_sale_and_no_sale_for_it(in_twos: None) -> None:
+    lamp = make_product("Lamp", stock=10)
+    stock_take(quantities={lamp.pk: 1}, reference="VT-1")
+    age()
+    statements: list[str] = []
+
+    def listen(execute: Any, sql: str, *rest: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *rest)
+
+    def look() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 2000")
+        with connection.execute_wrapper(listen):
+            assert found(BALANCED, full=True) == {}
+            assert found(SOLD) == {}
+
+    with transaction.atomic():
+        list(Product.objects.select_for_update())
+        list(StockMovement.objects.select_for_update())
+        elsewhere(look)
+    ours = [sql for sql in statements if "products_" in sql]
+    assert ours
+    assert {sql.split()[0] for sql in ours} == {"SELECT"}
+    assert not any(" FOR " in sql for sql in ours)
+
+
+def make_sale(number: int) -> Sale:
+    """Write a confirmed sale that nobody has paid."""
+    return Sale.objects.create(
+        user=make_buyer(f"buyer{number}"),
+        status=Sale.Status.CONFIRMED,
+        total=10,
+        currency="EUR",
+        idempotency_key=uuid.uuid4(),
+        delivery_name="Bea Buyer",
+        delivery_address="1 Example Street",
+    )
+
+
+def test_a_sale_that_is_committed_late_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Sale] = []
+    begin, done = threading.Event(), threading.Event()
+
+    def sell_slowly() -> None:
+        try:
+            with transaction.atomic():
+                written.append(make_sale(0))
+                begin.set()
+                assert done.wait(30)
+        finally:
+            connections.close_all()
+
+    slow = threading.Thread(target=sell_slowly)
+    slow.start()
+    try:
+        assert begin.wait(30)
+        overtook = [make_sale(number) for number in (1, 2)]
+        hour = timezone.now() + timedelta(hours=1)
+        monkeypatch.setattr(timezone, "now", lambda: hour)
+        assert set(found(PAID)) == {sale.reference for sale in overtook}
+        assert reached(PAID) < written[0].pk < overtook[0].pk
+    finally:
+        done.set()
+        slow.join()
+    assert set(found(PAID)) == {sale.reference for sale in (*written, *overtook)}
+    assert reached(PAID) == overtook[1].pk
+
+
+def test_what_is_settled_is_told_by_the_oldest_open_transaction_that_writes() -> None:
+    before = timezone.now()
+    assert settled_before() >= before - timedelta(minutes=5)
+    with transaction.atomic():
+        make_product()
+        begun = timezone.now()
+        told: list[Any] = []
+        elsewhere(lambda: told.append(settled_before()))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(0.05)")
+        elsewhere(lambda: told.append(settled_before()))
+    assert told[0] == told[1] < begun - timedelta(minutes=5)
+    assert settled_before() > begun - timedelta(minutes=5)
