@@ -59,6 +59,8 @@ def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
     another tab they were ordered a moment ago), SoldOutError; IntegrityError for a form sent twice,
     or if the stock would fall below zero in spite of the condition.
     """
+    if not order.lines:
+        raise CartChangedError  # a cart never holds nothing: it was emptied
     now = timezone.now()
     sale = Sale(
         user_id=order.user_id,

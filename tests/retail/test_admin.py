@@ -23,10 +23,11 @@ from django_q.tasks import async_task
 
 from accounts.models import UserProfile
 from cart.models import Cart, CartItem
+from dashboards.models import Alert
 from orders.models import Payment, Sale, SaleItem
 from payments.models import CircuitBreaker
 from products.models import Category, Product, StockMovement
-from retail.models import Metric, MetricRollup, WorkerHeartbeat
+from retail.models import AuditCheck, AuditViolation, Metric, MetricRollup, WorkerHeartbeat
 from tests.support import make_buyer, make_product
 
 pytestmark = pytest.mark.django_db
@@ -109,6 +110,16 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
     WorkerHeartbeat: lambda n: WorkerHeartbeat.objects.create(
         worker=f"worker{n}", seen_at=timezone.now()
     ),
+    AuditCheck: lambda n: AuditCheck.objects.create(invariant=f"invariant{n}"),
+    AuditViolation: lambda n: AuditViolation.objects.create(
+        invariant="ledger_equals_stock", subject=str(n), found_at=timezone.now()
+    ),
+    Alert: lambda n: Alert.objects.create(
+        **dict.fromkeys(("fingerprint", "name"), f"Retail{n}"),
+        **dict.fromkeys(("starts_at", "received_at", "updated_at"), timezone.now()),
+        status="firing",
+        origin="prometheus",
+    ),
     Schedule: lambda n: Schedule.objects.create(name=f"schedule{n}", func="math.floor"),
     Success: lambda n: make_task(n, success=True),
     Failure: lambda n: make_task(n, success=False),
@@ -121,7 +132,7 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
 WRITTEN_BY_STAFF = {User, Group, UserProfile, Category, Product}
 READ_ONLY = {
     *(Sale, SaleItem, Payment, StockMovement, Cart, CartItem, CircuitBreaker),
-    *(Metric, MetricRollup, WorkerHeartbeat, Schedule),
+    *(Metric, MetricRollup, WorkerHeartbeat, Schedule, Alert, AuditCheck, AuditViolation),
 }
 REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
 every_model = pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model._meta.label)
@@ -394,6 +405,36 @@ def test_metrics_are_filtered_by_type(admin_client: Client, model: type[models.M
     assert len(result(admin_client, model)) == 3
 
 
+def test_open_violations_come_first_the_newest_of_them_before_the_others(
+    admin_client: Client,
+) -> None:
+    now = timezone.now()
+    ended = {2: now - timedelta(hours=1), 4: now}
+    for number in range(1, 6):
+        AuditViolation.objects.create(
+            invariant="pending_within_deadline" if number == 1 else "ledger_equals_stock",
+            subject=str(number),
+            found_at=now - timedelta(hours=30 if number == 3 else 2),
+            resolved_at=ended.get(number),
+        )
+
+    def shown(**query: str) -> list[str]:
+        return [row.subject for row in result(admin_client, AuditViolation, **query)]
+
+    assert shown() == ["5", "3", "1", "4", "2"]
+    assert shown(invariant="pending_within_deadline") == ["1"]
+    assert shown(last="day") == ["5", "1", "4", "2"]
+
+
+def test_how_far_an_audit_has_got_is_shown_without_its_sums(admin_client: Client) -> None:
+    sums = {"through": 7, "sums": {"4711": 3}}
+    AuditCheck.objects.create(invariant="ledger_equals_stock", checkpoint=sums, violations=17)
+    where = address(AuditCheck, "change", "ledger_equals_stock")
+    page = admin_client.get(where).content.decode()
+    assert "17" in page
+    assert "4711" not in page
+
+
 def test_the_index_shows_the_shop_and_its_groups(admin_client: Client) -> None:
     response = admin_client.get("/admin/")
     text = response.content.decode()
@@ -407,5 +448,7 @@ def test_the_index_shows_the_shop_and_its_groups(admin_client: Client) -> None:
     assert shown["Accounts"] == {"UserProfile"}
     assert shown["Products"] == {"Category", "Product", "StockMovement"}
     assert shown["Orders"] == {"Sale", "SaleItem", "Payment"}
-    assert shown["Retail (Observability)"] == {"Metric", "MetricRollup", "WorkerHeartbeat"}
+    assert shown["Retail (Observability)"] == {
+        *("Metric", "MetricRollup", "WorkerHeartbeat", "AuditCheck", "AuditViolation")
+    }
     assert settings.SHOP_NAME == "Vitrine"

@@ -16,7 +16,14 @@ OUTCOMES = (
     "confirmed sold_out payment_declined payment_unavailable payment_unknown conflict cancelled"
 )
 CALLS = "approved declined error timeout"
-TASKS = "settle_payments send_confirmation roll_up_metrics prune_metrics prune_carts prune_sessions"
+TASKS = (
+    "settle_payments send_confirmation roll_up_metrics prune_metrics prune_carts prune_sessions "
+    "prune_alerts run_audit"
+)
+INVARIANTS = (
+    "ledger_equals_stock sold_within_offered confirmed_sale_is_paid_once charge_has_payment "
+    "payment_has_charge refunds_within_captured pending_within_deadline"
+)
 STATES = "closed open half_open"
 # name: kind, labels with their values; None: closed by code
 EXPECTED: dict[str, tuple[str, dict[str, str | None]]] = {
@@ -46,10 +53,7 @@ EXPECTED: dict[str, tuple[str, dict[str, str | None]]] = {
     "retail_stock_conflicts_total": ("counter", {}),
     "retail_sold_out_total": ("counter", {}),
     "retail_oversold_units": ("gauge (database)", {}),
-    "retail_invariant_violations": (
-        "gauge (database)",
-        {"invariant": "ledger_equals_stock confirmed_sale_is_paid_once"},
-    ),
+    "retail_invariant_violations": ("gauge (database)", {"invariant": INVARIANTS}),
     "retail_throttled_requests_total": (
         "counter",
         {"scope": "checkout login password_reset"},
@@ -59,7 +63,7 @@ EXPECTED: dict[str, tuple[str, dict[str, str | None]]] = {
     "retail_jobs_waiting": ("gauge (database)", {}),
     "retail_jobs_oldest_waiting_seconds": ("gauge (database)", {}),
     "retail_metric_rows_dropped_total": ("counter", {}),
-    "retail_telemetry_errors_total": ("counter", {"sink": "metrics rows collector log"}),
+    "retail_telemetry_errors_total": ("counter", {"sink": "metrics rows collector log audit"}),
     "retail_build_info": ("gauge", {"version": None}),
 }
 
@@ -104,8 +108,8 @@ def test_every_series_of_the_business_is_there_before_its_first_event(db: None) 
     assert children("retail_payment_attempts_total") == 5
     assert children("retail_payment_duration_seconds") == 4
     assert children("retail_circuit_breaker_transitions_total") == 3
-    assert children("retail_jobs_total") == 12
-    assert children("retail_telemetry_errors_total") == 4
+    assert children("retail_jobs_total") == 16
+    assert children("retail_telemetry_errors_total") == 5
 
 
 def test_series_of_requests_and_of_jobs_durations_wait_for_their_first() -> None:

@@ -151,7 +151,7 @@ def test_a_scrape_survives_a_source_that_fails(
     assert response.status_code == 200
     body = response.content.decode()
     assert "\nretail_jobs_waiting" not in body
-    assert "\nretail_oversold_units 0.0\n" in body
+    assert "\nretail_payments_unknown 0.0\n" in body
 
 
 @pytest.mark.django_db

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail.observability.context import request_context
-from retail.observability.logs import JsonFormatter
+from retail.observability.logs import ConsoleHandler, JsonFormatter, log_facts
+from tests.retail.conftest import Lines
 
 
 def line(message: object = "event=test", **extra: object) -> dict[str, Any]:
@@ -202,3 +204,54 @@ def test_live_objects_of_django_are_no_facts() -> None:
     assert line(request=object(), response=object(), server_time="now", status_code=500)[
         "extra"
     ] == {"status_code": 500}
+
+
+def test_a_line_is_made_once_for_all_who_write_it() -> None:
+    record = logging.LogRecord("retail.test", logging.INFO, __file__, 1, "event=test", None, None)
+    with request_context("first"):
+        text = JsonFormatter().format(record)
+    assert JsonFormatter().format(record) == text
+    assert json.loads(text)["request_id"] == "first"
+    assert json.loads(text)["extra"] == {}
+
+
+def test_facts_are_logged_as_the_usual_way_does(lines: Lines) -> None:
+    logger = logging.getLogger("retail.test")
+    with request_context("r1"):
+        logger.warning("event=test", extra={"product_id": 7})
+        log_facts(logger, logging.WARNING, "event=test", {"product_id": 7})
+    usual, quick = lines()
+    assert datetime.fromisoformat(quick.pop("timestamp")) >= datetime.fromisoformat(
+        usual.pop("timestamp")
+    )
+    assert quick == usual
+
+
+def test_facts_below_the_level_are_not_logged(lines: Lines) -> None:
+    logger = logging.getLogger("retail.test")
+    logger.setLevel(logging.ERROR)
+    try:
+        log_facts(logger, logging.WARNING, "event=test", {})
+    finally:
+        logger.setLevel(logging.NOTSET)
+    assert lines() == []
+
+
+def test_the_console_has_each_line_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "console").open("w", encoding="utf-8") as stream:
+        handler = ConsoleHandler(stream)
+        handler.setFormatter(JsonFormatter())
+        handler.handle(logging.makeLogRecord({"msg": "event=test", "place": "Łódź"}))
+        text = (tmp_path / "console").read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    assert json.loads(text)["extra"] == {"place": "Łódź"}
+
+
+def test_a_console_that_is_gone_harms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with (tmp_path / "console").open("w", encoding="utf-8") as stream:
+        handler = ConsoleHandler(stream)
+    handler.handle(logging.makeLogRecord({"msg": "event=test"}))
+    assert (tmp_path / "console").read_text(encoding="utf-8") == ""

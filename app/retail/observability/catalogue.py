@@ -31,7 +31,15 @@ CALL_OUTCOMES = ("approved", "declined", "error", "timeout")
 BREAKER_STATES = ("closed", "open", "half_open")
 BREAKERS = ("payments",)
 CURRENCIES = ("EUR", "GBP", "USD")
-INVARIANTS = ("ledger_equals_stock", "confirmed_sale_is_paid_once")
+INVARIANTS = (
+    "ledger_equals_stock",
+    "sold_within_offered",
+    "confirmed_sale_is_paid_once",
+    "charge_has_payment",
+    "payment_has_charge",
+    "refunds_within_captured",
+    "pending_within_deadline",
+)
 TASKS = (
     "settle_payments",
     "send_confirmation",
@@ -39,9 +47,11 @@ TASKS = (
     "prune_metrics",
     "prune_carts",
     "prune_sessions",
+    "prune_alerts",
+    "run_audit",
 )
 THROTTLE_SCOPES = ("checkout", "login", "password_reset")
-SINKS = ("metrics", "rows", "collector", "log")
+SINKS = ("metrics", "rows", "collector", "log", "audit")
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _USUAL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -124,11 +134,13 @@ SOLD_OUT = Counter(
 )
 OVERSOLD_UNITS = Truth(
     "retail_oversold_units",
-    "Units sold beyond what was ever put on sale, from the stock ledger. Must be 0.",
+    "Units sold beyond what was ever put on sale, from the stock ledger. Must be 0; absent when "
+    "the audit has not looked for ten minutes.",
 )
 INVARIANT_VIOLATIONS = Truth(
     "retail_invariant_violations",
-    "Rows that break a promise of the shop, by promise. Must be 0.",
+    "Rows that break a promise of the shop, by promise, as the audit found them. Must be 0; absent "
+    "when the audit has not looked for ten minutes.",
     {"invariant": INVARIANTS},
 )
 THROTTLED = Counter(

@@ -1,9 +1,7 @@
 """The id of the request (or job) that the current code works for."""
 
+import os
 import re
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 # Also short enough for an exemplar, whose names and values may have 128 characters together.
@@ -21,14 +19,26 @@ def accepted_request_id(offered: str | None) -> str:
     """Return `offered` if it is 1 to 64 letters, digits, `.`, `_` or `-`; else a new id."""
     if offered and _WELL_FORMED.fullmatch(offered):
         return offered
-    return str(uuid.uuid4())
+    return _new_id()
 
 
-@contextmanager
-def request_context(request_id: str) -> Iterator[None]:
+def _new_id() -> str:
+    """Return a random UUID (version 4), as uuid.uuid4 does, in less than half its time."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+class request_context:  # noqa: N801 - used as contextlib's managers are, which cost twice as much
     """Let everything inside work under `request_id`."""
-    token = _request_id.set(request_id)
-    try:
-        yield
-    finally:
-        _request_id.reset(token)
+
+    __slots__ = ("_request_id", "_token")
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+
+    def __enter__(self) -> None:
+        self._token = _request_id.set(self._request_id)
+
+    def __exit__(self, *_raised: object) -> None:
+        _request_id.reset(self._token)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from retail.observability import catalogue
 from retail.observability.context import accepted_request_id, request_context
+from retail.observability.logs import log_facts
 from retail.observability.recording import recorder
 
 if TYPE_CHECKING:
@@ -85,10 +86,11 @@ class ObservabilityMiddleware:
         recorder.start()
         # Asking request.user here would cost requests that never needed it a query.
         user = getattr(request, "_cached_user", None)
-        logger.log(
+        log_facts(
+            logger,
             logging.WARNING if status >= _SERVER_ERROR else logging.INFO,
             "event=http.request",
-            extra={
+            {
                 "method": request.method,
                 "path": _path(request),
                 "view": view,

@@ -1,0 +1,193 @@
+"""What the shop's audit costs with 10,000 sales and with a million.
+
+Fills a PostgreSQL of its own, and the ledger of a gateway of its own, with sales that are right, a
+thousand of them young; then times the audit of what is new, the full one, and one scrape.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sqlite3
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "app"), str(ROOT)]
+
+from benchmarks.support.server import APP, free_port, prepare_shop, serve, shop_environment
+from benchmarks.support.tables import Spread, figure, machine, markdown
+from tools.with_postgres import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+YOUNG = 1_000  # sales looked at each time
+SCRAPES = 20
+
+# A sale's number makes its reference, its keys and its product. The old ones are an hour old; the
+# young ones are of the hour to come, so that they stay young however long a look takes.
+_FACTS = """
+    CREATE TEMPORARY VIEW facts AS
+    SELECT number, 'VT-' || lpad(number::text, 10, '0') AS reference,
+        lpad(to_hex(number), 32, '0') AS key, product.id AS product_id,
+        now() + CASE WHEN number > {last} - {young} THEN interval '1 hour'
+            ELSE interval '-1 hour' END AS at
+    FROM generate_series({first}, {last}) AS series (number)
+    JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM products_product) product
+        ON product.place = number % (SELECT count(*) FROM products_product)
+"""
+_FILL = (
+    """
+    INSERT INTO orders_sale (reference, user_id, status, kind, total, currency, idempotency_key,
+        delivery_name, delivery_address, request_id, created_at, finished_at)
+    SELECT reference, (SELECT min(id) FROM auth_user), 'CONFIRMED', 'cart', 10, 'EUR', key::uuid,
+        'Bea Buyer', '1 Example Street', '', at, at FROM facts ORDER BY number
+    """,
+    """
+    INSERT INTO orders_payment (sale_id, key, token, amount, currency, status, failure_reason,
+        created_at, settled_at, due_at)
+    SELECT sale.id, key, 'tok_good', 10, 'EUR', 'COMPLETED', '', at, at, at
+    FROM facts JOIN orders_sale sale USING (reference) ORDER BY number
+    """,
+    """
+    INSERT INTO products_stockmovement (product_id, quantity, reason, reference, created_at)
+    SELECT product_id, 2, 'feed', '', min(at) FROM facts GROUP BY product_id
+    """,
+    """
+    INSERT INTO products_stockmovement (product_id, quantity, reason, reference, created_at)
+    SELECT product_id, -1, 'sale', reference, at FROM facts ORDER BY number
+    """,
+    # What was sold had been put on sale, so that nothing is oversold.
+    """
+    UPDATE products_stockmovement SET quantity = quantity + sold
+    FROM (SELECT product_id, count(*) AS sold FROM facts GROUP BY product_id) AS sales
+    WHERE reason = 'feed' AND quantity = 2 AND sales.product_id = products_stockmovement.product_id
+    """,
+    """
+    UPDATE products_product SET stock = sums.stock FROM (
+        SELECT product_id, sum(quantity) AS stock FROM products_stockmovement GROUP BY product_id
+    ) AS sums WHERE sums.product_id = products_product.id
+    """,
+    "DROP VIEW facts",
+    "ANALYZE",
+)
+_CHARGES = """
+    WITH RECURSIVE series (number) AS (
+        SELECT :first UNION ALL SELECT number + 1 FROM series WHERE number < :last)
+    INSERT INTO charges
+        (key, status, charge_id, hundredths, currency, reference, calls, created_at)
+    SELECT printf('%032x', number), 'approved', 'ch_' || number, 1000, 'EUR',
+        printf('VT-%010d', number), 1, strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now',
+            CASE WHEN number > :last - :young THEN '+1 hour' ELSE '-1 hour' END)
+    FROM series
+"""
+_REFUNDS = """
+    INSERT INTO refunds (key, charge_key, refund_id, hundredths, created_at)
+    SELECT 'r' || id, key, 're_' || id, 500, created_at FROM charges
+    WHERE id % 100 = 0 AND id >= :first
+"""
+
+
+def fill(ledger: Path, first: int, last: int) -> None:
+    """Write the sales with these numbers into the shop's database and the gateway's ledger."""
+    from django.contrib.auth.models import User  # noqa: PLC0415 - Django is set up by now
+    from django.db import connection, transaction  # noqa: PLC0415
+
+    User.objects.get_or_create(username="buyer")
+    with transaction.atomic(), connection.cursor() as cursor:
+        # What was young in the smaller shop is old in this one.
+        for table in ("orders_sale", "orders_payment", "products_stockmovement"):
+            cursor.execute(f"UPDATE {table} SET created_at = now() - interval '1 hour'")  # noqa: S608
+        cursor.execute(_FACTS.format(first=first, last=last, young=YOUNG))
+        for statement in _FILL:
+            cursor.execute(statement)
+    with contextlib.closing(sqlite3.connect(ledger)) as db, db:
+        for table in ("charges", "refunds"):
+            db.execute(f"UPDATE {table} SET created_at = '2026-01-01T00:00:00+00:00'")  # noqa: S608
+        db.execute(_CHARGES, {"first": first, "last": last, "young": YOUNG})
+        db.execute(_REFUNDS, {"first": first})
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, environment: dict[str, str]) -> Iterator[Path]:
+    """Run a gateway that the shop's settings name; the context is its ledger's file."""
+    from django.conf import settings  # noqa: PLC0415 - Django is set up by now
+
+    port, ledger = free_port(), folder / "ledger.sqlite3"
+    more = {"GATEWAY_PORT": str(port), "GATEWAY_LEDGER": str(ledger)}
+    command = [sys.executable, "-m", "gateway_simulator"]
+    with serve(command, {**environment, **more}, APP, folder / "gateway", port):
+        settings.GATEWAY_URL = f"http://127.0.0.1:{port}"
+        yield ledger
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def measure(sales: int, runs: int) -> list[list[str]]:
+    """Return the table's rows for a shop with so many sales. Raises SystemExit if it finds any."""
+    from retail import audit  # noqa: PLC0415 - Django is set up by now
+
+    full = {report.invariant: report for report in audit.audit(full=True)}
+    new = [audit.audit() for _ in range(runs)]
+    reports = [*full.values(), *(report for run in new for report in run)]
+    if wrong := [report for report in reports if report.subjects or report.problem]:
+        sys.exit(f"the audit has something to say about books that are right: {wrong[0]}")
+    audit.read_audit()
+    scrapes = Spread(tuple(1000 * seconds(audit.read_audit) for _ in range(SCRAPES)))
+    rows = [
+        [
+            f"{sales:,}",
+            name,
+            f"{report.checked:,}",
+            figure(report.seconds),
+            f"{new[0][place].checked:,}",
+            str(Spread(tuple(1000 * run[place].seconds for run in new))),
+        ]
+        for place, (name, report) in enumerate(full.items())
+    ]
+    total = Spread(tuple(1000 * sum(report.seconds for report in run) for run in new))
+    whole = sum(report.seconds for report in full.values())
+    rows.append([f"{sales:,}", "all", "", figure(whole), "", str(total)])
+    rows.append([f"{sales:,}", "one scrape of the gauges", "", "", "", str(scrapes)])
+    return rows
+
+
+def main() -> None:
+    """Fill, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sales", type=int, nargs="+", default=[10_000, 1_000_000])
+    parser.add_argument("--runs", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, postgres() as server:
+        folder = Path(name)
+        environment = shop_environment(folder, server.url, workers=1, threads=1)
+        os.environ.update({**environment, "DJANGO_SETTINGS_MODULE": "config.settings"})
+        prepare_shop(environment)
+        import django  # noqa: PLC0415 - its settings come from the environment made above
+
+        django.setup()
+        rows: list[list[str]] = []
+        with gateway(folder, environment) as ledger:
+            done = 0
+            for sales in sorted(arguments.sales):
+                fill(ledger, done + 1, sales)
+                rows += measure(sales, arguments.runs)
+                done = sales
+    print(machine())
+    print(f"{YOUNG:,} of the sales are young; incremental: median of {arguments.runs} runs")
+    headings = ("sales", "invariant", "rows", "full, s", "rows", "incremental, ms")
+    print(markdown(headings, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""One process of the shop, watched in one way, that answers requests and says what they cost it.
+
+It has no server in front: the requests are prepared before, handed to Django's WSGI handler one
+after the other, and only their own CPU time is counted, that of the process with all its threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from time import process_time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from wsgiref.types import WSGIApplication
+
+    from django.contrib.auth.models import User
+
+    from products.models import Product
+
+Environ = dict[str, Any]
+
+PAGES = ("bare", "product", "flash", "cart")
+BUYERS = 10  # a window has at most one checkout of each
+SALES = 50  # a second, for the price of the rows about them
+CSRF = "c" * 32
+
+
+def serve(
+    connection: Connection, environment: dict[str, str], paths: list[str], output: str
+) -> None:
+    """Answer `(page, requests)` with CPU seconds a request, until None comes.
+
+    `output` is the file that becomes standard output.
+    """
+    os.environ.update(environment)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.observed.settings"
+    sys.path[:0] = paths
+    with Path(output).open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+    shop = _Shop()
+    connection.send("ready")
+    while (asked := connection.recv()) is not None:
+        connection.send(shop.window(*asked))
+    connection.send(shop.seen())
+
+
+class _Shop:
+    """The handlers, and the requests to put to them."""
+
+    def __init__(self) -> None:
+        import django  # noqa: PLC0415 - what is imported depends on the environment
+        from django.conf import settings  # noqa: PLC0415
+
+        if os.environ["WATCHING"].startswith("otel"):
+            _instrument(spans=os.environ["WATCHING"] == "otel-spans")
+        django.setup()
+        from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
+
+        from benchmarks.observed.settings import FIRST, LAST  # noqa: PLC0415
+        from retail.observability.recording import recorder  # noqa: PLC0415
+
+        _answer_charges_at_once()
+        self._handler: WSGIApplication = WSGIHandler()
+        full, settings.MIDDLEWARE = settings.MIDDLEWARE, [*FIRST, *LAST]
+        if os.environ["WATCHING"].startswith("otel"):
+            settings.MIDDLEWARE = full[:1]
+        self._bare_handler: WSGIApplication = WSGIHandler()
+        self._products = {"flash": _product(flash=True), "cart": _product(flash=False)}
+        self._buyers = [_buyer() for _ in range(BUYERS)]
+        self.answered = dict.fromkeys(PAGES, 0)
+        recorder.use_thread = False
+        self._rows_price = {"bare": 0.0, "product": 0.0}  # they record none
+        self._rows_price |= {page: self._price_of_rows(page) for page in self._products}
+
+    def window(self, page: str, requests: int) -> float:
+        """Return the CPU seconds of the median of so many requests of `page`.
+
+        Its share of the rows for the in-app pages is added, which a thread writes each second.
+        """
+        spent = self._answer(page, requests)
+        self._flush()
+        return median(spent) + self._rows_price[page]
+
+    def _answer(self, page: str, requests: int) -> list[float]:
+        environs = [self._environ(page, number) for number in range(requests)]
+        handler = self._bare_handler if page == "bare" else self._handler
+        expected = "302 Found" if page in self._products else "200 OK"
+        spent = []
+        for environ in environs:
+            started = process_time()
+            _answer(handler, environ, expected)
+            spent.append(process_time() - started)
+        self.answered[page] += requests
+        return spent
+
+    def _price_of_rows(self, page: str) -> float:
+        """Return the CPU seconds a request that writing rows takes, SALES orders at a time."""
+        prices = []
+        for _ in range(3):
+            for _ in range(SALES // BUYERS):
+                self._answer(page, BUYERS)
+            prices.append(self._flush() / SALES)
+        return median(prices)
+
+    @staticmethod
+    def _flush() -> float:
+        from retail.observability.recording import recorder  # noqa: PLC0415
+
+        started = process_time()
+        recorder.flush(intervals=False)
+        return process_time() - started
+
+    def _environ(self, page: str, number: int) -> Environ:
+        if page == "bare":
+            return _request("GET", "/bare/")
+        if page == "product":
+            return _request("GET", f"/products/{self._products['cart'].slug}/")
+        user, session = self._buyers[number]
+        return _checkout(user, session, self._products[page])
+
+    def seen(self) -> dict[str, int | bool]:
+        """Return how much was answered, and whether every checkout made the order it should."""
+        from orders.models import Sale  # noqa: PLC0415
+
+        ends = {"flash": "PENDING", "cart": "CONFIRMED"}
+        made = {
+            page: Sale.objects.filter(items__product=product, status=ends[page]).count()
+            for page, product in self._products.items()
+        }
+        return {
+            "answered": sum(self.answered.values()),
+            "orders_are_right": all(made[page] == self.answered[page] for page in made),
+        }
+
+
+def _answer_charges_at_once() -> None:
+    from payments import gateway  # noqa: PLC0415
+
+    def charge(wanted: gateway.Charge) -> gateway.Answer:  # noqa: ARG001 - as the gateway's own
+        return gateway.Answer.APPROVED
+
+    gateway.charge = charge
+
+
+def _instrument(*, spans: bool) -> None:
+    """Switch OpenTelemetry's Django instrumentation on: metrics are kept, spans are made."""
+    from opentelemetry.instrumentation.django import DjangoInstrumentor  # type: ignore[import-not-found]  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import MeterProvider  # type: ignore[import-not-found]  # noqa: PLC0415
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # type: ignore[import-not-found]  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # type: ignore[import-not-found]  # noqa: PLC0415
+    from opentelemetry.trace import NoOpTracerProvider  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    DjangoInstrumentor().instrument(
+        meter_provider=MeterProvider([InMemoryMetricReader()]),
+        tracer_provider=TracerProvider() if spans else NoOpTracerProvider(),
+    )
+
+
+def _request(method: str, path: str, body: bytes = b"", cookies: str = "") -> Environ:
+    return {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "localhost",
+        "HTTP_ACCEPT": "text/html",
+        "HTTP_USER_AGENT": "benchmark",
+        "HTTP_COOKIE": cookies,
+        "CONTENT_TYPE": "application/x-www-form-urlencoded",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+
+
+def _answer(handler: WSGIApplication, environ: Environ, expected: str) -> None:
+    """Let `handler` answer as a server would. Raises RuntimeError for another status."""
+    statuses: list[str] = []
+
+    def start(status: str, _headers: object, _exc_info: object = None, /) -> Any:
+        statuses.append(status)
+
+    body = handler(environ, start)
+    for _part in body:
+        pass
+    if close := getattr(body, "close", None):
+        close()
+    if statuses != [expected]:
+        raise RuntimeError(f"{environ['PATH_INFO']} answered {statuses}, not {expected}")
+
+
+def _product(*, flash: bool) -> Product:
+    from datetime import timedelta  # noqa: PLC0415
+
+    from django.utils import timezone  # noqa: PLC0415
+
+    from products.models import Category, Product, StockMovement  # noqa: PLC0415
+    from products.services import stock_set  # noqa: PLC0415
+
+    name = f"benchmark-{uuid.uuid4().hex[:8]}"
+    now = timezone.now()
+    sale = {"flash_price": 5, "flash_starts_at": now, "flash_ends_at": now + timedelta(days=1)}
+    product = Product.objects.create(
+        category=Category.objects.get_or_create(name="Benchmark", slug="benchmark")[0],
+        name=name,
+        slug=name,
+        description="A lamp.\n\nIt gives light.",
+        price=10,
+        **(sale if flash else {}),
+    )
+    stock_set(
+        product_id=product.pk, stock=1_000_000, reason=StockMovement.Reason.SEED, reference=name
+    )
+    product.refresh_from_db()
+    return product
+
+
+def _buyer() -> tuple[User, str]:
+    """Make a customer who is logged in; return them and their session's key."""
+    from django.contrib.auth.models import User  # noqa: PLC0415
+    from django.test import Client  # noqa: PLC0415
+
+    user = User.objects.create(username=uuid.uuid4().hex)
+    client = Client()
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return user, client.cookies["sessionid"].value
+
+
+def _checkout(user: User, session: str, product: Product) -> Environ:
+    """Put `product` into the buyer's cart and return their checkout's request."""
+    from cart.models import CartItem  # noqa: PLC0415
+    from cart.selectors import cart_lines, fingerprint  # noqa: PLC0415
+    from cart.services import cart_add, cart_of_user  # noqa: PLC0415
+
+    cart_add(cart=cart_of_user(user_id=user.pk), product_id=product.pk, quantity=1)
+    form = {
+        "csrfmiddlewaretoken": CSRF,
+        "delivery_name": "Bea Buyer",
+        "delivery_address": "1 Example Street",
+        "payment_token": "tok_good",
+        "idempotency_key": str(uuid.uuid4()),
+        "lines_shown": fingerprint(cart_lines(CartItem.objects.filter(cart__user_id=user.pk))),
+    }
+    cookies = f"csrftoken={CSRF}; sessionid={session}"
+    return _request("POST", "/checkout/", urlencode(form).encode(), cookies)

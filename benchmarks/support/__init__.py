@@ -1,0 +1,1 @@
+"""What the benchmarks share: a cheap HTTP client, servers, buyers, tables."""

@@ -1,0 +1,69 @@
+"""One file holds the thresholds; a slip in it is noticed before anything starts."""
+
+import pytest
+
+from retail.observability import catalogue
+from retail.thresholds import FILE, THRESHOLDS, Burn, ThresholdsError, load
+
+TEXT = FILE.read_text(encoding="utf-8")
+
+
+def test_the_thresholds_are_those_that_were_promised() -> None:
+    assert load(TEXT) == THRESHOLDS
+    assert THRESHOLDS.error_rate.most_ratio == 0.05
+    assert THRESHOLDS.payment_success.least_ratio == 0.95
+    assert THRESHOLDS.payment_success.least_payments == 20
+    assert THRESHOLDS.fast_fail.most_seconds == 0.1
+    assert THRESHOLDS.stock_conflicts.most_conflicts == 0
+    assert THRESHOLDS.oversold.most_units == 0
+    assert THRESHOLDS.unknown_payments.most_age_seconds == 15 * 60
+    assert THRESHOLDS.slo.checkout_objective_ratio == 0.995
+    assert THRESHOLDS.slo.burns == (
+        Burn(14.4, 3600, 300, "critical"),
+        Burn(6.0, 6 * 3600, 1800, "critical"),
+        Burn(3.0, 24 * 3600, 2 * 3600, "ticket"),
+        Burn(1.0, 72 * 3600, 6 * 3600, "ticket"),
+    )
+
+
+def test_times_that_people_are_measured_by_are_buckets_of_their_histograms() -> None:
+    assert THRESHOLDS.slo.checkout_most_seconds in catalogue.CHECKOUT_DURATION.buckets
+    assert THRESHOLDS.fast_fail.most_seconds in catalogue.FAST_FAIL_DURATION.buckets
+    assert THRESHOLDS.response_time.warning_seconds in catalogue.HTTP_DURATION.buckets
+    assert THRESHOLDS.response_time.most_seconds in catalogue.HTTP_DURATION.buckets
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("most_units = 0 ", "most_unit = 0 ", "missing or unknown: oversold.most_unit, "),
+        ("[oversold]", "[over]", "missing or unknown: over, oversold"),
+        ("most_ratio = 0.05", "most_ratio = 5", "error_rate.most_ratio = 5 is out of range"),
+        (
+            "most_ratio = 0.05",
+            "most_ratio = -0.05",
+            "error_rate.most_ratio = -0.05 is out of range",
+        ),
+        ("most_ratio = 0.05", 'most_ratio = "5 %"', "error_rate.most_ratio = '5 %' is not what"),
+        ("least_requests = 20", "least_requests = true", "least_requests = True is not what"),
+        ("least_requests = 20", "least_requests = 2.5", "least_requests = 2.5 is not what"),
+        ('severity = "ticket"', 'severity = "page"', "slo.burns.severity = 'page' is not what"),
+        ("factor = 1.0", "", "missing or unknown: slo.burns.factor"),
+    ],
+)
+def test_a_slip_is_refused(old: str, new: str, told: str) -> None:
+    assert old in TEXT
+    with pytest.raises(ThresholdsError) as refused:
+        load(TEXT.replace(old, new, 1))
+    assert told in str(refused.value)
+
+
+def test_every_threshold_says_its_unit() -> None:
+    for line in TEXT.splitlines():
+        name, equals, _ = line.partition(" = ")
+        if equals and not line.startswith("#") and name != "severity":
+            unit = name.rpartition("_")[2]
+            assert unit in {
+                "ratio", "seconds", "requests", "payments", "conflicts", "units", "violations",
+                "failures", "lines", "events", "factor",
+            }, name  # fmt: skip
