@@ -5,16 +5,19 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
+from django.core.signals import request_started
 from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from orders.models import Payment
 from orders.recovery import claim
 from orders.reservation import reserve
+from products.models import Product
 from retail import store
 from retail.database import bounded_read
 from retail.models import Metric
 from retail.observability.recording import Row
+from tests.running.support import wait_until
 from tests.support import make_buyer, make_product, moved, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,3 +70,17 @@ def test_a_payment_that_another_worker_is_taking_is_passed_over_without_waiting(
         done.set()
         other.join()
     assert claimed == {payment.pk for payment in payments[1:]}
+
+
+def test_a_connection_that_the_server_ended_is_noticed_before_it_is_used() -> None:
+    connection.ensure_connection()
+    assert connection.is_usable()
+    kept = connection.connection
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [kept.info.backend_pid])
+    other.close()
+    wait_until(lambda: not connection.is_usable(), "the news on the socket")
+    request_started.send(sender=None)
+    assert Product.objects.count() == 0
+    assert connection.connection is not kept

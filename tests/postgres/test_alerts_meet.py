@@ -1,0 +1,34 @@
+"""Why who writes alerts takes a lock: without it, news that meet would contradict each other."""
+
+from unittest.mock import Mock
+
+import pytest
+
+from dashboards import services
+from tests.dashboards.support import FIRING, alert, episodes
+from tests.dashboards.test_races import _meet, at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let two that make a row meet there, holding nothing."""
+    monkeypatch.setattr(services, "_feed", Mock)
+    _meet(monkeypatch)
+
+
+def test_without_the_lock_an_alert_would_fire_twice_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_the_lock(monkeypatch)
+    assert at_once((2, alert(start=0)), (2, alert(start=1))) == []
+    assert [one[0] for one in episodes()] == [FIRING, FIRING]
+
+
+def test_without_the_lock_the_constraint_allows_no_second_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_the_lock(monkeypatch)
+    (refused,) = at_once((2, alert()), (2, alert()))
+    assert "one_alert_a_fingerprint_and_start" in str(refused)
+    assert episodes() == [(FIRING, 0, None, 2)]
