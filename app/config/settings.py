@@ -33,14 +33,14 @@ _DEVELOPMENT_SECRETS = {
 SECRET_KEY = env.text("SECRET_KEY", _DEVELOPMENT_SECRETS["SECRET_KEY"])
 GATEWAY_API_KEY = env.text("GATEWAY_API_KEY", _DEVELOPMENT_SECRETS["GATEWAY_API_KEY"])
 METRICS_TOKEN = env.text("METRICS_TOKEN")
+ALERTS_TOKEN = env.text("ALERTS_TOKEN")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
 
 if not DEBUG:
     _missing = [name for name, value in _DEVELOPMENT_SECRETS.items() if globals()[name] == value]
-    if not METRICS_TOKEN:
-        _missing.append("METRICS_TOKEN")
-    if not ALLOWED_HOSTS:
-        _missing.append("ALLOWED_HOSTS")
+    _missing += [
+        name for name in ("METRICS_TOKEN", "ALERTS_TOKEN", "ALLOWED_HOSTS") if not globals()[name]
+    ]
     if _missing:
         raise ImproperlyConfigured(
             f"With DEBUG off, set {', '.join(sorted(_missing))} in the environment "
@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "cart",
     "payments",
     "orders",
+    "dashboards",
     "drills",
     "axes",
     "django_q",
@@ -71,6 +72,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "retail.views.ProbeMiddleware",
+    "dashboards.webhook.AlertWebhookMiddleware",
     "retail.observability.middleware.ObservabilityMiddleware",
     "retail.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -113,7 +115,7 @@ DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'vitrine.sqlite3'
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Return Django's entry for `url`: SQLite or PostgreSQL, counted by django-prometheus."""
+    """Return Django's entry for `url`: SQLite or PostgreSQL, with cursors that count."""
     try:
         database: dict[str, Any] = dict(dj_database_url.parse(url))
     except ValueError as error:
@@ -124,7 +126,7 @@ def _database(url: str) -> dict[str, Any]:
     vendor = database["ENGINE"].rpartition(".")[2]
     if vendor not in {"sqlite3", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
-    database["ENGINE"] = f"django_prometheus.db.backends.{vendor}"
+    database["ENGINE"] = f"retail.backends.{vendor}"
     database["CONN_MAX_AGE"] = env.integer("DATABASE_CONN_MAX_AGE", 600)  # seconds
     database["CONN_HEALTH_CHECKS"] = vendor == "postgresql"
     if vendor == "sqlite3":
@@ -264,6 +266,7 @@ GATEWAY_URL = env.text("GATEWAY_URL", "http://127.0.0.1:8001").rstrip("/")
 GATEWAY_CONNECT_TIMEOUT = env.number("GATEWAY_CONNECT_TIMEOUT", 1, least=0.05)  # seconds
 GATEWAY_READ_TIMEOUT = env.number("GATEWAY_READ_TIMEOUT", 3, least=0.05)  # seconds
 GATEWAY_ATTEMPTS = env.integer("GATEWAY_ATTEMPTS", 2, least=1)
+GATEWAY_RETRY = env.one_of("GATEWAY_RETRY", "keyed", ("keyed", "unsent"))
 BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # failures in a row
 BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
 # How the worker finishes payments (DESIGN: resend within two minutes, then cancel the key).
@@ -297,6 +300,13 @@ WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 8002, least=1)
 # --- Observability ------------------------------------------------------------------------------
 METRIC_FLUSH_SECONDS = env.number("METRIC_FLUSH_SECONDS", 1, least=0.05)
 METRIC_KEEP_DAYS = env.integer("METRIC_KEEP_DAYS", 90, least=1, most=36_500)
+RUNBOOKS_DIR = env.folder("RUNBOOKS_DIR", BASE_DIR.parent / "docs" / "runbooks")
+# Whether Alertmanager tells people, and by what; addresses and keys are its business alone.
+ALERT_RECEIVERS = {
+    "e-mail": bool(env.text("ALERT_EMAIL_TO")),
+    "Slack": bool(env.text("ALERT_SLACK_WEBHOOK_URL")),
+    "PagerDuty": bool(env.text("ALERT_PAGERDUTY_KEY")),
+}
 logging.captureWarnings(True)
 LOG_LEVEL = env.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = logging_config(

@@ -45,6 +45,7 @@ for slug, name, stock in (
     stock_set(product_id=product.pk, stock=stock, reason="seed", reference="tests")
 """
 ORDER_TITLE = re.compile(r"^Order \S+ · Vitrine$")
+ALERTS_TOKEN = "alerts-token-of-the-browser-tests"
 PASSWORD = "a lantern in the rain"
 AWAY = 2  # gateway calls without an answer that open the breaker: one order's
 REST = 3600  # seconds the breaker stays open, so that no test races against it
@@ -68,6 +69,8 @@ class ShopWithoutDebug(RunningShop):
                 "SECRET_KEY": "a-secret-key-for-tests-in-a-browser-that-is-long-enough",
                 "ALLOWED_HOSTS": "127.0.0.1",
                 "METRICS_TOKEN": "metrics-token-of-the-browser-tests",
+                "ALERTS_TOKEN": ALERTS_TOKEN,
+                "RUNBOOKS_DIR": str(folder / "runbooks"),
                 "GATEWAY_API_KEY": "gateway-key-of-the-browser-tests",
                 "STATIC_ROOT": str(folder / "static"),
                 "BREAKER_FAIL_MAX": str(AWAY),

@@ -132,6 +132,9 @@ STATES = {
     "password-stale": State("That link no longer works", at("/accounts/password-reset/MQ/a-b/")),
     "profile": State("Your account", at("/accounts/profile/"), customer=True),
     "not-found": State("That page is not in the shop", at("/no/such/page/"), refused=(404,)),
+    "not-yours": State(
+        "That is not yours to open", at("/metrics/alerts/"), customer=True, refused=(403,)
+    ),
     "stale-form": State("That form went stale", stale_form, refused=(403,)),
 }
 

@@ -13,6 +13,7 @@ PRODUCTION = {
     "SECRET_KEY": "m2#vQ8!zR5pL0wX9cT4nB7kJ1sD6fG3hY-uE2aI8oP5qW0eZ0123",
     "GATEWAY_API_KEY": "a-key-of-its-own",
     "METRICS_TOKEN": "a-token-of-its-own",
+    "ALERTS_TOKEN": "another-token",
     "ALLOWED_HOSTS": "shop.example.com",
     "DATABASE_URL": "postgresql://shop:secret@127.0.0.1:1/shop",
 }
@@ -71,10 +72,11 @@ def test_a_good_production_environment_has_nothing_against_it(folders: dict[str,
         ({"GATEWAY_API_KEY": ""}, "GATEWAY_API_KEY"),
         ({"GATEWAY_API_KEY": "dev-gateway-key"}, "GATEWAY_API_KEY"),
         ({"METRICS_TOKEN": " "}, "METRICS_TOKEN"),
+        ({"ALERTS_TOKEN": ""}, "ALERTS_TOKEN"),
         ({"ALLOWED_HOSTS": " , "}, "ALLOWED_HOSTS"),
         (
-            dict.fromkeys(("SECRET_KEY", "GATEWAY_API_KEY", "METRICS_TOKEN", "ALLOWED_HOSTS"), ""),
-            "ALLOWED_HOSTS, GATEWAY_API_KEY, METRICS_TOKEN, SECRET_KEY",
+            dict.fromkeys(PRODUCTION.keys() - {"DEBUG", "DATABASE_URL"}, ""),
+            "ALERTS_TOKEN, ALLOWED_HOSTS, GATEWAY_API_KEY, METRICS_TOKEN, SECRET_KEY",
         ),
     ],
 )

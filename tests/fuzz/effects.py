@@ -41,6 +41,7 @@ ADMIN = frozenset(
         *("products_category", "products_product", "products_stockmovement"),
         *("cart_cart", "cart_cartitem"),  # go with their customer
         *("django_admin_log", "django_session"),
+        "payments_circuitbreaker",  # may be forced open or closed
         *("axes_accessattempt", "axes_accessfailurelog", "axes_accesslog"),
         *("django_q_task", "django_q_ormq"),  # what jobs left behind may be cleared away
     }

@@ -33,6 +33,8 @@ TYPED = {
     "flash_starts_at_1": ("", "10:00"),
     "flash_ends_at_0": ("", "2030-01-02"),
     "flash_ends_at_1": ("", "10:00"),
+    "reason": ("", "night shift"),
+    "minutes": ("", "1", "240", "241"),
     "payment_token": ("tok_good", "tok_declined", "tok_slow"),
     "action": ("", "delete_selected"),
 }

@@ -15,6 +15,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 from django_q.models import OrmQ, Schedule, Task
 
+from dashboards.models import Alert
 from orders.services import sale_checkout
 from retail.models import Metric, MetricRollup, WorkerHeartbeat
 from tests.support import fill_cart, make_buyer, make_product, order_for
@@ -83,6 +84,13 @@ def _rows_of_the_machinery() -> None:
             stopped=now,
             success=success,
         )
+    Alert.objects.create(
+        fingerprint="f" * 16,
+        name="RetailOversold",
+        status=Alert.Status.FIRING,
+        origin=Alert.Origin.LOKI,
+        **dict.fromkeys(("starts_at", "received_at", "updated_at"), now),
+    )
     OrmQ.objects.create(key="vitrine", payload="not signed", lock=now)
     Schedule.objects.create(func="orders.tasks.none", name="none")
 
@@ -125,6 +133,7 @@ def make_world() -> World:
         "reference": [own.reference, foreign.reference, own.reference.lower()],
         "uidb64": [urlsafe_base64_encode(force_bytes(user.pk)) for user in (other, staff)],
         "token": [default_token_generator.make_token(other), "set-password"],
+        "alert": ["RetailOversold", "RetailTargetDown"],
         "app_label": ["orders", "auth", "products"],
         "url": ["nowhere", "orders/sale"],
         "content_type_id": ["1", "7"],

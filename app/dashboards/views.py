@@ -1,0 +1,74 @@
+"""Pages for staff: alerts and runbooks."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.safestring import mark_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from dashboards import runbooks, selectors
+from dashboards.access import staff_only
+from dashboards.models import Alert
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+def _list(request: HttpRequest) -> dict[str, object]:
+    """Return the list as it is now, and a digest by which the page knows it again."""
+    found = selectors.alerts_now(now=timezone.now())
+    body = render_to_string("dashboards/_alerts_now.html", {"found": found}, request)
+    digest = hashlib.sha256(body.encode()).hexdigest()[:16]
+    # A template made it, and escaped what it shows.
+    return {"found": found, "body": mark_safe(body), "digest": digest}  # noqa: S308
+
+
+@staff_only
+@never_cache
+@require_safe
+def alerts(request: HttpRequest) -> HttpResponse:
+    """Show what fires and what ended lately."""
+    return render(request, "dashboards/alerts.html", _list(request))
+
+
+@staff_only
+@never_cache
+@require_safe
+def alerts_list(request: HttpRequest) -> HttpResponse:
+    """Answer the page's question whether anything is new; 204 leaves it as it is."""
+    context = _list(request)
+    if request.GET.get("seen") == context["digest"]:
+        return HttpResponse(status=204)
+    return render(request, "dashboards/_alerts.html", {**context, "again": True})
+
+
+@staff_only
+@require_safe
+def runbook_list(request: HttpRequest) -> HttpResponse:
+    """Show which alerts have a runbook, and which of them fire."""
+    firing = Alert.objects.filter(status=Alert.Status.FIRING).values_list("name", flat=True)
+    found = set(firing)
+    shown = [(name, name in found) for name in runbooks.names()]
+    return render(request, "dashboards/runbook_list.html", {"runbooks": shown})
+
+
+@staff_only
+@require_safe
+def runbook(request: HttpRequest, alert: str) -> HttpResponse:
+    """Show the runbook of an alert."""
+    text = runbooks.text(alert)
+    if text is None:
+        raise Http404(alert)
+    body = mark_safe(runbooks.html(text))  # noqa: S308 - made with HTML off
+    return render(
+        request,
+        "dashboards/runbook.html",
+        {"alert": alert, "body": body, "titled": "<h1>" in body},
+    )
