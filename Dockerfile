@@ -14,6 +14,7 @@ RUN apt-get update -qq \
     && useradd --uid 10001 --create-home --shell /usr/sbin/nologin vitrine
 COPY --from=packages /venv /venv
 COPY app /app
+COPY docs/runbooks /docs/runbooks
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -26,11 +27,11 @@ ENV PATH=/venv/bin:$PATH \
     GATEWAY_LEDGER=/app/var/gateway.sqlite3 \
     STATIC_ROOT=/app/staticfiles
 # Production's static files, named by their content. The values are no secrets: nothing runs here.
-RUN LOG_DIR=/tmp DEBUG=False ALLOWED_HOSTS=build METRICS_TOKEN=build GATEWAY_API_KEY=build \
+RUN LOG_DIR=/tmp DEBUG=False ALLOWED_HOSTS=build METRICS_TOKEN=build GATEWAY_API_KEY=build ALERTS_TOKEN=build \
     SECRET_KEY=only-to-collect-static-files-while-building-this-image \
     python manage.py collectstatic --noinput --verbosity 0 \
-    && mkdir -p /app/logs /app/var \
-    && chown vitrine: /app/logs /app/var
+    && mkdir -p /app/logs /app/var /app/queue /config \
+    && chown vitrine: /app/logs /app/var /app/queue /config
 USER 10001:10001
 EXPOSE 8000
 CMD ["gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi:application"]

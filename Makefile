@@ -12,25 +12,31 @@ MANAGE := $(ON_SQLITE) $(BIN)/python app/manage.py
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
+# As many processes as there are processors; the tests of a file stay together, with what they share.
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
+
 # What these test does not know which database there is: once is enough.
-WITHOUT_DATABASE := $(addprefix tests/,browser config contracts gateway_simulator tools \
+WITHOUT_DATABASE := $(addprefix tests/,alerts browser config contracts gateway_simulator tools \
 	test_conftest_left_out.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test stack-test lint types check bench lock format docs
+.PHONY: help run test test-faults stack-test lint types check bench lock format docs generate
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.runtime ## run the whole shop on SQLite: SHOPPERS=0, PORT=8080, GATEWAY_PORT=… change it
 	@exec $(BIN)/python tools/run.py
 
 test: .venv/.dev ## run all tests, on SQLite and then on PostgreSQL; ARGS="-k cart" chooses
 	@tools/system_tools.sh
-	$(ON_SQLITE) $(BIN)/pytest -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none of them
-	$(BIN)/python tools/with_postgres.py $(BIN)/pytest $(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
+	$(ON_SQLITE) $(PYTEST) -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none of them
+	$(BIN)/python tools/with_postgres.py --no-fsync $(PYTEST) $(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
+
+test-faults: .venv/.dev ## kill web, worker and PostgreSQL at every step of a checkout; prints the matrix
+	FAULTS=all $(ON_SQLITE) $(BIN)/pytest tests/faults $(ARGS)
 
 stack-test: .venv/.dev ## try the containers for real (needs Docker)
 	$(BIN)/python tests/stack/stack_test.py $(ARGS)
@@ -64,6 +70,10 @@ format: .venv/.dev ## format the code and mend what can be mended
 
 docs: .venv/.dev ## write the list of metrics from the code
 	$(MANAGE) document_metrics
+
+generate: .venv/.dev ## write the alert rules and dashboards from Python
+	PYTHONPATH=app $(BIN)/python -m alerts.build
+	@if [ -f grafana/build.py ]; then PYTHONPATH=app $(BIN)/python -m grafana.build; fi
 
 # --- The virtual environment, made again only when the requirement files change --------------------
 define install

@@ -65,6 +65,12 @@ def test_a_missing_tool_is_left_out_and_said_so_once(project: pytest.Pytester) -
     assert result.stdout.str().count("install it:") == 2
 
 
+def test_several_processes_say_so_once_too(project: pytest.Pytester) -> None:
+    result = run(project, "-p", "xdist", "--numprocesses", "2")
+    result.assert_outcomes(skipped=3, passed=1)
+    result.stdout.fnmatch_lines(BLOCK, consecutive=True)
+
+
 def test_a_missing_tool_is_an_error_in_ci(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

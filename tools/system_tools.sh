@@ -1,12 +1,13 @@
 #!/bin/sh
-# Make sure of the programs that tests use and pip cannot install: promtool, from Prometheus, and the
-# browser Chromium. Installs them where that is possible without asking (root on Debian; promtool on
-# Ubuntu too) and otherwise leaves things as they are; the tests then say what they left out. Never
-# fails.
+# Make sure of the programs that tests use and pip cannot install: promtool, from Prometheus, amtool,
+# from Alertmanager, and the browser Chromium. Installs them where that is possible without asking
+# (root on Debian; promtool and amtool on Ubuntu too) and otherwise leaves things as they are; the
+# tests then say what they left out. Never fails.
 set -u
 
 packages=
 command -v promtool >/dev/null || packages=prometheus
+command -v amtool >/dev/null || packages="$packages prometheus-alertmanager"
 
 has_browser() {
     for browser in chromium chromium-browser google-chrome google-chrome-stable; do
@@ -37,7 +38,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 0' INT TERM HUP
 
-# prometheus starts a service; 101 is Debian's way of saying that it may not.
+# prometheus and its Alertmanager start services; 101 is Debian's way of saying that it may not.
 if [ ! -e "$policy" ] && printf '#!/bin/sh\nexit 101\n' >"$policy"; then
     made_policy=yes
     chmod 755 "$policy"

@@ -1,0 +1,175 @@
+# ruff: noqa: D101 - thresholds.toml says what each table is
+"""The shop's thresholds, read from thresholds.toml, where each is explained.
+
+from retail.thresholds import THRESHOLDS
+
+if error_rate > THRESHOLDS.error_rate.most_ratio: ...
+"""
+
+import tomllib
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+FILE = Path(__file__).with_name("thresholds.toml")
+SEVERITIES = ("critical", "warning", "ticket")
+T = TypeVar("T")
+
+
+class ThresholdsError(ValueError):
+    """The file lacks a threshold, has one that nobody reads, or a value that cannot be right."""
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    most_ratio: float
+    warning_ratio: float
+    window_seconds: int
+    for_seconds: int
+    least_requests: int
+
+
+@dataclass(frozen=True)
+class ResponseTime:
+    warning_seconds: float
+    most_seconds: float
+
+
+@dataclass(frozen=True)
+class PaymentSuccess:
+    least_ratio: float
+    warning_ratio: float
+    window_seconds: int
+    for_seconds: int
+    least_payments: int
+
+
+@dataclass(frozen=True)
+class FastFail:
+    most_seconds: float
+
+
+@dataclass(frozen=True)
+class StockConflicts:
+    most_conflicts: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class Oversold:
+    most_units: int
+    keep_seconds: int
+
+
+@dataclass(frozen=True)
+class CircuitBreaker:
+    window_seconds: int
+    critical_after_seconds: int
+
+
+@dataclass(frozen=True)
+class UnknownPayments:
+    most_age_seconds: int
+
+
+@dataclass(frozen=True)
+class Invariants:
+    most_violations: int
+    keep_seconds: int
+    stale_for_seconds: int
+
+
+@dataclass(frozen=True)
+class Queue:
+    most_waiting_seconds: int
+    warning_waiting_seconds: int
+    for_seconds: int
+
+
+@dataclass(frozen=True)
+class Targets:
+    critical_for_seconds: int
+    warning_for_seconds: int
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    most_failures: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class LogErrors:
+    most_lines: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class Burn:
+    """How fast an error budget may burn, over a long and a short window."""
+
+    factor: float
+    long_seconds: int
+    short_seconds: int
+    severity: str
+
+
+@dataclass(frozen=True)
+class Slo:
+    period_seconds: int
+    checkout_objective_ratio: float
+    checkout_most_seconds: float
+    payment_objective_ratio: float
+    least_bad_events: int
+    burns: tuple[Burn, ...]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """All of them; each table of the file is an attribute."""
+
+    error_rate: ErrorRate
+    response_time: ResponseTime
+    payment_success: PaymentSuccess
+    fast_fail: FastFail
+    stock_conflicts: StockConflicts
+    oversold: Oversold
+    circuit_breaker: CircuitBreaker
+    unknown_payments: UnknownPayments
+    invariants: Invariants
+    queue: Queue
+    targets: Targets
+    telemetry: Telemetry
+    log_errors: LogErrors
+    slo: Slo
+
+
+def load(text: str) -> Thresholds:
+    """Return the thresholds of a file's text. Raises ThresholdsError."""
+    return _table(Thresholds, tomllib.loads(text), "")
+
+
+def _table(kind: type[T], values: dict[str, Any], path: str) -> T:
+    hints = get_type_hints(kind)
+    wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type] # T is a dataclass
+    if wrong := wanted ^ set(values):
+        raise ThresholdsError(f"missing or unknown: {', '.join(path + n for n in sorted(wrong))}")
+    return kind(**{name: _value(hints[name], values[name], path + name) for name in sorted(wanted)})
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    if hint == tuple[Burn, ...] and isinstance(value, list):
+        return tuple(_table(Burn, one, f"{path}.") for one in value)
+    if isinstance(value, dict) and isinstance(hint, type) and is_dataclass(hint):
+        return _table(hint, value, f"{path}.")
+    if hint is str and value in SEVERITIES:
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, hint)) or hint is str:
+        raise ThresholdsError(f"{path} = {value!r} is not what belongs there")
+    # Every ratio is a share, and no threshold is below nothing.
+    if value < 0 or (path.endswith("_ratio") and value > 1):
+        raise ThresholdsError(f"{path} = {value!r} is out of range")
+    return hint(value)
+
+
+THRESHOLDS = load(FILE.read_text(encoding="utf-8"))
