@@ -238,7 +238,7 @@ def _buyer() -> tuple[User, str]:
 
     user = User.objects.create(username=uuid.uuid4().hex)
     client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(user, "accounts.backends.AccountBackend")
     return user, client.cookies["sessionid"].value
 
 

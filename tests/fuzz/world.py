@@ -124,9 +124,7 @@ def make_world() -> World:
     sessions = {"nobody": "", "visitor": _session(visitor)}
     for name in ("customer", "clerk", "staff"):
         client = Client()
-        client.force_login(
-            User.objects.get(username=name), "django.contrib.auth.backends.ModelBackend"
-        )
+        client.force_login(User.objects.get(username=name), "accounts.backends.AccountBackend")
         sessions[name] = _session(client)
     values = {
         "slug": [lamp.slug, vase.slug, radio.slug, lamp.category.slug],

@@ -18,7 +18,7 @@ from products.models import Product
 from products.selectors import oversold_units, unbalanced_products
 from tests.support import make_product
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
+BACKEND = "accounts.backends.AccountBackend"
 
 
 def gather(count: int, stock: int, *, flash: bool) -> dict[str, Any]:
