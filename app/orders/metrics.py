@@ -13,6 +13,7 @@ from django.utils import timezone
 from orders.models import Payment, Sale
 from retail.database import bounded_read
 from retail.observability import catalogue, current_request_id, record_metric
+from retail.observability.logs import log_facts
 
 if TYPE_CHECKING:
     from retail.observability.instruments import Truth
@@ -46,9 +47,11 @@ def record_settled(sale: Sale, payment: Payment) -> None:
         100 if completed else 0,
         {"order_ref": sale.reference, "reason": payment.failure_reason},
     )
-    logger.info(
+    log_facts(
+        logger,
+        logging.INFO,
         "event=payment.settled",
-        extra={
+        {
             "order_ref": sale.reference,
             "payment_key": payment.key,
             "status": payment.status,

@@ -10,7 +10,10 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -32,7 +35,7 @@ from retail.observability import current_request_id
 from retail.throttling import ThrottledError
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest
 
 PAGE_SIZE = 20
 NOT_PAID = (Sale.Status.FAILED, Sale.Status.CANCELLED)
@@ -86,9 +89,10 @@ def _refusal_page(
         "title": problem.title,
         "message": problem.message,
         "status": problem.status,
-        "cart_count": sum(line.quantity for line in lines),
+        "cart_href": reverse("cart:view"),
     }
-    return render(request, "problem.html", context, status=problem.status)
+    page = render_to_string("problem_plain.html", context)  # and ask nothing more of the database
+    return HttpResponse(page, status=problem.status)
 
 
 def _sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:

@@ -9,6 +9,7 @@ from payments.models import CircuitBreaker
 from retail.database import bounded_read
 from retail.observability import catalogue, record_metric
 from retail.observability.intervals import BREAKER_VALUE
+from retail.observability.logs import log_facts
 from retail.observability.recording import recorder
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ def record_call(outcome: str, seconds: float, key: str, attempt: int) -> None:
     """Note one charging call to the gateway."""
     catalogue.PAYMENT_ATTEMPTS.inc(outcome=outcome)
     catalogue.PAYMENT_DURATION.observe(seconds, outcome=outcome)
-    logger.log(
+    log_facts(
+        logger,
         logging.INFO if outcome in {"approved", "declined"} else logging.WARNING,
         "event=payment.attempt",
-        extra={
+        {
             "outcome": outcome,
             "payment_key": key,
             "attempt": attempt,
