@@ -63,6 +63,8 @@ bench: .venv/.dev ## run the benchmarks in benchmarks/
 lock: .venv/.dev ## write requirements*.txt, with hashes, from requirements*.in
 	$(LOCK) requirements.in --output-file requirements.txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
+	$(LOCK) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
+	$(LOCK) benchmarks/peers/otel/requirements.in --output-file benchmarks/peers/otel/requirements.txt
 
 format: .venv/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix

@@ -155,7 +155,11 @@ CACHES: dict[str, Any] = {
         "LOCATION": CACHE_URL,
     }
     if CACHE_URL
-    else {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}
+    else {
+        "BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache",
+        # The default, 300, would forget counts of the throttle on any busy evening.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
 }
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, least=1)
 

@@ -120,3 +120,16 @@ def test_without_a_cache_everybody_passes_and_it_is_counted(
         assert [ask("7:1", limit=1) for _ in range(3)] == [None, None, None]
     assert changes == {'retail_telemetry_errors_total{sink="metrics"}': 3}
     assert [line["message"] for line in lines()] == ["event=throttle.cache_failed"] * 3
+
+
+def test_counts_are_kept_however_many_people_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttling.time, "time", lambda: 6000.0)
+    for number in range(1000):
+        throttle("checkout", [f"crowd:{number}"], limit=1, seconds=600, user_id=None)
+    refused = 0
+    for number in range(1000):
+        try:
+            throttle("checkout", [f"crowd:{number}"], limit=1, seconds=600, user_id=None)
+        except ThrottledError:
+            refused += 1
+    assert refused == 1000
