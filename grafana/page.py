@@ -1,0 +1,138 @@
+"""A whole dashboard: panels in their places, the bar of links, what is marked on every graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana.parts import BAD, COLUMNS, PLAIN, PROMETHEUS, QUIET, Json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TAG = "vitrine"
+# Every dashboard by its uid, in the order of the bar.
+TITLES = {
+    "retail-shop": "Shop",
+    "retail-flash-sale": "Flash sale",
+    "retail-payments": "Payments and breaker",
+    "retail-http": "HTTP by view",
+    "retail-jobs": "Jobs",
+    "retail-system": "PostgreSQL and processes",
+    "retail-logs": "Logs",
+    "retail-slo": "SLO and budgets",
+    "retail-watch": "Watching the watch",
+}
+# Grafana asks for these at most once a minute of the range that is shown: a mark lasts two.
+MARKS = (
+    (
+        "Deployments",
+        "max by (version) (retail_build_info unless on (version) retail_build_info offset 2m)",
+        "Version {{version}}",
+        PLAIN,
+    ),
+    (
+        "Restarts",
+        'max by (job) (time() - process_start_time_seconds{job=~"web|gateway"} < 120) > 0',
+        "{{job}} started",
+        QUIET,
+    ),
+    (
+        "Breaker open",
+        'max by (breaker) (max_over_time(retail_circuit_breaker_state{state="open"}[1m])) > 0',
+        "Circuit breaker {{breaker}} open",
+        BAD,
+    ),
+    (
+        "Sold out",
+        "sum(increase(retail_sold_out_total[2m])) > 0",
+        "Buyers were told that something is sold out",
+        "purple",
+    ),
+    (
+        "Alerts",
+        'max by (alertname, severity) (ALERTS{alertstate="firing",alertname!="Watchdog"})',
+        "{{alertname}} ({{severity}})",
+        BAD,
+    ),
+)
+
+
+def page(
+    uid: str,
+    description: str,
+    parts: Sequence[Json],
+    *,
+    variables: Sequence[Json] = (),
+    period: str = "now-1h",
+) -> Json:
+    """Return the dashboard. Parts without a place are put beside and below each other."""
+    return {
+        "annotations": {"list": [_mark(*mark) for mark in MARKS]},
+        "description": description,
+        "editable": False,
+        "fiscalYearStartMonth": 0,
+        "graphTooltip": 1,  # one cross-hair over all graphs
+        "links": _bar(uid),
+        "panels": _placed(parts),
+        "refresh": "30s",
+        "schemaVersion": 42,
+        "tags": [TAG],
+        "templating": {"list": list(variables)},
+        "time": {"from": period, "to": "now"},
+        "timepicker": {},
+        "timezone": "",
+        "title": TITLES[uid],
+        "uid": uid,
+        "version": 1,
+    }
+
+
+def _placed(parts: Sequence[Json]) -> list[Json]:
+    """Return the parts from left to right, on a new line where they no longer fit."""
+    x = y = tallest = 0
+    placed = []
+    for number, part in enumerate(parts, 1):
+        size = part["gridPos"]
+        if x + size["w"] > COLUMNS:
+            x, y, tallest = 0, y + tallest, 0
+        placed.append({**part, "id": number, "gridPos": {**size, "x": x, "y": y}})
+        x, tallest = x + size["w"], max(tallest, size["h"])
+    return placed
+
+
+def _bar(here: str) -> list[Json]:
+    return [
+        {
+            "asDropdown": False, "icon": "dashboard", "includeVars": True, "keepTime": True,
+            "tags": [], "targetBlank": False, "title": title, "tooltip": "", "type": "link",
+            "url": f"/d/{uid}",
+        }
+        for uid, title in TITLES.items()
+        if uid != here
+    ]  # fmt: skip
+
+
+def _mark(name: str, expr: str, text: str, colour: str) -> Json:
+    return {
+        "datasource": PROMETHEUS, "enable": True, "hide": False, "iconColor": colour, "name": name,
+        "target": {"expr": expr, "refId": "Anno"}, "titleFormat": text,
+    }  # fmt: skip
+
+
+def choice(name: str, label: str, source: Json, label_query: Json | str) -> Json:
+    """Return a variable: one or several of the values that there are, or all of them."""
+    return {
+        "allValue": ".+", "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+        "datasource": source, "hide": 0, "includeAll": True, "label": label, "multi": True,
+        "name": name, "options": [], "query": label_query, "refresh": 2, "regex": "",
+        "skipUrlSync": False, "sort": 1, "type": "query",
+    }  # fmt: skip
+
+
+def text_field(name: str, label: str) -> Json:
+    """Return a variable that people type or a link fills in."""
+    return {
+        "current": {"selected": True, "text": "", "value": ""}, "hide": 0, "label": label,
+        "name": name, "options": [{"selected": True, "text": "", "value": ""}], "query": "",
+        "skipUrlSync": False, "type": "textbox",
+    }  # fmt: skip

@@ -1,0 +1,239 @@
+"""What a dashboard is made of, in Grafana's classic JSON: plain dictionaries and a few functions.
+
+One palette means the same everywhere: green is well, orange is to be watched, red is to be acted
+on, blue is a plain number, grey is of no interest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alerts.model import span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Json = dict[str, Any]
+
+PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
+LOKI = {"type": "loki", "uid": "loki"}
+GOOD, WARN, BAD, PLAIN, QUIET = "green", "orange", "red", "blue", "#8e8e8e"
+# A series of this name has this colour on every dashboard.
+COLOURS = {
+    "confirmed": GOOD, "completed": GOOD, "approved": GOOD, "succeeded": GOOD, "2xx": GOOD,
+    "good": GOOD, "sold_out": PLAIN, "3xx": PLAIN, "1xx": QUIET, "cancelled": QUIET,
+    "pending": "light-green",
+    "payment_declined": WARN, "declined": WARN, "4xx": WARN, "timeout": "purple",
+    "payment_unknown": "purple", "payment_unavailable": BAD, "conflict": "dark-red", "error": BAD,
+    "failed": BAD, "5xx": BAD, "short_circuited": QUIET, "DEBUG": QUIET, "INFO": PLAIN,
+    "WARNING": WARN, "ERROR": BAD, "CRITICAL": "dark-red", "median": PLAIN,
+    "95 of 100": "purple", "99 of 100": QUIET,
+    # Neither good nor bad: whose numbers they are.
+    "web": PLAIN, "worker": "purple", "gateway": "yellow", "postgres": "dark-yellow",
+    "prometheus": "light-blue", "loki": "light-purple", "collector": "dark-purple",
+    "alertmanager": "dark-blue", "grafana": QUIET, "cart": PLAIN, "flash": "purple",
+    "checkout": PLAIN, "login": "purple", "password_reset": "yellow",
+}  # fmt: skip
+CURRENCY_UNITS = {"EUR": "currencyEUR", "GBP": "currencyGBP", "USD": "currencyUSD"}
+COLUMNS = 24
+# Of the range that is looked at, and of the variables: every link hands them on.
+KEEP = "${__url_time_range}&${__all_variables}"
+
+
+def query(expr: str, legend: str = "", *, now: bool = False, **more: Any) -> Json:
+    """Return a query of Prometheus: over the time range, or its value `now`."""
+    return {
+        "datasource": PROMETHEUS,
+        "editorMode": "code",
+        "expr": expr,
+        "instant": now,
+        "legendFormat": legend,
+        "range": not now,
+        **more,
+    }
+
+
+def log_query(expr: str, legend: str = "", *, now: bool = False) -> Json:
+    """Return a query of Loki."""
+    kind = "instant" if now else "range"
+    return {"datasource": LOKI, "expr": expr, "legendFormat": legend, "queryType": kind}
+
+
+def quantiles(
+    histogram: str, selector: str = "", *, of: Sequence[float] = (0.5, 0.95)
+) -> list[Json]:
+    """Return queries for the median and the like; their dots lead to the log lines of a request."""
+    names = {0.5: "median", 0.95: "95 of 100", 0.99: "99 of 100"}
+    rates = f"sum by (le) (rate({histogram}_bucket{{{selector}}}[$__rate_interval]))"
+    # The counts of each bucket are drawn for every process together.
+    rates = rates.replace("{}", "")
+    return [
+        query(f"histogram_quantile({share}, {rates})", names[share], exemplar=share == of[-1])
+        for share in of
+    ]
+
+
+def steps(*above: tuple[float, str], base: str = GOOD) -> list[Json]:
+    """Return thresholds: from each value on, its colour; below the first, `base`."""
+    return [{"color": base, "value": None}] + [{"color": c, "value": v} for v, c in above]
+
+
+def at_least(warning: float, least: float) -> list[Json]:
+    """Return thresholds of something that must not be small."""
+    return steps((least, WARN), (warning, GOOD), base=BAD)
+
+
+def not_below(warning: float, least: float) -> list[Json]:
+    """Return thresholds as `at_least` has them, for a graph: each line in the colour below it."""
+    return steps((least, BAD), (warning, WARN))
+
+
+def mapping(texts: Mapping[float, tuple[str, str]]) -> list[Json]:
+    """Return value mappings: a number, the word it is shown as and the word's colour."""
+    options = {
+        f"{value:g}": {"text": text, "color": colour, "index": index}
+        for index, (value, (text, colour)) in enumerate(texts.items())
+    }
+    return [{"type": "value", "options": options}]
+
+
+def override(name: str, **properties: Any) -> Json:
+    """Return how one series differs; `__` in a property stands for a dot."""
+    given = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
+    return {"matcher": {"id": "byName", "options": name}, "properties": given}
+
+
+def panel(kind: str, title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return a panel of any kind. `more`: unit, thresholds, mappings, size, options."""
+    defaults: Json = {"unit": more.pop("unit", "none")}
+    defaults["color"] = more.pop("color", {"mode": "thresholds"})
+    defaults["thresholds"] = {"mode": "absolute", "steps": more.pop("thresholds", steps())}
+    for key, name in (
+        ("mappings", "mappings"), ("no_value", "noValue"), ("least", "min"), ("most", "max"),
+        ("decimals", "decimals"), ("links", "links"), ("custom", "custom"),
+    ):  # fmt: skip
+        if more.get(key) is not None:
+            defaults[name] = more[key]
+        more.pop(key, None)
+    width, height = more.pop("size", (8, 8))
+    return {
+        "datasource": targets[0]["datasource"],
+        "description": description,
+        "fieldConfig": {"defaults": defaults, "overrides": more.pop("overrides", [])},
+        "gridPos": {"w": width, "h": height},
+        "options": more.pop("options", {}),
+        "targets": [
+            {**target, "refId": chr(ord("A") + index)} for index, target in enumerate(targets)
+        ],
+        "title": title,
+        "type": kind,
+        **more,
+    }
+
+
+def stat(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return one big number (or one a series), its background in the colour of what it means."""
+    options = {
+        "colorMode": more.pop("paint", "background_solid"),
+        "graphMode": more.pop("graph", "none"),
+        "justifyMode": "center",
+        "orientation": "vertical",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "textMode": more.pop("text", "value" if len(targets) == 1 else "value_and_name"),
+        "wideLayout": False,
+    }
+    more.setdefault("size", (4, 4))
+    return panel("stat", title, description, targets, options=options, **more)
+
+
+def series(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return lines over time. `stacked` fills and adds them up; thresholds given are drawn."""
+    stacked = more.pop("stacked", False)
+    bars = more.pop("bars", False)
+    custom = {
+        "drawStyle": "bars" if bars else "line",
+        "fillOpacity": 70 if bars or stacked else 8,
+        "lineWidth": 0 if stacked else 1,
+        "showPoints": "never",
+        "spanNulls": 60_000,
+        "stacking": {"group": "A", "mode": "normal" if stacked else "none"},
+        "thresholdsStyle": {"mode": "dashed" if "thresholds" in more else "off"},
+        "axisSoftMax": more.pop("soft_most", None),
+        "axisSoftMin": more.pop("soft_least", None),
+    }
+    more.setdefault("color", {"mode": "palette-classic"})
+    more.setdefault("least", 0)
+    legends = {target["legendFormat"] for target in targets}
+    by_label = any("{{" in legend for legend in legends)
+    coloured = [
+        override(name, color={"mode": "fixed", "fixedColor": colour})
+        for name, colour in COLOURS.items()
+        if by_label or name in legends
+    ]
+    # Many names stand beside a wide graph, and in lines below a narrow one: none is cut off.
+    many = by_label or len(targets) > 2  # noqa: PLR2004 - rows that fit below
+    wide = more.setdefault("size", (8, 8))[0] >= COLUMNS / 2
+    options = {
+        "legend": {
+            "calcs": [] if many and not wide else ["lastNotNull", "max"],
+            "displayMode": "list" if many and not wide else "table",
+            "placement": "right" if many and wide else "bottom",
+            "showLegend": True,
+        },
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }  # fmt: skip
+    return panel(
+        "timeseries", title, description, targets, custom=_given(custom), options=options,
+        overrides=coloured + more.pop("overrides", []), **more,
+    )  # fmt: skip
+
+
+def states(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return bands over time, coloured by what they mean."""
+    options = {
+        "alignValue": "left", "mergeValues": True, "rowHeight": 0.8, "showValue": "auto",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
+        "tooltip": {"mode": "single", "sort": "none"},
+    }  # fmt: skip
+    custom = {"fillOpacity": 75, "lineWidth": 0, "spanNulls": 60_000}
+    return panel(
+        "state-timeline", title, description, targets, custom=custom, options=options, **more
+    )
+
+
+def table(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return rows of numbers; `columns` maps labels to headings, in their order."""
+    columns: Mapping[str, str] = more.pop("columns")
+    hidden = dict.fromkeys(("Time", *more.pop("hide", ())), True)
+    organise = {
+        "excludeByName": hidden,
+        "indexByName": {name: index for index, name in enumerate(columns)},
+        "renameByName": dict(columns),
+    }
+    merge = [{"id": "merge", "options": {}}] if len(targets) > 1 else []
+    return panel(
+        "table", title, description, [{**target, "format": "table"} for target in targets],
+        options={"showHeader": True, "cellHeight": "sm", "sortBy": more.pop("sort", [])},
+        transformations=[*merge, {"id": "organize", "options": organise}],
+        **more,
+    )  # fmt: skip
+
+
+def row(title: str) -> Json:
+    """Return a heading across the page."""
+    return {"type": "row", "title": title, "collapsed": False, "panels": [],
+            "gridPos": {"w": COLUMNS, "h": 1}}  # fmt: skip
+
+
+def link(title: str, uid: str, extra: str = "") -> Json:
+    """Return a link of a panel or a point to another dashboard, which keeps time and variables."""
+    return {"title": title, "url": f"/d/{uid}?{KEEP}{extra}", "targetBlank": False}
+
+
+def window(seconds: int) -> str:
+    """Return a time as people and PromQL write it."""
+    return span(seconds)
+
+
+def _given(values: Json) -> Json:
+    return {name: value for name, value in values.items() if value is not None}

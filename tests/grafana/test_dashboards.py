@@ -1,0 +1,175 @@
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+
+from grafana import parts
+from grafana.build import DASHBOARDS, ROOT, built
+from grafana.page import TITLES
+from retail.thresholds import THRESHOLDS
+
+FILES = sorted((ROOT / "grafana/dashboards").glob("*.json"))
+PAGES: list[dict[str, Any]] = [json.loads(file.read_text("utf-8")) for file in FILES]
+PANELS = [
+    pytest.param(panel, id=f"{page['uid']}: {panel['title']}")
+    for page in PAGES
+    for panel in page["panels"]
+    if panel["type"] != "row"
+]
+# What a shop reads from its database is the same in every process.
+TRUTHS = (
+    "retail_circuit_breaker_state|retail_oversold_units|retail_invariant_violations|"
+    "retail_payments_unknown(_oldest_seconds)?|retail_jobs_waiting|"
+    "retail_jobs_oldest_waiting_seconds"
+)
+# As Grafana fills them in.
+VARIABLES = {"$__rate_interval": "1m", "$__range": "1h", "$view": "x"}
+
+
+def promql(panel: dict[str, Any]) -> list[str]:
+    found = []
+    for target in panel["targets"]:
+        if target["datasource"]["uid"] == "prometheus":
+            expr = target["expr"]
+            for name, value in VARIABLES.items():
+                expr = expr.replace(name, value)
+            found.append(expr)
+    return found
+
+
+def test_what_is_committed_is_what_is_built() -> None:
+    texts = built()
+    assert {path: (ROOT / path).read_text("utf-8") for path in texts} == texts
+    assert {f"grafana/dashboards/{file.name}" for file in FILES} == {
+        path for path in texts if path.endswith(".json")
+    }
+
+
+def test_dashboards() -> None:
+    assert {page["uid"]: page["title"] for page in PAGES} == TITLES
+    assert [DASHBOARDS[name]["uid"] for name in ("shop", "logs")] == ["retail-shop", "retail-logs"]
+    for page in PAGES:
+        assert page["schemaVersion"] == 42
+        assert page["editable"] is False
+        ids = [panel["id"] for panel in page["panels"]]
+        assert ids == sorted(set(ids))
+        assert len({panel["title"] for panel in page["panels"]}) >= len(ids) - 4  # two levels alike
+
+
+def test_home_begins_with_the_answers() -> None:
+    first = [p["title"] for p in DASHBOARDS["shop"]["panels"] if p["gridPos"]["y"] == 0]
+    assert first == [
+        "Alerts firing",
+        "Error rate",
+        "Payment success",
+        "Circuit breaker",
+        "Oversold units",
+        "Revenue in this time",
+        "Orders per minute",
+    ]
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_panel(panel: dict[str, Any]) -> None:
+    assert panel["title"]
+    assert panel["description"].count(". ") >= 1  # what it is or what is normal, and what to do
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["datasource"]["uid"] in {"prometheus", "loki"}
+    refs = [target["refId"] for target in panel["targets"]]
+    assert refs == list("ABCDEFGH"[: len(refs)])
+    assert {t["datasource"]["uid"] for t in panel["targets"]} == {panel["datasource"]["uid"]}
+    for expr in promql(panel):
+        promql_parser.parse(expr)
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_counters_are_rates_and_truths_are_never_summed(panel: dict[str, Any]) -> None:
+    for expr in promql(panel):
+        for counter in re.finditer(
+            r"\b(?!pg_locks)[a-z_]+_(total|count|bucket)\b(?=[{\[ )]|$)", expr
+        ):
+            before = expr[: counter.start()]
+            assert re.search(r"(rate|increase)\($", before), f"{counter[0]} in {expr}"
+        for truth in re.finditer(rf"\b({TRUTHS})\b", expr):
+            before = expr[: truth.start()]
+            around = re.search(r"(max|max by \([a-z_]+\)|count by \([a-z_]+\)) \($|max\($", before)
+            assert around, f"{truth[0]} in {expr}"
+
+
+def test_panels_do_not_overlap() -> None:
+    for page in PAGES:
+        cells: set[tuple[int, int]] = set()
+        for panel in page["panels"]:
+            x, y, w, h = (panel["gridPos"][name] for name in "xywh")
+            mine = set(itertools.product(range(x, x + w), range(y, y + h)))
+            assert x + w <= parts.COLUMNS
+            assert not cells & mine, panel["title"]
+            cells |= mine
+
+
+def test_links_lead_to_dashboards_that_there_are_and_keep_time_and_variables() -> None:
+    for page in PAGES:
+        assert [link["url"] for link in page["links"]] == [
+            f"/d/{uid}" for uid in TITLES if uid != page["uid"]
+        ]
+        assert all(link["keepTime"] and link["includeVars"] for link in page["links"])
+        for panel in page["panels"]:
+            defaults = panel.get("fieldConfig", {}).get("defaults", {})
+            for link in [*panel.get("links", []), *defaults.get("links", [])]:
+                uid, _, rest = link["url"].removeprefix("/d/").partition("?")
+                assert uid in TITLES
+                assert rest.startswith("${__url_time_range}&${__all_variables}")
+
+
+def lines(uid: str, title: str, kind: str) -> list[Any]:
+    page = next(page for page in PAGES if page["uid"] == uid)
+    panel = next(p for p in page["panels"] if p["title"] == title and p["type"] == kind)
+    return [s["value"] for s in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
+
+
+def test_thresholds_are_those_of_the_file() -> None:
+    errors, success = THRESHOLDS.error_rate, THRESHOLDS.payment_success
+    times, queue = THRESHOLDS.response_time, THRESHOLDS.queue
+    shares = [errors.warning_ratio, errors.most_ratio]
+    paid = [success.least_ratio, success.warning_ratio]
+    seconds = [times.warning_seconds, times.most_seconds]
+    waits = [queue.warning_waiting_seconds, queue.most_waiting_seconds]
+    for kind in ("stat", "timeseries"):
+        assert lines("retail-shop", "Error rate", kind) == shares
+        assert lines("retail-shop", "Payment success", kind) == paid
+    assert lines("retail-shop", "Time to answer", "timeseries") == seconds
+    assert lines("retail-jobs", "Waiting time of the oldest job", "timeseries") == waits
+    assert lines("retail-payments", "Time to refuse while open", "timeseries") == [
+        THRESHOLDS.fast_fail.most_seconds
+    ]
+    assert lines("retail-slo", "Burn rate", "timeseries") == sorted(
+        burn.factor for burn in THRESHOLDS.slo.burns
+    )
+
+
+def test_a_name_has_one_colour() -> None:
+    for page in PAGES:
+        for panel in page["panels"]:
+            for one in panel.get("fieldConfig", {}).get("overrides", []):
+                name = one["matcher"]["options"]
+                for given in one["properties"]:
+                    if given["id"] == "color" and "fixedColor" in given["value"]:
+                        colour = given["value"]["fixedColor"]
+                        assert colour == parts.COLOURS.get(name, colour), (panel["title"], name)
+
+
+def test_the_linters_exclusions_have_reasons() -> None:
+    text = Path(ROOT / "grafana/dashboards/.lint").read_text("utf-8")
+    rules = re.findall(r"^  ([a-z-]+):\n    reason: .{20,}", text, re.MULTILINE)
+    assert rules == [
+        "template-datasource-rule",
+        "panel-datasource-rule",
+        "template-job-rule",
+        "template-instance-rule",
+        "target-job-rule",
+        "target-instance-rule",
+    ]
