@@ -1,0 +1,128 @@
+"""No dashboard, rule or runbook asks for what the shop does not tell, and none of it goes unasked.
+
+A renamed metric turns panels blank and alerts silent without a word from anybody; here it has one.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from retail.observability import catalogue
+from tests.contracts.emitted import Emitted, journey, scrape
+from tests.contracts.queries import ROOT, Query, all_queries, uses
+from tests.running.support import RunningShop
+
+# Prometheus puts these on by itself.
+EVERYWHERE = {"job", "instance", "le", "quantile", "alertname", "alertstate", "severity", "service"}
+# Series of other programs, as the running stack has them (make stack-test looks again).
+FOREIGN = frozenset((Path(__file__).with_name("foreign_series.txt")).read_text().split())
+# They come into being with the first failure.
+FAILURES = {"django_db_errors_total", "loki_discarded_samples_total"}
+
+
+@pytest.fixture(scope="module")
+def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emitted]:
+    shop = RunningShop(tmp_path_factory.mktemp("journey"), {"PAYMENT_RESEND_AFTER": "1"})
+    try:
+        shop.start("web", "worker")
+        journey(shop)
+        ports = (shop.port, shop.worker_port)
+        yield scrape(
+            *(f"http://127.0.0.1:{port}/metrics" for port in ports), shop.gateway.url + "/metrics"
+        )
+    finally:
+        shop.close()
+
+
+@pytest.fixture(scope="module")
+def queries() -> list[Query]:
+    found = all_queries()
+    assert {"dashboard", "rule", "runbook", "Grafana's"} <= {one.where.split()[0] for one in found}
+    return found
+
+
+def complaints(queries: list[Query], emitted: Emitted) -> list[str]:
+    """Return what the queries ask for that nobody tells."""
+    recorded = {query.records for query in queries} - {""}
+    known_labels = EVERYWHERE.union(*(labels.keys() for labels in emitted.values()))
+    said = []
+    for query in queries:
+        used = uses(query)
+        for name, matchers in used.series:
+            if name in recorded | FOREIGN | FAILURES:
+                continue
+            if name not in emitted:
+                said.append(f"{query.where}: there is no series {name}")
+                continue
+            for label, values in matchers.items():
+                if label in EVERYWHERE:
+                    continue
+                told = emitted[name].get(label, set())
+                if not told:
+                    said.append(f"{query.where}: {name} has no label {label}")
+                said += [
+                    f'{query.where}: {name} has never {label}="{value}"'
+                    for value in values
+                    if told and value not in told
+                ]
+        shop_only = not any(name in FOREIGN for name, _ in used.series)
+        said += [
+            f"{query.where}: no series has a label {label}"
+            for label in sorted(used.labels - known_labels)
+            if shop_only
+        ]
+    return said
+
+
+def test_all_that_is_asked_for_is_told(queries: list[Query], emitted: Emitted) -> None:
+    assert complaints(queries, emitted) == []
+
+
+def test_all_that_is_told_is_asked_for(queries: list[Query]) -> None:
+    asked = {name for query in queries for name, _ in uses(query).series}
+    unused = [
+        entry.name
+        for entry in catalogue.entries()
+        if not any(name == entry.name or name.startswith(f"{entry.name}_") for name in asked)
+    ]
+    assert unused == []
+
+
+def test_a_renamed_metric_is_named_with_the_panel_the_rule_and_the_runbook(
+    queries: list[Query], emitted: Emitted
+) -> None:
+    renamed = dict(emitted)
+    renamed["retail_stock_clashes_total"] = renamed.pop("retail_stock_conflicts_total")
+    said = complaints(queries, renamed)
+    assert {line.partition(": ")[2] for line in said} == {
+        "there is no series retail_stock_conflicts_total"
+    }
+    kinds = {line.split()[0] for line in said}
+    assert {"dashboard", "rule", "runbook", "Grafana's"} <= kinds
+
+
+def test_a_renamed_label_or_value_is_noticed_too(emitted: Emitted) -> None:
+    asked = 'sum by (result) (rate(retail_orders_total{outcome="paid"}[5m]))'
+    assert complaints([Query("here", asked)], emitted) == [
+        'here: retail_orders_total has never outcome="paid"',
+        "here: no series has a label result",
+    ]
+    assert complaints([Query("here", 'retail_orders_total{state="x"}')], emitted) == [
+        "here: retail_orders_total has no label state"
+    ]
+
+
+def test_what_is_no_promql_is_refused() -> None:
+    with pytest.raises(ValueError, match="unclosed"):
+        uses(Query("here", "sum(rate(retail_orders_total[5m])"))
+
+
+def test_every_runbook_shows_queries() -> None:
+    books = (ROOT / "docs" / "runbooks").glob("*.md")
+    assert [
+        book.name
+        for book in books
+        if not re.search(r"^```(promql|logql)$", book.read_text(encoding="utf-8"), re.MULTILINE)
+    ] == []
