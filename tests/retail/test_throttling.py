@@ -123,7 +123,7 @@ def test_without_a_cache_everybody_passes_and_it_is_counted(
 
 
 def test_counts_are_kept_however_many_people_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttling.time, "time", lambda: 6000.0)
+    monkeypatch.setattr("retail.throttling.time.time", lambda: 6000.0)
     for number in range(1000):
         throttle("checkout", [f"crowd:{number}"], limit=1, seconds=600, user_id=None)
     refused = 0
