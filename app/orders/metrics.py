@@ -65,7 +65,12 @@ def record_refused(outcome: str, product_id: int | None = None) -> None:
     catalogue.ORDERS.inc(outcome=outcome)
     if outcome == "sold_out":
         catalogue.SOLD_OUT.inc()
-    logger.info("event=checkout.refused", extra={"outcome": outcome, "product_id": product_id})
+    log_facts(
+        logger,
+        logging.INFO,
+        "event=checkout.refused",
+        {"outcome": outcome, "product_id": product_id},
+    )
 
 
 def record_stock_conflict(quantities: dict[int, int]) -> None:

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -61,7 +62,7 @@ def _checkout_page(
     request: HttpRequest, form: CheckoutForm, lines: list[CartLine], problem: Problem | None = None
 ) -> HttpResponse:
     status = problem.status if problem else 400 if form.errors else 200
-    response = render(
+    return render(
         request,
         "orders/checkout.html",
         {
@@ -74,25 +75,27 @@ def _checkout_page(
         },
         status=status,
     )
-    if problem and problem.retry_after is not None:
-        response.headers["Retry-After"] = str(problem.retry_after)
-    return response
 
 
-def _refusal_page(
-    request: HttpRequest, form: CheckoutForm, lines: list[CartLine], problem: Problem
-) -> HttpResponse:
-    if problem.try_again:
-        return _checkout_page(request, form, lines, problem)
-    # Most of those who come to a flash sale come too late: their page must cost little.
+def _refusal_page(request: HttpRequest, form: CheckoutForm, problem: Problem) -> HttpResponse:
+    """Say why not, and let the same form be sent again where that may help.
+
+    At a flash sale, and while payments are away, most buyers are answered with this page: it must
+    cost little, so it has no menu and asks nothing of the database.
+    """
     context = {
         "title": problem.title,
         "message": problem.message,
         "status": problem.status,
-        "cart_href": reverse("cart:view"),
+        "cart": reverse("cart:view"),
+        "checkout": reverse("orders:checkout"),
+        "again": form.cleaned_data if problem.try_again else None,
+        "token": get_token(request),
     }
-    page = render_to_string("problem_plain.html", context)  # and ask nothing more of the database
-    return HttpResponse(page, status=problem.status)
+    page = HttpResponse(render_to_string("orders/refused.html", context), status=problem.status)
+    if problem.retry_after is not None:
+        page.headers["Retry-After"] = str(problem.retry_after)
+    return page
 
 
 def _sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:
@@ -101,8 +104,7 @@ def _sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:
         409,
         "Somebody was quicker",
         f"{names[0] if names else 'Something in your cart'} is sold out, or fewer are left than "
-        "you asked for. Nothing was charged and your cart is kept: change or remove it there, "
-        "and order again.",
+        "you asked for. Change or remove it in your cart and order again.",
         try_again=False,
     )
 
@@ -205,7 +207,7 @@ def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> Htt
     if result is None:
         return _changed(request, form, cart_lines(current_items(request)))
     if isinstance(result, Problem):
-        return _refusal_page(request, form, lines, result)
+        return _refusal_page(request, form, result)
     if result.request_id != current_request_id() and result.status in NOT_PAID:
         return _once_more(request, form, lines)
     return redirect("orders:detail", reference=result.reference)
