@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.support import ScriptedGateway
 
 pytest_plugins = ["tests.left_out"]
+collect_ignore = ["stack"]  # `make stack-test`, a program of its own
 
 
 def pytest_configure() -> None:
