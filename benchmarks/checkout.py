@@ -42,7 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds (default 5)")
     parser.add_argument("--seconds", type=float, help="seconds of each run (default 4)")
     parser.add_argument("--workers", type=int, default=2, help="processes of each server")
-    parser.add_argument("--threads", type=int, default=4, help="threads of each process")
+    parser.add_argument("--threads", type=int, default=8, help="threads of each process")
     parser.add_argument("--clients", type=int, default=32, help="clients of each run")
     given = parser.parse_args()
     given.rounds = given.rounds or (3 if given.quick else 5)

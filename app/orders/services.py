@@ -29,6 +29,13 @@ class StockConflictError(Exception):
     """The database's constraint stopped the reservation; nothing was taken."""
 
 
+class _SeenSoldOutError(SoldOutError):
+    """It was gone when the buyer's lines were read: while they were still in the cart.
+
+    So this form has made no order that took them, and nobody needs to look for one.
+    """
+
+
 def _throttle(order: Order) -> None:
     throttle(
         "checkout",
@@ -61,6 +68,9 @@ def sale_checkout(*, order: Order) -> Sale:
         _throttle(order)
         sale = _place(order)
         outcome = _outcome(sale)
+    except _SeenSoldOutError as refusal:
+        outcome = _record_refusal(order, refusal)
+        raise
     except _REFUSALS as refusal:
         made = sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
         if made is not None:
@@ -103,7 +113,7 @@ def _refuse_sold_out(order: Order) -> None:
     """
     for line in order.lines:
         if line.product.stock < line.quantity:
-            raise SoldOutError(line.product.pk)
+            raise _SeenSoldOutError(line.product.pk)
 
 
 def _place(order: Order) -> Sale:
