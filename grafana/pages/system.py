@@ -87,7 +87,7 @@ PAGE = page(
             "number of cores, statements wait for each other.",
             [
                 query(
-                    f"sum(rate(pg_stat_database_active_time{{{OURS}}}[$__rate_interval])) / 1000",
+                    f"sum(rate(pg_stat_database_active_time_seconds_total{{{OURS}}}[$__rate_interval]))",
                     "busy sessions",
                 )
             ],

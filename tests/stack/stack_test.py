@@ -1,143 +1,49 @@
-"""The containers, for real: `make stack-test`. Needs Docker with compose; takes about two minutes.
+"""The containers, for real: `make stack-test`. Needs Docker with compose; takes about ten minutes.
 
-    python tests/stack/stack_test.py [--keep]
+    python tests/stack/stack_test.py [--keep] [--write-series]
 
 Starts a project of its own beside any that runs (other ports, other volumes) and removes it again.
 Prints what it saw; exits with 1 at the first thing that is not so. The images are built if they are
-not there; `docker compose build` makes new ones.
+not there; `docker compose build` makes new ones. --write-series writes the list of other programs'
+series that the contract test reads.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "app"))
+sys.path[:0] = [str(ROOT), str(ROOT / "app")]
 
 import requests
 
-from drills.shoppers import Shopper, form_of
+from drills.shoppers import form_of
+from tests.stack import watch
+from tests.stack.stack import (
+    ENV_FILE,
+    LAMP,
+    PORTS,
+    SETTINGS,
+    WEB,
+    check,
+    compose,
+    customer,
+    everything_is_settled_and_balanced,
+    knobs,
+    manage,
+    ready,
+    sql,
+    wait_for,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-PROJECT = "vitrine-stack-test"
-PORTS = {"WEB_PORT": "18000", "DB_PORT": "15432", "GATEWAY_PAGE_PORT": "18001"}
-WEB, GATEWAY = (f"http://127.0.0.1:{PORTS[name]}" for name in ("WEB_PORT", "GATEWAY_PAGE_PORT"))
-# Quicker than in production, so that the test need not wait minutes for the worker.
-SETTINGS = {"PAYMENT_RESEND_AFTER": "3", "THROTTLE_CHECKOUT_LIMIT": "1000"}
-# Instead of a .env, which may be the person's own.
-ENV_FILE = Path(tempfile.mkdtemp()) / "env"
-LAMP = "/products/lumen-desk-lamp/"
-PATIENCE = 120  # seconds after which a wait is given up
 ANSWERS = {200, 409, 429, 503}
-API = {"Authorization": "Bearer dev-gateway-key"}
-FAULTS = {"Authorization": "Bearer dev-faults-token"}
-
-
-def check(what: str, true: object) -> None:
-    if not true:
-        sys.exit(f"NOT SO: {what}")
-    print(f"  {what}")
-
-
-def wait_for(what: str, true: Callable[[], Any]) -> Any:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError, subprocess.CalledProcessError, LookupError):
-            if result := true():
-                return result
-        time.sleep(0.5)
-    sys.exit(f"NOT SO: {what} (waited {PATIENCE} s)")
-
-
-def compose(*arguments: str, text: str | None = None) -> str:
-    """Run docker compose on the test's own project and return what it printed."""
-    done = subprocess.run(
-        ["docker", "compose", "--project-name", PROJECT, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "COMPOSE_ENV_FILES": str(ENV_FILE), "VITRINE_ENV_FILE": str(ENV_FILE)},
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        print(done.stdout, done.stderr, file=sys.stderr)
-        done.check_returncode()
-    return done.stdout
-
-
-def manage(*arguments: str) -> str:
-    return compose("exec", "-T", "web", "python", "manage.py", *arguments)
-
-
-def sql(statement: str) -> str:
-    command = f'psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" -tAc "{statement}"'
-    return compose("exec", "-T", "db", "sh", "-c", command).strip()
-
-
-def knobs(**changes: object) -> None:
-    requests.delete(f"{GATEWAY}/faults", headers=FAULTS, timeout=10).raise_for_status()
-    answer = requests.put(f"{GATEWAY}/faults", json=changes, headers=FAULTS, timeout=10)
-    answer.raise_for_status()
-
-
-def charges() -> dict[str, dict[str, Any]]:
-    """Return the gateway's approved charges by key."""
-    found: dict[str, dict[str, Any]] = {}
-    after = 0
-    while True:
-        url = f"{GATEWAY}/v1/charges?after={after}&limit=1000"
-        rows = requests.get(url, headers=API, timeout=10).json()["charges"]
-        if not rows:
-            return found
-        after = rows[-1]["id"]
-        found |= {row["key"]: row for row in rows if row["status"] == "approved"}
-
-
-def customer() -> Shopper:
-    shopper = Shopper(WEB)
-    shopper.register()
-    return shopper
-
-
-def ready() -> bool:
-    answer = requests.get(f"{WEB}/readyz", timeout=5)
-    return bool(answer.json()["status"] == "ready")
-
-
-def everything_is_settled_and_balanced() -> None:
-    open_ones = "SELECT count(*) FROM orders_payment WHERE status IN ('PENDING', 'UNKNOWN')"
-    wait_for("no payment stays open", lambda: sql(open_ones) == "0")
-    paid = set(sql("SELECT key FROM orders_payment WHERE status = 'COMPLETED'").split())
-    check(
-        f"the gateway's {len(paid)} charges are our payments, one for one", paid == set(charges())
-    )
-    ledger = (
-        "SELECT count(*) FROM products_product p WHERE stock <> "
-        "(SELECT sum(quantity) FROM products_stockmovement m WHERE m.product_id = p.id)"
-    )
-    check("the stock is the sum of its movements", sql(ledger) == "0")
-    units = (
-        "SELECT coalesce(sum(i.quantity), 0) FROM orders_saleitem i "
-        "JOIN orders_sale s ON s.id = i.sale_id WHERE s.status = 'CONFIRMED'"
-    )
-    moved = (
-        "SELECT coalesce(-sum(quantity), 0) FROM products_stockmovement "
-        "WHERE reason IN ('sale', 'return')"
-    )
-    check("what left the stock is what was confirmed", sql(units) == sql(moved))
 
 
 def start() -> None:
@@ -149,6 +55,7 @@ def start() -> None:
     states = [json.loads(line) for line in compose("ps", "-a", "--format", "json").splitlines()]
     migrations = [one for one in states if one["Service"] == "migrate"]
     check("migrations ran once", [one["ExitCode"] for one in migrations] == [0])
+    watch.is_healthy()
     check("nobody is root", "uid=10001" in compose("exec", "-T", "web", "id"))
 
 
@@ -275,6 +182,7 @@ def main() -> None:
         order_survives_down_and_up()
         killed_in_mid_order()
         restart_of_the_database_under_load()
+        watch.everything()
         clean_stop()
     finally:
         if "--keep" not in sys.argv:
