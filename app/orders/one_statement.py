@@ -3,7 +3,7 @@
 Under a flash sale all buyers wait for one product's row. Every round trip that is made while it is
 locked is time in which nobody else is served, so nothing is asked in between: this one statement
 locks, looks, takes and writes, and its commit follows at once. Where anything is missing it writes
-nothing at all, so that a refusal costs no rolled-back rows either.
+nothing but when the cart was last touched, so that a refusal leaves no rolled-back rows either.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ _STATEMENT = """
 WITH wanted AS (
     SELECT * FROM unnest(%(products)s, %(quantities)s, %(names)s, %(prices)s)
         AS line (product_id, quantity, product_name, unit_price)
-),
-cart AS (
+), cart AS (
     UPDATE cart_cart SET updated_at = %(now)s WHERE user_id = %(user)s RETURNING id
 ), held AS (
     SELECT item.id FROM cart

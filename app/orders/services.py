@@ -57,8 +57,9 @@ def sale_by_form(*, user_id: int, idempotency_key: UUID) -> Sale | None:
 def sale_checkout(*, order: Order) -> Sale:
     """Place an order and, unless it is of a flash sale, charge it; return it as it then stands.
 
-    The same form sent again, or twice at the same moment, returns the one order that it made. Must
-    run with no transaction open. Raises ThrottledError, BreakerOpenError (nothing was reserved),
+    The same form sent again, or twice at the same moment, returns the one order that it made; only
+    if its lines are in the cart once more and sold out by now, that is said. Must run with no
+    transaction open. Raises ThrottledError, BreakerOpenError (nothing was reserved),
     CartChangedError, SoldOutError, or StockConflictError; after any of these, cart and stock are as
     before.
     """

@@ -4,24 +4,21 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection
 from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import Settings
 
 from cart.models import CartItem
-from orders import reservation, services
-from orders.models import Payment, Sale, SaleItem, new_payment_key
+from orders import services
+from orders.models import Payment, Sale, SaleItem
 from orders.recovery import settle_payments
 from payments import breaker
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
 from payments.services import BreakerOpenError
-from products.models import Product, StockMovement
-from products.services import SoldOutError, stock_return
-from retail.models import Metric
-from retail.observability.recording import recorder
+from products.models import Product
 from retail.throttling import ThrottledError
+from tests.orders.state import cart_of, nothing_reserved, rows, stock_of
 from tests.support import (
     ScriptedGateway,
     ledger,
@@ -30,7 +27,6 @@ from tests.support import (
     moved,
     order_for,
     order_of,
-    without_the_guard,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,38 +40,6 @@ CONFIRMED = {
     'retail_payment_duration_seconds_count{outcome="approved"}': 1,
     "retail_jobs_waiting": 1,
 }
-
-
-@pytest.fixture
-def buyer() -> User:
-    return make_buyer()
-
-
-@pytest.fixture
-def lamp() -> Product:
-    return make_product("Lamp", "10.00", 5)
-
-
-def rows() -> list[tuple[str, float]]:
-    recorder.flush()
-    return list(Metric.objects.order_by("pk").values_list("metric_type", "value"))
-
-
-def stock_of(product: Product) -> int:
-    return Product.objects.get(pk=product.pk).stock
-
-
-def cart_of(user: User) -> dict[int, int]:
-    return dict(CartItem.objects.filter(cart__user=user).values_list("product_id", "quantity"))
-
-
-def nothing_reserved(product: Product, user: User, in_cart: int) -> None:
-    assert stock_of(product) == 5
-    assert ledger(product) == []
-    assert not Sale.objects.exists()
-    assert not Payment.objects.exists()
-    assert not OrmQ.objects.exists()
-    assert cart_of(user) == {product.pk: in_cart}
 
 
 def test_an_approved_order_is_confirmed_and_moves_exactly_what_it_should(
@@ -175,34 +139,6 @@ def test_an_answer_to_the_second_try_settles(
     assert [one.key for one in scripted_gateway.charged] == [Payment.objects.get().key] * 2
 
 
-def test_sold_out_changes_nothing_and_is_no_conflict(
-    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
-) -> None:
-    order = order_for(buyer, lamp, 6)
-    with moved() as changes, pytest.raises(SoldOutError):
-        services.sale_checkout(order=order)
-    assert changes == {
-        'retail_orders_total{outcome="sold_out"}': 1,
-        "retail_sold_out_total": 1,
-        'retail_checkout_duration_seconds_count{kind="cart",outcome="sold_out"}': 1,
-    }
-    nothing_reserved(lamp, buyer, 6)
-    assert scripted_gateway.charged == []
-
-
-def test_one_product_sold_out_takes_nothing_of_the_others(
-    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
-) -> None:
-    rare = make_product("Rare", "1.00", 1)
-    order_for(buyer, lamp, 2)
-    order = order_for(buyer, rare, 2)
-    with pytest.raises(SoldOutError) as refused:
-        services.sale_checkout(order=order)
-    assert refused.value.product_id == rare.pk
-    assert (stock_of(lamp), stock_of(rare)) == (5, 1)
-    assert ledger(lamp) == ledger(rare) == []
-
-
 def test_an_open_breaker_refuses_before_anything_is_reserved(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
@@ -219,17 +155,6 @@ def test_an_open_breaker_refuses_before_anything_is_reserved(
     assert 1 <= refused.value.retry_after <= 5
     nothing_reserved(lamp, buyer, 2)
     assert scripted_gateway.charged == []
-
-
-def test_a_probe_that_finds_nothing_to_sell_is_given_back(
-    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
-) -> None:
-    for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
-    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
-    with pytest.raises(SoldOutError):
-        services.sale_checkout(order=order_for(buyer, lamp, 6))
-    assert breaker.ask("next").probe
 
 
 def test_the_same_form_twice_is_one_order(
@@ -392,72 +317,3 @@ def test_a_flash_order_that_gets_the_probe_hands_it_to_the_worker(
     sale.refresh_from_db()
     assert sale.status == "CONFIRMED"
     assert breaker.is_closed()
-
-
-def test_a_reservation_without_its_guard_is_stopped_by_the_database_and_counted_as_a_conflict(
-    buyer: User,
-    lamp: Product,
-    scripted_gateway: ScriptedGateway,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    without_the_guard(monkeypatch)
-    order = order_for(buyer, lamp, 6)
-    order.lines[0].product.stock = 6  # as it was when the buyer looked
-    with moved() as changes, pytest.raises(services.StockConflictError):
-        services.sale_checkout(order=order)
-    assert changes == {
-        'retail_orders_total{outcome="conflict"}': 1,
-        "retail_stock_conflicts_total": 1,
-        'retail_checkout_duration_seconds_count{kind="cart",outcome="conflict"}': 1,
-    }
-    nothing_reserved(lamp, buyer, 6)
-    assert ("stock_conflicts", 1) in rows()
-
-
-def test_a_reservation_that_breaks_half_way_leaves_nothing_behind(
-    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
-) -> None:
-    sale = services.sale_checkout(order=order_for(buyer, lamp, 1))
-    other = make_buyer("other")
-    order = order_for(other, lamp, 2)
-    used = sale.payments.get().key
-    with pytest.raises(IntegrityError):  # the payment is the last that is written
-        reservation.reserve(order, used)
-    assert Sale.objects.get() == sale
-    assert SaleItem.objects.count() == 1
-    assert ledger(lamp) == [(-1, "sale", sale.reference)]
-    assert stock_of(lamp) == 4
-    assert cart_of(other) == {lamp.pk: 2}
-
-
-def test_both_ways_to_reserve_write_the_same(
-    buyer: User, lamp: Product, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if connection.vendor != "postgresql":
-        return  # there is only one way
-    book = make_product("Book", "7.50", 4)
-    written = []
-    for way in (reservation._write_at_once, reservation._write_in_steps):
-        monkeypatch.setattr(reservation, "_write_at_once", way)
-        order_for(buyer, lamp, 2)
-        sale, payment = reservation.reserve(order_for(buyer, book, 1), new_payment_key())
-        assert (sale, payment) == (Sale.objects.get(), Payment.objects.get())
-        written.append(_everything_but_names(sale))
-        assert (stock_of(lamp), stock_of(book)) == (3, 3)
-        assert cart_of(buyer) == {}
-        stock_return(quantities={lamp.pk: 2, book.pk: 1}, reference="again")
-        sale.payments.all().delete()
-        sale.delete()
-    assert written[0] == written[1]
-
-
-def _everything_but_names(sale: Sale) -> list[dict[str, object]]:
-    """Return all that a reservation wrote, but for ids, keys and times."""
-    own = {"id", "sale_id", "reference", "key", "idempotency_key", "created_at", "due_at"}
-    rows = [
-        *Sale.objects.filter(pk=sale.pk).values(),
-        *sale.items.order_by("product_id").values(),
-        *sale.payments.values(),
-        *StockMovement.objects.filter(reference=sale.reference).order_by("product_id").values(),
-    ]
-    return [{name: value for name, value in row.items() if name not in own} for row in rows]

@@ -21,19 +21,9 @@ from payments import breaker
 from payments.gateway import Answer, NoAnswerError
 from products.models import Product
 from retail import jobs
-from tests.support import ScriptedGateway, ledger, make_buyer, make_product, moved, order_for
+from tests.support import ScriptedGateway, ledger, moved, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def buyer() -> User:
-    return make_buyer()
-
-
-@pytest.fixture
-def lamp() -> Product:
-    return make_product("Lamp", "10.00", 5)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ class Hand:
         try:
             return deed()
         except REFUSALS as refusal:
-            return type(refusal).__name__
+            return type(refusal).__name__.lstrip("_")
         except OperationalError as error:
             return type(error.__cause__).__name__
 
@@ -85,6 +85,9 @@ class Hand:
         if not order.lines:
             return "empty"
         self.random.shuffle(order.lines)
+        if self.random.random() < 0.5:
+            for line in order.lines:
+                line.product.stock = 1000  # the buyer looked before all the others came
         return services.sale_checkout(order=order).status
 
     def _change_cart(self) -> str:

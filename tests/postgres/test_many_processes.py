@@ -26,8 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).parents[2]
 PROCESSES, THREADS, ATTEMPTS = 4, 8, 12
-DOMAIN = {"CONFIRMED", "FAILED", "SoldOutError", "CartChangedError", "cart changed"}
-DOMAIN |= {"stock changed", "empty"}
+DOMAIN = {"CONFIRMED", "FAILED", "SoldOutError", "SeenSoldOutError", "CartChangedError"}
+DOMAIN |= {"cart changed", "stock changed", "empty"}
 
 
 def environment(folder: Path, settings: str) -> dict[str, str]:

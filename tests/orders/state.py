@@ -1,0 +1,47 @@
+"""What an order moves, and how tests of it look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django_q.models import OrmQ
+
+from cart.models import CartItem
+from orders.models import Payment, Sale
+from products.models import Product
+from retail.models import Metric
+from retail.observability.recording import recorder
+from tests.support import ledger
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from orders.services import Order
+
+
+def rows() -> list[tuple[str, float]]:
+    recorder.flush()
+    return list(Metric.objects.order_by("pk").values_list("metric_type", "value"))
+
+
+def stock_of(product: Product) -> int:
+    return Product.objects.get(pk=product.pk).stock
+
+
+def cart_of(user: User) -> dict[int, int]:
+    return dict(CartItem.objects.filter(cart__user=user).values_list("product_id", "quantity"))
+
+
+def seen_in_stock(order: Order, stock: int) -> None:
+    """Let the buyer have seen so many, a moment ago: only the reservation knows better."""
+    for line in order.lines:
+        line.product.stock = stock
+
+
+def nothing_reserved(product: Product, user: User, in_cart: int) -> None:
+    assert stock_of(product) == 5
+    assert ledger(product) == []
+    assert not Sale.objects.exists()
+    assert not Payment.objects.exists()
+    assert not OrmQ.objects.exists()
+    assert cart_of(user) == {product.pk: in_cart}
