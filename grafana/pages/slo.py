@@ -20,10 +20,18 @@ def share(bad: str, seconds: int) -> str:
 def level(heading: str, total: str, bad: str, objective: float, act: str) -> list[Json]:
     """Return the panels of one service level."""
     budget = round(1 - objective, 6)
-    left = f"1 - {share(bad, SLO.period_seconds)} / {budget:g}"
-    colours = [(burn.factor, BAD if burn.severity == "critical" else WARN) for burn in BURNS]
     return [
         row(heading),
+        *kept(bad, objective, budget, act),
+        burn_rate(bad, budget, act),
+        events(total, bad),
+    ]
+
+
+def kept(bad: str, objective: float, budget: float, act: str) -> list[Json]:
+    """Return what is left of the budget, and how the objective is kept."""
+    left = f"1 - {share(bad, SLO.period_seconds)} / {budget:g}"
+    return [
         stat(
             "Budget left",
             f"Of the bad events that {objective:.1%} over {DAYS} allow ({budget:.1%}). Below 25 "
@@ -46,40 +54,49 @@ def level(heading: str, total: str, bad: str, objective: float, act: str) -> lis
             thresholds=steps((objective, GOOD), base=BAD),
             no_value="no events yet",
         ),
-        series(
-            "Burn rate",
-            f"1 uses the budget up in exactly {DAYS}. The dashed lines are where alerts begin: "
-            f"{FASTEST.factor:g} for {span(FASTEST.long_seconds)} and "
-            f"{span(FASTEST.short_seconds)} wakes somebody. {act}",
-            [
-                query(
-                    f"{share(bad, burn.long_seconds)} / {budget:g}",
-                    f"over {span(burn.long_seconds)}",
-                )
-                for burn in BURNS
-            ],
-            size=(8, 9),
-            unit="none",
-            decimals=1,
-            thresholds=steps(*sorted(colours)),
-            soft_most=FASTEST.factor * 1.2,
-        ),
-        series(
-            "Events per minute",
-            "All of them, and the bad ones. With very few events one bad one is a large share: "
-            f"at least {SLO.least_bad_events} are needed to wake anybody.",
-            [
-                query(f"service:{total}:rate5m * 60", "all"),
-                query(f"service:{bad}:rate5m * 60", "bad"),
-            ],
-            size=(8, 9),
-            unit="short",
-            overrides=[
-                override("all", color={"mode": "fixed", "fixedColor": PLAIN}),
-                override("bad", color={"mode": "fixed", "fixedColor": BAD}),
-            ],
-        ),
     ]
+
+
+def burn_rate(bad: str, budget: float, act: str) -> Json:
+    """Return the graph of how fast the budget burns."""
+    colours = [(burn.factor, BAD if burn.severity == "critical" else WARN) for burn in BURNS]
+    return series(
+        "Burn rate",
+        f"1 uses the budget up in exactly {DAYS}. The dashed lines are where alerts begin: "
+        f"{FASTEST.factor:g} for {span(FASTEST.long_seconds)} and "
+        f"{span(FASTEST.short_seconds)} wakes somebody. {act}",
+        [
+            query(
+                f"{share(bad, burn.long_seconds)} / {budget:g}",
+                f"over {span(burn.long_seconds)}",
+            )
+            for burn in BURNS
+        ],
+        size=(8, 9),
+        unit="none",
+        decimals=1,
+        thresholds=steps(*sorted(colours)),
+        soft_most=FASTEST.factor * 1.2,
+    )
+
+
+def events(total: str, bad: str) -> Json:
+    """Return the graph of all events and the bad ones."""
+    return series(
+        "Events per minute",
+        "All of them, and the bad ones. With very few events one bad one is a large share: "
+        f"at least {SLO.least_bad_events} are needed to wake anybody.",
+        [
+            query(f"service:{total}:rate5m * 60", "all"),
+            query(f"service:{bad}:rate5m * 60", "bad"),
+        ],
+        size=(8, 9),
+        unit="short",
+        overrides=[
+            override("all", color={"mode": "fixed", "fixedColor": PLAIN}),
+            override("bad", color={"mode": "fixed", "fixedColor": BAD}),
+        ],
+    )
 
 
 PAGE = page(
