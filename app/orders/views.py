@@ -90,7 +90,8 @@ def _refusal_page(request: HttpRequest, form: CheckoutForm, problem: Problem) ->
         "cart": reverse("cart:view"),
         "checkout": reverse("orders:checkout"),
         "again": form.cleaned_data if problem.try_again else None,
-        "token": get_token(request),
+        # Just checked and good for the next time too; to make another costs more than the page.
+        "token": request.POST.get("csrfmiddlewaretoken") or get_token(request),
     }
     page = HttpResponse(render_to_string("orders/refused.html", context), status=problem.status)
     if problem.retry_after is not None:
