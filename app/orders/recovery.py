@@ -23,6 +23,7 @@ from orders.settlement import (
     charge,
     payment_mark_unknown,
     payment_settle,
+    unmoved,
 )
 from payments.services import BreakerOpenError, NoAnswerError, payment_ask, payment_cancel
 from retail.jobs import job
@@ -68,9 +69,7 @@ def finish(payment: Payment) -> None:
         except NoAnswerError:
             payment_mark_unknown(payment=payment)
             wait = ASK_AGAIN_AFTER
-        Payment.objects.filter(pk=payment.pk, status__in=UNFINISHED).update(
-            due_at=timezone.now() + wait
-        )
+        unmoved(payment, Payment.Status.COMPLETED).update(due_at=timezone.now() + wait)
 
 
 def _finish_in_thread(payment: Payment) -> None:

@@ -1,6 +1,7 @@
 """What a checkout asks of PostgreSQL: nothing that could be avoided."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,12 @@ from django.utils import timezone
 
 from cart.models import CartItem
 from cart.selectors import cart_lines, fingerprint
+from orders import recovery
+from orders.models import Payment, new_payment_key
+from orders.reservation import reserve
+from orders.settlement import payment_mark_unknown, payment_settle
 from payments import breaker
+from payments.gateway import Answer, NoAnswerError
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -76,3 +82,49 @@ def test_a_checkout_of_a_flash_sale(client: Client, buyer: User) -> None:
 def test_a_refusal_because_it_is_sold_out(client: Client, buyer: User) -> None:
     order_for(buyer, make_product(stock=1), 2)
     assert buy(client, buyer) == (409, [*WHO, "SELECT products_product"])
+
+
+@pytest.fixture
+def pending(buyer: User) -> Payment:
+    """Return one of two pending payments, in a shop that so far had only settled ones."""
+    order = order_for(buyer, make_product("Old"))
+    payment_settle(payment=reserve(order, new_payment_key())[1], answer=Answer.APPROVED)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO orders_payment (sale_id, key, token, amount, currency, status,"
+            " failure_reason, created_at, due_at) SELECT sale_id, 'old' || n, token, amount,"
+            " currency, 'FAILED', '', created_at, due_at FROM orders_payment,"
+            " generate_series(1, 3000) n"
+        )
+        cursor.execute("ANALYZE orders_payment")
+    reserve(order_for(make_buyer("other"), make_product("Other")), new_payment_key())
+    return reserve(order_for(buyer, make_product("New")), new_payment_key())[1]
+
+
+def settle(payment: Payment) -> None:
+    payment_settle(payment=payment, answer=Answer.APPROVED)
+
+
+def give_up(payment: Payment) -> None:
+    payment_mark_unknown(payment=payment)
+
+
+def try_again(payment: Payment) -> None:
+    recovery.finish(payment)
+
+
+@pytest.mark.parametrize("deed", [settle, give_up, try_again])
+def test_one_payment_is_found_by_its_id_however_many_are_pending(
+    pending: Payment, scripted_gateway: ScriptedGateway, deed: Callable[[Payment], None]
+) -> None:
+    scripted_gateway.answers = [NoAnswerError()] * 2
+    with CaptureQueriesContext(connection) as captured:
+        deed(pending)
+    updates = [one["sql"] for one in captured if one["sql"].startswith('UPDATE "orders_payment"')]
+    assert updates
+    with connection.cursor() as cursor:
+        for update in updates:
+            cursor.execute(f"EXPLAIN {update}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert "orders_payment_pkey" in plan
+            assert "payment_due" not in plan
