@@ -43,8 +43,7 @@ WITH wanted AS (
     ORDER BY product.id
     FOR NO KEY UPDATE OF product
 ), ready AS (
-    SELECT WHERE (SELECT count(*) FROM stock) = %(lines)s AND NOT EXISTS (
-        SELECT FROM orders_sale WHERE user_id = %(user)s AND idempotency_key = %(form)s)
+    SELECT WHERE (SELECT count(*) FROM stock) = %(lines)s
 ), taken AS (
     UPDATE products_product product SET stock = product.stock - wanted.quantity
     FROM wanted, ready WHERE product.id = wanted.product_id

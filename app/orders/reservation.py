@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from cart.services import CartChangedError, cart_take_out
@@ -96,9 +96,7 @@ def _write_at_once(order: Order, sale: Sale, payment: Payment) -> None:
     if not written.cart_held:
         raise CartChangedError
     if written.sale_id is None:
-        if missing := order.quantities.keys() - set(written.in_stock):
-            raise SoldOutError(min(missing))
-        raise IntegrityError("this form has made an order before")
+        raise SoldOutError(min(order.quantities.keys() - set(written.in_stock)))
     for row, key in ((sale, written.sale_id), (payment, written.payment_id)):
         row.pk = key
         row._state.adding = False  # noqa: SLF001 - Django's own way to say that the row is there
