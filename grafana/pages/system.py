@@ -149,6 +149,7 @@ PAGE = page(
                 ),
             ],
             unit="ops",
+            overrides=[fixed("new connections", WARN)],
         ),
         series(
             "Time of the shop's queries",
