@@ -9,15 +9,18 @@ class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self) -> None:
-        """Declare jobs and invariants, and let payments be read at each scrape."""
+        """Declare jobs and invariants, and let what the tables tell be read and rolled up."""
         from orders import (  # noqa: PLC0415 - models first
             audit,  # noqa: F401
             confirmation,  # noqa: F401
             gateway_audit,  # noqa: F401
             metrics,
             recovery,
+            rollups,
         )
-        from retail import jobs  # noqa: PLC0415
+        from retail import jobs, store  # noqa: PLC0415
 
         exposition.truths.add("payments", metrics.read_unknown)
+        store.sources["orders_per_day"] = rollups.ORDERS
+        store.sources["payment_success_rate"] = rollups.PAYMENTS
         jobs.watches.append(recovery.settle_due)

@@ -67,6 +67,11 @@ class Sale(models.Model):
         ordering: ClassVar = ["-created_at"]
         indexes: ClassVar = [
             models.Index(fields=["user", "-created_at"], name="sale_history"),
+            models.Index(
+                fields=["finished_at"],
+                name="sale_confirmed",
+                condition=Q(status="CONFIRMED"),
+            ),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user", "idempotency_key"], name="sale_once_a_form"),
@@ -140,6 +145,11 @@ class Payment(models.Model):
                 fields=["due_at"],
                 name="payment_due",
                 condition=Q(status__in=["PENDING", "UNKNOWN"]),
+            ),
+            models.Index(
+                fields=["settled_at"],
+                name="payment_settled",
+                condition=Q(settled_at__isnull=False),
             ),
         ]
         constraints: ClassVar = [

@@ -27,6 +27,10 @@ PROBLEMS = {
         "We could not read that request",
         "Something in the address or the form did not arrive whole. Go back and try once more.",
     ),
+    401: (
+        "This is for the staff",
+        "Send the METRICS_TOKEN as a bearer token, or log in as staff.",
+    ),
     403: (
         "That is not yours to open",
         (
@@ -73,15 +77,19 @@ DATABASE_RETRY_SECONDS = 5
 logger = logging.getLogger("retail.problems")
 
 
-def problem(
+def problem(  # noqa: PLR0913 - all but the first two are given by name
     request: HttpRequest,
     status: int,
     *,
     title: str = "",
     message: str = "",
     headers: Mapping[str, str] | None = None,
+    as_json: bool = False,
 ) -> HttpResponse:
-    """Return the answer for `status`, with the usual words unless others are given."""
+    """Return the answer for `status`, with the usual words unless others are given.
+
+    It is a page, or JSON for who prefers that, and for everybody with `as_json`.
+    """
     usual_title, usual_message = PROBLEMS[status]
     told = {
         "status": status,
@@ -90,7 +98,7 @@ def problem(
         "reference": getattr(request, "request_id", ""),
     }
     wanted = request.get_preferred_type(["text/html", "application/json"])
-    if wanted == "application/json":
+    if as_json or wanted == "application/json":
         return JsonResponse({"error": told}, status=status, headers=headers)
     # A page with the visitor's name and cart needs the database, which may be what is broken.
     page = "problem_plain.html" if status >= 500 else "problem.html"  # noqa: PLR2004

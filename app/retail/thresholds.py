@@ -73,6 +73,12 @@ class UnknownPayments:
 
 
 @dataclass(frozen=True)
+class FlashPayments:
+    most_seconds: int
+    least_ratio: float
+
+
+@dataclass(frozen=True)
 class Invariants:
     most_violations: int
     keep_seconds: int
@@ -102,6 +108,13 @@ class Telemetry:
 class LogErrors:
     most_lines: int
     window_seconds: int
+
+
+@dataclass(frozen=True)
+class QualityScenarios:
+    keep_seconds: int
+    gap_seconds: int
+    for_seconds: int
 
 
 @dataclass(frozen=True)
@@ -136,11 +149,13 @@ class Thresholds:
     oversold: Oversold
     circuit_breaker: CircuitBreaker
     unknown_payments: UnknownPayments
+    flash_payments: FlashPayments
     invariants: Invariants
     queue: Queue
     targets: Targets
     telemetry: Telemetry
     log_errors: LogErrors
+    quality_scenarios: QualityScenarios
     slo: Slo
 
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from retail.access import has_metrics_token
 from retail.models import WorkerHeartbeat
 from retail.observability import exposition
 
@@ -33,9 +33,7 @@ def worker_name() -> str:
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer a scrape."""
-    if not exposition.may_read(
-        request.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=settings.DEBUG
-    ):
+    if not has_metrics_token(request):
         return HttpResponse(
             "Send the METRICS_TOKEN as a bearer token.\n",
             status=HTTPStatus.UNAUTHORIZED,
@@ -69,11 +67,10 @@ def _worker_check() -> str:
     return "ok"
 
 
-def readyz(request: HttpRequest) -> HttpResponse:
-    """Say whether this process can sell.
+def readiness() -> dict[str, str]:
+    """Return what stands between this process and selling, by its name; "ok" where nothing does.
 
-    503 while the database is away or not migrated. A dead worker is named as degraded, with 200:
-    the shop sells, and what the worker should finish waits.
+    Where one is not ok, those after it are not asked.
     """
     checks = {}
     try:
@@ -85,6 +82,16 @@ def readyz(request: HttpRequest) -> HttpResponse:
             checks["worker"] = _worker_check()
     except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is the same
         checks["database"] = "does not answer"
+    return checks
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Say whether this process can sell.
+
+    503 while the database is away or not migrated. A dead worker is named as degraded, with 200:
+    the shop sells, and what the worker should finish waits.
+    """
+    checks = readiness()
     able = checks["database"] == checks.get("migrations") == "ok"
     status = ("ready" if checks.get("worker") == "ok" else "degraded") if able else "unavailable"
     return JsonResponse(

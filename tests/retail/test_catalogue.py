@@ -18,13 +18,14 @@ OUTCOMES = (
 CALLS = "approved declined error timeout"
 TASKS = (
     "settle_payments send_confirmation roll_up_metrics prune_metrics prune_carts prune_sessions "
-    "prune_alerts run_audit"
+    "prune_alerts run_audit judge_scenarios"
 )
 INVARIANTS = (
     "ledger_equals_stock sold_within_offered confirmed_sale_is_paid_once charge_has_payment "
     "payment_has_charge refunds_within_captured pending_within_deadline"
 )
 STATES = "closed open half_open"
+SCENARIOS = "A1 A2 S1 S2 M1 M2 P1 P2 I1 I2 T1 T2 U1 U2"
 # name: kind, labels with their values; None: closed by code
 EXPECTED: dict[str, tuple[str, dict[str, str | None]]] = {
     "retail_http_request_duration_seconds": (
@@ -62,6 +63,7 @@ EXPECTED: dict[str, tuple[str, dict[str, str | None]]] = {
     "retail_job_duration_seconds": ("histogram", {"task": TASKS, "outcome": "succeeded failed"}),
     "retail_jobs_waiting": ("gauge (database)", {}),
     "retail_jobs_oldest_waiting_seconds": ("gauge (database)", {}),
+    "retail_quality_scenario_passing": ("gauge (database)", {"scenario": SCENARIOS}),
     "retail_metric_rows_dropped_total": ("counter", {}),
     "retail_telemetry_errors_total": ("counter", {"sink": "metrics rows collector log audit"}),
     "retail_build_info": ("gauge", {"version": None}),
@@ -108,7 +110,7 @@ def test_every_series_of_the_business_is_there_before_its_first_event(db: None) 
     assert children("retail_payment_attempts_total") == 5
     assert children("retail_payment_duration_seconds") == 4
     assert children("retail_circuit_breaker_transitions_total") == 3
-    assert children("retail_jobs_total") == 16
+    assert children("retail_jobs_total") == 18
     assert children("retail_telemetry_errors_total") == 5
 
 

@@ -118,6 +118,10 @@ def test_a_refusal_by_the_open_breaker_is_observed_whole(site: Client) -> None:
         http("refuse", "GET", "5xx"): 1,
         http("id", "GET", "2xx"): 1,
     }
+    fast = [facts for kind, _, facts in recorder.intervals.drain() if "fast_fails" in facts]
+    assert [one["fast_fails"] for one in fast] == [1]
+    assert sum(fast[0]["fast_fail_buckets"]) == 1
+    assert fast[0]["fast_fail_max_ms"] > 0
 
 
 def test_requests_are_added_to_the_running_interval(site: Client) -> None:

@@ -232,3 +232,33 @@ def test_the_thread_begins_with_the_first_row_and_writes_soon() -> None:
     recorder.close()
     assert thread is not None
     assert not thread.is_alive()
+
+
+@pytest.mark.django_db
+def test_a_flood_is_folded_and_every_event_counts() -> None:
+    for number in range(1000):
+        record_metric("throttled_requests", 1, {"scope": "login", "user_id": number % 7})
+    record_metric("stock_conflicts", 1, {"product_ids": [3]})
+    recorder.flush()
+    apart = [("throttled_requests", 1.0, {"scope": "login", "user_id": n % 7}) for n in range(20)]
+    assert kept() == [
+        *apart,
+        ("stock_conflicts", 1.0, {"product_ids": [3]}),
+        ("throttled_requests", 1.0, {"scope": "login", "count": 980, "folded": True}),
+    ]
+    moment = Metric.objects.earliest("timestamp").timestamp
+    points = store.added_up(moment, datetime.now(UTC) + store.MINUTE, store.DAY)
+    assert sorted((kind, one.count, one.facts) for (kind, _), one in points.items()) == [
+        ("stock_conflicts", 1, {}),
+        ("throttled_requests", 1000, {"by_scope": {"login": 1000}}),
+    ]
+
+
+@pytest.mark.django_db
+def test_an_interval_of_events_alone_ends_too() -> None:
+    for _ in range(2):
+        for _ in range(25):
+            record_metric("stock_conflicts", 1)
+        recorder.flush()
+    counts = [metadata.get("count", 1) for _, _, metadata in kept()]
+    assert counts == [*[1] * 20, 5, *[1] * 20, 5]

@@ -13,17 +13,18 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from retail import store, tasks
+from retail.facts import Point
 from retail.models import Metric, MetricRollup
-from retail.store import Period
+from retail.store import DAY, HOUR, MINUTE, Period
 
 pytestmark = pytest.mark.django_db
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+KIND = "refunds_per_day"
 LAST_MOMENT = timedelta(microseconds=1)
 
 
-def row(moment: datetime, value: float = 1, kind: str = "orders_per_day", **metadata: Any) -> None:
+def row(moment: datetime, value: float = 1, kind: str = KIND, **metadata: Any) -> None:
     Metric.objects.create(metric_type=kind, value=value, metadata=metadata, timestamp=moment)
 
 
@@ -35,32 +36,56 @@ def rollups(period: MetricRollup.Period) -> list[tuple[Any, ...]]:
     )
 
 
+def at_the_end_of(moment: datetime) -> datetime:
+    """Return when all before `moment` may be rolled up."""
+    return moment + store.SETTLING
+
+
+def roll_up(until: datetime) -> None:
+    store.roll_up(at_the_end_of(until))
+
+
 def test_an_hour_is_from_its_first_moment_to_before_the_next() -> None:
     row(MIDNIGHT - LAST_MOMENT, 1)
     row(MIDNIGHT, 2)
     row(MIDNIGHT + HOUR - LAST_MOMENT, 4)
     row(MIDNIGHT + HOUR, 8)
-    assert store.roll_up(Period.HOUR, MIDNIGHT + HOUR / 2) == 1
-    assert rollups(Period.HOUR) == [(MIDNIGHT, "orders_per_day", 2, 6, 2, 4)]
-
-
-def test_a_row_weighs_what_it_stands_for() -> None:
-    row(MIDNIGHT, 10, "error_rate", count=40)
-    row(MIDNIGHT, 1, "error_rate", count=10)
-    row(MIDNIGHT, 0, "payment_success_rate")
-    row(MIDNIGHT, 100, "payment_success_rate")
-    assert store.roll_up(Period.HOUR, MIDNIGHT) == 2
+    roll_up(MIDNIGHT + HOUR)
     assert rollups(Period.HOUR) == [
-        (MIDNIGHT, "error_rate", 50, 410, 1, 10),
-        (MIDNIGHT, "payment_success_rate", 2, 100, 0, 100),
+        (MIDNIGHT - HOUR, KIND, 1, 1, 1, 1),
+        (MIDNIGHT, KIND, 2, 6, 2, 4),
+    ]
+    assert rollups(Period.DAY) == [
+        (MIDNIGHT - DAY, KIND, 1, 1, 1, 1),
+        (MIDNIGHT, KIND, 2, 6, 2, 4),
+    ]
+    assert [(start, count) for start, _, count, *_ in rollups(Period.MINUTE)] == [
+        (MIDNIGHT - MINUTE, 1),
+        (MIDNIGHT, 1),
+        (MIDNIGHT + HOUR - MINUTE, 1),
     ]
 
 
-@pytest.mark.parametrize("count", ["many", None, -3, 0, [4], {}, 2.5, True, 10**15])
+def test_a_row_weighs_what_it_stands_for() -> None:
+    row(MIDNIGHT, 10, "error_rate", count=40, errors=4, client_errors=3)
+    row(MIDNIGHT, 1, "error_rate", count=10, errors=1)
+    row(MIDNIGHT, 0)
+    row(MIDNIGHT, 100)
+    roll_up(MIDNIGHT + MINUTE)
+    for period in Period:
+        assert rollups(period) == [
+            (MIDNIGHT, "error_rate", 50, 410, 1, 10),
+            (MIDNIGHT, KIND, 2, 100, 0, 100),
+        ]
+        facts = MetricRollup.objects.filter(period=period, metric_type="error_rate")
+        assert list(facts.values_list("facts", flat=True)) == [{"errors": 5, "client_errors": 3}]
+
+
+@pytest.mark.parametrize("count", ["many", None, -3, 0, [4], {}, 2.5, True, 10**15, 10**16])
 def test_a_count_that_is_none_weighs_one_and_stops_no_rollup(count: Any) -> None:
     row(MIDNIGHT, 5, "stock_conflicts", count=count)
     row(MIDNIGHT, 7, "stock_conflicts", count=3)
-    store.roll_up(Period.HOUR, MIDNIGHT)
+    roll_up(MIDNIGHT + HOUR)
     weight = count if count == 10**15 else 1
     assert rollups(Period.HOUR) == [
         (MIDNIGHT, "stock_conflicts", weight + 3, 5 * weight + 21, 5, 7)
@@ -70,76 +95,156 @@ def test_a_count_that_is_none_weighs_one_and_stops_no_rollup(count: Any) -> None
 def test_rolling_up_again_is_the_same_and_takes_in_what_came_late() -> None:
     row(MIDNIGHT, 2)
     for _ in range(2):
-        store.roll_up(Period.HOUR, MIDNIGHT)
-        store.roll_up(Period.DAY, MIDNIGHT)
-    assert rollups(Period.HOUR) == rollups(Period.DAY) == [(MIDNIGHT, "orders_per_day", 1, 2, 2, 2)]
+        roll_up(MIDNIGHT + 14 * MINUTE)
+    assert rollups(Period.HOUR) == rollups(Period.DAY) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
     row(MIDNIGHT, 6)
-    store.roll_up(Period.HOUR, MIDNIGHT)
-    store.roll_up(Period.DAY, MIDNIGHT)
-    assert rollups(Period.HOUR) == rollups(Period.DAY) == [(MIDNIGHT, "orders_per_day", 2, 8, 2, 6)]
+    roll_up(MIDNIGHT + 15 * MINUTE)  # looks back from where it was
+    for period in Period:
+        assert rollups(period) == [(MIDNIGHT, KIND, 2, 8, 2, 6)]
+
+
+def test_a_moment_is_rolled_up_only_when_its_rows_had_time_to_be_written() -> None:
+    row(MIDNIGHT, 2)
+    store.roll_up(MIDNIGHT + MINUTE + store.SETTLING - LAST_MOMENT)
+    assert (store.rolled_until(), rollups(Period.MINUTE)) == (None, [])
+    store.roll_up(MIDNIGHT + MINUTE + store.SETTLING)
+    assert store.rolled_until() == MIDNIGHT + MINUTE
+    assert rollups(Period.MINUTE) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
 
 
 def test_a_day_is_made_from_its_hours_and_begins_at_midnight_utc() -> None:
     moments = [MIDNIGHT - LAST_MOMENT, MIDNIGHT, MIDNIGHT + 23.5 * HOUR, MIDNIGHT + 24 * HOUR]
     for value, moment in zip([1, 2, 4, 8], moments, strict=True):
         row(moment, value)
-        store.roll_up(Period.HOUR, moment)
-    Metric.objects.all().delete()  # pruned
-    # 1:30 in Madrid is still yesterday in UTC.
-    madrid = datetime(2026, 11, 23, 0, 30, tzinfo=offset(timedelta(hours=1)))
-    assert store.roll_up(Period.DAY, madrid) == 1
-    assert rollups(Period.DAY) == [(MIDNIGHT, "orders_per_day", 2, 6, 2, 4)]
+    # 1:30 in Madrid is still half past midnight in UTC.
+    madrid = datetime(2026, 11, 23, 1, 30, tzinfo=offset(timedelta(hours=1)))
+    roll_up(madrid)
+    assert rollups(Period.DAY) == [
+        (MIDNIGHT - DAY, KIND, 1, 1, 1, 1),
+        (MIDNIGHT, KIND, 2, 6, 2, 4),
+        (MIDNIGHT + DAY, KIND, 1, 8, 8, 8),
+    ]
+    assert store.rolled_until() == MIDNIGHT + DAY + HOUR / 2
 
 
 def test_a_period_without_rows_keeps_what_was_rolled_up() -> None:
     row(MIDNIGHT, 2)
-    store.roll_up(Period.HOUR, MIDNIGHT)
+    roll_up(MIDNIGHT + MINUTE)
     Metric.objects.all().delete()
-    assert store.roll_up(Period.HOUR, MIDNIGHT) == 0
-    assert rollups(Period.HOUR) == [(MIDNIGHT, "orders_per_day", 1, 2, 2, 2)]
+    roll_up(MIDNIGHT + 2 * MINUTE)
+    for period in Period:
+        assert rollups(period) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
 
 
-def test_the_job_rolls_up_this_hour_and_day_and_those_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = MIDNIGHT + timedelta(minutes=4)
+@pytest.mark.parametrize("away", [HOUR, 30 * HOUR, 3 * DAY, 9 * DAY + 5 * MINUTE])
+def test_hours_without_a_worker_are_rolled_up_when_one_is_back(away: timedelta) -> None:
+    early = MIDNIGHT + 10 * HOUR + 20 * MINUTE
+    moments = [early, early + 30 * MINUTE, early + away / 2, early + away - MINUTE]
+    row(moments[0], 1)
+    roll_up(early + 25 * MINUTE)
+    for value, moment in zip([2, 4, 8], moments[1:], strict=True):
+        row(moment, value)
+    now = early + away
+    roll_up(now)
+    expected: dict[datetime, float] = {}
+    for value, moment in zip([1, 2, 4, 8], moments, strict=True):
+        hour = moment.replace(minute=0, second=0)
+        expected[hour] = expected.get(hour, 0) + value
+    assert {start: total for start, _, _, total, *_ in rollups(Period.HOUR)} == expected
+    days = rollups(Period.DAY)
+    assert (sum(day[2] for day in days), sum(day[3] for day in days)) == (4, 15)
+    assert store.rolled_until() == now
+    kept = {start for start, *_ in rollups(Period.MINUTE)}
+    border = (now - store.KEEP_MINUTES).replace(minute=0)
+    assert kept == {moment for moment in moments if moment >= border}
+
+
+def test_a_long_way_to_catch_up_takes_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(1000))
+    monkeypatch.setattr("retail.store.time.monotonic", lambda: float(next(seconds)))
+    for day in range(10):
+        row(MIDNIGHT + day * DAY)
+    now = at_the_end_of(MIDNIGHT + 10 * DAY)
+    store.roll_up(now, seconds=4)
+    assert store.rolled_until() == MIDNIGHT + 3 * DAY
+    assert len(rollups(Period.DAY)) == 3
+    store.roll_up(now, seconds=1000)
+    assert store.rolled_until() == MIDNIGHT + 10 * DAY
+    assert rollups(Period.DAY) == [(MIDNIGHT + day * DAY, KIND, 1, 1, 1, 1) for day in range(10)]
+
+
+def test_a_clock_set_back_takes_nothing_away() -> None:
+    row(MIDNIGHT, 2)
+    roll_up(MIDNIGHT + HOUR)
+    row(MIDNIGHT + 10 * MINUTE, 4)
+    roll_up(MIDNIGHT + 11 * MINUTE)
+    assert store.rolled_until() == MIDNIGHT + 11 * MINUTE
+    assert rollups(Period.HOUR) == [(MIDNIGHT, KIND, 2, 6, 2, 4)]
+
+
+def test_a_source_stands_in_for_the_rows_of_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def points(since: datetime, until: datetime, step: timedelta) -> list[Point]:
+        asked.append((since, until, step))
+        return [Point(since, 3, 30, 5, 15, {"kinds": {"cart": 3}})]
+
+    source = store.Source(points, lambda: MIDNIGHT + MINUTE)
+    monkeypatch.setattr(store, "sources", {KIND: source})
+    row(MIDNIGHT + HOUR / 2, 1)  # of another minute than the source's
+    row(MIDNIGHT + HOUR, 1)
+    roll_up(MIDNIGHT + HOUR + 2 * MINUTE)
+    assert asked == [
+        (MIDNIGHT, MIDNIGHT + HOUR, MINUTE),
+        (MIDNIGHT + HOUR, MIDNIGHT + HOUR + 2 * MINUTE, MINUTE),
+    ]
+    assert rollups(Period.DAY) == [(MIDNIGHT, KIND, 6, 60, 5, 15)]
+    assert MetricRollup.objects.get(period=Period.DAY).facts == {"kinds": {"cart": 6}}
+
+
+def test_the_job_rolls_up_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = at_the_end_of(MIDNIGHT + timedelta(minutes=4))
     monkeypatch.setattr(timezone, "now", lambda: now)
-    row(now - timedelta(minutes=5), 2)
-    row(now, 4)
-    assert tasks.roll_up_metrics() == 4
-    yesterday = MIDNIGHT - timedelta(days=1)
+    row(MIDNIGHT - MINUTE, 2)
+    row(MIDNIGHT, 4)
+    assert tasks.roll_up_metrics() == 6
     assert rollups(Period.HOUR) == [
-        (MIDNIGHT - HOUR, "orders_per_day", 1, 2, 2, 2),
-        (MIDNIGHT, "orders_per_day", 1, 4, 4, 4),
-    ]
-    assert rollups(Period.DAY) == [
-        (yesterday, "orders_per_day", 1, 2, 2, 2),
-        (MIDNIGHT, "orders_per_day", 1, 4, 4, 4),
+        (MIDNIGHT - HOUR, KIND, 1, 2, 2, 2),
+        (MIDNIGHT, KIND, 1, 4, 4, 4),
     ]
 
 
-def test_pruning_takes_exactly_what_is_older_and_leaves_the_rollups() -> None:
+def test_pruning_takes_exactly_what_is_older_and_rolls_it_up_before() -> None:
     border = MIDNIGHT - timedelta(days=7)
     for moment in (border - LAST_MOMENT, border, border + LAST_MOMENT, MIDNIGHT):
         row(moment)
-    store.roll_up(Period.HOUR, border - LAST_MOMENT)
     assert store.prune(7, MIDNIGHT) == 1
     assert list(Metric.objects.order_by("timestamp").values_list("timestamp", flat=True)) == [
         border,
         border + LAST_MOMENT,
         MIDNIGHT,
     ]
-    assert MetricRollup.objects.count() == 1
+    assert rollups(Period.DAY) == [
+        (border - DAY, KIND, 1, 1, 1, 1),
+        (border, KIND, 2, 2, 1, 1),
+    ]
 
 
-def test_pruning_goes_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_goes_in_batches_that_let_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(store, "PRUNE_BATCH", 3)
+    pauses: list[float] = []
+    monkeypatch.setattr("retail.store.time.sleep", pauses.append)
     for _ in range(7):
         row(MIDNIGHT - timedelta(days=8))
     row(MIDNIGHT)
     with CaptureQueriesContext(connection) as queries:
         assert store.prune(7, MIDNIGHT) == 7
-    assert sum(query["sql"].startswith("DELETE") for query in queries) == 3
+    deletions = [query["sql"] for query in queries if "DELETE" in query["sql"]]
+    assert sum('"retail_metric"' in sql for sql in deletions) == 3
+    assert len(pauses) == 3
+    assert all(0 < pause <= store.LONGEST_PAUSE for pause in pauses)
     assert Metric.objects.count() == 1
 
 
@@ -166,7 +271,9 @@ def test_the_command_prunes_what_is_past_the_days_asked_for(
     [
         ("0", "--days must be at least 1"),
         ("-5", "--days must be at least 1"),
-        ("many", "invalid int value: 'many'"),
+        ("many", "--days: must be a whole number of days, .* not 'many'"),
+        ("7.5", "not '7.5'"),
+        ("", "not ''"),
         ("99999999999", "and at most 36500"),
     ],
 )

@@ -49,7 +49,10 @@ TASKS = (
     "prune_sessions",
     "prune_alerts",
     "run_audit",
+    "judge_scenarios",
 )
+# Of docs/QS-Catalog.md, in its order.
+SCENARIOS = ("A1", "A2", "S1", "S2", "M1", "M2", "P1", "P2", "I1", "I2", "T1", "T2", "U1", "U2")
 THROTTLE_SCOPES = ("checkout", "login", "password_reset")
 SINKS = ("metrics", "rows", "collector", "log", "audit")
 
@@ -164,6 +167,12 @@ JOBS_WAITING = Truth("retail_jobs_waiting", "Background jobs that nobody has beg
 JOBS_OLDEST_WAITING = Truth(
     "retail_jobs_oldest_waiting_seconds",
     "How long the oldest waiting background job has waited; 0 without one.",
+)
+SCENARIO_PASSING = Truth(
+    "retail_quality_scenario_passing",
+    "1 while a quality scenario's last verdict is a pass, 0 while it is a fail; absent without "
+    "evidence, without a verdict in the last ten minutes, and for those that tests prove.",
+    {"scenario": SCENARIOS},
 )
 METRIC_ROWS_DROPPED = Counter(
     "retail_metric_rows_dropped_total",

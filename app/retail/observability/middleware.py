@@ -45,7 +45,8 @@ class ObservabilityMiddleware:
 
     Static files get their id too, but are not noted: they would make every error rate look better.
     A view may set `request.fast_fail = True`: then the whole duration is also observed as a
-    refusal by the open circuit breaker.
+    refusal by the open circuit breaker. One that sets `request.looks_only = True` is left out of
+    the rows: it shows them, and would move them by each look.
     """
 
     static_url = "/static/"  # set when the app is ready
@@ -82,7 +83,9 @@ class ObservabilityMiddleware:
         )
         if getattr(request, "fast_fail", False):
             catalogue.FAST_FAIL_DURATION.observe(seconds, request_id)
-        recorder.intervals.add_request(status, seconds)
+            recorder.intervals.add_fast_fail(seconds)
+        if not getattr(request, "looks_only", False):
+            recorder.intervals.add_request(status, seconds, view, request_id)
         recorder.start()
         # Asking request.user here would cost requests that never needed it a query.
         user = getattr(request, "_cached_user", None)

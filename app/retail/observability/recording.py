@@ -142,7 +142,8 @@ def record_metric(
     """Keep one row (`metric_type` of METRIC_TYPES, a finite `value`, JSON-able `metadata`).
 
     Returns at once and never raises outside of tests; a row that makes no sense is counted in
-    `retail_telemetry_errors_total`. Ids are welcome in `metadata`, names and addresses of people
+    `retail_telemetry_errors_total`. Of a flood of conflicts or refusals, most become one row with
+    their count (intervals.py). Ids are welcome in `metadata`, names and addresses of people
     are not.
     """
     try:
@@ -150,7 +151,10 @@ def record_metric(
         if metric_type not in METRIC_TYPES or not math.isfinite(number):
             raise ValueError(f"{metric_type}={value!r} is no metric row; types: {METRIC_TYPES}")  # noqa: TRY301
         kept = orjson.loads(orjson.dumps(dict(metadata or {}), default=str))
-        recorder.add(Row(metric_type, number, kept, datetime.now(UTC)))
+        if recorder.intervals.add_event(metric_type, number, kept):
+            recorder.add(Row(metric_type, number, kept, datetime.now(UTC)))
+        else:
+            recorder.start()
     except Exception:
         if telemetry.strict:
             raise

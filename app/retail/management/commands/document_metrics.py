@@ -5,7 +5,13 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from retail import store
 from retail.observability import catalogue
+from retail.observability.intervals import (
+    DURATION_BOUNDS_MS,
+    EVENTS_APART,
+    FAST_FAIL_BOUNDS_MS,
+)
 
 # A table's row cannot be folded.
 # ruff: noqa: E501
@@ -26,16 +32,41 @@ Database and cache series (`django_db_*`, `django_cache_*`) come from django-pro
 ROWS = """
 ## Rows of the Metric table
 
-| metric_type | one row for | value |
-|---|---|---|
-| orders_per_day | each confirmed order | 1 |
-| refunds_per_day | each refund | 1 |
-| payment_success_rate | each settled payment | 100 if completed, 0 if failed (percent) |
-| error_rate | each 10 s with requests, by process | 5xx share in percent; `count`, `errors`, `client_errors` |
-| avg_response_time | each 10 s with requests, by process | milliseconds; `count`, `max_ms`, `buckets` |
-| circuit_breaker_state | each 10 s with payment attempts, and each change | 0 closed, 1 half-open, 2 open |
-| stock_conflicts | each conflict | 1 |
-| throttled_requests | each refused request | 1 |
+| metric_type | one row for | value | metadata |
+|---|---|---|---|
+| orders_per_day | each confirmed order | 1 | `order_ref`, `kind`, `request_id` |
+| refunds_per_day | each refund | 1 | |
+| payment_success_rate | each settled payment | 100 if completed, 0 if failed (percent) | `order_ref`, `reason` |
+| error_rate | each 10 s with requests, by process | 5xx share in percent | `count`, `errors` (5xx), `client_errors` (4xx), `recent`: the latest 5xx with `request_id`, `view`, `status`, `at` |
+| avg_response_time | each 10 s with requests, by process | milliseconds | `count`, `max_ms`, `buckets`: counts up to {durations} ms, and longer |
+| circuit_breaker_state | each 10 s with payment attempts, by process | 0 closed, 1 half-open, 2 open: the last attempt's | `breaker`, `state`, `count`, `attempts` by state |
+| | each 10 s with requests refused because it was open, by process | 2 | `count`, `fast_fails`, `fast_fail_max_ms`, `fast_fail_buckets`: counts up to {fast_fails} ms, and longer |
+| | each change | the new state | `breaker`, `state`, `transition`: true |
+| stock_conflicts | each conflict | 1 | `product_ids` |
+| throttled_requests | each refused request | 1 | `scope`, `user_id` |
+
+A row stands for `count` events where there is one, else for one. Of conflicts, and of refusals of one scope,
+the first {apart} in 10 s have rows of their own; a flood beyond them becomes one row with `folded` and `count`.
+Rows are kept for `METRIC_KEEP_DAYS` (90); `manage.py prune_metrics --days N` deletes older ones in small
+batches, as the worker does daily.
+
+## Rollups
+
+Every minute the worker adds rows up by minute, hour and day (UTC), also those of hours in which no worker
+ran. Minutes are kept for two days, hours and days for good. Pages read rollups, and rows only of what is newer
+than the worker's last look, so they take as long for 90 days as for one. Rows that come more than {late} minutes
+late are not in the rollups of their hour. `orders_per_day` and `payment_success_rate` are rolled up from the
+orders and payments themselves: a process that is killed loses rows, but no orders. A rollup holds `count` (events),
+`total` (of value times events), `minimum`, `maximum`, and `facts`, summed unless told otherwise:
+
+| metric_type | facts |
+|---|---|
+| orders_per_day | `revenue` by currency (text), `kinds`: orders by kind |
+| payment_success_rate | `completed`, `failed`, `reasons`: failed ones by reason |
+| error_rate | `errors`, `client_errors` |
+| avg_response_time | `buckets`, `max_ms` (maximum) |
+| circuit_breaker_state | `attempts` by state, `transitions` by new state, `fast_fails`, `fast_fail_buckets`, `fast_fail_max_ms` (maximum) |
+| throttled_requests | `by_scope` |
 """
 
 
@@ -48,7 +79,13 @@ def document() -> str:
             for name, values in entry.labels.items()
         )
         lines.append(f"| `{entry.name}` | {entry.kind} | {labels} | {entry.help} |\n")
-    return HEADER + "".join(lines) + ROWS
+    rows = ROWS.format(
+        durations=", ".join(map(str, DURATION_BOUNDS_MS)),
+        fast_fails=", ".join(map(str, FAST_FAIL_BOUNDS_MS)),
+        apart=EVENTS_APART,
+        late=int(store.LATE.total_seconds() // 60),
+    )
+    return HEADER + "".join(lines) + rows
 
 
 class Command(BaseCommand):

@@ -1,6 +1,6 @@
-"""Delete metric rows older than --days, in small batches."""
+"""Delete metric rows older than --days, in small batches; their rollups stay."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -11,11 +11,20 @@ from retail import store
 MOST_DAYS = 36_500  # a hundred years; calendars end
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"must be a whole number of days, at least 1 and at most {MOST_DAYS}, not {text!r}."
+        ) from None
+
+
 class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=int, default=settings.METRIC_KEEP_DAYS)
+        parser.add_argument("--days", type=_whole, default=settings.METRIC_KEEP_DAYS)
 
     def handle(self, *args: object, days: int, **options: object) -> None:
         if not 1 <= days <= MOST_DAYS:
