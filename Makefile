@@ -70,8 +70,9 @@ format: .venv/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: .venv/.dev ## write the list of metrics from the code
+docs: .venv/.dev ## write the lists of metrics and of quality scenarios from the code
 	$(MANAGE) document_metrics
+	$(MANAGE) document_scenarios
 
 generate: .venv/.dev ## write the alert rules and dashboards from Python
 	PYTHONPATH=app $(BIN)/python -m alerts.build

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alerts import answers, logs, payments, slo, stock, watch
+from alerts import answers, logs, payments, quality, slo, stock, watch
 from alerts.model import Alert, Group, rule_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES: dict[str, tuple[Group, ...]] = {
     "alerts/rules/answers.yml": answers.GROUPS,
     "alerts/rules/payments.yml": payments.GROUPS,
+    "alerts/rules/quality.yml": quality.GROUPS,
     "alerts/rules/slo.yml": slo.GROUPS,
     "alerts/rules/stock.yml": stock.GROUPS,
     "alerts/rules/watch.yml": watch.GROUPS,

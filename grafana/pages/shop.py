@@ -3,9 +3,11 @@
 from grafana.page import page
 from grafana.parts import (
     BAD,
+    GOOD,
     PLAIN,
     WARN,
     link,
+    mapping,
     override,
     quantiles,
     query,
@@ -176,7 +178,23 @@ PAGE = page(
             stacked=True,
             links=[SLOW],
         ),
-        row("Promises of the shop (audited every minute)"),
+        row("Promises of the shop (judged and audited every minute)"),
+        stat(
+            "Quality scenarios",
+            "Each over the last day; normally all pass. Missing: nothing happened that it could be "
+            "judged by, or it is one that tests prove. If one fails: the shop says under "
+            "/metrics/quality-scenarios/ by which measure and since when, and names the runbook.",
+            [
+                query(
+                    "max by (scenario) (retail_quality_scenario_passing)", "{{scenario}}", now=True
+                )
+            ],
+            size=(24, 4),
+            text="value_and_name",
+            thresholds=steps((1, GOOD), base=BAD),
+            mappings=mapping({0: ("FAIL", BAD), 1: ("pass", GOOD)}),
+            no_value="no evidence",
+        ),
         stat(
             "Rows that break a promise",
             "What the audit found, by promise; always 0. If not: `manage.py audit` names the "

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALL = os.environ.get("ALERT_MUTANTS") == "all"
-QUICK = [("answers", "answers"), ("payments", "payments"), ("stock", "stock"), ("watch", "watch")]
+QUICK = [(name, name) for name in ("answers", "payments", "quality", "stock", "watch")]
 SLOW = [("slo", "slo_hours", "slo_days", "slo")]
 NUMBER = re.compile(r"(?<=[<>=] )[\d.]+(?: \* [\d.]+)?(?![\d.\w])")
 NAME = re.compile(r"(?<![\w:])(?:service:)?retail_\w+(?::\w+)?|\bup\b")

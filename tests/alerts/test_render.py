@@ -63,7 +63,7 @@ def test_without_an_environment_the_files_are_development_s(tmp_path: Path) -> N
 def test_production_has_its_own_addresses_and_secrets_in_files_alone() -> None:
     files = render.rendered(render.read({**PRODUCTION, **PEOPLE}))
     rules = [text for name, text in files.items() if "/rules/" in name]
-    assert len(rules) == 6
+    assert len(rules) == 7
     for text in rules:
         assert "localhost:8000" not in text
         assert "localhost:3000" not in text
@@ -117,7 +117,7 @@ def test_prometheus_and_alertmanager_understand_it(
     render.write(render.rendered(render.read({**PRODUCTION, **people})), tmp_path)
     done = run(promtool, "check", "config", tmp_path / "prometheus/prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("SUCCESS") == 7  # of the file itself two, and the rule files it found
+    assert done.stdout.count("SUCCESS") == 8  # of the file itself two, and the rule files it found
     done = run(amtool, "check-config", tmp_path / "alertmanager/alertmanager.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 

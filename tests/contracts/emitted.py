@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LAMP, FLASH = "/products/lumen-desk-lamp/", "/products/aurora-wireless-headphones/"
 PAGES = ("/", "/products/", "/products/?q=lamp", "/orders/", "/nowhere/", "/accounts/profile/")
+JUDGE = "from quality.tasks import judge_scenarios; judge_scenarios()"
 UNSETTLED = "Payment.objects.filter(status__in=['PENDING', 'UNKNOWN']).count()"
 
 Emitted = dict[str, dict[str, set[str]]]
@@ -56,3 +57,4 @@ def journey(shop: RunningShop) -> None:
         late.put_in_cart(LAMP)
         late.order("tok_declined")
     shop.manage("audit")
+    shop.manage("shell", "--no-imports", "-c", JUDGE)

@@ -5,10 +5,13 @@ A renamed metric turns panels blank and alerts silent without a word from anybod
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from quality.catalogue import SCENARIOS
+from retail.history import span_of
 from retail.observability import catalogue
 from tests.contracts.emitted import Emitted, journey, scrape
 from tests.contracts.queries import ROOT, Query, all_queries, uses
@@ -18,6 +21,7 @@ from tests.running.support import RunningShop
 EVERYWHERE = {"job", "instance", "le", "quantile", "alertname", "alertstate", "severity", "service"}
 # Series of other programs, as the running stack has them (make stack-test looks again).
 FOREIGN = frozenset((Path(__file__).with_name("foreign_series.txt")).read_text().split())
+KINDS = {"dashboard", "rule", "runbook", "Grafana's", "page,"}
 # They come into being with the first failure.
 FAILURES = {"django_db_errors_total", "loki_discarded_samples_total"}
 
@@ -36,10 +40,21 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emitted]:
         shop.close()
 
 
+def of_pages() -> list[Query]:
+    """Return what the page of the quality scenarios tells people to ask Prometheus."""
+    day = span_of("24h", datetime.now(UTC))
+    return [
+        Query(f"page, scenario {one.id}", asked.of(day))
+        for one in SCENARIOS
+        for asked in one.asked
+        if asked.language == "PromQL"
+    ]
+
+
 @pytest.fixture(scope="module")
 def queries() -> list[Query]:
-    found = all_queries()
-    assert {"dashboard", "rule", "runbook", "Grafana's"} <= {one.where.split()[0] for one in found}
+    found = [*all_queries(), *of_pages()]
+    assert {one.where.split()[0] for one in found} == KINDS
     return found
 
 
@@ -100,7 +115,7 @@ def test_a_renamed_metric_is_named_with_the_panel_the_rule_and_the_runbook(
         "there is no series retail_stock_conflicts_total"
     }
     kinds = {line.split()[0] for line in said}
-    assert {"dashboard", "rule", "runbook", "Grafana's"} <= kinds
+    assert kinds == KINDS
 
 
 def test_a_renamed_label_or_value_is_noticed_too(emitted: Emitted) -> None:

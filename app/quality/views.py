@@ -1,0 +1,144 @@
+"""The page of the quality scenarios, and the same as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.safestring import mark_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from quality import selectors
+from retail.access import staff_only, staff_or_token
+from retail.problems import problem
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from quality.selectors import Board, ShownScenario, Trend
+
+VERSION = 1  # of the JSON; a number or name that goes or changes its meaning raises it
+CHOICES = {"": selectors.DAYS[0], **{str(days): days for days in selectors.DAYS}}
+
+
+def _board(request: HttpRequest) -> Board | None:
+    """Return the board of the days that the address names, None if there is no such."""
+    days = CHOICES.get(request.GET.get("days", ""))
+    board = selectors.board(days=days, now=timezone.now()) if days else None
+    # Who looks on is no visitor: the page asks again and again, and would better every average.
+    request.looks_only = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
+    return board
+
+
+def _no_such_days(request: HttpRequest, *, as_json: bool = False) -> HttpResponse:
+    return problem(
+        request,
+        HTTPStatus.BAD_REQUEST,
+        title="So many days are not judged",
+        message=f"The parameter days must be one of {', '.join(map(str, selectors.DAYS))}.",
+        as_json=as_json,
+    )
+
+
+def _news(request: HttpRequest, board: Board) -> dict[str, object]:
+    """Return the part that changes, and a digest by which the page knows it again."""
+    body = render_to_string("quality/_board.html", {"board": board}, request)
+    digest = hashlib.sha256(body.encode()).hexdigest()[:16]
+    # A template made it, and escaped what it shows.
+    return {"board": board, "body": mark_safe(body), "digest": digest}  # noqa: S308
+
+
+@staff_only
+@never_cache
+@require_safe
+def _page(request: HttpRequest) -> HttpResponse:
+    board = _board(request)
+    if board is None:
+        return _no_such_days(request)
+    context = {**_news(request, board), "all_days": selectors.DAYS}
+    return render(request, "quality/scenarios.html", context)
+
+
+@staff_only
+@never_cache
+@require_safe
+def scenarios_list(request: HttpRequest) -> HttpResponse:
+    """Answer the page's question whether anything is new; 204 leaves it as it is."""
+    board = _board(request)
+    if board is None:
+        return _no_such_days(request)
+    context = _news(request, board)
+    if request.GET.get("seen") == context["digest"]:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return render(request, "quality/_scenarios.html", {**context, "again": True})
+
+
+@staff_or_token
+@never_cache
+@require_safe
+def scenarios_json(request: HttpRequest) -> HttpResponse:
+    """Tell the scenarios and their verdicts to programs."""
+    board = _board(request)
+    return JsonResponse(_told(board)) if board else _no_such_days(request, as_json=True)
+
+
+def scenarios(request: HttpRequest) -> HttpResponse:
+    """Show the scenarios; with `?format=json` tell them."""
+    if request.GET.get("format") == "json":
+        return scenarios_json(request)
+    return _page(request)
+
+
+def _told(board: Board) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "window": {
+            "days": board.days,
+            "since": board.span.since.isoformat(),
+            "until": board.span.until.isoformat(),
+        },
+        "counts": board.counts,
+        "scenarios": [_scenario(one) for one in board.shown],
+    }
+
+
+def _scenario(shown: ShownScenario) -> dict[str, Any]:
+    scenario, judgement = shown.scenario, shown.judgement
+    return {
+        "id": scenario.id,
+        "title": scenario.title,
+        "quality": scenario.quality,
+        **{name.lower().replace(" ", "_"): text for name, text in scenario.parts},
+        "verdict": judgement.verdict.value,
+        "reason": scenario.lacking,
+        "measures": [
+            {
+                "name": one.name,
+                "value": one.value,
+                "unit": one.unit,
+                "promise": one.promise,
+                "kept": one.kept,
+                "note": one.note,
+            }
+            for one in judgement.measures
+        ],
+        "evidence": scenario.evidence,
+        "queries": [{"language": language, "text": text} for language, text in shown.queries],
+        "tests": scenario.proofs,
+        "runbooks": scenario.runbooks,
+        "trend": _trend(shown.trend) if shown.trend else None,
+    }
+
+
+def _trend(trend: Trend) -> dict[str, Any]:
+    return {
+        "verdict": trend.verdict or None,
+        "since": trend.since.isoformat() if trend.since else None,
+        "passed_percent": trend.passed_percent,
+    }
