@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "payments",
     "orders",
     "dashboards",
+    "quality",
     "drills",
     "axes",
     "django_q",
@@ -306,6 +307,8 @@ WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 8002, least=1)
 METRIC_FLUSH_SECONDS = env.number("METRIC_FLUSH_SECONDS", 1, least=0.05)
 METRIC_KEEP_DAYS = env.integer("METRIC_KEEP_DAYS", 90, least=1, most=36_500)
 RUNBOOKS_DIR = env.folder("RUNBOOKS_DIR", BASE_DIR.parent / "docs" / "runbooks")
+# Where people reach Grafana: errors on the dashboard lead to their log lines there.
+GRAFANA_URL = env.text("GRAFANA_URL").rstrip("/")
 # Whether Alertmanager tells people, and by what; addresses and keys are its business alone.
 ALERT_RECEIVERS = {
     "e-mail": bool(env.text("ALERT_EMAIL_TO")),

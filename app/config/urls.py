@@ -16,6 +16,7 @@ urlpatterns = [
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("metrics/", include("dashboards.urls")),
+    path("metrics/", include("quality.urls")),
     path("metrics", retail_views.metrics, name="metrics"),
     path("healthz", retail_views.healthz, name="healthz"),
     path("readyz", retail_views.readyz, name="readyz"),

@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from dashboards import views
+from dashboards import dashboard, views
 
 app_name = "dashboards"
 urlpatterns = [
+    path("dashboard/", dashboard.page, name="dashboard"),
+    path("dashboard/news/", dashboard.news, name="dashboard_news"),
+    path("dashboard/csv/", dashboard.download, name="dashboard_csv"),
+    path("api/", dashboard.api, name="api"),
     path("alerts/", views.alerts, name="alerts"),
     path("alerts/list/", views.alerts_list, name="alerts_list"),
     path("runbooks/", views.runbook_list, name="runbooks"),

@@ -14,8 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboards import runbooks, selectors
-from dashboards.access import staff_only
 from dashboards.models import Alert
+from retail.access import staff_only
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

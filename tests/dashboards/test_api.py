@@ -1,0 +1,162 @@
+"""The API: who may ask, what it says, and when it says that nothing is new."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as configured
+
+from dashboards.measures import MEASURES
+from retail.models import Metric, RollupMark
+from tests.dashboards.reading import answer
+from tests.support import make_buyer
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+API = "/metrics/api/"
+NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
+DOCUMENT = Path(configured.BASE_DIR).parent / "docs" / "api.md"
+TOKEN = {"authorization": "Bearer a-token"}
+
+
+@pytest.fixture(autouse=True)
+def _it_is_noon(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setattr("dashboards.dashboard.timezone.now", lambda: NOW)
+    settings.METRICS_TOKEN = "a-token"
+
+
+def test_the_token_or_staff_may_ask(client: Client, staff: Client) -> None:
+    assert staff.get(API).status_code == 200
+    client.logout()
+    assert client.get(API, headers=TOKEN).status_code == 200
+    for headers in ({}, {"authorization": "Bearer another"}, {"authorization": "Basic a-token"}):
+        response = client.get(API, headers=headers)
+        assert response.status_code == 401
+        assert response["WWW-Authenticate"] == 'Bearer realm="metrics"'
+        assert response.json()["error"]["message"].startswith("Send the METRICS_TOKEN")
+    client.force_login(make_buyer("customer"))
+    assert client.get(API).status_code == 403
+    assert client.post(API, headers=TOKEN).status_code == 405
+
+
+@pytest.mark.parametrize(("debug", "token", "status"), [
+    (True, "", 200), (True, "a-token", 401), (False, "", 401), (False, "a-token", 401),
+])  # fmt: skip
+def test_without_a_token_only_development_is_open(
+    client: Client, settings: Settings, debug: bool, token: str, status: int
+) -> None:
+    settings.DEBUG, settings.METRICS_TOKEN = debug, token
+    assert client.get(API).status_code == status
+
+
+@pytest.mark.parametrize(
+    "days", ["0", "91", "-1", "7.5", "", " 7", "7 ", "seven", "07", "1e1", "٣", "9" * 40, "7\x00"]
+)
+def test_other_days_are_refused_with_a_sentence(client: Client, days: str) -> None:
+    response = client.get(API, {"days": days}, headers={**TOKEN, "accept": "text/html"})
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["status"], error["message"]) == (
+        400,
+        "The parameter days must be a whole number from 1 to 90.",
+    )
+    assert error["reference"] == response["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    ("days", "since", "step", "steps", "daily"),
+    [
+        (1, "2026-03-01T13:00:00Z", 3600, 24, 7),
+        (7, "2026-02-23T13:00:00Z", 3600, 168, 7),
+        (8, "2026-02-23T00:00:00Z", 86400, 8, 8),
+        (90, "2025-12-03T00:00:00Z", 86400, 90, 90),
+    ],
+)
+def test_the_range_is_as_long_as_asked(
+    client: Client, days: int, since: str, step: int, steps: int, daily: int
+) -> None:
+    found = answer(client, days, **TOKEN)
+    assert (found["days"], found["since"], found["step_seconds"]) == (days, since, step)
+    assert found["generated_at"] == "2026-03-02T12:00:30Z"
+    assert found["series"]["starts"][0] == since
+    lengths = {len(one["values"]) for key, one in found["series"].items() if key != "starts"}
+    assert lengths == {steps} == {len(found["series"]["starts"])}
+    assert (len(found["daily"]["days"]), found["daily"]["days"][-1]) == (daily, "2026-03-02")
+    assert len(found["daily"]["orders"]["values"]) == daily
+
+
+def test_seven_days_if_nobody_says(client: Client) -> None:
+    assert client.get(API, headers=TOKEN).json() == answer(client, 7, **TOKEN)
+
+
+def test_an_empty_shop_has_no_rates_and_no_states(client: Client) -> None:
+    found = answer(client, 7, **TOKEN)
+    told = {key: one["value"] for key, one in found["numbers"].items()}
+    nothing = {
+        *("error_rate", "client_error_rate", "payment_success"),
+        *("response_avg", "response_p50", "response_p95", "response_p99"),
+    }
+    assert {key for key, value in told.items() if value is None} == nothing
+    assert {value for key, value in told.items() if key not in nothing} == {0, "0.00"}
+    assert {one["state"] for one in found["numbers"].values()} == {"calm"}
+    assert found["rolled_until"] is None
+
+
+def test_nothing_new_is_said_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = client.get(API, headers=TOKEN)
+    assert re.fullmatch(r'W/"[0-9a-f]{32}"', first["ETag"])
+    assert (first["Cache-Control"], first["Vary"]) == ("private, no-cache", "Authorization, Cookie")
+    later = NOW.replace(second=59)
+    monkeypatch.setattr("dashboards.dashboard.timezone.now", lambda: later)
+    RollupMark.objects.create(until=NOW.replace(second=0))
+    known = {**TOKEN, "if-none-match": first["ETag"]}
+    again = client.get(API, headers=known)
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    assert client.get(API, {"days": 8}, headers=known).status_code == 200
+    assert client.get(API, headers={**TOKEN, "if-none-match": '"other"'}).status_code == 200
+    Metric.objects.create(
+        metric_type="error_rate", value=0, metadata={"count": 3}, timestamp=NOW.replace(second=10)
+    )
+    news = client.get(API, headers=known)
+    assert news.status_code == 200
+    assert news.json()["numbers"]["requests"]["value"] == 3
+    assert news["ETag"] != first["ETag"]
+
+
+def _keys(value: Any, path: str = "") -> set[str]:
+    if not isinstance(value, dict):
+        return {path}
+    return {key for name, one in value.items() for key in _keys(one, f"{path}.{name}")}
+
+
+def _example() -> dict[str, Any]:
+    (text,) = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text("utf-8"), flags=re.DOTALL)
+    example: dict[str, Any] = json.loads(text)
+    return example
+
+
+def test_the_documented_example_is_of_this_form(client: Client) -> None:
+    found, example = answer(client, 7, **TOKEN), _example()
+    assert list(example) == list(found)
+    for part in ("numbers", "series"):
+        assert {key: example[part][key] for key in example[part]}.keys() <= found[part].keys()
+        found[part] = {key: found[part][key] for key in example[part]}
+    assert _keys(found) == _keys(example)
+    for key, one in example["numbers"].items():
+        real = found["numbers"][key]
+        assert (one["unit"], one["definition"]) == (real["unit"], real["definition"])
+    assert example["now"].keys() == found["now"].keys()
+
+
+def test_every_number_is_documented() -> None:
+    rows = re.findall(r"^\| `(\w+)`: (.+) \| (\S+) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    assert rows == [(one.key, one.definition, one.unit) for one in MEASURES.values()]

@@ -1,0 +1,353 @@
+"""The numbers are those of the sales and payments, and of requests that are known."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import StringIO
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.utils import timezone
+
+from cart.models import CartItem
+from dashboards.numbers import numbers
+from dashboards.overview import overview
+from orders import services
+from orders.models import Payment, Sale
+from orders.recovery import finish
+from payments.gateway import Answer, NoAnswerError
+from payments.services import BreakerOpenError, breaker_force
+from retail import store
+from retail.history import days_span, span_of
+from retail.models import Metric
+from retail.observability.recording import recorder
+from retail.throttling import ThrottledError, throttle
+from tests.dashboards.reading import PAGE, RANGES, answer, cards, values
+from tests.orders.state import seen_in_stock
+from tests.retail.conftest import site
+from tests.support import (
+    ScriptedGateway,
+    make_buyer,
+    make_product,
+    order_for,
+    without_the_guard,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.test import Client
+
+    from dashboards.measures import Value
+
+__all__ = ["site"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NO_ANSWER = NoAnswerError("away")
+
+
+class Shop:
+    """Orders of every outcome, made through the services and then moved into the past."""
+
+    def __init__(self, gateway: ScriptedGateway) -> None:
+        self.gateway = gateway
+        self.buyer = make_buyer()
+
+    def buy(self, ago: timedelta, *answers: Answer | NoAnswerError, price: str = "10.00") -> Sale:
+        """Order once, so long ago."""
+        CartItem.objects.all().delete()  # what was not paid is in it again
+        product = make_product("Lamp", price)
+        self.gateway.answers = list(answers)
+        sale = services.sale_checkout(order=order_for(self.buyer, product))
+        return self.move(sale, ago)
+
+    def flash(self, ago: timedelta) -> Sale:
+        """Order in a flash sale, whose payment is yet to be made."""
+        now = timezone.now()
+        product = make_product(
+            "Flash",
+            flash_price=Decimal("5.00"),
+            flash_starts_at=now - timedelta(hours=1),
+            flash_ends_at=now + timedelta(hours=1),
+        )
+        return self.move(services.sale_checkout(order=order_for(self.buyer, product)), ago)
+
+    def cancel(self, sale: Sale) -> None:
+        """Let the worker end a payment that nobody answered."""
+        self.gateway.cancels = [Answer.CANCELLED]
+        finish(Payment.objects.select_related("sale").get(sale=sale))
+
+    @staticmethod
+    def move(sale: Sale, ago: timedelta) -> Sale:
+        """Turn the times of an order back."""
+        for row in (sale, sale.payments.get()):
+            row.refresh_from_db()
+            for field in ("created_at", "finished_at", "settled_at"):
+                if getattr(row, field, None):
+                    setattr(row, field, getattr(row, field) - ago)
+            row.save()
+        return sale
+
+
+@pytest.fixture
+def shop(scripted_gateway: ScriptedGateway) -> Shop:
+    return Shop(scripted_gateway)
+
+
+@pytest.fixture
+def busy(shop: Shop) -> datetime:
+    """Make orders of every outcome, at times in every range; return the time after it."""
+    minutes, days = timedelta(minutes=1), timedelta(days=1)
+    for ago, price in ((0, "10.00"), (0.5, "19.99"), (3, "0.01"), (10, "7.50"), (40, "120.00")):
+        shop.buy(ago * days, Answer.APPROVED, price=price)
+    for long_ago in (timedelta(0), 20 * minutes, 9 * days):
+        shop.buy(long_ago, Answer.DECLINED)
+    shop.buy(timedelta(0), Answer.REJECTED)
+    shop.buy(timedelta(0), Answer.APPROVED, price="33.33")
+    shop.cancel(shop.buy(5 * minutes, NO_ANSWER))
+    shop.buy(timedelta(0), Answer.APPROVED)
+    shop.buy(2 * minutes, NO_ANSWER)  # not yet counted as failed
+    shop.buy(16 * minutes, NO_ANSWER)
+    shop.flash(timedelta(0))
+    shop.flash(30 * minutes)
+    recorder.flush()
+    return timezone.now()
+
+
+def _expected(since: datetime, until: datetime, now: datetime) -> dict[str, Any]:
+    """Return what the tables say, by queries of their own."""
+    sales = Sale.objects.filter(status="CONFIRMED", finished_at__gte=since, finished_at__lt=until)
+    settled = Payment.objects.filter(settled_at__gte=since, settled_at__lt=until)
+    ended = Counter(settled.values_list("status", flat=True))
+    overdue = Payment.objects.filter(
+        status="UNKNOWN",
+        created_at__gte=since,
+        created_at__lt=min(until, now - timedelta(minutes=15)),
+    ).count()
+    whole = ended["COMPLETED"] + ended["FAILED"] + overdue
+    reasons = Counter(settled.filter(status="FAILED").values_list("failure_reason", flat=True))
+    found = {
+        "orders": sales.count(),
+        "revenue": str(sum((sale.total for sale in sales), Decimal("0.00"))),
+        "payments_completed": ended["COMPLETED"],
+        "payments_failed": ended["FAILED"],
+        **{f"payments_{reason}": reasons[reason] for reason in reasons},
+        "payments_overdue": overdue,
+        "payment_success": 100 * ended["COMPLETED"] / whole if whole else None,
+    }
+    return {key: value for key, value in found.items() if value not in {None, 0, "0.00"}}
+
+
+def added(each: list[Value]) -> Decimal:
+    """Return the sum of what is there."""
+    return sum((Decimal(str(value)) for value in each if value is not None), Decimal(0))
+
+
+ABOUT_MONEY = (
+    *("orders", "revenue", "payments_completed", "payments_failed", "payments_declined"),
+    *("payments_cancelled", "payments_rejected", "payments_overdue", "payment_success"),
+)
+
+
+@pytest.mark.parametrize("rolled_up", [False, True])
+@pytest.mark.parametrize("days", [1, 7, 30, 90])
+def test_what_sales_and_payments_can_tell_is_what_they_tell(
+    busy: datetime, admin_client: Client, rolled_up: bool, days: int
+) -> None:
+    if not rolled_up:
+        # Older than what is added up live, it is not known before the worker has added it up.
+        Sale.objects.filter(finished_at__lt=busy - timedelta(hours=5)).update(finished_at=busy)
+        Payment.objects.filter(settled_at__lt=busy - timedelta(hours=5)).update(settled_at=busy)
+        busy += timedelta(seconds=1)
+    else:
+        store.roll_up(busy)
+    found = numbers(days_span(days, busy), busy)
+    span = found.span
+    said = {key: found.value(key) for key in ABOUT_MONEY}
+    told = {key: str(one) if isinstance(one, Decimal) else one for key, one in said.items() if one}
+    assert {key: one for key, one in told.items() if one != "0.00"} == _expected(
+        span.since, busy, busy
+    )
+    before = {key: found.value_before(key) for key in ("orders", "payments_failed")}
+    expected = _expected(span.before.since, span.before.until, busy)
+    if rolled_up:
+        assert before == {key: expected.get(key, 0) for key in before}
+    assert (found.pending, found.unknown) == (2, 2)
+    for key in ("orders", "revenue", "payments_failed", "payments_overdue"):
+        assert added(found.each(key)) == found.value(key), key
+    in_days = _expected(found.days[0][0], busy, busy)
+    assert added(found.each("orders", daily=True)) == in_days.get("orders", 0)
+
+
+def test_expectations_are_not_empty(busy: datetime) -> None:
+    assert _expected(busy - timedelta(days=7), busy, busy) == {
+        "orders": 5,
+        "revenue": "73.33",
+        "payments_completed": 5,
+        "payments_failed": 4,
+        "payments_declined": 2,
+        "payments_cancelled": 1,
+        "payments_rejected": 1,
+        "payments_overdue": 1,
+        "payment_success": 50.0,
+    }
+
+
+def test_page_api_and_file_say_the_same(
+    busy: datetime, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.roll_up(busy)
+    monkeypatch.setattr("dashboards.dashboard.timezone.now", lambda: busy)
+    expected = _expected(days_span(7, busy).since, busy, busy)
+    found = answer(admin_client)
+    assert {key: one for key, one in values(found).items() if key in ABOUT_MONEY} == expected
+    said = cards(admin_client, "7d")
+    assert said["Orders"].startswith("calm: no limit 5 ")
+    assert said["Revenue"].startswith("calm: no limit €73.33 ")
+    assert said["Payment success"].startswith("calm: too few to judge 50.00 % ")
+    assert "5 of 10 payments Limit: at least 95 %" in said["Payment success"]
+    page = admin_client.get(PAGE, {"range": "7d"}).content.decode()
+    assert "Failed: the card was declined</th>" in page
+    lines = list(csv.DictReader(StringIO(_file(admin_client, "7d"))))
+    assert len(lines) == 168
+    assert sum(int(line["orders (orders)"]) for line in lines) == 5
+    assert str(sum(Decimal(line["revenue (EUR)"]) for line in lines)) == "73.33"
+    assert [line["start (UTC)"] for line in lines] == found["series"]["starts"]
+    for key, one in found["series"].items():
+        if key != "starts":
+            column = [line[f"{key} ({one['unit']})"] for line in lines]
+            assert column == ["" if value is None else str(value) for value in one["values"]], key
+
+
+def _file(client: Client, name: str) -> str:
+    response = client.get(f"{PAGE}csv/", {"range": name})
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert f'filename="vitrine-{name}-' in response["Content-Disposition"]
+    return response.content.decode()
+
+
+# 20 requests, their addresses and milliseconds.
+SCRIPT = (
+    *[("/id/", 8)] * 10,
+    *[("/id/", 40)] * 4,
+    *[("/nowhere/", 40)] * 3,
+    *[("/fail/", 40)] * 2,
+    ("/id/", 400),
+)
+SERVED = {
+    "requests": 20,
+    "errors": 2,
+    "client_errors": 3,
+    "error_rate": 10.0,
+    "client_error_rate": 15.0,
+    "response_avg": pytest.approx(42.0),
+    # The tenth of ten between 5 and 10; the nineteenth is the last of nine between 25 and 50; the
+    # last one lies between 250 and 500, and none took longer than 400.
+    "response_p50": pytest.approx(10.0),
+    "response_p95": pytest.approx(50.0),
+    "response_p99": pytest.approx(400.0),
+}
+
+
+@pytest.fixture
+def served(site: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Answer the script's requests, each in exactly its time."""
+    clock: Iterator[float] = chain.from_iterable((0.0, took / 1000) for _, took in SCRIPT)
+    with monkeypatch.context() as patched:
+        patched.setattr("retail.observability.middleware.perf_counter", lambda: next(clock))
+        for path, _ in SCRIPT:
+            site.get(path)
+    recorder.flush()
+    return site
+
+
+def test_known_requests_give_known_numbers(served: Client, settings: Any) -> None:
+    settings.METRICS_TOKEN = "a-token"
+    found = answer(served, authorization="Bearer a-token")
+    assert values(found) == SERVED
+    states = {key: found["numbers"][key]["state"] for key in ("error_rate", "response_p95")}
+    assert states == {"error_rate": "bad", "response_p95": "good"}
+
+
+def test_a_look_at_the_numbers_moves_none(served: Client, admin_client: Client) -> None:
+    for path in (PAGE, f"{PAGE}news/", f"{PAGE}csv/", "/metrics/api/"):
+        assert admin_client.get(path).status_code == 200
+    recorder.flush()
+    assert values(answer(admin_client)) == SERVED
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_latest_errors_are_named(served: Client, name: str) -> None:
+    served.get("/fail/", headers={"X-Request-ID": "the-latest"})
+    recorder.flush()
+    errors = overview(name, timezone.now()).errors
+    assert [(one.view, one.status) for one in errors] == [("fail", 500)] * 3
+    assert errors[0].request_id == "the-latest"
+    assert timezone.now() - errors[0].at < timedelta(minutes=1)
+    assert len({one.request_id for one in errors}) == 3
+
+
+def test_only_the_latest_errors_of_an_interval_are_named(site: Client) -> None:
+    for number in range(25):
+        site.get("/fail/", headers={"X-Request-ID": f"request-{number}"})
+    recorder.flush()
+    (row,) = Metric.objects.filter(metric_type="error_rate")
+    assert len(row.metadata["recent"]) == 20
+    found = overview("1h", timezone.now())
+    assert found.numbers.value("errors") == 25
+    assert [one.request_id for one in found.errors] == [
+        f"request-{number}" for number in range(24, 4, -1)
+    ]
+
+
+def test_what_was_held_back_is_counted_by_its_kind(
+    shop: Shop, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for scope, refused in (("checkout", 3), ("login", 2)):
+        for _ in range(2):
+            throttle(scope, ["somebody"], limit=2, seconds=86400, user_id=None)
+        for _ in range(refused):
+            with pytest.raises(ThrottledError):
+                throttle(scope, ["somebody"], limit=2, seconds=86400, user_id=None)
+    lamp = make_product("Lamp", stock=1)
+    order = order_for(shop.buyer, lamp, 2)
+    seen_in_stock(order, 2)
+    with monkeypatch.context() as patched:
+        without_the_guard(patched)
+        with pytest.raises(services.StockConflictError):
+            services.sale_checkout(order=order)
+    breaker_force(state="open", reason="a test", minutes=5, by="a-test", user_id=None)
+    CartItem.objects.all().delete()
+    order = order_for(shop.buyer, make_product("Teapot"))
+    with pytest.raises(BreakerOpenError):
+        services.sale_checkout(order=order)
+    recorder.flush()
+    found = values(answer(admin_client))
+    wanted = {"throttled": 5, "throttled_checkout": 3, "throttled_login": 2, "stock_conflicts": 1}
+    assert {key: found.get(key) for key in wanted} == wanted
+    assert found["held_back"] == 1
+    said = cards(admin_client)
+    assert said["Throttled"].startswith("calm: no limit 5 ")
+    assert said["Throttled"].endswith("3 checkout · 2 login")
+    assert said["Stock conflicts"].startswith("bad: a bug 1 ")
+
+
+def test_days_are_those_of_utc(shop: Shop) -> None:
+    now = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)
+    for minutes in (20, 40, 45):
+        sale = shop.buy(timedelta(0), Answer.APPROVED)
+        Sale.objects.filter(pk=sale.pk).update(finished_at=now - timedelta(minutes=minutes))
+    found = numbers(span_of("24h", now), now)
+    days = {
+        f"{day:%m-%d}": orders
+        for (day, _), orders in zip(found.days, found.each("orders", daily=True), strict=True)
+    }
+    assert days == {
+        **dict.fromkeys(("02-24", "02-25", "02-26", "02-27", "02-28"), 0),
+        "03-01": 2,
+        "03-02": 1,
+    }
