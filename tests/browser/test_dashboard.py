@@ -80,7 +80,7 @@ from django.utils import timezone
 from retail.models import Metric
 now = timezone.now()
 told = [{"request_id": "this-very-one", "view": "cart:view", "status": 500, "at": now.isoformat()}]
-facts = {"count": 40, "errors": 20, "client_errors": 0, "recent": told}
+facts = {"count": 4000, "errors": 2000, "client_errors": 0, "recent": told}
 Metric.objects.create(metric_type="error_rate", value=50, metadata=facts, timestamp=now)
 """
 ASK = "htmx.trigger('#live', 'seen-again')"
