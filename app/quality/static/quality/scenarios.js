@@ -1,18 +1,5 @@
-// The scenarios ask for news every ten seconds, but not while nobody sees them.
+// The report on paper.
 "use strict";
-
-document.addEventListener("htmx:beforeRequest", (event) => {
-  if (document.hidden) event.preventDefault();
-});
-
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) htmx.trigger("#scenarios", "seen-again");
-});
-
-// Without an answer the verdicts would grow old looking new.
-document.addEventListener("htmx:afterRequest", (event) => {
-  document.getElementById("scenarios-stale").hidden = event.detail.successful;
-});
 
 document.addEventListener("DOMContentLoaded", () => {
   const button = document.getElementById("print-report");
