@@ -147,6 +147,8 @@ def banner(plan: Plan, log: Path) -> str:
     Shop      {shop}/
     Products  {shop}/products/
     Admin     {shop}/admin/   log in as admin / admin123
+    Dashboard {shop}/metrics/dashboard/
+    Quality   {shop}/metrics/quality-scenarios/
     Metrics   {shop}/metrics
               http://127.0.0.1:{plan.worker_port}/metrics (the worker: flash sales are paid there)
     Gateway   http://127.0.0.1:{plan.gateway_port}/

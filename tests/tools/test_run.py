@@ -368,6 +368,8 @@ def test_the_banner_says_where_everything_is_and_shoppers_come(house: House) -> 
     assert f"Products  {shop}/products/\n" in said
     assert f"Admin     {shop}/admin/   log in as admin / admin123\n" in said
     worker = f"http://127.0.0.1:{house.ports['WORKER_METRICS_PORT']}/metrics"
+    assert f"Dashboard {shop}/metrics/dashboard/\n" in said
+    assert f"Quality   {shop}/metrics/quality-scenarios/\n" in said
     assert f"Metrics   {shop}/metrics\n" in said
     assert f"          {worker} (the worker: flash sales are paid there)\n" in said
     assert f"Gateway   http://127.0.0.1:{house.ports['GATEWAY_PORT']}/\n" in said
