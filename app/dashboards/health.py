@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 GATEWAY_SILENT_AFTER = timedelta(minutes=5)  # the worker reads its ledger every minute
 FROM_LEDGER = "charge_has_payment"  # an invariant that asks the gateway
-FREE_LEAST, FREE_WARNING = 0.05, 0.15  # of the disk
 
 logger = logging.getLogger("retail.dashboards")
 
@@ -126,9 +125,10 @@ def _disk() -> Found:
     tightest = min(found, key=lambda usage: usage.free / usage.total)
     share = tightest.free / tightest.total
     detail = f"{100 * share:.0f} % free, {tightest.free / 1e9:,.0f} GB."
-    if share < FREE_LEAST:
+    if share < THRESHOLDS.disk.least_free_ratio:
         return Found("bad", "full", detail)
-    return Found(*(("warn", "filling") if share < FREE_WARNING else ("good", "room")), detail)
+    filling = share < THRESHOLDS.disk.warning_free_ratio
+    return Found(*(("warn", "filling") if filling else ("good", "room")), detail)
 
 
 def _receivers(alerts: AlertsNow) -> Found:

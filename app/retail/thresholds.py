@@ -99,6 +99,12 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class Disk:
+    warning_free_ratio: float
+    least_free_ratio: float
+
+
+@dataclass(frozen=True)
 class Telemetry:
     most_failures: int
     window_seconds: int
@@ -153,6 +159,7 @@ class Thresholds:
     invariants: Invariants
     queue: Queue
     targets: Targets
+    disk: Disk
     telemetry: Telemetry
     log_errors: LogErrors
     quality_scenarios: QualityScenarios
