@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import get_conditional_response, patch_vary_headers
-from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboards.documents import as_csv, as_json
 from dashboards.numbers import numbers
 from dashboards.overview import RANGES, USUAL, overview
+from retail import live
 from retail.access import staff_only, staff_or_token
 from retail.history import days_span, span_of
 from retail.problems import problem
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-    from django.utils.safestring import SafeString
 
     from dashboards.overview import Overview
 
@@ -53,16 +50,11 @@ def _not_counted(request: HttpRequest) -> None:
     request.looks_only = True  # type: ignore[attr-defined]
 
 
-def _part(name: str, found: Overview, request: HttpRequest) -> SafeString:
-    # A template made it, and escaped what it shows.
-    return mark_safe(render_to_string(f"dashboards/{name}.html", {"found": found}, request))  # noqa: S308
-
-
 def _news(request: HttpRequest, found: Overview) -> dict[str, object]:
     """Return the parts that change, and a digest by which the page knows them again."""
-    above, below = _part("_now", found, request), _part("_below", found, request)
-    digest = hashlib.sha256((above + below).encode()).hexdigest()[:16]
-    return {"found": found, "above": above, "below": below, "digest": digest}
+    above = live.part("dashboards/_now.html", {"found": found}, request)
+    below = live.part("dashboards/_below.html", {"found": found}, request)
+    return {"found": found, "above": above, "below": below, "digest": live.digest(above, below)}
 
 
 @staff_only
@@ -89,9 +81,7 @@ def news(request: HttpRequest) -> HttpResponse:
         return _no_such_range(request)
     context = _news(request, overview(name, timezone.now()))
     _not_counted(request)
-    if request.GET.get("seen") == context["digest"]:
-        return HttpResponse(status=HTTPStatus.NO_CONTENT)
-    return render(request, "dashboards/_live.html", {**context, "again": True})
+    return live.news(request, "dashboards/_live.html", context)
 
 
 @staff_only

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from quality import selectors
+from retail import live
 from retail.access import staff_only, staff_or_token
 from retail.problems import problem
 
@@ -48,10 +46,8 @@ def _no_such_days(request: HttpRequest, *, as_json: bool = False) -> HttpRespons
 
 def _news(request: HttpRequest, board: Board) -> dict[str, object]:
     """Return the part that changes, and a digest by which the page knows it again."""
-    body = render_to_string("quality/_board.html", {"board": board}, request)
-    digest = hashlib.sha256(body.encode()).hexdigest()[:16]
-    # A template made it, and escaped what it shows.
-    return {"board": board, "body": mark_safe(body), "digest": digest}  # noqa: S308
+    body = live.part("quality/_board.html", {"board": board}, request)
+    return {"board": board, "body": body, "digest": live.digest(body)}
 
 
 @staff_only
@@ -73,10 +69,7 @@ def scenarios_list(request: HttpRequest) -> HttpResponse:
     board = _board(request)
     if board is None:
         return _no_such_days(request)
-    context = _news(request, board)
-    if request.GET.get("seen") == context["digest"]:
-        return HttpResponse(status=HTTPStatus.NO_CONTENT)
-    return render(request, "quality/_scenarios.html", {**context, "again": True})
+    return live.news(request, "quality/_scenarios.html", _news(request, board))
 
 
 @staff_or_token
