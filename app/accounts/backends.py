@@ -1,11 +1,11 @@
-"""Django's log-in by name and password, with the account read without the ORM, as sessions are."""
+"""Django's log-in by name and password; the account comes with the session."""
 
 from __future__ import annotations
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 
-_USER = "SELECT * FROM auth_user WHERE id = %s"
+from accounts.sessions import take_account
 
 
 class AccountBackend(ModelBackend):
@@ -13,5 +13,5 @@ class AccountBackend(ModelBackend):
 
     def get_user(self, user_id: int) -> User | None:
         """Return the account of a session, if it is still active."""
-        user = next(iter(User.objects.raw(_USER, [user_id])), None)
+        user = take_account(user_id) or User.objects.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None

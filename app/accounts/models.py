@@ -1,7 +1,15 @@
 """What the shop knows of a customer beside the login."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.conf import settings
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+
+if TYPE_CHECKING:
+    from accounts.sessions import SessionStore
 
 
 class UserProfile(models.Model):
@@ -16,3 +24,17 @@ class UserProfile(models.Model):
 
     def __str__(self) -> str:
         return f"Profile of user {self.user_id}"
+
+
+class Session(AbstractBaseSession):
+    """A visitor's session. It names the account too, which is read with it (`sessions.py`)."""
+
+    # No foreign key: who is deleted while logged in is a visitor from then on, and no error.
+    user_id = models.BigIntegerField(null=True, editable=False)
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionStore]:
+        """Return what reads and writes it."""
+        from accounts.sessions import SessionStore  # noqa: PLC0415 - it needs this model
+
+        return SessionStore

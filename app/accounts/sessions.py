@@ -1,29 +1,69 @@
-"""Django's sessions in the database, read without the ORM: every page of every customer reads one.
+"""Django's sessions in the database, each read together with the account it belongs to.
 
-To have the ORM compose the statement takes longer than to run it (benchmarks/checkout.py).
+Every page of every customer begins with these two.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import User
 from django.contrib.sessions.backends import db
 from django.db import connection
 from django.utils import timezone
 
+from accounts.models import Session
+from retail.statements import Statement, columns, instance
+
 if TYPE_CHECKING:
     from django.contrib.sessions.base_session import AbstractBaseSession
 
-_SESSION = "SELECT * FROM django_session WHERE session_key = %s AND expire_date > %s"
+_SESSION = Statement(
+    "session",
+    f"""
+    SELECT {columns(Session, "session")}, {columns(User, "account")}
+    FROM accounts_session session LEFT JOIN auth_user account ON account.id = session.user_id
+    WHERE session.session_key = %(key)s AND session.expire_date > %(now)s
+    """,  # noqa: S608 - only names of columns are put in
+    {"key": "text", "now": "timestamptz"},
+)
+_WIDTH = len(Session._meta.concrete_fields)  # noqa: SLF001 - public in all but its name
+
+# Of the session read last: whoever asks for a session's account has just read the session.
+_account: ContextVar[User | None] = ContextVar("account", default=None)
+
+
+def take_account(user_id: int) -> User | None:
+    """Return the account that was read with the last session, once, if it is this one's."""
+    account = _account.get()
+    _account.set(None)
+    return account if account is not None and account.pk == user_id else None
 
 
 class SessionStore(db.SessionStore):
     """What SESSION_ENGINE names."""
 
+    @classmethod
+    def get_model_class(cls) -> type[Session]:
+        """Return the model of the rows."""
+        return Session
+
+    def create_model_instance(self, data: dict[str, Any]) -> Session:
+        """Return the row of a session with `data`."""
+        session = super().create_model_instance(data)
+        assert isinstance(session, Session)  # noqa: S101 - for the type checker
+        session.user_id = data.get(SESSION_KEY)
+        return session
+
     def _get_session_from_db(self) -> AbstractBaseSession | None:
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        found = self.model.objects.raw(_SESSION, [self.session_key, now])
-        session = next(iter(found), None)
-        if session is None:
+        found = _SESSION.rows({"key": self.session_key, "now": now})
+        if not found:
+            _account.set(None)
             self._session_key = None
-        return session
+            return None
+        session, account = found[0][:_WIDTH], found[0][_WIDTH:]
+        _account.set(instance(User, account) if account[0] is not None else None)
+        return instance(Session, session)

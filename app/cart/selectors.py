@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db.models import Sum
 
-from products.models import Product
-
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-    from django.db.models.query import RawQuerySet
 
     from cart.models import CartItem
+    from products.models import Product
 
 
 @dataclass(frozen=True)
@@ -52,24 +50,6 @@ def cart_lines(items: QuerySet[CartItem]) -> list[CartLine]:
     """Return the lines of the items, in the order of the products' ids."""
     rows = items.select_related("product__category").order_by("product_id")
     return [CartLine(one.product, one.quantity, one.product.current_price) for one in rows]
-
-
-def lines_to_buy(*, user_id: int) -> list[CartLine]:
-    """Return the customer's lines as `cart_lines` does, for an order, which needs no categories.
-
-    In plain SQL: on a flash sale's night every checkout comes by here, and to have the ORM compose
-    this statement takes longer than to run it.
-    """
-    products: RawQuerySet[Any] = Product.objects.raw(  # products, and each with in_cart
-        """
-        SELECT product.*, item.quantity AS in_cart FROM products_product product
-        JOIN cart_cartitem item ON item.product_id = product.id
-        JOIN cart_cart cart ON cart.id = item.cart_id
-        WHERE cart.user_id = %s ORDER BY product.id
-        """,
-        [user_id],
-    )
-    return [CartLine(one, one.in_cart, one.current_price) for one in products]
 
 
 def fingerprint(lines: list[CartLine]) -> str:

@@ -9,14 +9,12 @@ nothing but when the cart was last touched, so that a refusal leaves no rolled-b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from functools import cache
+from typing import TYPE_CHECKING
 
-from django.db import connection
+from retail.statements import Statement
 
 if TYPE_CHECKING:
-    from django.db.backends.utils import CursorWrapper
-
     from orders.models import Payment, Sale
     from orders.reservation import Order
 
@@ -93,9 +91,6 @@ _PARAMETERS = {
     "token": "text",
     "due": "timestamptz",
 }
-_EXECUTE = f"EXECUTE reserve ({', '.join(f'%({name})s' for name in _PARAMETERS)})"
-# With which guard each connection has prepared it. Parsing and planning take longer than running.
-_prepared: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,7 @@ def write(order: Order, sale: Sale, payment: Payment) -> Written:
 
     Raises IntegrityError if a constraint stops it; then, too, nothing is written.
     """
-    parameters: dict[str, Any] = {
+    values = {
         "products": [line.product.pk for line in order.lines],
         "quantities": [line.quantity for line in order.lines],
         "names": [line.product.name for line in order.lines],
@@ -133,20 +128,9 @@ def write(order: Order, sale: Sale, payment: Payment) -> Written:
         "token": payment.token,
         "due": payment.due_at,
     }
-    with connection.cursor() as cursor:
-        _prepare(cursor)
-        cursor.execute(_EXECUTE, parameters)
-        return Written(*cursor.fetchone())
+    return Written(*_statement(_STATEMENT, GUARD).rows(values)[0])
 
 
-def _prepare(cursor: CursorWrapper) -> None:
-    """Have this connection's server parse and plan the statement, if it has not yet."""
-    with_guard = _prepared.get(connection.connection)
-    if with_guard == GUARD:
-        return
-    if with_guard is not None:
-        cursor.execute("DEALLOCATE reserve")
-    numbers = {name: f"${number}" for number, name in enumerate(_PARAMETERS, 1)}
-    statement = _STATEMENT.replace("{guard}", GUARD) % numbers
-    cursor.execute(f"PREPARE reserve ({', '.join(_PARAMETERS.values())}) AS {statement}")
-    _prepared[connection.connection] = GUARD
+@cache
+def _statement(text: str, guard: str) -> Statement:
+    return Statement("reserve", text.replace("{guard}", guard), _PARAMETERS)

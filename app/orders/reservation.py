@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Order:
     """What a buyer asks for: lines at the prices shown, where to send them, and how to pay.
 
-    `idempotency_key` is the form's: the same form twice is the same order.
+    `idempotency_key` is the form's: the same form twice is the same order. `form_used` says whether
+    it had made one when the lines were read, None that nobody looked.
     """
 
     user_id: int
@@ -38,6 +39,7 @@ class Order:
     delivery_name: str
     delivery_address: str
     payment_token: str
+    form_used: bool | None = None
 
     @property
     def quantities(self) -> dict[int, int]:

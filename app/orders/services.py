@@ -6,14 +6,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from cart.services import CartChangedError
 from orders import metrics
 from orders.models import Payment, Sale, new_payment_key
 from orders.reservation import Order, reserve
 from orders.settlement import charge
-from payments.services import BreakerOpenError, payment_ask, payment_give_back
+from payments.services import BreakerOpenError, Permit, payment_ask, payment_give_back
 from products.services import SoldOutError
 from retail.throttling import ThrottledError, throttle
 
@@ -22,18 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CartChangedError", "Order", "StockConflictError", "sale_by_form", "sale_checkout"]
 
-_BY_FORM = "SELECT * FROM orders_sale WHERE user_id = %s AND idempotency_key = %s"
-
 
 class StockConflictError(Exception):
     """The database's constraint stopped the reservation; nothing was taken."""
-
-
-class _SeenSoldOutError(SoldOutError):
-    """It was gone when the buyer's lines were read: while they were still in the cart.
-
-    So this form has made no order that took them, and nobody needs to look for one.
-    """
 
 
 def _throttle(order: Order) -> None:
@@ -48,32 +39,31 @@ def _throttle(order: Order) -> None:
 
 def sale_by_form(*, user_id: int, idempotency_key: UUID) -> Sale | None:
     """Return the order that this form has made already, if it has."""
-    # Not composed by the ORM: asked at every refusal, and a flash sale has many.
-    field = Sale._meta.get_field("idempotency_key")  # noqa: SLF001 - public in all but its name
-    key = field.get_db_prep_value(idempotency_key, connection)
-    return next(iter(Sale.objects.raw(_BY_FORM, [user_id, key])), None)
+    return Sale.objects.filter(user_id=user_id, idempotency_key=idempotency_key).first()
+
+
+def _by_form(order: Order) -> Sale | None:
+    return sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
 
 
 def sale_checkout(*, order: Order) -> Sale:
     """Place an order and, unless it is of a flash sale, charge it; return it as it then stands.
 
-    The same form sent again, or twice at the same moment, returns the one order that it made; only
-    if its lines are in the cart once more and sold out by now, that is said. Must run with no
-    transaction open. Raises ThrottledError, BreakerOpenError (nothing was reserved),
+    The same form sent again, or twice at the same moment, returns the one order that it made. Must
+    run with no transaction open. Raises ThrottledError, BreakerOpenError (nothing was reserved),
     CartChangedError, SoldOutError, or StockConflictError; after any of these, cart and stock are as
     before.
     """
     started = perf_counter()
     outcome: str | None = "error"
+    look = order.form_used is not False
     try:
-        _throttle(order)
-        sale = _place(order)
+        permit = _admit(order)
+        look = True  # from here on the form's other sending may be what is in the way
+        sale = _place(order, permit)
         outcome = _outcome(sale)
-    except _SeenSoldOutError as refusal:
-        outcome = _record_refusal(order, refusal)
-        raise
     except _REFUSALS as refusal:
-        made = sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
+        made = _by_form(order) if look else None
         if made is not None:
             outcome = None
             return made
@@ -114,15 +104,19 @@ def _refuse_sold_out(order: Order) -> None:
     """
     for line in order.lines:
         if line.product.stock < line.quantity:
-            raise _SeenSoldOutError(line.product.pk)
+            raise SoldOutError(line.product.pk)
 
 
-def _place(order: Order) -> Sale:
+def _admit(order: Order) -> Permit:
+    """Return leave to go on, from the throttle, the stock as it was seen, and the breaker."""
+    _throttle(order)
     _refuse_sold_out(order)
-    key = new_payment_key()
-    permit = payment_ask(key=key)
+    return payment_ask(key=new_payment_key())
+
+
+def _place(order: Order, permit: Permit) -> Sale:
     try:
-        sale, payment = reserve(order, key)
+        sale, payment = reserve(order, permit.holder)
     except BaseException:
         payment_give_back(permit=permit)
         raise

@@ -19,10 +19,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services import profile_get
-from cart.selectors import CartLine, cart_lines, fingerprint, lines_to_buy, lines_total
+from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
 from cart.visit import bring_along, current_items
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
+from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
     Order,
@@ -160,11 +161,10 @@ def checkout(request: HttpRequest) -> HttpResponse:
     """Show what is about to be bought; on POST, buy it."""
     if request.method == "POST":
         bring_along(request, _user_id(request))
-        lines = lines_to_buy(user_id=_user_id(request))
         form = CheckoutForm(request.POST)
-        return (
-            _buy(request, form, lines) if form.is_valid() else _checkout_page(request, form, lines)
-        )
+        if form.is_valid():
+            return _buy(request, form)
+        return _checkout_page(request, form, cart_lines(current_items(request)))
     lines = cart_lines(current_items(request))
     if not lines:
         return _nothing_to_buy(request)
@@ -184,10 +184,11 @@ def _nothing_to_buy(request: HttpRequest) -> HttpResponse:
     return redirect("cart:view")
 
 
-def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
+def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
     """Place the order that a valid form asks for."""
-    user_id = _user_id(request)
-    data = form.cleaned_data
+    user_id, data = _user_id(request), form.cleaned_data
+    wanted = to_buy(user_id=user_id, idempotency_key=data["idempotency_key"])
+    lines = wanted.lines
     if not lines or data["lines_shown"] != fingerprint(lines):
         return _changed(request, form, lines)
     if problem := _off_sale(lines):
@@ -203,6 +204,7 @@ def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> Htt
             delivery_name=data["delivery_name"],
             delivery_address=data["delivery_address"],
             payment_token=data["payment_token"],
+            form_used=wanted.form_used,
         ),
     )
     if result is None:
@@ -217,10 +219,8 @@ def _buy(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> Htt
 def _changed(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
     """Answer a form whose cart is not what it was when the buyer saw it."""
     # The first sending of this very form may have emptied the cart.
-    made = sale_by_form(
-        user_id=_user_id(request), idempotency_key=form.cleaned_data["idempotency_key"]
-    )
-    if made is not None:
+    key = form.cleaned_data["idempotency_key"]
+    if made := sale_by_form(user_id=_user_id(request), idempotency_key=key):
         return redirect("orders:detail", reference=made.reference)
     if not lines:
         return _nothing_to_buy(request)

@@ -21,13 +21,19 @@ from django.utils import timezone
 from payments import metrics
 from payments.models import FORCE_MINUTES, REASON_LENGTH, CircuitBreaker
 from payments.rules import decide
+from retail.statements import Statement, columns, instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
 NAME = "payments"
-_ROW = "SELECT * FROM payments_circuitbreaker WHERE name = %s"
+_ROW = Statement(
+    "breaker",
+    f"SELECT {columns(CircuitBreaker, 'breaker')} FROM payments_circuitbreaker breaker "  # noqa: S608 - only names of columns are put in
+    "WHERE name = %(name)s",
+    {"name": "text"},
+)
 State = CircuitBreaker.State
 # Longer than a charge can take with its retries; then a probe whose process died is given up.
 PROBE_SECONDS = 15
@@ -56,9 +62,12 @@ def _read() -> CircuitBreaker:
     Of a force whose time is over, the first who reads makes an end.
     """
     while True:
-        # Every checkout asks; to have the ORM compose this takes longer than to run it.
-        row = next(iter(CircuitBreaker.objects.raw(_ROW, [NAME])), None)
-        row = row or CircuitBreaker.objects.get_or_create(name=NAME)[0]
+        found = _ROW.rows({"name": NAME})
+        row = (
+            instance(CircuitBreaker, found[0])
+            if found
+            else CircuitBreaker.objects.get_or_create(name=NAME)[0]
+        )
         if not row.force_is_over:
             return row
         _end_force(row, user_id=None)

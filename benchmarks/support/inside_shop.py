@@ -18,11 +18,10 @@ django.setup()
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from accounts.models import UserProfile
+from accounts.models import Session, UserProfile
+from accounts.sessions import SessionStore
 from benchmarks.support.buyers import Wanted
 from benchmarks.support.captured import reservation
 from benchmarks.support.client import post
@@ -79,6 +78,7 @@ def _sessions(users: list[User]) -> list[str]:
         Session(
             session_key=uuid.uuid4().hex,
             expire_date=expires,
+            user_id=user.pk,
             session_data=store.encode(
                 {
                     SESSION_KEY: str(user.pk),

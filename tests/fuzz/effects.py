@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.fuzz.shots import Shot
 
 CART = frozenset({"cart_cart", "cart_cartitem"})
-SESSION = frozenset({"django_session"})
+SESSION = frozenset({"accounts_session"})
 # Failed log-ins are counted, old ones forgotten, and a good one forgets them too.
 LOG_INS = frozenset({"axes_accessattempt"})
 
@@ -40,7 +40,7 @@ ADMIN = frozenset(
         *("auth_group", "auth_group_permissions", "accounts_userprofile"),
         *("products_category", "products_product", "products_stockmovement"),
         *("cart_cart", "cart_cartitem"),  # go with their customer
-        *("django_admin_log", "django_session"),
+        *("django_admin_log", "accounts_session"),
         "payments_circuitbreaker",  # may be forced open or closed
         *("axes_accessattempt", "axes_accessfailurelog", "axes_accesslog"),
         *("django_q_task", "django_q_ormq"),  # what jobs left behind may be cleared away

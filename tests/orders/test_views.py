@@ -95,6 +95,22 @@ def test_the_same_form_sent_again_leads_to_the_same_order(
     assert len(scripted_gateway.charged) == 1
 
 
+def test_the_same_form_leads_to_its_order_also_if_no_other_could_be_made_now(
+    shopper: Client, buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    sent = form()
+    first = shopper.post("/checkout/", sent)
+    order_for(buyer, lamp, 2)
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    with moved() as changes:
+        again = shopper.post("/checkout/", sent)
+    assert (again.status_code, again.headers["Location"]) == (302, first.headers["Location"])
+    assert {name: value for name, value in changes.items() if "http" not in name} == {
+        'retail_payment_attempts_total{outcome="short_circuited"}': 1
+    }
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -67,7 +67,7 @@ class Hand:
         try:
             return deed()
         except REFUSALS as refusal:
-            return type(refusal).__name__.lstrip("_")
+            return type(refusal).__name__
         except OperationalError as error:
             return type(error.__cause__).__name__
 
@@ -88,7 +88,13 @@ class Hand:
         if self.random.random() < 0.5:
             for line in order.lines:
                 line.product.stock = 1000  # the buyer looked before all the others came
-        return services.sale_checkout(order=order).status
+        gone = any(line.product.stock < line.quantity for line in order.lines)
+        try:
+            return services.sale_checkout(order=order).status
+        except SoldOutError:
+            if gone:
+                return "seen sold out"
+            raise
 
     def _change_cart(self) -> str:
         items = CartItem.objects.filter(Q(cart__user__in=self.customers)).select_related("cart")

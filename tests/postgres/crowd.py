@@ -8,10 +8,10 @@ from typing import Any
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
 from django.db.models import Sum
 from django.utils import timezone
 
+from accounts.sessions import SessionStore
 from cart.models import Cart, CartItem
 from orders.models import Sale, SaleItem
 from products.models import Product

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).parents[2]
 PROCESSES, THREADS, ATTEMPTS = 4, 8, 12
-DOMAIN = {"CONFIRMED", "FAILED", "SoldOutError", "SeenSoldOutError", "CartChangedError"}
+DOMAIN = {"CONFIRMED", "FAILED", "SoldOutError", "seen sold out", "CartChangedError"}
 DOMAIN |= {"cart changed", "stock changed", "empty"}
 
 

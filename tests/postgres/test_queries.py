@@ -23,8 +23,8 @@ from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
-WHO = ["SELECT django_session", "SELECT auth_user"]
-BUY = ["SELECT products_product", "SELECT payments_circuitbreaker", "EXECUTE"]
+WHO = ["EXECUTE session"]
+BUY = ["EXECUTE to_buy", "EXECUTE breaker", "EXECUTE reserve"]
 SETTLE = ["BEGIN", "UPDATE orders_payment", "UPDATE orders_sale", "INSERT django_q_ormq", "COMMIT"]
 
 
@@ -35,11 +35,11 @@ def buyer() -> User:
 
 
 def asked(captured: CaptureQueriesContext) -> list[str]:
-    """Return each statement's verb and its first table."""
+    """Return each statement's verb, and its own name or its first table."""
     said = []
     for query in captured.captured_queries:
         verb = query["sql"].split()[0].rstrip(";")
-        tables = re.findall(r'(?:FROM|INTO|UPDATE)\s+"?([a-z]+_[a-z_]+)', query["sql"])
+        tables = re.findall(r'(?:FROM|INTO|UPDATE|EXECUTE)\s+"?([a-z]+[a-z_]+)', query["sql"])
         if verb != "PREPARE":  # once a connection
             said.append(" ".join([verb, *tables[:1]]))
     return said
@@ -81,7 +81,14 @@ def test_a_checkout_of_a_flash_sale(client: Client, buyer: User) -> None:
 
 def test_a_refusal_because_it_is_sold_out(client: Client, buyer: User) -> None:
     order_for(buyer, make_product(stock=1), 2)
-    assert buy(client, buyer) == (409, [*WHO, "SELECT products_product"])
+    assert buy(client, buyer) == (409, [*WHO, *BUY[:1]])
+
+
+def test_a_refusal_because_the_breaker_is_open(client: Client, buyer: User) -> None:
+    order_for(buyer, make_product())
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    assert buy(client, buyer) == (503, [*WHO, *BUY[:2]])
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_middleware_that_needs_the_database_is_answered_for_as_well(
         raise OperationalError("no route to host")
 
     visitor.cookies["sessionid"] = "some-session"
-    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore.load", away)
+    monkeypatch.setattr("accounts.sessions.SessionStore.load", away)
     answer = visitor.get("/orders/")
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
