@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import prometheus_client
 from prometheus_client.core import GaugeMetricFamily
 
-import retail.observability.slots  # noqa: F401 - chooses where metrics are stored; comes first
+from retail.observability import slots  # chooses where metrics are stored; comes first
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+
+_EXEMPLARS = slots.folder() is None  # the files of several processes have no place for them
 
 Child = TypeVar(
     "Child", prometheus_client.Counter, prometheus_client.Gauge, prometheus_client.Histogram
@@ -155,7 +157,7 @@ class Histogram(Instrument[prometheus_client.Histogram]):
     def observe(self, value: float, request_id: str = "", **labels: str) -> None:
         """Count one observation, with the request it came from as its exemplar."""
         try:
-            exemplar = {"request_id": request_id} if request_id else None
+            exemplar = {"request_id": request_id} if request_id and _EXEMPLARS else None
             self._child(labels).observe(value, exemplar)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
             self._failed()

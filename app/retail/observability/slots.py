@@ -17,7 +17,7 @@ from prometheus_client import values
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _taking = threading.Lock()
-_held: tuple[int, str, IO[str]] | None = None  # pid, slot, the locked file
+_held: tuple[str, IO[str]] | None = None  # the slot and its locked file
 
 
 def folder() -> Path | None:
@@ -47,25 +47,38 @@ def _locked(path: Path, slot: str) -> IO[str] | None:
 
 
 def own_slot() -> str:
-    """Return this process's slot, taking the lowest free one at the first call in the process."""
+    """Return this process's slot, taking the lowest free one at the first call in the process.
+
+    Asked each time that anything is counted.
+    """
+    return _held[0] if _held is not None else _take()
+
+
+def _take() -> str:
     global _held  # noqa: PLW0603 - one slot a process is the point
-    pid = os.getpid()
-    if _held is not None and _held[0] == pid:
-        return _held[1]
     path = folder()
     if path is None:
-        return str(pid)
+        return str(os.getpid())
     with _taking:
-        if _held is not None and _held[0] == pid:
-            return _held[1]
+        if _held is not None:
+            return _held[0]
         for number in itertools.count():
             slot = f"slot{number}"
             file = _locked(path, slot)
             if file is not None:
                 _forget_gauges(path, slot)
-                _held = (pid, slot, file)
+                _held = (slot, file)
                 break
     return slot
+
+
+def _after_fork() -> None:
+    """Hold nothing in a child: the slot is the parent's."""
+    global _held, _taking
+    _held, _taking = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def forget_dead_gauges() -> None:
