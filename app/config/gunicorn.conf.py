@@ -6,6 +6,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from gunicorn.glogging import Logger
+
 from config import env
 from config.processes import use_metric_files
 
@@ -15,6 +17,15 @@ if workers > 1:
 
 from config.settings import CACHE_URL, LOGGING
 
+
+class LoggerWithoutAccess(Logger):  # type: ignore[misc]  # it has no types
+    """Makes no line of a request, not even one that nobody sees: the shop has written its own."""
+
+    def access(self, *_request: Any) -> None:
+        """Do nothing."""
+
+
+logger_class = LoggerWithoutAccess
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.integer('PORT', 8000, least=1)}"
 threads = env.integer("WEB_THREADS", 8, least=1)
 worker_class = "gthread"

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from flask import Flask
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped] # it ships no types
+from gunicorn.app.base import BaseApplication
 
 from gateway_simulator import logs, settings
 from gateway_simulator.app import create_app
