@@ -202,12 +202,14 @@ def run(vendor: str, sizes: list[int], rounds: int, each: int) -> None:
         import django  # noqa: PLC0415 - its settings come from the environment made above
 
         django.setup()
+        from retail.observability.log_sinks import SharedFile  # noqa: PLC0415
+        from retail.observability.log_writer import LineWriter  # noqa: PLC0415
         from retail.observability.recording import recorder  # noqa: PLC0415
 
         recorder.use_thread = False  # rows are written beside the requests, never in them
         # The log's file is written as in production; its other copy would be between the tables.
-        for handler in [one for one in logging.root.handlers if one.get_name() != "file"]:
-            logging.root.removeHandler(handler)
+        for writer in [one for one in logging.root.handlers if isinstance(one, LineWriter)]:
+            writer.sinks = [sink for sink in writer.sinks if isinstance(sink, SharedFile)]
         names = [str(dj_database_url.parse(url)["NAME"]) for url in urls]
         filled = []
         for database_name, size in zip(names, sizes, strict=True):

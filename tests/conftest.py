@@ -17,9 +17,13 @@ collect_ignore = ["stack"]  # `make stack-test`, a program of its own
 
 
 def pytest_configure() -> None:
-    # What tests log is not the shop's log.
-    for handler in [one for one in logging.root.handlers if one.get_name() == "file"]:
-        logging.root.removeHandler(handler)
+    from retail.observability.log_sinks import SharedFile  # noqa: PLC0415 - tools need no shop
+    from retail.observability.log_writer import LineWriter  # noqa: PLC0415
+
+    # What tests log is not the shop's log, and each line is written when it is logged.
+    for writer in [one for one in logging.root.handlers if isinstance(one, LineWriter)]:
+        writer.sinks = [sink for sink in writer.sinks if not isinstance(sink, SharedFile)]
+        writer.flush_seconds = 0
 
 
 @pytest.fixture(autouse=True)

@@ -314,4 +314,5 @@ LOGGING = logging_config(
     file=LOG_DIR / "application.log",
     max_bytes=env.integer("LOG_MAX_BYTES", 20_000_000, least=10_000),
     backups=env.integer("LOG_BACKUPS", 5, least=1),
+    flush_seconds=env.number("LOG_FLUSH_SECONDS", 0.1),
 )

@@ -118,6 +118,7 @@ def test_production_has_no_short_secret(folders: dict[str, str]) -> None:
         ),
         ("CURRENCY", "XXX", "CURRENCY='XXX' must be one of: EUR, GBP, USD."),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL='LOUD' must be one of: DEBUG, INFO, WARNING, ERROR."),
+        ("LOG_FLUSH_SECONDS", "-1", "LOG_FLUSH_SECONDS='-1' must be a number of at least 0."),
         ("DATABASE_URL", "mysql://a:b@c/d", "DATABASE_URL must name SQLite or PostgreSQL."),
         ("DATABASE_URL", "oracle://a:b@c/d", "DATABASE_URL must name SQLite or PostgreSQL."),
         *(

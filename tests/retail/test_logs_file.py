@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import multiprocessing
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from retail.observability.logs import JsonFormatter, SharedFileHandler, logging_config
+from retail.observability.log_sinks import SharedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,23 +21,18 @@ LINES = 300
 PAD = "x" * 20_000  # more than the buffer of a Python file
 
 
-def handler_for(path: Path, max_bytes: int, backups: int) -> SharedFileHandler:
-    handler = SharedFileHandler(str(path), max_bytes=max_bytes, backups=backups)
-    handler.setFormatter(JsonFormatter())
-    return handler
+def line(**extra: object) -> bytes:
+    return json.dumps({"extra": extra}).encode() + b"\n"
 
 
-def write(handler: SharedFileHandler, **extra: object) -> None:
-    handler.handle(logging.makeLogRecord({"msg": "event=test", "levelname": "INFO", **extra}))
-
-
-def write_many(together: Barrier, path: Path, process: int, max_bytes: int) -> None:
+def write_many(together: Barrier, path: Path, process: int, max_bytes: int, at_once: int) -> None:
     """Run in a process of its own."""
-    handler = handler_for(path, max_bytes, backups=100)
+    file = SharedFile(path, max_bytes, backups=100)
     together.wait(timeout=50)
-    for number in range(LINES):
-        write(handler, process=process, line_of=process, number=number, pad=PAD)
-    handler.close()
+    for first in range(0, LINES, at_once):
+        numbers = range(first, first + at_once)
+        file.write([line(line_of=process, number=number, pad=PAD) for number in numbers])
+    file.close()
 
 
 def written(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
@@ -55,12 +50,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "application.log"
 
 
-def test_processes_that_write_and_rotate_at_once_lose_and_break_no_line(path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_processes_that_write_and_rotate_at_once_lose_and_break_no_line(
+    path: Path, at_once: int
+) -> None:
     max_bytes = 500_000
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(PROCESSES)
     writers = [
-        context.Process(target=write_many, args=(together, path, process, max_bytes))
+        context.Process(target=write_many, args=(together, path, process, max_bytes, at_once))
         for process in range(PROCESSES)
     ]
     for writer in writers:
@@ -70,20 +68,20 @@ def test_processes_that_write_and_rotate_at_once_lose_and_break_no_line(path: Pa
         assert writer.exitcode == 0
     found = [(extra["line_of"], extra["number"]) for _, extra in written(path.parent)]
     assert sorted(found) == [(p, n) for p in range(PROCESSES) for n in range(LINES)]
-    one_line = len(PAD) + 300
+    one_write = at_once * (len(PAD) + 300)
     backups = sorted(path.parent.glob("application.log.[0-9]*"))
-    assert len(backups) >= PROCESSES * LINES * len(PAD) // (max_bytes + PROCESSES * one_line)
+    assert len(backups) >= PROCESSES * LINES * len(PAD) // (max_bytes + PROCESSES * one_write)
     for backup in backups:
-        # Full, and by no more than the lines the others had begun to write.
-        assert max_bytes <= backup.stat().st_size <= max_bytes + (PROCESSES + 1) * one_line
+        # Full, and by no more than what the others had begun to write.
+        assert max_bytes <= backup.stat().st_size <= max_bytes + (PROCESSES + 1) * one_write
     assert {b.name for b in backups} == {f"application.log.{n + 1}" for n in range(len(backups))}
 
 
 def test_a_full_file_is_renamed_and_the_oldest_backup_goes(path: Path) -> None:
-    handler = handler_for(path, max_bytes=10_000, backups=2)
+    file = SharedFile(path, max_bytes=10_000, backups=2)
     for number in range(9):  # two lines fill a file
-        write(handler, number=number, pad="x" * 6_000)
-    handler.close()
+        file.write([line(number=number, pad="x" * 6_000)])
+    file.close()
     assert [(name, extra["number"]) for name, extra in written(path.parent)] == [
         ("application.log", 8),
         ("application.log.1", 6),
@@ -93,29 +91,52 @@ def test_a_full_file_is_renamed_and_the_oldest_backup_goes(path: Path) -> None:
     ]
 
 
-def test_a_file_that_somebody_else_renamed_is_followed(path: Path) -> None:
-    handler = handler_for(path, max_bytes=1_000_000, backups=2)
-    write(handler, number=1)
-    write(handler, number=2)
-    path.rename(path.with_name("application.log.taken"))
-    write(handler, number=3)
-    handler.close()
+def test_lines_that_are_written_together_stay_together(path: Path) -> None:
+    file = SharedFile(path, max_bytes=10_000, backups=2)
+    file.write([line(number=number, pad="x" * 6_000) for number in range(4)])
+    file.write([line(number=4)])
+    file.close()
     assert [(name, extra["number"]) for name, extra in written(path.parent)] == [
-        ("application.log", 3),
+        ("application.log", 4),
+        *(("application.log.1", number) for number in range(4)),
+    ]
+
+
+def test_what_the_kernel_does_not_take_at_once_is_written_after_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = os.write
+    monkeypatch.setattr(os, "write", lambda file, text: take(file, text[:7]))
+    file = SharedFile(path, max_bytes=10_000, backups=2)
+    file.write([line(number=1), line(number=2)])
+    file.close()
+    assert path.read_bytes() == line(number=1) + line(number=2)
+
+
+def test_a_file_that_somebody_else_renamed_or_removed_is_followed(path: Path) -> None:
+    file = SharedFile(path, max_bytes=1_000_000, backups=2)
+    file.write([line(number=1)])
+    file.write([line(number=2)])
+    path.rename(path.with_name("application.log.taken"))
+    file.write([line(number=3)])
+    path.unlink()
+    file.write([line(number=4)])
+    file.close()
+    assert [(name, extra["number"]) for name, extra in written(path.parent)] == [
+        ("application.log", 4),
         ("application.log.taken", 1),
         ("application.log.taken", 2),
     ]
 
 
 def test_who_comes_second_to_a_full_file_does_not_rename_the_new_one(path: Path) -> None:
-    first = handler_for(path, max_bytes=10_000, backups=3)
-    second = handler_for(path, max_bytes=10_000, backups=3)
-    write(second, number=0)
-    write(first, number=1, pad="x" * 12_000)  # full: renamed
-    write(first, number=2)
-    assert second.stream is not None
+    first = SharedFile(path, max_bytes=10_000, backups=3)
+    second = SharedFile(path, max_bytes=10_000, backups=3)
+    second.write([line(number=0)])
+    first.write([line(number=1, pad="x" * 12_000)])  # full: renamed
+    first.write([line(number=2)])
     second._rotate()  # thinks that its file is still the one with the name
-    write(second, number=3)
+    second.write([line(number=3)])
     first.close()
     second.close()
     assert [(name, extra["number"]) for name, extra in written(path.parent)] == [
@@ -127,22 +148,19 @@ def test_who_comes_second_to_a_full_file_does_not_rename_the_new_one(path: Path)
 
 
 def test_the_folder_is_made_and_the_file_only_with_the_first_line(path: Path) -> None:
-    handler = handler_for(path, max_bytes=10_000, backups=1)
+    file = SharedFile(path, max_bytes=10_000, backups=1)
     assert path.parent.is_dir()
     assert not path.exists()
-    write(handler, number=1)
-    handler.close()
+    file.write([line(number=1)])
+    file.close()
     assert path.exists()
 
 
-def test_console_and_file_speak_the_same_language(tmp_path: Path) -> None:
-    config = logging_config(
-        level="INFO", console_level="WARNING", file=tmp_path / "a.log", max_bytes=10, backups=3
-    )
-    assert config["root"] == {"level": "INFO", "handlers": ["console", "file"]}
-    assert config["handlers"]["console"]["stream"] == "ext://sys.stdout"
-    assert config["handlers"]["console"]["level"] == "WARNING"
-    assert {handler["formatter"] for handler in config["handlers"].values()} == {"json"}
-    assert config["handlers"]["file"]["max_bytes"] == 10
-    assert config["handlers"]["file"]["backups"] == 3
-    assert config["disable_existing_loggers"] is False
+def test_a_closed_file_is_opened_again_for_what_comes_late(path: Path) -> None:
+    file = SharedFile(path, max_bytes=10_000, backups=1)
+    for number in range(2):
+        file.write([line(number=number)])
+        file.close()
+        file.close()
+    assert path.read_bytes() == line(number=0) + line(number=1)
+    assert file._file is None

@@ -5,7 +5,6 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail.observability.context import request_context
-from retail.observability.logs import ConsoleHandler, JsonFormatter, log_facts
+from retail.observability.logs import JsonFormatter, log_facts
 from tests.retail.conftest import Lines
 
 
@@ -235,23 +234,3 @@ def test_facts_below_the_level_are_not_logged(lines: Lines) -> None:
     finally:
         logger.setLevel(logging.NOTSET)
     assert lines() == []
-
-
-def test_the_console_has_each_line_at_once(tmp_path: Path) -> None:
-    with (tmp_path / "console").open("w", encoding="utf-8") as stream:
-        handler = ConsoleHandler(stream)
-        handler.setFormatter(JsonFormatter())
-        handler.handle(logging.makeLogRecord({"msg": "event=test", "place": "Łódź"}))
-        text = (tmp_path / "console").read_text(encoding="utf-8")
-    assert text.endswith("\n")
-    assert json.loads(text)["extra"] == {"place": "Łódź"}
-
-
-def test_a_console_that_is_gone_harms_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging, "raiseExceptions", False)
-    with (tmp_path / "console").open("w", encoding="utf-8") as stream:
-        handler = ConsoleHandler(stream)
-    handler.handle(logging.makeLogRecord({"msg": "event=test"}))
-    assert (tmp_path / "console").read_text(encoding="utf-8") == ""

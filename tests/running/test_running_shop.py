@@ -1,6 +1,7 @@
 import contextlib
 import signal
 import threading
+from collections import Counter
 from typing import Any
 
 from drills.shoppers import form_of
@@ -47,8 +48,8 @@ def test_an_order_can_be_followed_through_all_processes_by_its_request_id(
         ),
         "the order's own job",
     )
-    said = {line["message"] for line in lines()}
-    assert {"event=http.request", "event=payment.attempt", "event=payment.settled"} <= said
+    expected = {"event=http.request", "event=payment.attempt", "event=payment.settled"}
+    wait_until(lambda: expected <= {line["message"] for line in lines()}, "all lines of the order")
     shop.end("worker")
     shop.end("web")
     gateway = [
@@ -140,14 +141,22 @@ def test_several_web_processes_tell_one_total_and_outlive_each_other(open_shop: 
 
 
 def test_a_clean_stop_writes_what_was_still_in_memory(open_shop: OpenShop) -> None:
-    shop = open_shop(METRIC_FLUSH_SECONDS="3600")
+    shop = open_shop(METRIC_FLUSH_SECONDS="3600", LOG_FLUSH_SECONDS="3600")
     shop.start("web")
     shopper = shop.shopper()
     shopper.put_in_cart(LAMP)
     shopper.order()
+    log = shop.folder / "logs" / "application.log"
+    assert not log.exists() or "event=payment.settled" not in log.read_text()
     metrics = "__import__('retail.models').models.Metric.objects"
     assert shop.query(f"{metrics}.count()") == 0
     assert shop.end("web") == 0
+    for path in ("logs/application.log", "web.stdout"):
+        lines = shop.log(path)
+        events = Counter(line["message"] for line in lines)
+        assert (events["event=payment.attempt"], events["event=payment.settled"]) == (1, 1)
+        assert "/checkout/" in {line["extra"].get("path") for line in lines}
+        assert "Shutting down: Master" in {line["extra"].get("text") for line in lines}
     kinds = shop.query(f"sorted({metrics}.values_list('metric_type', flat=True))")
     assert kinds == [
         "avg_response_time",

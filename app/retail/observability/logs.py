@@ -1,26 +1,20 @@
-"""JSON logs: one object a line, always the same six keys (docs/logging.md).
+"""JSON logs: one object a line, always the same six keys (docs/logging.md)."""
 
-Written by several processes into one file: each line is one write to a file opened for appending,
-which the kernel keeps whole, and whoever finds the file full renames it under a lock.
-"""
-
-import fcntl
 import logging
-import logging.handlers
-import os
 import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 from pythonjsonlogger.core import RESERVED_ATTRS, LogData
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
 from retail.observability.context import current_request_id
+from retail.observability.log_writer import LineWriter, Told
 
 # No line names the thread or the process: they need not be looked up for each.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -34,6 +28,7 @@ _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
 # What Django and gunicorn hang on their records: live objects, not facts.
 _LIVE = frozenset({"request", "response", "server_time"})
 _NO_FACTS = frozenset(RESERVED_ATTRS) | _LIVE
+_NESTED = (dict, list, tuple, set, frozenset)
 _HIDDEN = "[hidden]"
 _DEEPEST = 8  # facts are flat; what is deeper than this may go round in a circle
 
@@ -58,7 +53,7 @@ def _clean(name: str, value: Any, depth: int = 0) -> Any:
         return _HIDDEN
     if isinstance(value, str):
         return _without_addresses(value)
-    if not isinstance(value, dict | list | tuple | set | frozenset):
+    if not isinstance(value, _NESTED):
         return value
     if depth == _DEEPEST:
         return "[too deep]"
@@ -85,29 +80,34 @@ def _writable(value: Any) -> Any:
     return value
 
 
-def _six_keys(record: logging.LogRecord, message: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _facts_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what is on `record` beside what Python's logging knows of every record."""
+    known = record.__dict__
+    facts: Mapping[str, Any] | None = known.get("_facts")
+    if facts is None:
+        facts = {
+            name: value
+            for name, value in known.items()
+            if name not in _NO_FACTS and not name.startswith("_")
+        }
+    return {name: _clean(name, value) for name, value in facts.items()}
+
+
+def _six_keys(record: logging.LogRecord, message: str, extra: dict[str, Any]) -> dict[str, Any]:
     """Return the line to be. A message that is not `event=<name>` moves to `extra.text`."""
-    extra = {
-        name: _clean(name, value)
-        for name, value in record.__dict__.items()
-        if name not in _NO_FACTS and not name.startswith("_")
-    }
-    for name, value in facts.items():
-        if name not in _LIVE:
-            shown = "traceback" if name == "exc_info" else name
-            extra[shown] = _clean(shown, value)
     message = _without_addresses(message)
     if not message.startswith("event="):
         extra["text"] = message
         message = "event=log"
+    # A record may carry its request's id itself, where its line is made after the request ended.
+    request_id = extra.pop("request_id", record.__dict__.get("request_id"))
     seconds, milliseconds = divmod(round(record.created * 1_000_000) // 1000, 1000)
     return {
         "timestamp": f"{_date_and_time(seconds)}.{milliseconds:03}+00:00",
         "level": record.levelname,
         "logger": record.name,
         "message": message,
-        # A record may carry its request's id itself, where it is written after the request ended.
-        "request_id": extra.pop("request_id", None) or current_request_id(),
+        "request_id": current_request_id() if request_id is None else request_id,
         "extra": extra,
     }
 
@@ -138,7 +138,7 @@ class JsonFormatter(OrjsonFormatter):
             ):
                 line = super().format(record)
             else:
-                line = _json(_six_keys(record, record.getMessage(), {}))
+                line = _json(_six_keys(record, record.getMessage(), _facts_of(record)))
             record.__dict__["_line"] = line
         return line
 
@@ -146,100 +146,42 @@ class JsonFormatter(OrjsonFormatter):
         self, log_data: LogData, record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
         """Fill the six keys."""
-        log_data.update(_six_keys(record, record.message, message_dict))
+        extra = _facts_of(record)
+        for name, value in message_dict.items():
+            if name not in _LIVE:
+                shown = "traceback" if name == "exc_info" else name
+                extra[shown] = _clean(shown, value)
+        log_data.update(_six_keys(record, record.message, extra))
 
     def jsonify_log_record(self, log_data: LogData) -> str:
         """Return the line as JSON."""
         return _json(log_data)
 
 
-# What Python's logging knows of every record, for one that nobody asks where it was made.
-_BLANK = vars(logging.LogRecord("", logging.NOTSET, "", 0, "", (), None))
-
-
 def log_facts(logger: logging.Logger, level: int, message: str, facts: Mapping[str, Any]) -> None:
-    """Log as `logger.log(level, message, extra=facts)` does, at half the price.
+    """Log as `logger.log(level, message, extra=facts)` does, at a fraction of the price.
 
-    For what is logged with every request. `facts` may have no name that a record has itself.
+    For what is logged with every request. `facts` may have no name that a record has itself. They
+    and their values must not change afterwards: the line may be made when the request is over.
     """
     if not logger.isEnabledFor(level):
         return
-    record = logging.LogRecord.__new__(logging.LogRecord)
-    now = time.time()
-    record.__dict__ = {
-        **_BLANK,
-        "name": logger.name,
-        "msg": message,
-        "levelno": level,
-        "levelname": logging.getLevelName(level),
-        "created": now,
-        "msecs": now % 1 * 1000,
-        **facts,
-    }
-    logger.handle(record)
+    told = Told(logger.name, level, message, facts, current_request_id(), time.time())
+    handlers = logging.root.handlers
+    if level < logging.WARNING and len(handlers) == 1 and type(handlers[0]) is LineWriter:
+        handlers[0].add(told)  # past all that logging looks up for each record
+    else:
+        logger.handle(told.record())
 
 
-def _write_line(file: int, line: str) -> None:
-    """Write in one piece; the kernel takes less at once only where it has no room."""
-    rest = f"{line}\n".encode()
-    while rest := rest[os.write(file, rest) :]:
-        pass
-
-
-class ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Writes each line at once, past the layers of Python's own stream."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
-        try:
-            _write_line(self.stream.fileno(), self.format(record))
-        except Exception:  # noqa: BLE001 - as in logging's own handlers
-            self.handleError(record)
-
-
-class SharedFileHandler(logging.handlers.WatchedFileHandler):
-    """Appends to a file that other processes append to as well, and rotates it by renaming.
-
-    At `max_bytes` the file becomes `<name>.1`, that one `<name>.2`, up to `backups`; the other
-    processes notice at their next line. No line is lost or split, and a log shipper that follows
-    the file by its inode misses none.
-    """
-
-    def __init__(self, filename: str, max_bytes: int, backups: int) -> None:
-        Path(filename).parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(filename, encoding="utf-8", delay=True)
-        self.max_bytes = max_bytes
-        self.backups = backups
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line, then make room if the file is full."""
-        try:
-            line = self.format(record)
-            self.reopenIfNeeded()
-            if self.stream is None:
-                self.stream = self._open()
-            file = self.stream.fileno()
-            _write_line(file, line)
-            if os.lseek(file, 0, os.SEEK_CUR) >= self.max_bytes:
-                self._rotate()
-        except Exception:  # noqa: BLE001 - as in logging's own handlers
-            self.handleError(record)
-
-    def _rotate(self) -> None:
-        path = Path(self.baseFilename)
-        with Path(f"{path}.lock").open("w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            # Another process may have been quicker: then the name stands for a new, shorter file.
-            if path.exists() and path.stat().st_size >= self.max_bytes:
-                for number in range(self.backups - 1, 0, -1):
-                    older = Path(f"{path}.{number}")
-                    if older.exists():
-                        older.replace(f"{path}.{number + 1}")
-                path.replace(f"{path}.1")
-
-
-def logging_config(
-    *, level: str, console_level: str, file: Path, max_bytes: int, backups: int
+def logging_config(  # noqa: PLR0913 - one for each setting, by name
+    *,
+    level: str,
+    console_level: str,
+    file: Path,
+    max_bytes: int,
+    backups: int,
+    flush_seconds: float,
 ) -> dict[str, Any]:
     """Return the `logging` configuration of every process of the shop.
 
@@ -250,21 +192,18 @@ def logging_config(
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "retail.observability.logs.JsonFormatter"}},
         "handlers": {
-            "console": {
-                "class": "retail.observability.logs.ConsoleHandler",
-                "stream": "ext://sys.stdout",
-                "formatter": "json",
-                "level": console_level,
-            },
-            "file": {
-                "()": "retail.observability.logs.SharedFileHandler",
-                "filename": str(file),
+            "lines": {
+                "()": "retail.observability.log_writer.LineWriter",
+                "file": str(file),
                 "max_bytes": max_bytes,
                 "backups": backups,
+                "console": "ext://sys.stdout",
+                "console_level": console_level,
+                "flush_seconds": flush_seconds,
                 "formatter": "json",
             },
         },
-        "root": {"level": level, "handlers": ["console", "file"]},
+        "root": {"level": level, "handlers": ["lines"]},
         "loggers": {
             # Every 4xx and 5xx is a line of ours already, with the traceback where there is one.
             "django.request": {"level": "CRITICAL"},

@@ -1,0 +1,105 @@
+"""Where the log's lines go: standard output, and a file that other processes write as well."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from pathlib import Path
+from select import PIPE_BUF
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _write(file: int, text: bytes) -> None:
+    """Write in one piece; the kernel takes less at once only where it has no room."""
+    while text := text[os.write(file, text) :]:
+        pass
+
+
+class Console:
+    """Standard output, past the layers of Python's own stream.
+
+    It may be a pipe that several processes share. What is longer than PIPE_BUF bytes could be mixed
+    there with another's: as many lines as fit are written in one piece.
+    """
+
+    def __init__(self, stream: TextIO, level: int) -> None:
+        self.stream = stream
+        self.level = level
+
+    def write(self, lines: list[bytes]) -> None:
+        """Write whole lines."""
+        for piece in _pieces(lines):
+            _write(self.stream.fileno(), piece)
+
+    def close(self) -> None:
+        """Leave standard output to the others."""
+
+
+def _pieces(lines: list[bytes]) -> Iterator[bytes]:
+    """Yield `lines` in pieces of at most PIPE_BUF bytes; a longer line is one by itself."""
+    first, size = 0, 0
+    for number, line in enumerate(lines):
+        if size and size + len(line) > PIPE_BUF:
+            yield b"".join(lines[first:number])
+            first, size = number, 0
+        size += len(line)
+    yield b"".join(lines[first:])
+
+
+class SharedFile:
+    """A file that other processes append to as well, and that is rotated by renaming it.
+
+    At `max_bytes` it becomes `<name>.1`, that one `<name>.2`, up to `backups`; the other processes
+    notice when they write next. No line is lost or split, and a log shipper that follows the file
+    by its inode misses none.
+    """
+
+    level = logging.NOTSET
+
+    def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
+        self.path = path.absolute()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.max_bytes = max_bytes
+        self.backups = backups
+        self._file: int | None = None
+
+    def write(self, lines: list[bytes]) -> None:
+        """Write whole lines in one piece, then make room if the file is full."""
+        file = self._opened()
+        _write(file, b"".join(lines))
+        if os.lseek(file, 0, os.SEEK_CUR) >= self.max_bytes:
+            self._rotate()
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _opened(self) -> int:
+        """Return the file that has the name now: somebody may have renamed the one that did."""
+        if self._file is not None:
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(self.path.stat(), os.fstat(self._file)):
+                    return self._file
+            self.close()
+        # What is written goes to the end, also where others write: the kernel sees to that.
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        return self._file
+
+    def _rotate(self) -> None:
+        path = self.path
+        with Path(f"{path}.lock").open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Another process may have been quicker: then the name stands for a new, shorter file.
+            if path.exists() and path.stat().st_size >= self.max_bytes:
+                for number in range(self.backups - 1, 0, -1):
+                    older = Path(f"{path}.{number}")
+                    if older.exists():
+                        older.replace(f"{path}.{number + 1}")
+                path.replace(f"{path}.1")
