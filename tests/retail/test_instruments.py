@@ -141,6 +141,35 @@ def test_an_observation_carries_its_request_as_exemplar(registry: CollectorRegis
     assert exemplars == {"2.0": {"request_id": "request-1"}}
 
 
+def test_of_many_observations_in_a_second_each_buckets_first_is_its_exemplar(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("retail.observability.instruments.time.monotonic", lambda: now)
+    waits = Histogram("waits_seconds", "w", {"kind": ("a", "b")}, buckets=(1, 2))
+
+    def exemplars() -> list[tuple[str, str, str]]:
+        return [
+            (sample.labels["kind"], sample.labels["le"], sample.exemplar.labels["request_id"])
+            for family in registry.collect()
+            for sample in family.samples
+            if sample.exemplar
+        ]
+
+    waits.observe(0.5, "first", kind="a")
+    waits.observe(1.0, "second", kind="a")
+    waits.observe(1.5, "slower", kind="a")
+    waits.observe(0.5, "other", kind="b")
+    now += 0.999
+    waits.observe(0.5, "third", kind="a")
+    seen = [("a", "1.0", "first"), ("a", "2.0", "slower"), ("b", "1.0", "other")]
+    assert exemplars() == seen
+    now += 0.001
+    waits.observe(0.5, "fourth", kind="a")
+    assert exemplars() == [("a", "1.0", "fourth"), *seen[1:]]
+    assert waits._child({"kind": "a"})._sum.get() == 0.5 * 3 + 1.0 + 1.5
+
+
 def test_a_truth_has_its_labels_in_the_declared_order() -> None:
     truth = Truth("thing_now", "Things.", {**COLOURS, "size": ("big",)})
     family = truth.family({("red", "big"): 3.0})

@@ -8,6 +8,8 @@ counted in `retail_telemetry_errors_total`. With `strict` on (tests), a mistake 
 from __future__ import annotations
 
 import itertools
+import time
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _EXEMPLARS = slots.folder() is None  # the files of several processes have no place for them
+
+EXEMPLAR_SECONDS = 1.0  # apart; who scrapes every few seconds sees one of each bucket
 
 Child = TypeVar(
     "Child", prometheus_client.Counter, prometheus_client.Gauge, prometheus_client.Histogram
@@ -154,13 +158,31 @@ class Histogram(Instrument[prometheus_client.Histogram]):
             self.name, self.help, tuple(self.labels), buckets=self.buckets
         )
 
+    def __post_init__(self) -> None:
+        """Declare the metric, as of any instrument."""
+        self._exemplar_at: dict[tuple[prometheus_client.Histogram, int], float] = {}
+        super().__post_init__()
+
     def observe(self, value: float, request_id: str = "", **labels: str) -> None:
-        """Count one observation, with the request it came from as its exemplar."""
+        """Count one observation, with the request it came from as an exemplar of its bucket.
+
+        Of many in a second, the first is the exemplar: one costs more than the counting itself.
+        """
         try:
-            exemplar = {"request_id": request_id} if request_id and _EXEMPLARS else None
-            self._child(labels).observe(value, exemplar)
+            child = self._child(labels)
+            if request_id and _EXEMPLARS and self._wants_exemplar(child, value):
+                child.observe(value, {"request_id": request_id})
+            else:
+                child.observe(value)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
             self._failed()
+
+    def _wants_exemplar(self, child: prometheus_client.Histogram, value: float) -> bool:
+        bucket, now = (child, bisect_left(self.buckets, value)), time.monotonic()
+        if now - self._exemplar_at.get(bucket, -EXEMPLAR_SECONDS) < EXEMPLAR_SECONDS:
+            return False
+        self._exemplar_at[bucket] = now
+        return True
 
 
 @dataclass(frozen=True, eq=False)
