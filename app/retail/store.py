@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django.db import DataError, close_old_connections, connection, transaction
 from django.db.models import Min
 
@@ -60,8 +59,7 @@ def write_rows(rows: Sequence[Row]) -> None:
     stored = connection.ops.adapt_datetimefield_value
     values: list[Any] = []
     for row in rows:
-        facts = orjson.dumps(row.metadata).decode()
-        values += (row.metric_type, row.value, facts, stored(row.timestamp))
+        values += (row.metric_type, row.value, row.metadata, stored(row.timestamp))
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"{_INSERT} {', '.join(['(%s, %s, %s, %s)'] * len(rows))}", values)

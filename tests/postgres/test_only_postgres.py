@@ -37,8 +37,8 @@ def test_a_read_that_takes_too_long_is_ended_and_the_connection_goes_on() -> Non
 
 def test_a_row_that_the_database_cannot_hold_does_not_block_the_others() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    rows = [Row("stock_conflicts", number, {"text": "ok"}, now) for number in range(3)]
-    rows.insert(1, Row("stock_conflicts", 9, {"text": "a\x00b"}, now))
+    rows = [Row("stock_conflicts", number, '{"text":"ok"}', now) for number in range(3)]
+    rows.insert(1, Row("stock_conflicts", 9, r'{"text":"a\u0000b"}', now))
     with moved() as changes:
         store.write_rows(rows)
     assert changes == {"retail_metric_rows_dropped_total": 1}

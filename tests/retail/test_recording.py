@@ -218,7 +218,7 @@ def test_the_thread_begins_with_the_first_row_and_writes_soon() -> None:
     recorder.writer = lambda _rows: written.set()
     recorder.flush()
     assert recorder._thread is None
-    record = Row("orders_per_day", 1, {}, datetime.now(UTC))
+    record = Row("orders_per_day", 1, "{}", datetime.now(UTC))
     recorder.add(record)
     thread = recorder._thread
     recorder.add(record)

@@ -102,7 +102,7 @@ def test_after_the_wait_one_passes(into: float, seconds: int) -> None:
 def test_a_refusal_is_a_row_and_a_line(clock: Clock, lines: Lines) -> None:
     assert [ask("7:1", limit=1), ask("7:1", limit=1)] == [None, 60]
     assert [row[:3] for row in recorder._rows] == [
-        ("throttled_requests", 1.0, {"scope": "checkout", "user_id": 7})
+        ("throttled_requests", 1.0, '{"scope":"checkout","user_id":7}')
     ]
     (line,) = lines()
     assert line["message"] == "event=request.throttled"

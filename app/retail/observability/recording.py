@@ -47,8 +47,13 @@ class Row(NamedTuple):
 
     metric_type: str
     value: float
-    metadata: dict[str, Any]
+    metadata: str  # JSON
     timestamp: datetime
+
+
+def _json(facts: dict[str, Any]) -> str:
+    """Return the facts as they are stored: what changes afterwards does not change them."""
+    return orjson.dumps(facts, default=str).decode()
 
 
 class Recorder:
@@ -99,7 +104,7 @@ class Recorder:
             if intervals and not self.intervals.empty:
                 now = datetime.now(UTC)
                 for metric_type, value, metadata in self.intervals.drain():
-                    self.add(Row(metric_type, value, metadata, now))
+                    self.add(Row(metric_type, value, _json(metadata), now))
             while self._rows and self.writer is not None:
                 with self._lock:
                     batch = [self._rows[index] for index in range(min(BATCH, len(self._rows)))]
@@ -150,9 +155,10 @@ def record_metric(
         number = float(value)
         if metric_type not in METRIC_TYPES or not math.isfinite(number):
             raise ValueError(f"{metric_type}={value!r} is no metric row; types: {METRIC_TYPES}")  # noqa: TRY301
-        kept = orjson.loads(orjson.dumps(dict(metadata or {}), default=str))
-        if recorder.intervals.add_event(metric_type, number, kept):
-            recorder.add(Row(metric_type, number, kept, datetime.now(UTC)))
+        facts = dict(metadata or {})
+        text = _json(facts)
+        if recorder.intervals.add_event(metric_type, number, facts):
+            recorder.add(Row(metric_type, number, text, datetime.now(UTC)))
         else:
             recorder.start()
     except Exception:
