@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "app"), str(ROOT)]
 
 from benchmarks.observed.shop import serve
-from benchmarks.support.server import shop_environment
+from benchmarks.support.client import HOST
+from benchmarks.support.server import python, shop_environment
 from benchmarks.support.tables import figure, machine, markdown
 from tools.with_postgres import postgres
 
@@ -92,11 +93,14 @@ def install_otel() -> None:
 
 
 @contextlib.contextmanager
-def processes(ways: list[str], folder: Path, database_url: str) -> Iterator[list[Watched]]:
+def processes(
+    ways: list[str], folder: Path, database_url: str, gateway_port: int
+) -> Iterator[list[Watched]]:
     """Yield a process for each way; their database is made first."""
     base = shop_environment(
-        folder, database_url, workers=1, threads=1, THROTTLE_CHECKOUT_LIMIT="1000000"
-    )
+        folder, database_url, workers=1, threads=1,
+        THROTTLE_CHECKOUT_LIMIT="1000000", GATEWAY_URL=f"http://{HOST}:{gateway_port}",
+    )  # fmt: skip
     base["ALLOWED_HOSTS"] = "localhost"
     for command in ("migrate", "collectstatic"):
         line = [sys.executable, str(ROOT / "app" / "manage.py"), command, "--noinput", "-v0"]
@@ -187,7 +191,8 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         postgres() as server,
-        processes(ways, Path(folder), server.url) as watched,
+        python("benchmarks.support.gateway", Path(folder) / "gateway") as gateway_port,
+        processes(ways, Path(folder), server.url, gateway_port) as watched,
     ):
         measure(watched, asked.rounds)
     print(
