@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpResponse
-from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -23,6 +18,7 @@ from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
 from cart.visit import bring_along, current_items
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
+from orders.refusals import Problem, off_sale, refusal_page, sold_out
 from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
@@ -37,21 +33,10 @@ from retail.observability import current_request_id
 from retail.throttling import ThrottledError
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 PAGE_SIZE = 20
 NOT_PAID = (Sale.Status.FAILED, Sale.Status.CANCELLED)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why an order was not placed, for the buyer."""
-
-    status: int
-    title: str
-    message: str
-    retry_after: int | None = None  # seconds
-    try_again: bool = True  # whether the same form could succeed
 
 
 def _user_id(request: HttpRequest) -> int:
@@ -75,50 +60,6 @@ def _checkout_page(
             "cart_count": sum(line.quantity for line in lines),
         },
         status=status,
-    )
-
-
-def _refusal_page(request: HttpRequest, form: CheckoutForm, problem: Problem) -> HttpResponse:
-    """Say why not, and let the same form be sent again where that may help.
-
-    At a flash sale, and while payments are away, most buyers are answered with this page: it must
-    cost little, so it has no menu and asks nothing of the database.
-    """
-    context = {
-        "title": problem.title,
-        "message": problem.message,
-        "status": problem.status,
-        "cart": reverse("cart:view"),
-        "checkout": reverse("orders:checkout"),
-        "again": form.cleaned_data if problem.try_again else None,
-        # Just checked and good for the next time too; to make another costs more than the page.
-        "token": request.POST.get("csrfmiddlewaretoken") or get_token(request),
-    }
-    page = HttpResponse(render_to_string("orders/refused.html", context), status=problem.status)
-    if problem.retry_after is not None:
-        page.headers["Retry-After"] = str(problem.retry_after)
-    return page
-
-
-def _sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:
-    names = [line.product.name for line in lines if line.product.pk == product_id]
-    return Problem(
-        409,
-        "Somebody was quicker",
-        f"{names[0] if names else 'Something in your cart'} is sold out, or fewer are left than "
-        "you asked for. Change or remove it in your cart and order again.",
-        try_again=False,
-    )
-
-
-def _off_sale(lines: list[CartLine]) -> Problem | None:
-    names = [line.product.name for line in lines if not line.product.is_active]
-    if not names:
-        return None
-    return Problem(
-        409,
-        "Something is no longer on sale",
-        f"{names[0]} has left the shop since you chose it. Remove it in your cart and order again.",
     )
 
 
@@ -149,9 +90,9 @@ def _place(request: HttpRequest, order: Order) -> Sale | Problem | None:
             error.retry_after,
         )
     except SoldOutError as error:
-        return _sold_out(order.lines, error.product_id)
+        return sold_out(order.lines, error.product_id)
     except StockConflictError:
-        return _sold_out(order.lines)
+        return sold_out(order.lines)
 
 
 @login_required
@@ -191,7 +132,7 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
     lines = wanted.lines
     if not lines or data["lines_shown"] != fingerprint(lines):
         return _changed(request, form, lines)
-    if problem := _off_sale(lines):
+    if problem := off_sale(lines):
         return _checkout_page(request, form, lines, problem)
     result = _place(
         request,
@@ -210,7 +151,7 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
     if result is None:
         return _changed(request, form, cart_lines(current_items(request)))
     if isinstance(result, Problem):
-        return _refusal_page(request, form, result)
+        return refusal_page(request, form, result)
     if result.request_id != current_request_id() and result.status in NOT_PAID:
         return _once_more(request, form, lines)
     return redirect("orders:detail", reference=result.reference)

@@ -1,3 +1,5 @@
+import html
+import re
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -14,6 +16,7 @@ from orders.confirmation import send_confirmation
 from orders.models import Payment, Sale
 from payments import breaker
 from payments.gateway import Answer, NoAnswerError
+from payments.models import CircuitBreaker
 from products.models import Product
 from tests.support import ScriptedGateway, make_buyer, make_product, moved, order_for
 
@@ -179,6 +182,29 @@ def test_an_open_breaker_is_503_with_the_time_to_wait_and_is_measured_as_a_fast_
     assert f"Try again in {wait} seconds" in answer.content.decode()
     assert changes["retail_fast_fail_duration_seconds_count"] == 1
     assert state() == (0, 5, 2)
+
+
+def test_a_refused_form_can_be_sent_again_as_it_was_whatever_is_in_it(
+    shopper: Client, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    sent = form(
+        delivery_name='"><script>alert(1)</script>',
+        delivery_address='<!-- fields -->\n1 "Long" Street & Co',
+    )
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    for _ in range(2):  # the second is made of what is left of the first
+        page = shopper.post("/checkout/", sent).content.decode()
+        assert "<script" not in page
+        assert page.count("<!--") == 0
+        fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
+        assert len(fields) == page.count("<input")
+        again = {name: html.unescape(value) for name, value in fields}
+        assert again.pop("csrfmiddlewaretoken")
+        assert again == sent
+    CircuitBreaker.objects.update(state="closed")
+    assert shopper.post("/checkout/", again).status_code == 302
+    assert Sale.objects.get().delivery_address == sent["delivery_address"]
 
 
 def test_asking_too_often_is_429_with_the_time_to_wait(
