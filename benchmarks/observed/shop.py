@@ -1,21 +1,23 @@
 """One process of the shop, watched in one way, that answers requests and says what they cost it.
 
-It has no server in front: the requests are prepared before, handed to Django's WSGI handler one
-after the other, and only their own CPU time is counted, that of the process with all its threads.
+The requests are prepared before and handed to gunicorn's worker one after the other; only their own
+CPU time is counted, that of the process with all its threads.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import uuid
-from io import BytesIO
 from pathlib import Path
 from statistics import median
 from time import process_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
+
+from benchmarks.support.client import HOST, get, post
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
     from products.models import Product
-
-Environ = dict[str, Any]
 
 PAGES = ("bare", "product", "flash", "cart")
 BUYERS = 10  # a window has at most one checkout of each
@@ -45,6 +45,7 @@ def serve(
     sys.path[:0] = paths
     with Path(output).open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
+    os.sched_setaffinity(0, {int(os.environ["CORE"])})
     shop = _Shop()
     connection.send("ready")
     while (asked := connection.recv()) is not None:
@@ -52,8 +53,34 @@ def serve(
     connection.send(shop.seen())
 
 
+class _Server:
+    """gunicorn's own handling of the requests of a kept connection, without its queues."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        from gunicorn.config import Config  # noqa: PLC0415 - as Django, beside its use
+        from gunicorn.glogging import Logger  # noqa: PLC0415 - likewise
+        from gunicorn.workers.gthread import TConn, ThreadWorker  # noqa: PLC0415 - likewise
+
+        config, address = Config(), (HOST, 80)
+        self._client, server = socket.socketpair()
+        self._connection = TConn(config, server, address, address)
+        self._worker = ThreadWorker(1, os.getppid(), [], None, 30, config, Logger(config))
+        self._worker.wsgi = application
+
+    def answer(self, request: bytes, expected: int) -> float:
+        """Answer; return the CPU seconds it took. Raises RuntimeError for another status."""
+        self._client.sendall(request)
+        started = process_time()
+        kept = self._worker.handle(self._connection)
+        spent = process_time() - started
+        answer = self._client.recv(1_000_000)
+        if not kept or int(answer[9:12]) != expected:
+            raise RuntimeError(f"{request[:60]!r} was answered {answer[:1500]!r}, not {expected}")
+        return spent
+
+
 class _Shop:
-    """The handlers, and the requests to put to them."""
+    """The servers, and the requests to put to them."""
 
     def __init__(self) -> None:
         import django  # noqa: PLC0415 - what is imported depends on the environment
@@ -68,11 +95,11 @@ class _Shop:
         from retail.observability.log_writer import LineWriter  # noqa: PLC0415
         from retail.observability.recording import recorder  # noqa: PLC0415
 
-        self._handler: WSGIApplication = WSGIHandler()
+        self._server = _Server(WSGIHandler())
         full, settings.MIDDLEWARE = settings.MIDDLEWARE, [*FIRST, *LAST]
         if os.environ["WATCHING"].startswith("otel"):
             settings.MIDDLEWARE = full[:1]
-        self._bare_handler: WSGIApplication = WSGIHandler()
+        self._bare_server = _Server(WSGIHandler())
         self._products = {"flash": _product(flash=True), "cart": _product(flash=False)}
         self._buyers = [_buyer() for _ in range(BUYERS)]
         self.answered = dict.fromkeys(PAGES, 0)
@@ -96,14 +123,10 @@ class _Shop:
         return median(spent) + lines + self._rows_price[page]
 
     def _answer(self, page: str, requests: int) -> list[float]:
-        environs = [self._environ(page, number) for number in range(requests)]
-        handler = self._bare_handler if page == "bare" else self._handler
-        expected = "302 Found" if page in self._products else "200 OK"
-        spent = []
-        for environ in environs:
-            started = process_time()
-            _answer(handler, environ, expected)
-            spent.append(process_time() - started)
+        prepared = [self._request(page, number) for number in range(requests)]
+        server = self._bare_server if page == "bare" else self._server
+        expected = 302 if page in self._products else 200
+        spent = [server.answer(request, expected) for request in prepared]
         self.answered[page] += requests
         return spent
 
@@ -131,11 +154,11 @@ class _Shop:
         recorder.flush(intervals=False)
         return process_time() - started
 
-    def _environ(self, page: str, number: int) -> Environ:
+    def _request(self, page: str, number: int) -> bytes:
         if page == "bare":
-            return _request("GET", "/bare/")
+            return get("/bare/")
         if page == "product":
-            return _request("GET", f"/products/{self._products['cart'].slug}/")
+            return get(f"/products/{self._products['cart'].slug}/")
         user, session = self._buyers[number]
         return _checkout(user, session, self._products[page])
 
@@ -166,48 +189,6 @@ def _instrument(*, spans: bool) -> None:
         meter_provider=MeterProvider([InMemoryMetricReader()]),
         tracer_provider=TracerProvider() if spans else NoOpTracerProvider(),
     )
-
-
-def _request(method: str, path: str, body: bytes = b"", cookies: str = "") -> Environ:
-    return {
-        "REQUEST_METHOD": method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": path,
-        "QUERY_STRING": "",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": "localhost",
-        "HTTP_ACCEPT": "text/html",
-        "HTTP_USER_AGENT": "benchmark",
-        "HTTP_COOKIE": cookies,
-        "CONTENT_TYPE": "application/x-www-form-urlencoded",
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-
-
-def _answer(handler: WSGIApplication, environ: Environ, expected: str) -> None:
-    """Let `handler` answer as a server would. Raises RuntimeError for another status."""
-    statuses: list[str] = []
-
-    def start(status: str, _headers: object, _exc_info: object = None, /) -> Any:
-        statuses.append(status)
-
-    body = handler(environ, start)
-    for _part in body:
-        pass
-    if close := getattr(body, "close", None):
-        close()
-    if statuses != [expected]:
-        raise RuntimeError(f"{environ['PATH_INFO']} answered {statuses}, not {expected}")
 
 
 def _product(*, flash: bool) -> Product:
@@ -247,7 +228,7 @@ def _buyer() -> tuple[User, str]:
     return user, client.cookies["sessionid"].value
 
 
-def _checkout(user: User, session: str, product: Product) -> Environ:
+def _checkout(user: User, session: str, product: Product) -> bytes:
     """Put `product` into the buyer's cart and return their checkout's request."""
     from cart.models import CartItem  # noqa: PLC0415
     from cart.selectors import cart_lines, fingerprint  # noqa: PLC0415
@@ -263,4 +244,4 @@ def _checkout(user: User, session: str, product: Product) -> Environ:
         "lines_shown": fingerprint(cart_lines(CartItem.objects.filter(cart__user_id=user.pk))),
     }
     cookies = f"csrftoken={CSRF}; sessionid={session}"
-    return _request("POST", "/checkout/", urlencode(form).encode(), cookies)
+    return post("/checkout/", urlencode(form), cookies)
