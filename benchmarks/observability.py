@@ -42,7 +42,7 @@ WAYS = {
     "insert": "an INSERT for each request",
 }
 # How many requests a process answers before it is the next one's turn.
-PAGES = {"bare": 100, "product": 8, "flash": 6, "cart": 6}
+PAGES = {"bare": 100, "product": 24, "flash": 24, "cart": 24}
 TITLES = {
     "bare": "Bare view",
     "product": "Product page",

@@ -47,7 +47,7 @@ class Source:
 
 # Not bulk_create: a busy shop writes hundreds of rows a second, and to make objects of them first
 # takes longer than all the rest.
-_INSERT = "INSERT INTO retail_metric (metric_type, value, metadata, timestamp) VALUES"
+_INSERT = f"INSERT INTO {Metric._meta.db_table} (metric_type, value, metadata, timestamp) VALUES"  # noqa: SLF001 - public in all but its name
 
 sources: dict[str, Source] = {}  # by metric type
 

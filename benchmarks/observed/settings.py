@@ -6,10 +6,12 @@ something else in its place.
 
 import os
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from config.settings import *  # noqa: F403 - the shop's settings are the point
 from config.settings import CACHES, LOGGING, MIDDLEWARE
 from retail import observability
-from retail.backends.postgresql import base as postgresql
+from retail.backends.counting import CountingConnection
 from retail.observability import instruments, intervals, recording
 
 WATCHING = os.environ["WATCHING"]
@@ -36,7 +38,7 @@ def _nothing(*_arguments: object, **_labels: object) -> None:
 
 if WATCHING != "on":
     # The shop's own way to look after its connections stays: it watches nothing.
-    vars(postgresql)["counting"] = lambda cursor, _alias, _vendor: cursor
+    CountingConnection.make_cursor = BaseDatabaseWrapper.make_cursor  # type: ignore[method-assign]
     CACHES["default"]["BACKEND"] = "django.core.cache.backends.locmem.LocMemCache"
     # Not no handler at all: django-q would bring its own then.
     LOGGING["handlers"]["nowhere"] = {"class": "logging.NullHandler"}

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from products.models import Product
 
 PAGES = ("bare", "product", "flash", "cart")
-BUYERS = 10  # a window has at most one checkout of each
-SALES = 50  # a second, for the price of the rows about them
+BUYERS = 24  # a window has at most one checkout of each
+SALES = 48  # a second, for the price of the rows about them
 CSRF = "c" * 32
 
 

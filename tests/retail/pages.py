@@ -9,7 +9,8 @@ from retail.observability import catalogue, current_request_id
 
 def in_progress() -> float:
     (family,) = catalogue.HTTP_IN_PROGRESS._parent.collect()
-    return family.samples[0].value
+    now: float = family.samples[0].value
+    return now
 
 
 def fail(_request: HttpRequest) -> HttpResponse:

@@ -1,5 +1,6 @@
 """Closed label sets: a mistake raises in tests, is counted elsewhere, and never makes a series."""
 
+from collections import defaultdict
 from typing import Any
 
 import prometheus_client
@@ -141,6 +142,25 @@ def test_an_observation_carries_its_request_as_exemplar(registry: CollectorRegis
     assert exemplars == {"2.0": {"request_id": "request-1"}}
 
 
+@pytest.mark.parametrize("value", [-1.0, 0.0, 0.5, 1.0, 1.0000001, 2.0, 2.5, 1e9, float("inf")])
+def test_the_short_cut_to_a_child_counts_as_the_library_does(
+    registry: CollectorRegistry, value: float
+) -> None:
+    ours = Histogram("ours_seconds", "o", {"kind": ("a",)}, buckets=(1, 2))
+    theirs = prometheus_client.Histogram("theirs_seconds", "t", ["kind"], buckets=(1, 2))
+    count = Counter("ours_total", "o")
+    ours.observe(value, kind="a")
+    theirs.labels("a").observe(value)
+    count.inc(abs(value))
+    values: dict[str, dict[str, float]] = defaultdict(dict)
+    for family in registry.collect():
+        for sample in family.samples:
+            values[sample.name][sample.labels.get("le", "")] = sample.value
+    for part in ("bucket", "count", "sum"):
+        assert values[f"ours_seconds_{part}"] == values[f"theirs_seconds_{part}"]
+    assert values["ours_total"] == {"": abs(value)}
+
+
 def test_of_many_observations_in_a_second_each_buckets_first_is_its_exemplar(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +187,12 @@ def test_of_many_observations_in_a_second_each_buckets_first_is_its_exemplar(
     now += 0.001
     waits.observe(0.5, "fourth", kind="a")
     assert exemplars() == [("a", "1.0", "fourth"), *seen[1:]]
-    assert waits._child({"kind": "a"})._sum.get() == 0.5 * 3 + 1.0 + 1.5
+    assert registry.get_sample_value("waits_seconds_sum", {"kind": "a"}) == 0.5 * 3 + 1.0 + 1.5
+    counts = [
+        registry.get_sample_value("waits_seconds_bucket", {"kind": "a", "le": le})
+        for le in ("1.0", "2.0", "+Inf")
+    ]
+    assert counts == [4, 5, 5]
 
 
 def test_a_truth_has_its_labels_in_the_declared_order() -> None:

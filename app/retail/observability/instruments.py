@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -28,9 +28,7 @@ _EXEMPLARS = slots.folder() is None  # the files of several processes have no pl
 
 EXEMPLAR_SECONDS = 1.0  # apart; who scrapes every few seconds sees one of each bucket
 
-Child = TypeVar(
-    "Child", prometheus_client.Counter, prometheus_client.Gauge, prometheus_client.Histogram
-)
+Child = TypeVar("Child")
 
 Labels = Mapping[str, Sequence[str] | None]
 """Label name → its values; None where code closes the set (the names of the shop's own views)."""
@@ -63,17 +61,22 @@ class Instrument(Generic[Child]):
 
     def __post_init__(self) -> None:
         """Declare the metric to prometheus_client and make its children."""
+        self._names = tuple(self.labels)
         self._children: dict[tuple[str, ...], Child] = {}
-        self._parent: Child = self._declare()
+        self._parent = self._declare()
         if self.prepared and all(values is not None for values in self.labels.values()):
             for combination in itertools.product(*(v for v in self.labels.values() if v)):
                 self._make(combination)
 
-    def _declare(self) -> Child:
+    def _declare(self) -> Any:
+        raise NotImplementedError
+
+    def _quick(self, child: Any) -> Child:
+        """Return what is moved for a child of prometheus_client's metric."""
         raise NotImplementedError
 
     def _make(self, combination: tuple[str, ...]) -> Child:
-        child: Child = self._parent.labels(*combination) if combination else self._parent
+        child = self._quick(self._parent.labels(*combination) if combination else self._parent)
         self._children[combination] = child
         return child
 
@@ -82,20 +85,21 @@ class Instrument(Generic[Child]):
 
         Raises UnknownLabelError for labels outside of the declared sets.
         """
+        if tuple(labels) == self._names:  # nearly always: in the catalogue's order, and known
+            child = self._children.get(tuple(labels.values()))
+            if child is not None:
+                return child
         try:
             combination = tuple([labels[name] for name in self.labels])
         except KeyError as missing:
             raise UnknownLabelError(f"{self.name} needs the label {missing}") from None
-        child = self._children.get(combination)
-        if child is not None and len(labels) == len(combination):
-            return child
         if extra := set(labels) - set(self.labels):
             raise UnknownLabelError(f"{self.name} has no label {', '.join(sorted(extra))}")
         for name, value in labels.items():
             allowed = self.labels[name]
             if allowed is not None and value not in allowed:
                 raise UnknownLabelError(f"{self.name}: {name}={value!r} is not in the catalogue")
-        return self._make(combination)
+        return self._children.get(combination) or self._make(combination)
 
     def _failed(self) -> None:
         """Deal with the exception at hand: raise it in tests, count it elsewhere."""
@@ -105,22 +109,53 @@ class Instrument(Generic[Child]):
             telemetry.errors.inc(sink="metrics")
 
 
-class Counter(Instrument[prometheus_client.Counter]):
+Adder = Callable[[float], None]
+
+
+def adder(child: prometheus_client.Counter | prometheus_client.Gauge) -> Adder:
+    """Return what adds to a counter's or gauge's child, past prometheus_client's own checks.
+
+    It would see to it each time that the child has its labels, which these have, and that no
+    counter falls.
+    """
+    add: Adder = child._value.inc  # noqa: SLF001 - the version is pinned, the tests compare
+    return add
+
+
+def observer(child: prometheus_client.Histogram) -> Adder:
+    """Return what adds an observation to a histogram's child, likewise."""
+    add: Adder = child._sum.inc  # noqa: SLF001 - as above
+    bounds: list[float] = child._upper_bounds  # noqa: SLF001 - as above
+    counts: list[Adder] = [bucket.inc for bucket in child._buckets]  # noqa: SLF001 - as above
+
+    def observe(value: float) -> None:
+        add(value)
+        counts[bisect_left(bounds, value)](1)
+
+    return observe
+
+
+class Counter(Instrument[Adder]):
     """Counts events."""
 
     def _declare(self) -> prometheus_client.Counter:
         return prometheus_client.Counter(self.name, self.help, tuple(self.labels))
 
+    def _quick(self, child: prometheus_client.Counter) -> Adder:
+        return adder(child)
+
     def inc(self, amount: float = 1, **labels: str) -> None:
         """Count `amount` (not negative) more."""
         try:
-            self._child(labels).inc(amount)
+            if amount < 0:
+                raise ValueError(f"{self.name} only rises, not by {amount}")  # noqa: TRY301
+            self._child(labels)(amount)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
             self._failed()
 
 
 @dataclass(eq=False)
-class Gauge(Instrument[prometheus_client.Gauge]):
+class Gauge(Instrument[tuple[Adder, prometheus_client.Gauge]]):
     """A momentary value of this process; `mode` says how several processes add up."""
 
     mode: Literal["livesum", "livemax", "mostrecent"] = "livesum"
@@ -131,23 +166,26 @@ class Gauge(Instrument[prometheus_client.Gauge]):
             self.name, self.help, tuple(self.labels), multiprocess_mode=self.mode
         )
 
+    def _quick(self, child: prometheus_client.Gauge) -> tuple[Adder, prometheus_client.Gauge]:
+        return adder(child), child
+
     def inc(self, amount: float = 1, **labels: str) -> None:
         """Raise (or with a negative amount lower) the value."""
         try:
-            self._child(labels).inc(amount)
+            self._child(labels)[0](amount)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
             self._failed()
 
     def set(self, value: float, **labels: str) -> None:
         """Set the value."""
         try:
-            self._child(labels).set(value)
+            self._child(labels)[1].set(value)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
             self._failed()
 
 
 @dataclass(eq=False)
-class Histogram(Instrument[prometheus_client.Histogram]):
+class Histogram(Instrument[tuple[Adder, prometheus_client.Histogram]]):
     """Counts observations by size, in base units (seconds)."""
 
     buckets: tuple[float, ...] = prometheus_client.Histogram.DEFAULT_BUCKETS
@@ -157,6 +195,11 @@ class Histogram(Instrument[prometheus_client.Histogram]):
         return prometheus_client.Histogram(
             self.name, self.help, tuple(self.labels), buckets=self.buckets
         )
+
+    def _quick(
+        self, child: prometheus_client.Histogram
+    ) -> tuple[Adder, prometheus_client.Histogram]:
+        return observer(child), child
 
     def __post_init__(self) -> None:
         """Declare the metric, as of any instrument."""
@@ -169,11 +212,11 @@ class Histogram(Instrument[prometheus_client.Histogram]):
         Of many in a second, the first is the exemplar: one costs more than the counting itself.
         """
         try:
-            child = self._child(labels)
+            observe, child = self._child(labels)
             if request_id and _EXEMPLARS and self._wants_exemplar(child, value):
                 child.observe(value, {"request_id": request_id})
             else:
-                child.observe(value)
+                observe(value)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
             self._failed()
 

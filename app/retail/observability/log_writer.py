@@ -27,6 +27,8 @@ LIMIT = 1000  # more lines do not wait: whoever logs writes them
 
 # What Python's logging knows of every record, for one that nobody asks where it was made.
 _BLANK = vars(logging.LogRecord("", logging.NOTSET, "", 0, "", (), None))
+# And what of that the shop's own formatter asks for.
+_ASKED = {name: _BLANK[name] for name in ("args", "exc_info", "exc_text", "stack_info")}
 
 
 class Told(NamedTuple):
@@ -39,11 +41,11 @@ class Told(NamedTuple):
     request_id: str
     created: float  # seconds since 1970
 
-    def record(self) -> logging.LogRecord:
-        """Return the record."""
+    def record(self, blank: Mapping[str, Any] = _BLANK) -> logging.LogRecord:
+        """Return the record, with what else is `blank` in it."""
         record = logging.LogRecord.__new__(logging.LogRecord)
         record.__dict__ = {
-            **_BLANK,
+            **blank,
             "request_id": self.request_id,
             **self.facts,
             "_facts": self.facts,
@@ -159,7 +161,7 @@ class LineWriter(logging.Handler):
                 waiting = self._waiting.popleft()
             except IndexError:  # a signal's handler came in between and wrote the rest
                 break
-            record = waiting.record() if isinstance(waiting, Told) else waiting
+            record = waiting.record(_ASKED) if isinstance(waiting, Told) else waiting
             try:
                 lines.append(f"{self.format(record)}\n".encode())
                 records.append(record)

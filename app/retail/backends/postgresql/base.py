@@ -1,21 +1,14 @@
 """PostgreSQL, counted."""
 
 import select
-from typing import Any
 
 from django.db.backends.postgresql import base
 
-from retail.backends.counting import CountingConnection, counting
+from retail.backends.counting import CountingConnection
 
 
 class DatabaseWrapper(CountingConnection, base.DatabaseWrapper):
     """Django's PostgreSQL with cursors that count, and a look at a kept connection for nothing."""
-
-    def get_connection_params(self) -> dict[str, Any]:
-        """Return what the driver connects with, which makes the cursors."""
-        parameters = super().get_connection_params()
-        factory = parameters["cursor_factory"]
-        return {**parameters, "cursor_factory": counting(factory, self.alias, self.vendor)}
 
     def is_usable(self) -> bool:
         """Whether the server has not gone away since the last request.
