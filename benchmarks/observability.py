@@ -1,9 +1,10 @@
-"""What watching costs: CPU time that a request takes of the shop's process, watched or not.
+"""What watching costs: CPU time that a request takes, watched or not.
 
 Each way of watching has a process of its own; all live at once and answer the same few requests in
 turn, again and again. The costs are the median request's, those beside it are subtracted round by
-round. What the database's server, the log's reader and the disk do is not counted. Standard output
-is a file here; where a sleeping reader waits at a pipe, waking it is a few microseconds more.
+round; what PostgreSQL's process takes meanwhile is shown beside it. What the log's reader and the
+disk do is not counted. Standard output is a file here; where a sleeping reader waits at a pipe,
+waking it is a few microseconds more.
 """
 
 from __future__ import annotations
@@ -62,14 +63,21 @@ class Watched:
     way: str
     connection: Connection
     log: Path
+    # Of the process, and of the process of PostgreSQL that it asks.
     microseconds: dict[str, list[float]] = field(
         default_factory=lambda: {page: [] for page in PAGES}
     )
+    database: dict[str, list[float]] = field(default_factory=lambda: {page: [] for page in PAGES})
 
-    def run(self, page: str) -> float:
-        """Answer some requests; return the microseconds of each."""
+    def run(self, page: str) -> tuple[float, float]:
+        """Answer some requests; return the microseconds of each, in both processes."""
         self.connection.send((page, PAGES[page]))
-        return 1e6 * float(self.connection.recv())
+        own, database = self.connection.recv()
+        return 1e6 * own, 1e6 * database
+
+    def both(self, page: str) -> float:
+        """Return the median microseconds of the process and PostgreSQL together."""
+        return median(map(sum, zip(self.microseconds[page], self.database[page], strict=True)))
 
     def end(self) -> None:
         """Stop. Raises RuntimeError unless everything asked for happened, and was logged if on."""
@@ -141,9 +149,10 @@ def measure(watched: list[Watched], rounds: int) -> None:
         order = watched if number % 2 else watched[::-1]
         for page in PAGES:
             for one in order:
-                found = one.run(page)
+                own, database = one.run(page)
                 if number >= warm_up:
-                    one.microseconds[page].append(found)
+                    one.microseconds[page].append(own)
+                    one.database[page].append(database)
 
 
 def table(watched: list[Watched]) -> str:
@@ -157,25 +166,33 @@ def table(watched: list[Watched]) -> str:
             low, _, high = quantiles(added, n=4)
             ratio = median(with_it / without for with_it, without in beside)
             taken = one.microseconds[page]
-            row = [title, WAYS[one.way], figure(median(taken)), figure(min(taken))]
+            row = [title, WAYS[one.way], figure(median(taken)), figure(median(one.database[page]))]
             more = [f"{figure(median(added))} ({figure(low)}..{figure(high)})", f"{ratio:.3f}"]
             rows.append([*row, *(more if one is not off else ["", ""])])
-    return markdown(["", "watched by", "µs", "least µs", "added µs (quartiles)", "ratio"], rows)
+    return markdown(
+        ["", "watched by", "µs", "PostgreSQL µs", "added µs (quartiles)", "ratio"], rows
+    )
 
 
 def targets(off: Watched, on: Watched) -> str:
-    """Return what watching may cost, what it costs, and whether that is kept."""
+    """Return what watching may cost, what it costs, and whether that is kept.
+
+    A page's CPU is what it takes of both, the process and PostgreSQL.
+    """
     rows = []
     for page, title in TITLES.items():
         beside = list(zip(on.microseconds[page], off.microseconds[page], strict=True))
         if page == "bare":
             found = median(with_it - without for with_it, without in beside)
-            kept, wanted, shown = found <= MOST_MICROSECONDS, f"≤ {MOST_MICROSECONDS} µs", "{} µs"
+            kept, wanted = found <= MOST_MICROSECONDS, f"≤ {MOST_MICROSECONDS} µs"
+            shown = [f"{figure(found)} µs", ""]
         else:
-            found = 100 * (median(with_it / without for with_it, without in beside) - 1)
-            kept, wanted, shown = found <= 100 * MOST_SHARE, f"≤ {MOST_SHARE:.0%}", "{} %"
-        rows.append([title, wanted, shown.format(figure(found)), "yes" if kept else "NO"])
-    return markdown(["Watching adds", "target", "measured", "met"], rows)
+            alone = 100 * (median(with_it / without for with_it, without in beside) - 1)
+            found = 100 * (on.both(page) / off.both(page) - 1)
+            kept, wanted = found <= 100 * MOST_SHARE, f"≤ {MOST_SHARE:.0%}"
+            shown = [f"{figure(found)} %", f"{figure(alone)} %"]
+        rows.append([title, wanted, *shown, "yes" if kept else "NO"])
+    return markdown(["Watching adds", "target", "measured", "of the process alone", "met"], rows)
 
 
 def main() -> int:

@@ -110,32 +110,42 @@ class _Shop:
         self._rows_price = {"bare": 0.0, "product": 0.0}  # they record none
         self._rows_price |= {page: self._price_of_rows(page) for page in self._products}
 
-    def window(self, page: str, requests: int) -> float:
-        """Return the CPU seconds of the median of so many requests of `page`.
+    def window(self, page: str, requests: int) -> tuple[float, float]:
+        """Return the CPU seconds of one request in so many: this process's, and PostgreSQL's.
 
-        Its shares are added of what threads write beside the requests: the rows for the in-app
-        pages, each second, and the lines of the log, each tenth of one. A window of checkouts or
-        pages has about as many of them as that has at 60 a second; one of bare views, far more.
+        The first is the median request's. Its shares are added of what threads write beside the
+        requests: the rows for the in-app pages, each second, and the lines of the log, each tenth
+        of one. A window has about as many of them as that has in a process that is busy.
         """
-        spent = self._answer(page, requests)
+        prepared = [self._request(page, number) for number in range(requests)]
+        began = self._database_seconds()
+        spent = self._answer(page, prepared)
         lines = self._write_lines() / requests
         self._flush()
-        return median(spent) + lines + self._rows_price[page]
+        database = (self._database_seconds() - began) / requests
+        return median(spent) + lines + self._rows_price[page], database
 
-    def _answer(self, page: str, requests: int) -> list[float]:
-        prepared = [self._request(page, number) for number in range(requests)]
+    def _answer(self, page: str, prepared: list[bytes]) -> list[float]:
         server = self._bare_server if page == "bare" else self._server
         expected = 302 if page in self._products else 200
         spent = [server.answer(request, expected) for request in prepared]
-        self.answered[page] += requests
+        self.answered[page] += len(prepared)
         return spent
+
+    @staticmethod
+    def _database_seconds() -> float:
+        """Return the CPU time that this connection's PostgreSQL process has had."""
+        from django.db import connection  # noqa: PLC0415
+
+        pid = connection.connection.get_backend_pid()
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
     def _price_of_rows(self, page: str) -> float:
         """Return the CPU seconds a request that writing rows takes, SALES orders at a time."""
         prices = []
         for _ in range(3):
             for _ in range(SALES // BUYERS):
-                self._answer(page, BUYERS)
+                self._answer(page, [self._request(page, number) for number in range(BUYERS)])
             self._write_lines()
             prices.append(self._flush() / SALES)
         return median(prices)
