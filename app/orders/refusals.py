@@ -57,7 +57,7 @@ def off_sale(lines: list[CartLine]) -> Problem | None:
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64)  # who edits the template restarts the server
 def _told(problem: Problem) -> tuple[str, str]:
     """Return the page that says why not, up to the fields of its form and from there on."""
     context = {

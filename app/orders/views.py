@@ -132,7 +132,7 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
     lines = wanted.lines
     if not lines or data["lines_shown"] != fingerprint(lines):
         return _changed(request, form, lines)
-    if problem := off_sale(lines):
+    if not wanted.form_used and (problem := off_sale(lines)):
         return _checkout_page(request, form, lines, problem)
     result = _place(
         request,

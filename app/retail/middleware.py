@@ -1,4 +1,4 @@
-"""What every answer carries."""
+"""What the shop's pages carry."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     _Converters = list[tuple[int, Col, list[Callable[[Any, Col, Any], Any]]]]
 
 M = TypeVar("M", bound="Model")
+
+# PostgreSQL's codes for a prepared statement that was lost, or whose columns a migration changed.
+_NO_LONGER_GOOD = frozenset({"26000", "0A000"})
 
 # Of each connection of the driver's, by name: what it has prepared.
 _prepared: WeakKeyDictionary[object, dict[str, str]] = WeakKeyDictionary()
@@ -40,6 +43,16 @@ class Statement:
 
     def rows(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run it with `values` by parameter; return its rows."""
+        try:
+            return self._run(values)
+        except DatabaseError as error:
+            code = getattr(error.__cause__, "pgcode", None)
+            if code not in _NO_LONGER_GOOD or connection.in_atomic_block:
+                raise
+        connection.close()  # nothing was run; another connection prepares it anew
+        return self._run(values)
+
+    def _run(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(_ready(cursor, self), values)
             found: list[tuple[Any, ...]] = cursor.fetchall()
@@ -52,14 +65,14 @@ def _ready(cursor: CursorWrapper, statement: Statement) -> str:
         return statement.text
     prepared = _prepared.setdefault(connection.connection, {})
     if prepared.get(statement.name) is not statement.text:
-        _prepare(cursor, statement, again=statement.name in prepared)
+        if prepared.pop(statement.name, None) is not None:
+            cursor.execute(f"DEALLOCATE {statement.name}")
+        _prepare(cursor, statement)
         prepared[statement.name] = statement.text
     return _execute(statement.name, tuple(statement.types))
 
 
-def _prepare(cursor: CursorWrapper, statement: Statement, *, again: bool) -> None:
-    if again:
-        cursor.execute(f"DEALLOCATE {statement.name}")
+def _prepare(cursor: CursorWrapper, statement: Statement) -> None:
     numbers = {name: f"${number}" for number, name in enumerate(statement.types, 1)}
     types = ", ".join(statement.types.values())
     cursor.execute(f"PREPARE {statement.name} ({types}) AS {statement.text % numbers}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from products.models import Product
 
 PAGES = ("bare", "product", "flash", "cart")
-BUYERS = 24  # a window has at most one checkout of each
+BUYERS = 48  # a window has at most one checkout of each
 SALES = 48  # a second, for the price of the rows about them
 CSRF = "c" * 32
 

@@ -25,7 +25,7 @@ ADDRESSES = {
     ),
 }
 # Who has failed to log in is remembered, and a visitor gets a session.
-MAY_CHANGE = {"axes.AccessAttempt", "axes.AccessFailureLog", "sessions.Session"}
+MAY_CHANGE = {"axes.AccessAttempt", "axes.AccessFailureLog", "accounts.Session"}
 
 Values = st.one_of(
     st.text(max_size=200),

@@ -64,3 +64,13 @@ def test_a_new_connection_is_counted() -> None:
     another.connect()
     another.close()
     assert counted("django_db_new_connections_total") == before + 1
+
+
+def test_what_a_broken_transaction_keeps_from_the_database_is_not_counted() -> None:
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        before = numbers()
+        with pytest.raises(DatabaseError):
+            Metric.objects.exists()
+        assert numbers() == before
+    assert counted("django_db_errors_total", type="TransactionManagementError") == 0

@@ -10,6 +10,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # Where sessions were before; nobody would prune them.
+        migrations.RunSQL("DROP TABLE IF EXISTS django_session", migrations.RunSQL.noop),
         migrations.CreateModel(
             name='Session',
             fields=[

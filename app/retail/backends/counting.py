@@ -64,6 +64,7 @@ class _Counting(_Cursor):
     """Counts and times statements, and counts their errors."""
 
     def _execute(self, sql: str, params: Any, *more: Any) -> Any:
+        self.db.validate_no_broken_transaction()  # what never gets to the database is not counted
         series = _series(self.db.alias, self.db.vendor)
         started = perf_counter()
         try:
@@ -76,6 +77,7 @@ class _Counting(_Cursor):
             series.observe(perf_counter() - started)
 
     def _executemany(self, sql: str, param_list: Sequence[Any], *more: Any) -> Any:
+        self.db.validate_no_broken_transaction()
         series = _series(self.db.alias, self.db.vendor)
         started = perf_counter()
         try:

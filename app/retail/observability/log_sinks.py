@@ -77,14 +77,15 @@ class SharedFile:
 
     def close(self) -> None:
         """Close the file; the next line opens it again."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        # Forgotten before it is closed: a child forked in between must not use its number.
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
 
     def _opened(self) -> int:
         """Return the file that has the name now: somebody may have renamed the one that did."""
         if self._file is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 if os.path.samestat(self.path.stat(), os.fstat(self._file)):
                     return self._file
             self.close()

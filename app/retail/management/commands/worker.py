@@ -83,7 +83,7 @@ class Command(BaseCommand):
         connections.close_all()  # a connection must not be shared with the children to come
         cluster = Cluster()
         cluster.start()
-        # Only now: a thread must not be at work while the cluster forks.
+        # Only now: no thread may be asking the database while the cluster forks.
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         watches = [
             threading.Thread(target=self._watch, args=(call,), name=call.__name__, daemon=True)
