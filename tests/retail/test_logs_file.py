@@ -164,3 +164,14 @@ def test_a_closed_file_is_opened_again_for_what_comes_late(path: Path) -> None:
         file.close()
     assert path.read_bytes() == line(number=0) + line(number=1)
     assert file._file is None
+
+
+def test_a_file_that_was_closed_by_somebody_else_is_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "application.log"
+    file = SharedFile(path, 1_000_000, backups=1)
+    file.write([line(number=1)])
+    assert file._file is not None
+    os.close(file._file)
+    file.write([line(number=2)])
+    file.close()
+    assert [extra["number"] for _, extra in written(tmp_path)] == [1, 2]

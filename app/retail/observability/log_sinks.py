@@ -88,7 +88,8 @@ class SharedFile:
             with contextlib.suppress(OSError):
                 if os.path.samestat(self.path.stat(), os.fstat(self._file)):
                     return self._file
-            self.close()
+            with contextlib.suppress(OSError):
+                self.close()
         # What is written goes to the end, also where others write: the kernel sees to that.
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         return self._file
