@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from cart.selectors import CartLine
+    from payments.models import CircuitBreaker
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Order:
     """What a buyer asks for: lines at the prices shown, where to send them, and how to pay.
 
     `idempotency_key` is the form's: the same form twice is the same order. `form_used` says whether
-    it had made one when the lines were read, None that nobody looked.
+    it had made one when the lines were read, None that nobody looked; `breaker` is as it was then.
     """
 
     user_id: int
@@ -40,6 +41,7 @@ class Order:
     delivery_address: str
     payment_token: str
     form_used: bool | None = None
+    breaker: CircuitBreaker | None = None
 
     @property
     def quantities(self) -> dict[int, int]:

@@ -12,6 +12,8 @@ from django.db.models.functions import TruncMinute
 
 from cart.selectors import CartLine
 from orders.models import Payment, Sale
+from payments.models import CircuitBreaker
+from payments.services import BREAKER
 from products.models import Product
 from retail.statements import Statement, columns, instance
 from retail.thresholds import THRESHOLDS
@@ -38,37 +40,44 @@ _TO_BUY = Statement(
     f"""
     SELECT item.quantity,
         EXISTS (SELECT 1 FROM orders_sale WHERE user_id = %(user)s AND idempotency_key = %(form)s),
-        {columns(Product, "product")}
+        {columns(Product, "product")}, {columns(CircuitBreaker, "breaker")}
     FROM products_product product
     JOIN cart_cartitem item ON item.product_id = product.id
     JOIN cart_cart cart ON cart.id = item.cart_id
+    LEFT JOIN payments_circuitbreaker breaker ON breaker.name = %(breaker)s
     WHERE cart.user_id = %(user)s ORDER BY product.id
     """,  # noqa: S608 - only names of columns are put in
-    {"user": "bigint", "form": "uuid"},
+    {"user": "bigint", "form": "uuid", "breaker": "text"},
 )
+_PRODUCT = 2 + len(Product._meta.concrete_fields)  # noqa: SLF001 - as below; where its columns end
 _FORM = Sale._meta.get_field("idempotency_key")  # noqa: SLF001 - public in all but its name
 
 
 @dataclass(frozen=True)
 class ToBuy:
-    """What a checkout is about: the lines, and whether its form has made an order before.
+    """What a checkout is about: the lines, whether its form has made an order before, the breaker.
 
-    That is None where the cart is empty, which that order may have done.
+    Where the cart is empty, which that order may have done, the rest is None.
     """
 
     lines: list[CartLine]
     form_used: bool | None
+    breaker: CircuitBreaker | None
 
 
 def to_buy(*, user_id: int, idempotency_key: UUID) -> ToBuy:
     """Return the lines in the customer's cart, as `cart_lines` does but without categories."""
     key = _FORM.get_db_prep_value(idempotency_key, connection)
-    rows = _TO_BUY.rows({"user": user_id, "form": key})
+    rows = _TO_BUY.rows({"user": user_id, "form": key, "breaker": BREAKER})
     lines = []
-    for quantity, _, *product_row in rows:
-        product = instance(Product, product_row)
-        lines.append(CartLine(product, quantity, product.current_price))
-    return ToBuy(lines, bool(rows[0][1]) if rows else None)
+    for row in rows:
+        product = instance(Product, row[2:_PRODUCT])
+        lines.append(CartLine(product, row[0], product.current_price))
+    if not rows:
+        return ToBuy(lines, None, None)
+    known = rows[0][_PRODUCT] is not None
+    breaker = instance(CircuitBreaker, rows[0][_PRODUCT:]) if known else None
+    return ToBuy(lines, bool(rows[0][1]), breaker)
 
 
 def payments_unsettled(*, now: datetime) -> list[Unsettled]:

@@ -111,7 +111,7 @@ def _admit(order: Order) -> Permit:
     """Return leave to go on, from the throttle, the stock as it was seen, and the breaker."""
     _throttle(order)
     _refuse_sold_out(order)
-    return payment_ask(key=new_payment_key())
+    return payment_ask(key=new_payment_key(), seen=order.breaker)
 
 
 def _place(order: Order, permit: Permit) -> Sale:

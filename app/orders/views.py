@@ -146,6 +146,7 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
             delivery_address=data["delivery_address"],
             payment_token=data["payment_token"],
             form_used=wanted.form_used,
+            breaker=wanted.breaker,
         ),
     )
     if result is None:

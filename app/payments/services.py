@@ -6,16 +6,22 @@ import logging
 import random
 import time
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
 from payments import breaker, gateway, metrics
+from payments.breaker import NAME as BREAKER
 from payments.breaker import BreakerOpenError, Permit
 from payments.breaker import force as breaker_force
 from payments.breaker import release as breaker_release
 from payments.gateway import Answer, Charge, NoAnswerError
 
+if TYPE_CHECKING:
+    from payments.models import CircuitBreaker
+
 __all__ = [
+    "BREAKER",
     "Answer",
     "BreakerOpenError",
     "Charge",
@@ -42,9 +48,12 @@ _OUTCOMES = {
 logger = logging.getLogger("retail.payments")
 
 
-def payment_ask(*, key: str) -> Permit:
-    """Ask the breaker for leave to charge under `key`. Raises BreakerOpenError."""
-    return breaker.ask(key)
+def payment_ask(*, key: str, seen: CircuitBreaker | None = None) -> Permit:
+    """Ask the breaker for leave to charge under `key`. Raises BreakerOpenError.
+
+    `seen` is the breaker as the caller has just read it.
+    """
+    return breaker.ask(key, seen)
 
 
 def payment_give_back(*, permit: Permit) -> None:

@@ -2,9 +2,12 @@
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from cart.models import CartItem
 from cart.selectors import cart_lines, fingerprint
@@ -12,6 +15,7 @@ from orders import services
 from orders.models import Sale
 from orders.selectors import to_buy
 from payments import breaker
+from payments.models import CircuitBreaker
 from payments.services import BreakerOpenError
 from products.models import Product
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for, order_of
@@ -43,6 +47,38 @@ def test_the_lines_are_those_of_the_cart_in_the_order_of_the_products(
     assert [line.quantity for line in found.lines] == [3, 2]
     assert fingerprint(found.lines) == fingerprint(expected)
     assert found.form_used is False
+
+
+def test_the_breaker_is_read_along_as_it_is(buyer: User, lamp: Product) -> None:
+    order_for(buyer, lamp)
+    assert to_buy(user_id=buyer.pk, idempotency_key=FORM).breaker is None  # nobody asked it yet
+    breaker.tell(breaker.ask("x"), succeeded=False)
+    read = to_buy(user_id=buyer.pk, idempotency_key=FORM).breaker
+    expected = CircuitBreaker.objects.get()
+    assert read == expected
+    assert {**vars(read), "_state": None} == {**vars(expected), "_state": None}
+    assert read is not None
+    assert read.failures == 1
+
+
+def test_what_was_read_of_the_breaker_is_not_read_again_unless_it_has_changed(
+    buyer: User,
+    lamp: Product,
+    scripted_gateway: ScriptedGateway,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    breaker.ask("the first makes its row")
+    closed = CircuitBreaker.objects.get()
+    with django_assert_num_queries(0):
+        assert breaker.ask("a", closed).failures == 0
+    for _ in range(5):
+        breaker.tell(breaker.ask("x"), succeeded=False)
+    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
+    due = CircuitBreaker.objects.get()
+    assert breaker.ask("a", due).probe  # the row as it was seen is swapped
+    with pytest.raises(BreakerOpenError):
+        breaker.ask("b", due)  # somebody was quicker: it is looked at again
+    assert CircuitBreaker.objects.get().probe == "a"
 
 
 def test_a_form_is_used_by_its_own_customers_order_only(
