@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,20 @@ PATIENCE = 60  # seconds; nothing is asserted about speed
 NEVER = 3600.0  # seconds until the thread would write
 
 logger = logging.getLogger("retail.observability.test_log_writer")
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return what is written, write by write."""
+    taken: list[bytes] = []
+    take = os.write
+
+    def write(file: int, text: bytes) -> int:
+        taken.append(text)
+        return take(file, text)
+
+    monkeypatch.setattr(os, "write", write)
+    return taken
 
 
 @pytest.fixture

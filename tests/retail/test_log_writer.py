@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 from typing import TYPE_CHECKING
 
@@ -12,37 +11,37 @@ import pytest
 from retail.observability.context import request_context
 from retail.observability.log_writer import LIMIT
 from retail.observability.logs import logging_config
-from tests.retail.log_writing import found, logger, numbers, open_writer, say, wait_until
+from tests.retail.log_writing import (
+    found,
+    logger,
+    numbers,
+    open_writer,
+    pieces,
+    say,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.retail.log_writing import Found, Open
 
-__all__ = ["found", "open_writer"]
+__all__ = ["found", "open_writer", "pieces"]
 
 
 def test_lines_wait_and_are_written_together_in_their_order(
-    open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
+    open_writer: Open, found: Found, pieces: list[bytes]
 ) -> None:
     writer = open_writer()
-    taken: list[bytes] = []
-    take = os.write
-
-    def write(file: int, text: bytes) -> int:
-        taken.append(text)
-        return take(file, text)
-
-    monkeypatch.setattr(os, "write", write)
     for number in range(3):
         say(number)
         logger.info("event=test", extra={"number": 100 + number})
-    assert taken == []
+    assert pieces == []
     writer.flush()
     assert numbers(found("file")) == numbers(found("console")) == [0, 100, 1, 101, 2, 102]
-    assert len(taken) == 2  # one for each place
+    assert len(pieces) == 2  # one for each place
     writer.flush()
-    assert len(taken) == 2
+    assert len(pieces) == 2
 
 
 @pytest.mark.parametrize("level", [logging.WARNING, logging.ERROR, logging.CRITICAL])

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from retail.observability.log_sinks import Console
+from tests.retail.log_writing import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
+
+__all__ = ["pieces"]
 
 PROCESSES = 3
 LINES = 3_000
@@ -27,20 +30,6 @@ LINES = 3_000
 def console(tmp_path: Path) -> Iterator[Console]:
     with (tmp_path / "console").open("w", encoding="utf-8") as stream:
         yield Console(stream, logging.NOTSET)
-
-
-@pytest.fixture
-def pieces(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Return what is written, write by write."""
-    taken: list[bytes] = []
-    take = os.write
-
-    def write(file: int, text: bytes) -> int:
-        taken.append(text)
-        return take(file, text)
-
-    monkeypatch.setattr(os, "write", write)
-    return taken
 
 
 def test_lines_are_written_in_pieces_that_a_pipe_takes_whole(
