@@ -81,6 +81,21 @@ def test_what_was_read_of_the_breaker_is_not_read_again_unless_it_has_changed(
     assert CircuitBreaker.objects.get().probe == "a"
 
 
+def test_a_force_that_is_over_ends_also_if_it_was_read_along(buyer: User) -> None:
+    breaker.ask("the first makes its row")
+    CircuitBreaker.objects.update(
+        state="open",
+        opened_at=timezone.now(),
+        forced_state="open",
+        forced_reason="drill",
+        forced_by="ada",
+        forced_until=timezone.now() - timedelta(seconds=1),
+    )
+    assert breaker.ask("a", CircuitBreaker.objects.get()).probe
+    after = CircuitBreaker.objects.get()
+    assert (after.state, after.forced_state, after.probe) == ("half_open", "", "a")
+
+
 def test_a_form_is_used_by_its_own_customers_order_only(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:

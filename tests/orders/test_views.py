@@ -185,6 +185,18 @@ def test_an_open_breaker_is_503_with_the_time_to_wait_and_is_measured_as_a_fast_
     assert state() == (0, 5, 2)
 
 
+def test_the_same_form_leads_to_its_order_also_if_its_product_has_left_the_shop(
+    shopper: Client, buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    sent = form()
+    first = shopper.post("/checkout/", sent)
+    order_for(buyer, lamp, 2)
+    Product.objects.update(is_active=False)
+    again = shopper.post("/checkout/", sent)
+    assert (again.status_code, again.headers["Location"]) == (302, first.headers["Location"])
+    assert Sale.objects.count() == 1
+
+
 def test_a_refused_form_can_be_sent_again_as_it_was_whatever_is_in_it(
     shopper: Client, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
