@@ -1,7 +1,7 @@
 """The promises that must hold always: stock, and the audit's other invariants."""
 
 from alerts.model import Alert, Group, span
-from retail.observability.catalogue import INVARIANTS
+from retail.observability.prometheus.catalogue import INVARIANTS
 from retail.thresholds import THRESHOLDS
 
 CONFLICTS = THRESHOLDS.stock_conflicts

@@ -135,15 +135,15 @@ def seconds(call: Callable[[], object]) -> float:
 
 def measure(sales: int, runs: int) -> list[list[str]]:
     """Return the table's rows for a shop with so many sales. Raises SystemExit if it finds any."""
-    from retail import audit  # noqa: PLC0415 - Django is set up by now
+    from retail.audit import results, runner  # noqa: PLC0415 - Django is set up by now
 
-    full = {report.invariant: report for report in audit.audit(full=True)}
-    new = [audit.audit() for _ in range(runs)]
+    full = {report.invariant: report for report in runner.audit(full=True)}
+    new = [runner.audit() for _ in range(runs)]
     reports = [*full.values(), *(report for run in new for report in run)]
     if wrong := [report for report in reports if report.subjects or report.problem]:
         sys.exit(f"the audit has something to say about books that are right: {wrong[0]}")
-    audit.read_audit()
-    scrapes = Spread(tuple(1000 * seconds(audit.read_audit) for _ in range(SCRAPES)))
+    results.read_audit()
+    scrapes = Spread(tuple(1000 * seconds(results.read_audit) for _ in range(SCRAPES)))
     rows = [
         [
             f"{sales:,}",

@@ -74,13 +74,13 @@ def questions() -> dict[str, Callable[[], object]]:
     from django.test import Client  # noqa: PLC0415
     from django.utils import timezone  # noqa: PLC0415
 
-    from retail.history import history, span_of  # noqa: PLC0415
-    from retail.observability.recording import METRIC_TYPES  # noqa: PLC0415
+    from retail.history.read import history, time_range  # noqa: PLC0415
+    from retail.observability.rows.recorder import METRIC_TYPES  # noqa: PLC0415
 
     client = Client(SERVER_NAME="127.0.0.1", raise_request_exception=True)
 
     def read(name: str) -> Callable[[], object]:
-        return lambda: history(METRIC_TYPES, span_of(name, timezone.now()))
+        return lambda: history(METRIC_TYPES, time_range(name, timezone.now()))
 
     def get(address: str) -> Callable[[], object]:
         def ask() -> None:
@@ -102,16 +102,16 @@ def fill(rows: int) -> list[str]:
     from django.utils import timezone  # noqa: PLC0415
 
     from benchmarks.support.past import fill_past  # noqa: PLC0415
-    from retail import store  # noqa: PLC0415
+    from retail.history import rollups  # noqa: PLC0415
     from retail.models import Metric, MetricRollup  # noqa: PLC0415
 
     User.objects.create_superuser("staff")
     started = time.perf_counter()
     fill_past(rows)
     filled = time.perf_counter()
-    store.roll_up(timezone.now())
+    rollups.roll_up(timezone.now())
     rolled = time.perf_counter()
-    store.roll_up(timezone.now())
+    rollups.roll_up(timezone.now())
     again = time.perf_counter()
     times = (filled - started, rolled - filled, again - rolled)
     counts = (Metric.objects.count(), MetricRollup.objects.count())
@@ -124,7 +124,7 @@ def measure(names: list[str], rounds: int, each: int) -> dict[str, Asked]:
     from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
     from django.utils import timezone  # noqa: PLC0415
 
-    from retail import store  # noqa: PLC0415
+    from retail.history import rollups  # noqa: PLC0415
 
     found: dict[str, Asked] = {}
     for _ in range(rounds):
@@ -132,7 +132,7 @@ def measure(names: list[str], rounds: int, each: int) -> dict[str, Asked]:
             use(name)
             for what, ask in questions().items():
                 # The worker looks every minute: what came since its last look is read live.
-                store.roll_up(timezone.now() - store.MINUTE)
+                rollups.roll_up(timezone.now() - rollups.MINUTE)
                 asked = found.setdefault(what, Asked())
                 with CaptureQueriesContext(connection) as queries:
                     ask()
@@ -202,9 +202,9 @@ def run(vendor: str, sizes: list[int], rounds: int, each: int) -> None:
         import django  # noqa: PLC0415 - its settings come from the environment made above
 
         django.setup()
-        from retail.observability.log_sinks import SharedFile  # noqa: PLC0415
-        from retail.observability.log_writer import LineWriter  # noqa: PLC0415
-        from retail.observability.recording import recorder  # noqa: PLC0415
+        from retail.observability.logs.sinks import SharedFile  # noqa: PLC0415
+        from retail.observability.logs.writer import LineWriter  # noqa: PLC0415
+        from retail.observability.rows.recorder import recorder  # noqa: PLC0415
 
         recorder.use_thread = False  # rows are written beside the requests, never in them
         # The log's file is written as in production; its other copy would be between the tables.

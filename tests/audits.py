@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from retail import audit
+from retail.audit import runner
 from retail.models import AuditCheck, AuditViolation
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def found(name: str, *, full: bool = False) -> dict[str, str]:
     """Audit one invariant and return what is open: subjects with details."""
-    (report,) = audit.audit([name], full=full)
+    (report,) = runner.audit([name], full=full)
     assert report.problem == ""
     rows = AuditViolation.objects.filter(invariant=name, resolved_at=None)
     assert sorted(row.subject for row in rows) == list(report.subjects)

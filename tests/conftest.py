@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from django.test import Client
+
     from tests.support import ScriptedGateway
 
 pytest_plugins = ["tests.left_out"]
@@ -17,8 +19,8 @@ collect_ignore = ["stack"]  # `make stack-test`, a program of its own
 
 
 def pytest_configure() -> None:
-    from retail.observability.log_sinks import SharedFile  # noqa: PLC0415 - tools need no shop
-    from retail.observability.log_writer import LineWriter  # noqa: PLC0415
+    from retail.observability.logs.sinks import SharedFile  # noqa: PLC0415 - tools need no shop
+    from retail.observability.logs.writer import LineWriter  # noqa: PLC0415
 
     # What tests log is not the shop's log, and each line is written when it is logged.
     for writer in [one for one in logging.root.handlers if isinstance(one, LineWriter)]:
@@ -32,16 +34,17 @@ def _careful_telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from django.contrib.auth.hashers import get_hashers  # noqa: PLC0415 - tools need no Django
     from django.core.cache import cache  # noqa: PLC0415
 
-    from retail.observability import exposition, instruments, recording  # noqa: PLC0415
+    from retail.observability.prometheus import exposition, instruments  # noqa: PLC0415
+    from retail.observability.rows import recorder  # noqa: PLC0415
 
     # Hashing passwords the way production must would be most of the tests' time.
     hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     monkeypatch.setattr("django.conf.settings.PASSWORD_HASHERS", hashers)
     get_hashers.cache_clear()  # type: ignore[attr-defined]
     monkeypatch.setattr(instruments.telemetry, "strict", True)
-    monkeypatch.setattr(recording.recorder, "use_thread", False)
-    recording.recorder.after_fork()  # begin with no rows waiting
-    exposition.truths.forget()
+    monkeypatch.setattr(recorder.recorder, "use_thread", False)
+    recorder.recorder.after_fork()  # begin with no rows waiting
+    exposition.database_gauges.forget()
     cache.clear()
     yield
     cache.clear()
@@ -58,3 +61,16 @@ def scripted_gateway(monkeypatch: pytest.MonkeyPatch) -> ScriptedGateway:
     monkeypatch.setattr(gateway, "cancel", scripted.cancel)
     monkeypatch.setattr(services, "BACKOFF_SECONDS", 0)
     return scripted
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    """Return somebody who may look: of the staff, without any permission."""
+    from django.contrib.auth.models import User  # noqa: PLC0415 - Django comes first
+
+    from tests.support import make_buyer  # noqa: PLC0415 - the same
+
+    somebody = make_buyer("staff")
+    User.objects.filter(pk=somebody.pk).update(is_staff=True)
+    client.force_login(somebody)
+    return client

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from cart.models import CartItem
 from cart.selectors import cart_lines, lines_total
 from cart.services import cart_add, cart_of_user
-from orders.services import Order
+from orders.order import CheckoutRequest
 from payments.gateway import Answer, Charge, NoAnswerError
 from products.models import Category, Product, StockMovement
 from products.services import stock_set
@@ -44,13 +44,13 @@ def _samples() -> dict[str, float]:
 @contextmanager
 def moved() -> Iterator[dict[str, float]]:
     """Yield a dict that afterwards holds each sample that changed, and by how much."""
-    from retail.observability.exposition import truths  # noqa: PLC0415 - Django comes first
+    from retail.observability.prometheus.exposition import database_gauges  # noqa: PLC0415 - Django comes first
 
-    truths.forget()
+    database_gauges.forget()
     before = _samples()
     changes: dict[str, float] = {}
     yield changes
-    truths.forget()
+    database_gauges.forget()
     for name, value in _samples().items():
         if change := value - before.get(name, 0):
             changes[name] = change
@@ -86,10 +86,10 @@ def fill_cart(user: User, **quantities: int) -> None:
         cart_add(cart=cart_of_user(user_id=user.pk), product_id=int(key[1:]), quantity=quantity)
 
 
-def order_of(user: User, token: str = "tok_good", key: uuid.UUID | None = None) -> Order:
+def order_of(user: User, token: str = "tok_good", key: uuid.UUID | None = None) -> CheckoutRequest:
     """Return what the customer's checkout form would ask for now."""
     lines = cart_lines(CartItem.objects.filter(cart__user_id=user.pk))
-    return Order(
+    return CheckoutRequest(
         user_id=user.pk,
         idempotency_key=key or uuid.uuid4(),
         lines=lines,
@@ -101,7 +101,9 @@ def order_of(user: User, token: str = "tok_good", key: uuid.UUID | None = None) 
     )
 
 
-def order_for(user: User, product: Product, quantity: int = 1, token: str = "tok_good") -> Order:
+def order_for(
+    user: User, product: Product, quantity: int = 1, token: str = "tok_good"
+) -> CheckoutRequest:
     """Fill the customer's cart with a product and return the order of it."""
     cart_add(cart=cart_of_user(user_id=user.pk), product_id=product.pk, quantity=quantity)
     return order_of(user, token)
@@ -121,7 +123,7 @@ def without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
             Product.objects.filter(pk=product_id).update(stock=F("stock") - quantity)
 
     monkeypatch.setattr("orders.reservation.stock_take", take)  # SQLite's way
-    monkeypatch.setattr("orders.one_statement.GUARD", "TRUE")  # PostgreSQL's way
+    monkeypatch.setattr("orders.reservation_sql.GUARD", "TRUE")  # PostgreSQL's way
 
 
 @dataclass

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
-    from accounts.sessions import SessionStore
+    from django.contrib.sessions.backends.base import SessionBase
 
 
 class UserProfile(models.Model):
@@ -33,8 +34,7 @@ class Session(AbstractBaseSession):
     user_id = models.BigIntegerField(null=True, editable=False)
 
     @classmethod
-    def get_session_store_class(cls) -> type[SessionStore]:
-        """Return what reads and writes it."""
-        from accounts.sessions import SessionStore  # noqa: PLC0415 - it needs this model
-
-        return SessionStore
+    def get_session_store_class(cls) -> type[SessionBase]:
+        """Return the store that SESSION_ENGINE names; importing it here would be a circle."""
+        store: type[SessionBase] = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
+        return store

@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Session
-from retail.statements import Statement, columns, instance
+from retail.db.prepared import Statement, columns, instance
 
 if TYPE_CHECKING:
     from django.contrib.sessions.base_session import AbstractBaseSession

@@ -18,8 +18,8 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.forms import ProfileForm, RegisterForm
 from accounts.services import profile_get
-from retail.problems import problem
 from retail.throttling import ThrottledError, record_throttled, throttle
+from retail.web.problems import problem
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

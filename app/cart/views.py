@@ -14,7 +14,7 @@ from cart import selectors, services
 from cart.forms import QuantityForm
 from cart.visit import current_cart, current_items
 from products.models import Product
-from retail.problems import problem
+from retail.web.problems import problem
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

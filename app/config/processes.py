@@ -1,8 +1,8 @@
 """Metric files, for roles that run as several processes.
 
 One process keeps its numbers in memory. Several share a folder of memory-mapped files, one set a
-slot (see `retail.observability.slots`), which prometheus_client finds through an environment
-variable that must be set before it is imported.
+slot (see `retail.observability.prometheus.slots`). prometheus_client finds the folder through an
+environment variable that must be set before it is imported.
 """
 
 import os

@@ -14,7 +14,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
-from retail.observability.logs import logging_config
+from retail.observability.logs.formatter import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = env.folder("VAR_DIR", BASE_DIR.parent / "var")
@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "cart",
     "payments",
     "orders",
+    "oncall",
     "dashboards",
     "quality",
     "drills",
@@ -71,13 +72,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "retail.views.ProbeMiddleware",
-    "dashboards.webhook.AlertWebhookMiddleware",
+    "retail.web.probes.ProbeMiddleware",
+    "oncall.webhook.AlertWebhookMiddleware",
     "retail.observability.middleware.ObservabilityMiddleware",
-    "retail.problems.ProblemMiddleware",
+    "retail.web.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "retail.middleware.ContentSecurityPolicyMiddleware",
+    "retail.web.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -103,7 +104,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "retail.context.shop",
+                "retail.web.context.shop",
                 "cart.context.cart",
             ],
         },
@@ -126,7 +127,7 @@ def _database(url: str) -> dict[str, Any]:
     vendor = database["ENGINE"].rpartition(".")[2]
     if vendor not in {"sqlite3", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
-    database["ENGINE"] = f"retail.backends.{vendor}"
+    database["ENGINE"] = f"retail.db.backends.{vendor}"
     database["CONN_MAX_AGE"] = env.integer("DATABASE_CONN_MAX_AGE", 600)  # seconds
     database["CONN_HEALTH_CHECKS"] = vendor == "postgresql"
     if vendor == "sqlite3":
@@ -206,7 +207,7 @@ SECURE_PROXY_SSL_HEADER = (
 )
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
-CSRF_FAILURE_VIEW = "retail.problems.csrf_failure"
+CSRF_FAILURE_VIEW = "retail.web.problems.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -3,11 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from retail import views as retail_views
+from retail.web import probes
 
-handler400 = "retail.problems.bad_request"
-handler403 = "retail.problems.permission_denied"
-handler404 = "retail.problems.page_not_found"
+handler400 = "retail.web.problems.bad_request"
+handler403 = "retail.web.problems.permission_denied"
+handler404 = "retail.web.problems.page_not_found"
 
 urlpatterns = [
     path("", include("products.urls")),
@@ -16,8 +16,9 @@ urlpatterns = [
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("metrics/", include("dashboards.urls")),
+    path("metrics/", include("oncall.urls")),
     path("metrics/", include("quality.urls")),
-    path("metrics", retail_views.metrics, name="metrics"),
-    path("healthz", retail_views.healthz, name="healthz"),
-    path("readyz", retail_views.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
+    path("healthz", probes.healthz, name="healthz"),
+    path("readyz", probes.readyz, name="readyz"),
 ]

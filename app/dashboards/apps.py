@@ -1,11 +1,7 @@
-"""What staff look at to see how the shop is."""
+"""The dashboard that staff look at, and the metrics API."""
 
 from django.apps import AppConfig
 
 
 class DashboardsConfig(AppConfig):
     name = "dashboards"
-
-    def ready(self) -> None:
-        """Declare the jobs."""
-        from dashboards import tasks  # noqa: F401, PLC0415 - models first

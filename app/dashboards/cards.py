@@ -10,7 +10,7 @@ from django.apps import apps
 from django.conf import settings
 
 from dashboards.measures import MEASURES, Value, settled
-from retail.observability.catalogue import THROTTLE_SCOPES
+from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
 from retail.templatetags.shop import money
 from retail.thresholds import THRESHOLDS
 
@@ -25,17 +25,17 @@ NOBODY = "No request was answered in this range."
 ENOUGH_MS = 100  # from here on nobody reads a tenth of a millisecond
 
 
-class Judgement(NamedTuple):
+class Status(NamedTuple):
     """`good`, `warn`, `bad`, or `calm` where there is nothing to judge; and the word for it."""
 
     state: str
     word: str
 
 
-NO_LIMIT = Judgement("calm", "no limit")
-NOTHING = Judgement("calm", "nothing to judge")
-TOO_FEW = Judgement("calm", "too few to judge")
-NORMAL = Judgement("good", "normal")
+NO_LIMIT = Status("calm", "no limit")
+NOTHING = Status("calm", "nothing to judge")
+TOO_FEW = Status("calm", "too few to judge")
+NORMAL = Status("good", "normal")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Card:
     key: str
     title: str
     figures: list[Figure]
-    judgement: Judgement
+    status: Status
     trend: str = ""
     detail: str = ""
     limit: str = ""
@@ -101,46 +101,46 @@ def trend(value: Value, before: Value, unit: str, span: str) -> str:
     return f"{arrow} {change} from {_said(before, unit)} in the {span} before"
 
 
-def _error_rate(found: Numbers) -> Judgement:
+def _error_rate(found: Numbers) -> Status:
     limits, rate = THRESHOLDS.error_rate, found.value("error_rate")
     if rate is None:
         return NOTHING
     if found.total.count("error_rate") < limits.least_requests:
         return TOO_FEW
     if rate > 100 * limits.most_ratio:
-        return Judgement("bad", "too high")
-    return Judgement("warn", "raised") if rate > 100 * limits.warning_ratio else NORMAL
+        return Status("bad", "too high")
+    return Status("warn", "raised") if rate > 100 * limits.warning_ratio else NORMAL
 
 
-def _payment_success(found: Numbers) -> Judgement:
+def _payment_success(found: Numbers) -> Status:
     limits, share = THRESHOLDS.payment_success, found.value("payment_success")
     if share is None:
         return NOTHING
     if settled(found.total) < limits.least_payments:
         return TOO_FEW
     if share < 100 * limits.least_ratio:
-        return Judgement("bad", "too low")
-    return Judgement("warn", "lowered") if share < 100 * limits.warning_ratio else NORMAL
+        return Status("bad", "too low")
+    return Status("warn", "lowered") if share < 100 * limits.warning_ratio else NORMAL
 
 
-def _response_time(found: Numbers) -> Judgement:
+def _response_time(found: Numbers) -> Status:
     limits, slow = THRESHOLDS.response_time, found.value("response_p95")
     if slow is None:
         return NOTHING
     if found.total.count("error_rate") < THRESHOLDS.error_rate.least_requests:
         return TOO_FEW
     if slow > 1000 * limits.most_seconds:
-        return Judgement("bad", "too slow")
-    return Judgement("warn", "slow") if slow > 1000 * limits.warning_seconds else NORMAL
+        return Status("bad", "too slow")
+    return Status("warn", "slow") if slow > 1000 * limits.warning_seconds else NORMAL
 
 
-def _conflicts(found: Numbers) -> Judgement:
+def _conflicts(found: Numbers) -> Status:
     if found.total.count("stock_conflicts") > THRESHOLDS.stock_conflicts.most_conflicts:
-        return Judgement("bad", "a bug")
+        return Status("bad", "a bug")
     return NORMAL if found.total.count("error_rate") else NOTHING
 
 
-JUDGES: dict[str, Callable[[Numbers], Judgement]] = {
+JUDGES: dict[str, Callable[[Numbers], Status]] = {
     "error_rate": _error_rate,
     "payment_success": _payment_success,
     "response_p95": _response_time,
@@ -148,7 +148,7 @@ JUDGES: dict[str, Callable[[Numbers], Judgement]] = {
 }
 
 
-def judged(found: Numbers, key: str) -> Judgement:
+def judged(found: Numbers, key: str) -> Status:
     """Return how a measure of the whole range stands against its threshold."""
     return JUDGES[key](found) if key in JUDGES else NO_LIMIT
 
@@ -170,7 +170,7 @@ def _card(found: Numbers, span: str, key: str, words: Words, *, empty: bool) -> 
         key=key,
         title=TITLES.get(key, measure.label),
         figures=[] if empty else [figure],
-        judgement=judged(found, key),
+        status=judged(found, key),
         trend="" if empty and not before else trend(value, before, measure.unit, span),
         detail=words.detail,
         limit=words.limit,
@@ -190,7 +190,7 @@ def _speed(found: Numbers, span: str) -> Card:
         key="response_time",
         title="Response time",
         figures=[] if p95 is None else figures,
-        judgement=judged(found, "response_p95"),
+        status=judged(found, "response_p95"),
         trend=f"p95: {change[:1].lower()}{change[1:]}" if change else "",
         limit=f"p95 at most {1000 * limits.most_seconds:,.0f} ms",
         why="" if p95 is not None else NOBODY,

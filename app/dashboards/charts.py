@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboards.cards import percent
-from dashboards.measures import MEASURES, Measure, Value
+from dashboards.measures import MEASURES, MetricDefinition, Value
 from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class Chart:
     alarming: str = ""  # the measure that is drawn in the colour of trouble
 
     @property
-    def measures(self) -> list[Measure]:
+    def measures(self) -> list[MetricDefinition]:
         """What is drawn, the first on top."""
         return [MEASURES[key] for key in self.keys]
 
     @property
-    def coloured(self) -> list[tuple[Measure, str]]:
+    def coloured(self) -> list[tuple[MetricDefinition, str]]:
         """The measures and the names of their colours."""
         return [
             (one, "bad" if one.key == self.alarming else str(place))

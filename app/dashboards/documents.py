@@ -47,7 +47,7 @@ def _now(value: int, definition: str) -> dict[str, Any]:
 
 
 def as_json(found: Numbers, days: int) -> tuple[bytes, str]:
-    """Return the document and the digest of all in it but how far clock and worker have got."""
+    """Return the document and a hash of its content, without the two times that always change."""
     content = {
         "version": VERSION,
         "days": days,
@@ -76,9 +76,11 @@ def as_json(found: Numbers, days: int) -> tuple[bytes, str]:
             },
         },
     }
-    digest = hashlib.sha256(orjson.dumps(content)).hexdigest()[:32]
+    content_hash = hashlib.sha256(orjson.dumps(content)).hexdigest()[:32]
     times = {"rolled_until": found.rolled_until, "generated_at": found.now}
-    return orjson.dumps({**content, **{key: _moment(at) for key, at in times.items()}}), digest
+    return orjson.dumps(
+        {**content, **{key: _moment(at) for key, at in times.items()}}
+    ), content_hash
 
 
 def as_csv(found: Numbers) -> str:

@@ -14,20 +14,20 @@ from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 
-from dashboards.templatetags.spans import ago, span
 from payments.breaker import NAME as BREAKER
 from payments.models import CircuitBreaker
 from retail import jobs
 from retail.models import AuditCheck
-from retail.observability import catalogue
+from retail.observability.prometheus import catalogue
+from retail.templatetags.durations import ago, span
 from retail.thresholds import THRESHOLDS
-from retail.views import readiness
+from retail.web.probes import readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from dashboards.selectors import AlertsNow
+    from oncall.selectors import AlertsNow
 
 GATEWAY_SILENT_AFTER = timedelta(minutes=5)  # the worker reads its ledger every minute
 FROM_LEDGER = "charge_has_payment"  # an invariant that asks the gateway
@@ -132,14 +132,14 @@ def _disk() -> Found:
 
 
 def _receivers(alerts: AlertsNow) -> Found:
-    link = reverse("dashboards:alerts")
+    link = reverse("oncall:alerts")
     if not alerts.receivers:
         return Found("warn", "nobody", "No human receiver: only this shop is told.", link)
     return Found("good", "told", f"By {', '.join(alerts.receivers)}.", link)
 
 
 def _watch(alerts: AlertsNow, now: datetime) -> Found:
-    link = reverse("dashboards:alerts")
+    link = reverse("oncall:alerts")
     if alerts.heartbeat_at is None:
         return Found("warn", "never heard", "No alert can reach this page.", link)
     heard = f"Heartbeat {ago(alerts.heartbeat_at, now)}."

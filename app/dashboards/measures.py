@@ -1,7 +1,7 @@
-"""What the dashboard counts, each measure declared once.
+"""The metrics of the dashboard, each defined once.
 
-A measure is worked out from a Part: of one step, it is a point of a chart; of a whole range, it is
-the number on a card. Page, API and CSV file take both from here, so that they cannot disagree.
+A metric is computed from a Window. For one step of the range it is a point of a chart; for the
+whole range it is the number on a card. Page, API and CSV file all use these definitions.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from orders.models import Payment
-from retail.history import quantile
-from retail.observability.catalogue import THROTTLE_SCOPES
+from retail.history.read import quantile
+from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from retail.history import Point
+    from retail.history.read import Point
 
 Value = int | float | Decimal | None
 """None where there is nothing to work it out from: never a zero that nobody measured."""
@@ -37,7 +37,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class Part:
+class Window:
     """What is known of a stretch of time."""
 
     points: Mapping[str, Point] = field(default_factory=dict)  # by metric type
@@ -56,54 +56,56 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Measure:
+class MetricDefinition:
     """A number: its unit, what it is, and how it is worked out."""
 
     key: str
     label: str
     unit: str
     definition: str
-    of: Callable[[Part], Value]
+    of: Callable[[Window], Value]
     decimals: int = 0
 
 
-def _count(kind: str) -> Callable[[Part], Value]:
+def _count(kind: str) -> Callable[[Window], Value]:
     return lambda part: part.count(kind)
 
 
-def _fact(kind: str, name: str, key: str | None = None) -> Callable[[Part], Value]:
+def _fact(kind: str, name: str, key: str | None = None) -> Callable[[Window], Value]:
     return lambda part: int(part.fact(kind, name, key))
 
 
-def _share(share: Callable[[Part], int], whole: Callable[[Part], int]) -> Callable[[Part], Value]:
-    def percent(part: Part) -> Value:
+def _share(
+    share: Callable[[Window], int], whole: Callable[[Window], int]
+) -> Callable[[Window], Value]:
+    def percent(part: Window) -> Value:
         total = whole(part)
         return 100 * share(part) / total if total else None
 
     return percent
 
 
-def _revenue(part: Part) -> Value:
+def _revenue(part: Window) -> Value:
     return Decimal(part.fact("orders_per_day", "revenue", settings.CURRENCY)).quantize(
         Decimal("0.01")
     )
 
 
-def _requests(part: Part) -> int:
+def _requests(part: Window) -> int:
     return part.count("error_rate")
 
 
-def _completed(part: Part) -> int:
+def _completed(part: Window) -> int:
     return int(part.fact("payment_success_rate", "completed"))
 
 
-def settled(part: Part) -> int:
+def settled(part: Window) -> int:
     """Return how many payments the success rate is taken over."""
     return _completed(part) + int(part.fact("payment_success_rate", "failed")) + part.overdue
 
 
-def _slower_than(share: float) -> Callable[[Part], Value]:
-    def milliseconds(part: Part) -> Value:
+def _slower_than(share: float) -> Callable[[Window], Value]:
+    def milliseconds(part: Window) -> Value:
         buckets = part.fact("avg_response_time", "buckets")
         if not buckets:
             return None
@@ -112,7 +114,7 @@ def _slower_than(share: float) -> Callable[[Part], Value]:
     return milliseconds
 
 
-def _average(part: Part) -> Value:
+def _average(part: Window) -> Value:
     point = part.points.get("avg_response_time")
     return point.total / point.count if point and point.count else None
 
@@ -127,60 +129,60 @@ _REASONS = {
     Payment.Failure.REJECTED: "Payments whose charge the gateway does not accept.",
 }
 
-MEASURES: dict[str, Measure] = {
+MEASURES: dict[str, MetricDefinition] = {
     one.key: one
     for one in (
-        Measure(
+        MetricDefinition(
             *("orders", "Orders", "orders"),
             "Orders confirmed, by the time of their confirmation.",
             _count("orders_per_day"),
         ),
-        Measure(
+        MetricDefinition(
             *("revenue", "Revenue", settings.CURRENCY),
             "Total of the orders confirmed in the shop's currency, as text with two decimals.",
             _revenue,
             2,
         ),
-        Measure(
+        MetricDefinition(
             *("refunds", "Refunds", "refunds"),
             "Refunds paid out. The shop takes no returns yet, so there are none.",
             _count("refunds_per_day"),
         ),
-        Measure(
+        MetricDefinition(
             *("requests", "Requests", "requests"),
             "Requests answered, without static files, probes, and what this dashboard asks itself.",
             _requests,
         ),
-        Measure(
+        MetricDefinition(
             *("errors", "Errors (5xx)", "requests"),
             "Requests answered with 5xx: the shop's fault.",
             _fact("error_rate", "errors"),
         ),
-        Measure(
+        MetricDefinition(
             *("client_errors", "Refused (4xx)", "requests"),
             "Requests answered with 4xx: the visitor's.",
             _fact("error_rate", "client_errors"),
         ),
-        Measure(
+        MetricDefinition(
             *("error_rate", "Errors (5xx)", "%"),
             "Share of requests answered with 5xx.",
             _share(lambda part: int(part.fact("error_rate", "errors")), _requests),
             2,
         ),
-        Measure(
+        MetricDefinition(
             *("client_error_rate", "Refused (4xx)", "%"),
             "Share of requests answered with 4xx; shown beside the error rate, never part of it.",
             _share(lambda part: int(part.fact("error_rate", "client_errors")), _requests),
             2,
         ),
-        Measure(
+        MetricDefinition(
             *("response_avg", "Average", "ms"),
             "Average time to answer a request.",
             _average,
             1,
         ),
         *(
-            Measure(
+            MetricDefinition(
                 *(f"response_p{share}", f"p{share}", "ms"),
                 _PERCENTILE.format(f"{share} %"),
                 _slower_than(share / 100),
@@ -188,60 +190,60 @@ MEASURES: dict[str, Measure] = {
             )
             for share in (50, 95, 99)
         ),
-        Measure(
+        MetricDefinition(
             *("payment_success", "Success", "%"),
             "Payments COMPLETED of those COMPLETED or FAILED, declines included. UNKNOWN for more "
             "than 15 minutes counts as failed, in the step in which the payment was made.",
             _share(_completed, settled),
             2,
         ),
-        Measure(
+        MetricDefinition(
             *("payments_completed", "Completed", "payments"),
             "Payments settled as COMPLETED, by the time they were settled.",
             _completed,
         ),
-        Measure(
+        MetricDefinition(
             *("payments_failed", "Failed", "payments"),
             "Payments settled as FAILED, by the time they were settled.",
             _fact("payment_success_rate", "failed"),
         ),
         *(
-            Measure(
+            MetricDefinition(
                 *(f"payments_{reason}", f"Failed: {reason}", "payments"),
                 what,
                 _fact("payment_success_rate", "reasons", reason),
             )
             for reason, what in _REASONS.items()
         ),
-        Measure(
+        MetricDefinition(
             *("payments_overdue", "Unknown for over 15 min", "payments"),
             "Payments made then that are UNKNOWN still, for more than 15 minutes.",
             lambda part: part.overdue,
         ),
-        Measure(
+        MetricDefinition(
             *("held_back", "Held back by the breaker", "payments"),
             "Payment attempts that found the circuit breaker open.",
             _fact("circuit_breaker_state", "attempts", "open"),
         ),
-        Measure(
+        MetricDefinition(
             *("breaker_openings", "Breaker openings", "times"),
             "Times the circuit breaker opened.",
             _fact("circuit_breaker_state", "transitions", "open"),
         ),
-        Measure(
+        MetricDefinition(
             *("throttled", "Throttled", "requests"),
             "Requests refused because they came too fast.",
             _count("throttled_requests"),
         ),
         *(
-            Measure(
+            MetricDefinition(
                 *(f"throttled_{scope}", f"Throttled: {scope.replace('_', ' ')}", "requests"),
                 f"Requests refused because they came too fast, of the limit on {scope}.",
                 _fact("throttled_requests", "by_scope", scope),
             )
             for scope in THROTTLE_SCOPES
         ),
-        Measure(
+        MetricDefinition(
             *("stock_conflicts", "Stock conflicts", "checkouts"),
             "Checkouts that the database's own constraint had to refuse: each is a bug.",
             _count("stock_conflicts"),

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dashboards.measures import KINDS, MEASURES, Part, Value
+from dashboards.measures import KINDS, MEASURES, Value, Window
 from orders.models import Payment
 from orders.selectors import Unsettled, payments_unsettled
-from retail.facts import floor
-from retail.history import Point, Span, history, merged, rolled_until, total
+from retail.history.points import floor
+from retail.history.read import Point, TimeRange, history, merged, rolled_until, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,12 +26,12 @@ LEAST_DAYS = 7  # shown day by day, however short the range
 class Numbers:
     """Everything that is known of a range."""
 
-    span: Span
+    span: TimeRange
     now: datetime
-    total: Part
-    before: Part  # of the range as long, directly before
-    steps: list[tuple[datetime, Part]]
-    days: list[tuple[datetime, Part]]  # whole days (UTC), the last one today
+    total: Window
+    before: Window  # of the range as long, directly before
+    steps: list[tuple[datetime, Window]]
+    days: list[tuple[datetime, Window]]  # whole days (UTC), the last one today
     pending: int
     unknown: int
     rolled_until: datetime | None
@@ -53,15 +53,17 @@ class Numbers:
 Points = Mapping[str, list[Point]]
 
 
-def _whole(points: Points, unsettled: Iterable[Unsettled], span: Span) -> Part:
+def _whole(points: Points, unsettled: Iterable[Unsettled], span: TimeRange) -> Window:
     """Return all of a span as one."""
     found = {kind: one for kind, ones in points.items() if (one := merged(ones))}
-    return Part(
+    return Window(
         found, sum(one.overdue for one in unsettled if span.since <= one.start < span.until)
     )
 
 
-def _cut(points: Points, unsettled: Iterable[Unsettled], span: Span) -> list[tuple[datetime, Part]]:
+def _cut(
+    points: Points, unsettled: Iterable[Unsettled], span: TimeRange
+) -> list[tuple[datetime, Window]]:
     """Return each step of a span."""
     found: defaultdict[datetime, dict[str, Point]] = defaultdict(dict)
     overdue: defaultdict[datetime, int] = defaultdict(int)
@@ -70,15 +72,15 @@ def _cut(points: Points, unsettled: Iterable[Unsettled], span: Span) -> list[tup
             found[point.start][kind] = point
     for one in unsettled:
         overdue[floor(one.start, span.step)] += one.overdue
-    return [(start, Part(found[start], overdue[start])) for start in span.starts]
+    return [(start, Window(found[start], overdue[start])) for start in span.starts]
 
 
-def _days(now: datetime, days: int) -> Span:
+def _days(now: datetime, days: int) -> TimeRange:
     """Return so many whole days (UTC), the last one today."""
-    return Span(since=floor(now, DAY) - (days - 1) * DAY, until=now, step=DAY)
+    return TimeRange(since=floor(now, DAY) - (days - 1) * DAY, until=now, step=DAY)
 
 
-def numbers(span: Span, now: datetime) -> Numbers:
+def numbers(span: TimeRange, now: datetime) -> Numbers:
     """Work out everything about a span that ends now, by a bounded number of queries."""
     before = span.before
     points = history(KINDS, span)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dashboards import selectors
 from dashboards.cards import Card, cards
 from dashboards.charts import CHARTS, Chart, drawable, rows
 from dashboards.errors import ServerError, recent_errors
 from dashboards.health import Check, health
 from dashboards.numbers import Numbers, numbers
-from dashboards.templatetags.spans import ago
-from retail.history import LIVE, span_of
-from retail.store import DAY, HOUR, MINUTE
+from oncall import selectors
+from retail.history.read import LIVE, time_range
+from retail.history.rollups import DAY, HOUR, MINUTE
+from retail.templatetags.durations import ago
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -72,7 +72,7 @@ class Overview:
     @property
     def troubles(self) -> list[tuple[str, str, str]]:
         """What is not as it should be, the worst first: state, name, word."""
-        found = [(one.judgement.state, one.title, one.judgement.word) for one in self.cards]
+        found = [(one.status.state, one.title, one.status.word) for one in self.cards]
         found += [(one.found.state, one.name, one.found.word) for one in self.checks]
         found += [(one.colour, one.alert.name, "alert firing") for one in self.alerts.firing]
         return [one for state in ("bad", "warn") for one in found if one[0] == state]
@@ -148,7 +148,7 @@ def _whole(value: object) -> int:
 
 def overview(name: str, now: datetime) -> Overview:
     """Look at everything, for a range of RANGES."""
-    found = numbers(span_of(name, now), now)
+    found = numbers(time_range(name, now), now)
     alerts = selectors.alerts_now(now=now)
     return Overview(
         name=name,

@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from retail.observability import exposition
+from retail.observability.prometheus import exposition
 
 
 class OrdersConfig(AppConfig):
@@ -12,15 +12,16 @@ class OrdersConfig(AppConfig):
         """Declare jobs and invariants, and let what the tables tell be read and rolled up."""
         from orders import (  # noqa: PLC0415 - models first
             audit,  # noqa: F401
-            confirmation,  # noqa: F401
-            gateway_audit,  # noqa: F401
+            audit_gateway,  # noqa: F401
+            confirmation_email,  # noqa: F401
+            history,
             metrics,
             recovery,
-            rollups,
         )
-        from retail import jobs, store  # noqa: PLC0415
+        from retail import jobs  # noqa: PLC0415
+        from retail.history import rollups  # noqa: PLC0415
 
-        exposition.truths.add("payments", metrics.read_unknown)
-        store.sources["orders_per_day"] = rollups.ORDERS
-        store.sources["payment_success_rate"] = rollups.PAYMENTS
-        jobs.watches.append(recovery.settle_due)
+        exposition.database_gauges.add("payments", metrics.read_unknown)
+        rollups.sources["orders_per_day"] = history.ORDERS
+        rollups.sources["payment_success_rate"] = history.PAYMENTS
+        jobs.pollers.append(recovery.settle_due)

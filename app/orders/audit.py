@@ -1,4 +1,4 @@
-"""What orders promise about money, by our own rows (retail/audit.py tells how it is audited)."""
+"""Invariants about money, checked on the shop's own rows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from orders.models import Payment, Sale
 from orders.recovery import UNFINISHED
-from retail.audit import Checkpoint, Part, Violation, invariant
-from retail.database import bounded_read, settled_before
+from retail.audit.declare import Checkpoint, Part, Violation, invariant
+from retail.db.reads import bounded_read, settled_before
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -74,12 +74,12 @@ def paid_wrongly(sales: QuerySet[Sale]) -> list[Violation]:
         ]
 
 
-def paid_wrongly_again(references: list[str]) -> list[Violation]:
+def paid_wrongly_of(references: list[str]) -> list[Violation]:
     """Return which of these orders are not paid as they should."""
     return paid_wrongly(Sale.objects.filter(reference__in=references))
 
 
-@invariant("confirmed_sale_is_paid_once", again=paid_wrongly_again)
+@invariant("confirmed_sale_is_paid_once", recheck=paid_wrongly_of)
 def confirmed_sale_is_paid_once(checkpoint: Checkpoint) -> Iterator[Part]:
     """Look for confirmed orders without exactly one payment of their total, and the reverse."""
     for rows in ranges(Sale.objects.all(), checkpoint.get("done", 0), (Sale.Status.PENDING,)):

@@ -11,12 +11,13 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from orders.models import Payment, Sale
-from retail.database import bounded_read
-from retail.observability import catalogue, current_request_id, record_metric
-from retail.observability.logs import log_facts
+from retail.db.reads import bounded_read
+from retail.observability import current_request_id, record_metric
+from retail.observability.logs.formatter import log_event
+from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
-    from retail.observability.instruments import Truth
+    from retail.observability.prometheus.instruments import DatabaseGauge
 
 logger = logging.getLogger("retail.orders")
 
@@ -47,7 +48,7 @@ def record_settled(sale: Sale, payment: Payment) -> None:
         100 if completed else 0,
         {"order_ref": sale.reference, "reason": payment.failure_reason},
     )
-    log_facts(
+    log_event(
         logger,
         logging.INFO,
         "event=payment.settled",
@@ -65,7 +66,7 @@ def record_refused(outcome: str, product_id: int | None = None) -> None:
     catalogue.ORDERS.inc(outcome=outcome)
     if outcome == "sold_out":
         catalogue.SOLD_OUT.inc()
-    log_facts(
+    log_event(
         logger,
         logging.INFO,
         "event=checkout.refused",
@@ -85,7 +86,7 @@ def record_checkout(seconds: float, kind: str, outcome: str) -> None:
     catalogue.CHECKOUT_DURATION.observe(seconds, current_request_id(), kind=kind, outcome=outcome)
 
 
-def read_unknown() -> dict[Truth, dict[tuple[str, ...], float]]:
+def read_unknown() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
     """Return how many payments have no answer though they should have, and the oldest's age."""
     overdue = timezone.now() - timedelta(seconds=settings.PAYMENT_RESEND_AFTER)
     with bounded_read():

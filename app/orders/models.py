@@ -185,6 +185,6 @@ PAYMENT_TRANSITIONS: dict[str, frozenset[str]] = {
 }
 
 
-def dead_ends(table: dict[str, frozenset[str]], target: str) -> list[str]:
+def sources_not_allowed(table: dict[str, frozenset[str]], target: str) -> list[str]:
     """Return the states from which `target` may not be reached."""
     return [state for state, targets in table.items() if target not in targets]

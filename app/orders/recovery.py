@@ -23,9 +23,9 @@ from orders.settlement import (
     charge,
     payment_mark_unknown,
     payment_settle,
-    unmoved,
+    still_movable,
 )
-from payments.services import BreakerOpenError, NoAnswerError, payment_ask, payment_cancel
+from payments.services import BreakerOpenError, NoAnswerError, payment_acquire, payment_cancel
 from retail.jobs import job
 from retail.observability.context import current_request_id, request_context
 
@@ -60,7 +60,7 @@ def finish(payment: Payment) -> None:
     with request_context(payment.sale.request_id or current_request_id()):
         try:
             if age < timedelta(seconds=settings.PAYMENT_CANCEL_AFTER):
-                charge(payment, payment_ask(key=payment.key), first=False)
+                charge(payment, payment_acquire(key=payment.key), first=False)
             else:
                 payment_settle(payment=payment, answer=payment_cancel(key=payment.key))
             wait = ASK_AGAIN_AFTER
@@ -69,7 +69,7 @@ def finish(payment: Payment) -> None:
         except NoAnswerError:
             payment_mark_unknown(payment=payment)
             wait = ASK_AGAIN_AFTER
-        unmoved(payment, Payment.Status.COMPLETED).update(due_at=timezone.now() + wait)
+        still_movable(payment, Payment.Status.COMPLETED).update(due_at=timezone.now() + wait)
 
 
 def _finish_in_thread(payment: Payment) -> None:

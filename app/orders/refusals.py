@@ -23,7 +23,7 @@ FIELDS = "<!-- fields -->"
 
 
 @dataclass(frozen=True)
-class Problem:
+class CheckoutRefusal:
     """Why an order was not placed, for the buyer."""
 
     status: int
@@ -33,10 +33,10 @@ class Problem:
     try_again: bool = True  # whether the same form could succeed
 
 
-def sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:
+def sold_out(lines: list[CartLine], product_id: int | None = None) -> CheckoutRefusal:
     """Return what to tell who came too late for a product of these lines."""
     names = [line.product.name for line in lines if line.product.pk == product_id]
-    return Problem(
+    return CheckoutRefusal(
         409,
         "Somebody was quicker",
         f"{names[0] if names else 'Something in your cart'} is sold out, or fewer are left than "
@@ -45,12 +45,12 @@ def sold_out(lines: list[CartLine], product_id: int | None = None) -> Problem:
     )
 
 
-def off_sale(lines: list[CartLine]) -> Problem | None:
+def off_sale(lines: list[CartLine]) -> CheckoutRefusal | None:
     """Return what to tell who wants something that has left the shop; None if nothing has."""
     names = [line.product.name for line in lines if not line.product.is_active]
     if not names:
         return None
-    return Problem(
+    return CheckoutRefusal(
         409,
         "Something is no longer on sale",
         f"{names[0]} has left the shop since you chose it. Remove it in your cart and order again.",
@@ -58,7 +58,7 @@ def off_sale(lines: list[CartLine]) -> Problem | None:
 
 
 @lru_cache(maxsize=64)  # who edits the template restarts the server
-def _told(problem: Problem) -> tuple[str, str]:
+def _told(problem: CheckoutRefusal) -> tuple[str, str]:
     """Return the page that says why not, up to the fields of its form and from there on."""
     context = {
         "title": problem.title,
@@ -70,7 +70,9 @@ def _told(problem: Problem) -> tuple[str, str]:
     return before, after
 
 
-def refusal_page(request: HttpRequest, form: CheckoutForm, problem: Problem) -> HttpResponse:
+def refusal_page(
+    request: HttpRequest, form: CheckoutForm, problem: CheckoutRefusal
+) -> HttpResponse:
     """Say why not, and let the same form be sent again where that may help.
 
     At a flash sale, and while payments are away, most buyers are answered with this page: it must

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,51 +10,16 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from cart.services import CartChangedError, cart_take_out
-from orders import one_statement
+from orders import reservation_sql
 from orders.models import Payment, Sale, SaleItem
 from products.services import SoldOutError, stock_take
 from retail.observability import current_request_id
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-    from uuid import UUID
-
-    from cart.selectors import CartLine
-    from payments.models import CircuitBreaker
+    from orders.order import CheckoutRequest
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a buyer asks for: lines at the prices shown, where to send them, and how to pay.
-
-    `idempotency_key` is the form's: the same form twice is the same order. `form_used` says whether
-    it had made one when the lines were read, None that nobody looked; `breaker` is as it was then.
-    """
-
-    user_id: int
-    idempotency_key: UUID
-    lines: list[CartLine]
-    total: Decimal
-    currency: str
-    delivery_name: str
-    delivery_address: str
-    payment_token: str
-    form_used: bool | None = None
-    breaker: CircuitBreaker | None = None
-
-    @property
-    def quantities(self) -> dict[int, int]:
-        """Quantities by product id."""
-        return {line.product.pk: line.quantity for line in self.lines}
-
-    @property
-    def kind(self) -> Sale.Kind:
-        """Flash if anything in it is on flash sale now."""
-        flash = any(line.product.flash_active for line in self.lines)
-        return Sale.Kind.FLASH if flash else Sale.Kind.CART
-
-
-def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
+def reserve(order: CheckoutRequest, payment_key: str) -> tuple[Sale, Payment]:
     """Move the order's lines from the cart into an order that waits for its payment.
 
     The customer's cart is locked first, then the stock's rows, until the commit, with no call to
@@ -95,8 +59,8 @@ def reserve(order: Order, payment_key: str) -> tuple[Sale, Payment]:
     return sale, payment
 
 
-def _write_at_once(order: Order, sale: Sale, payment: Payment) -> None:
-    written = one_statement.write(order, sale, payment)
+def _write_at_once(order: CheckoutRequest, sale: Sale, payment: Payment) -> None:
+    written = reservation_sql.write(order, sale, payment)
     if not written.cart_held:
         raise CartChangedError
     if written.sale_id is None:
@@ -108,7 +72,7 @@ def _write_at_once(order: Order, sale: Sale, payment: Payment) -> None:
 
 
 @transaction.atomic
-def _write_in_steps(order: Order, sale: Sale, payment: Payment) -> None:
+def _write_in_steps(order: CheckoutRequest, sale: Sale, payment: Payment) -> None:
     """Do the same with the ORM, for SQLite, where there is but one writer anyway."""
     cart_take_out(user_id=order.user_id, quantities=order.quantities)
     stock_take(quantities=order.quantities, reference=sale.reference)

@@ -15,7 +15,7 @@ from orders.models import Payment, Sale
 from payments.models import CircuitBreaker
 from payments.services import BREAKER
 from products.models import Product
-from retail.statements import Statement, columns, instance
+from retail.db.prepared import Statement, columns, instance
 from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:

@@ -11,23 +11,25 @@ from django.db import IntegrityError
 from cart.services import CartChangedError
 from orders import metrics
 from orders.models import Payment, Sale, new_payment_key
-from orders.reservation import Order, reserve
+from orders.reservation import reserve
 from orders.settlement import charge
-from payments.services import BreakerOpenError, Permit, payment_ask, payment_give_back
+from payments.services import BreakerOpenError, Permit, payment_acquire, payment_release
 from products.services import SoldOutError
 from retail.throttling import ThrottledError, throttle
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["CartChangedError", "Order", "StockConflictError", "sale_by_form", "sale_checkout"]
+    from orders.order import CheckoutRequest
+
+__all__ = ["CartChangedError", "StockConflictError", "sale_by_form", "sale_checkout"]
 
 
 class StockConflictError(Exception):
     """The database's constraint stopped the reservation; nothing was taken."""
 
 
-def _throttle(order: Order) -> None:
+def _throttle(order: CheckoutRequest) -> None:
     throttle(
         "checkout",
         [f"{order.user_id}:{product_id}" for product_id in order.quantities],
@@ -42,11 +44,11 @@ def sale_by_form(*, user_id: int, idempotency_key: UUID) -> Sale | None:
     return Sale.objects.filter(user_id=user_id, idempotency_key=idempotency_key).first()
 
 
-def _by_form(order: Order) -> Sale | None:
+def _by_form(order: CheckoutRequest) -> Sale | None:
     return sale_by_form(user_id=order.user_id, idempotency_key=order.idempotency_key)
 
 
-def sale_checkout(*, order: Order) -> Sale:
+def sale_checkout(*, order: CheckoutRequest) -> Sale:
     """Place an order and, unless it is of a flash sale, charge it; return it as it then stands.
 
     The same form sent again, or twice at the same moment, returns the one order that it made. Must
@@ -81,7 +83,7 @@ def sale_checkout(*, order: Order) -> Sale:
 _REFUSALS = (ThrottledError, BreakerOpenError, CartChangedError, SoldOutError, IntegrityError)
 
 
-def _record_refusal(order: Order, refusal: Exception) -> str | None:
+def _record_refusal(order: CheckoutRequest, refusal: Exception) -> str | None:
     """Count a refusal and return its outcome; None where the checkout never began."""
     if isinstance(refusal, BreakerOpenError):
         metrics.record_refused("payment_unavailable")
@@ -96,7 +98,7 @@ def _record_refusal(order: Order, refusal: Exception) -> str | None:
     return None
 
 
-def _refuse_sold_out(order: Order) -> None:
+def _refuse_sold_out(order: CheckoutRequest) -> None:
     """Refuse at once what the buyer's own look at the stock, a moment ago, says is gone.
 
     It is the reservation that guards the stock; this only keeps those who come too late from
@@ -107,18 +109,18 @@ def _refuse_sold_out(order: Order) -> None:
             raise SoldOutError(line.product.pk)
 
 
-def _admit(order: Order) -> Permit:
+def _admit(order: CheckoutRequest) -> Permit:
     """Return leave to go on, from the throttle, the stock as it was seen, and the breaker."""
     _throttle(order)
     _refuse_sold_out(order)
-    return payment_ask(key=new_payment_key(), seen=order.breaker)
+    return payment_acquire(key=new_payment_key(), seen=order.breaker)
 
 
-def _place(order: Order, permit: Permit) -> Sale:
+def _place(order: CheckoutRequest, permit: Permit) -> Sale:
     try:
         sale, payment = reserve(order, permit.holder)
     except BaseException:
-        payment_give_back(permit=permit)
+        payment_release(permit=permit)
         raise
     if sale.kind == Sale.Kind.CART:
         charge(payment, permit, first=True)

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from cart.services import cart_put_back
 from orders import metrics
-from orders.confirmation import send_confirmation
-from orders.models import PAYMENT_TRANSITIONS, SALE_TRANSITIONS, Payment, Sale, dead_ends
+from orders.confirmation_email import send_confirmation
+from orders.models import PAYMENT_TRANSITIONS, SALE_TRANSITIONS, Payment, Sale, sources_not_allowed
 from payments.services import Answer, Charge, NoAnswerError, Permit, payment_charge
 from products.services import stock_return
 
@@ -43,13 +43,13 @@ _OUTCOME: Mapping[Answer, str] = {
 }
 
 
-def unmoved(payment: Payment, status: Payment.Status) -> QuerySet[Payment]:
+def still_movable(payment: Payment, status: Payment.Status) -> QuerySet[Payment]:
     """Return the payment if it may still become `status`.
 
     Not asked as "is it pending": those that are have an index, and PostgreSQL would go through all
     of it, thousands on a busy night, instead of taking the one row by its id.
     """
-    barred = dead_ends(PAYMENT_TRANSITIONS, status)
+    barred = sources_not_allowed(PAYMENT_TRANSITIONS, status)
     return Payment.objects.filter(pk=payment.pk).exclude(status__in=barred)
 
 
@@ -62,11 +62,13 @@ def payment_settle(*, payment: Payment, answer: Answer) -> bool:
     """
     status, reason = _PAYMENT[answer]
     sale, now = payment.sale, timezone.now()
-    moved = unmoved(payment, status).update(status=status, failure_reason=reason, settled_at=now)
+    moved = still_movable(payment, status).update(
+        status=status, failure_reason=reason, settled_at=now
+    )
     if not moved:
-        _look_again(payment)
+        _refresh(payment)
         return False
-    barred = dead_ends(SALE_TRANSITIONS, _SALE[answer])
+    barred = sources_not_allowed(SALE_TRANSITIONS, _SALE[answer])
     open_sale = Sale.objects.filter(pk=sale.pk).exclude(status__in=barred)
     finished = open_sale.update(status=_SALE[answer], finished_at=now)
     if not finished:
@@ -92,18 +94,18 @@ def payment_mark_unknown(*, payment: Payment) -> bool:
 
     The worker asks again after ASK_AGAIN_AFTER.
     """
-    moved = unmoved(payment, Payment.Status.UNKNOWN).update(
+    moved = still_movable(payment, Payment.Status.UNKNOWN).update(
         status=Payment.Status.UNKNOWN, due_at=timezone.now() + ASK_AGAIN_AFTER
     )
     if not moved:
-        _look_again(payment)
+        _refresh(payment)
         return False
     payment.status = Payment.Status.UNKNOWN
     transaction.on_commit(partial(metrics.record_ended, payment.sale, "payment_unknown"))
     return True
 
 
-def _look_again(payment: Payment) -> None:
+def _refresh(payment: Payment) -> None:
     """Bring a payment that somebody else has moved, and its order, up to date."""
     sale = payment.sale
     sale.refresh_from_db()

@@ -18,11 +18,11 @@ from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
 from cart.visit import bring_along, current_items
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
-from orders.refusals import Problem, off_sale, refusal_page, sold_out
+from orders.order import CheckoutRequest
+from orders.refusals import CheckoutRefusal, off_sale, refusal_page, sold_out
 from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
-    Order,
     StockConflictError,
     sale_by_form,
     sale_checkout,
@@ -45,7 +45,10 @@ def _user_id(request: HttpRequest) -> int:
 
 
 def _checkout_page(
-    request: HttpRequest, form: CheckoutForm, lines: list[CartLine], problem: Problem | None = None
+    request: HttpRequest,
+    form: CheckoutForm,
+    lines: list[CartLine],
+    problem: CheckoutRefusal | None = None,
 ) -> HttpResponse:
     status = problem.status if problem else 400 if form.errors else 200
     return render(
@@ -63,7 +66,7 @@ def _checkout_page(
     )
 
 
-def _place(request: HttpRequest, order: Order) -> Sale | Problem | None:
+def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefusal | None:
     """Place the order; a refusal comes back as something to tell the buyer.
 
     None says that the cart is not what the order was made from.
@@ -73,7 +76,7 @@ def _place(request: HttpRequest, order: Order) -> Sale | Problem | None:
     except CartChangedError:
         return None
     except ThrottledError as error:
-        return Problem(
+        return CheckoutRefusal(
             429,
             "A little slower, please",
             "You have tried to order this many times in a short while. "
@@ -82,7 +85,7 @@ def _place(request: HttpRequest, order: Order) -> Sale | Problem | None:
         )
     except BreakerOpenError as error:
         request.fast_fail = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
-        return Problem(
+        return CheckoutRefusal(
             503,
             "We cannot take payments at this moment",
             "The payment service does not answer. "
@@ -136,7 +139,7 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
         return _checkout_page(request, form, lines, problem)
     result = _place(
         request,
-        Order(
+        CheckoutRequest(
             user_id=user_id,
             idempotency_key=data["idempotency_key"],
             lines=lines,
@@ -151,7 +154,7 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
     )
     if result is None:
         return _changed(request, form, cart_lines(current_items(request)))
-    if isinstance(result, Problem):
+    if isinstance(result, CheckoutRefusal):
         return refusal_page(request, form, result)
     if result.request_id != current_request_id() and result.status in NOT_PAID:
         return _once_more(request, form, lines)
@@ -167,7 +170,7 @@ def _changed(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) ->
     if not lines:
         return _nothing_to_buy(request)
     again = CheckoutForm({**form.cleaned_data, "lines_shown": fingerprint(lines)})
-    problem = Problem(
+    problem = CheckoutRefusal(
         409,
         "Something has changed",
         "A price or your cart has changed since you opened this page. "
@@ -179,7 +182,7 @@ def _changed(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) ->
 def _once_more(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
     """Answer a form sent again after its order failed: its key is used up, the cart is not."""
     again = CheckoutForm({**form.cleaned_data, "idempotency_key": uuid.uuid4()})
-    problem = Problem(
+    problem = CheckoutRefusal(
         409,
         "The first try did not go through",
         "That order's payment failed. Choose how to pay, and order again.",

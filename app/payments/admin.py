@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from payments.breaker import NAME
 from payments.forms import AUTOMATIC, ForceForm
 from payments.models import CircuitBreaker
-from payments.services import breaker_force, breaker_release
+from payments.services import breaker_force, breaker_unforce
 from retail.admin import ReadOnlyAdmin
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class CircuitBreakerAdmin(ReadOnlyAdmin):
     ) -> None:
         said, user = form.cleaned_data, request.user
         if said["force_to"] == AUTOMATIC:
-            breaker_release(user_id=user.pk)
+            breaker_unforce(user_id=user.pk)
             told = "It is automatic again."
         else:
             until = breaker_force(

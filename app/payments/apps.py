@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from retail.observability import exposition
+from retail.observability.prometheus import exposition
 
 
 class PaymentsConfig(AppConfig):
@@ -13,4 +13,4 @@ class PaymentsConfig(AppConfig):
         """Let the breaker's state be read at each scrape."""
         from payments import metrics  # noqa: PLC0415 - apps are loaded before models
 
-        exposition.truths.add("breakers", metrics.read_breakers)
+        exposition.database_gauges.add("breakers", metrics.read_breakers)

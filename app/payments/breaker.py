@@ -21,7 +21,7 @@ from django.utils import timezone
 from payments import metrics
 from payments.models import FORCE_MINUTES, REASON_LENGTH, CircuitBreaker
 from payments.rules import decide
-from retail.statements import Statement, columns, instance
+from retail.db.prepared import Statement, columns, instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ def _seconds_until(row: CircuitBreaker, now: datetime) -> int:
     return 0
 
 
-def ask(holder: str, seen: CircuitBreaker | None = None) -> Permit:
+def acquire(holder: str, seen: CircuitBreaker | None = None) -> Permit:
     """Return leave to call the gateway; the row is read unless the caller has just `seen` it.
 
     While half-open only one holder at a time has it; the same holder may ask again.
@@ -119,22 +119,22 @@ def ask(holder: str, seen: CircuitBreaker | None = None) -> Permit:
         row = _read() if seen is None or seen.force_is_over else seen
         seen = None  # whoever was quicker has changed it
         if row.state == State.CLOSED:
-            metrics.record_asked(NAME, row.state)
+            metrics.record_state_seen(NAME, row.state)
             return Permit(holder, probe=False, failures=row.failures)
         now = timezone.now()
         if row.state == State.HALF_OPEN and row.probe == holder:
             return Permit(holder, probe=True)
         if wait := _seconds_until(row, now):
-            metrics.record_asked(NAME, row.state)
+            metrics.record_state_seen(NAME, row.state)
             metrics.record_short_circuited()
             raise BreakerOpenError(wait)
         until = now + timedelta(seconds=PROBE_SECONDS)
         if _swap(row, state=State.HALF_OPEN, probe=holder, probe_until=until):
-            metrics.record_asked(NAME, State.HALF_OPEN)
+            metrics.record_state_seen(NAME, State.HALF_OPEN)
             return Permit(holder, probe=True)
 
 
-def tell(permit: Permit, *, succeeded: bool) -> None:
+def report(permit: Permit, *, succeeded: bool) -> None:
     """Tell how a permitted call ended. A decline is a success: the gateway answered.
 
     Late news does not count: of a call that began before the breaker opened, or of a probe that was
@@ -155,7 +155,7 @@ def tell(permit: Permit, *, succeeded: bool) -> None:
             return
 
 
-def give_back(permit: Permit) -> None:
+def release(permit: Permit) -> None:
     """Give back a permit that was not used; a probe becomes free for the next."""
     while permit.probe:
         row = _read()
@@ -197,7 +197,7 @@ def force(*, state: str, reason: str, minutes: int, by: str, user_id: int | None
             return until
 
 
-def release(*, user_id: int | None) -> bool:
+def unforce(*, user_id: int | None) -> bool:
     """Hand the breaker back to automatic: half-open if it was forced open, else closed.
 
     Say whether it was forced.
@@ -223,5 +223,5 @@ def _end_force(row: CircuitBreaker, *, user_id: int | None) -> bool:
         forced_by="",
     )
     if ended:
-        _note(metrics.record_released, NAME, str(to), user_id)
+        _note(metrics.record_unforced, NAME, str(to), user_id)
     return ended

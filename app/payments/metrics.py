@@ -6,16 +6,17 @@ import logging
 from typing import TYPE_CHECKING
 
 from payments.models import CircuitBreaker
-from retail.database import bounded_read
-from retail.observability import catalogue, record_metric
-from retail.observability.intervals import BREAKER_VALUE
-from retail.observability.logs import log_facts
-from retail.observability.recording import recorder
+from retail.db.reads import bounded_read
+from retail.observability import record_metric
+from retail.observability.logs.formatter import log_event
+from retail.observability.prometheus import catalogue
+from retail.observability.rows.intervals import BREAKER_VALUE
+from retail.observability.rows.recorder import recorder
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from retail.observability.instruments import Truth
+    from retail.observability.prometheus.instruments import DatabaseGauge
 
 logger = logging.getLogger("retail.payments")
 
@@ -24,7 +25,7 @@ def record_call(outcome: str, seconds: float, key: str, attempt: int) -> None:
     """Note one charging call to the gateway."""
     catalogue.PAYMENT_ATTEMPTS.inc(outcome=outcome)
     catalogue.PAYMENT_DURATION.observe(seconds, outcome=outcome)
-    log_facts(
+    log_event(
         logger,
         logging.INFO if outcome in {"approved", "declined"} else logging.WARNING,
         "event=payment.attempt",
@@ -37,7 +38,7 @@ def record_call(outcome: str, seconds: float, key: str, attempt: int) -> None:
     )
 
 
-def record_asked(breaker: str, state: str) -> None:
+def record_state_seen(breaker: str, state: str) -> None:
     """Note the state that a payment found the breaker in."""
     recorder.intervals.add_breaker_state(breaker, state)
 
@@ -74,14 +75,14 @@ def record_forced(breaker: str, to: str, reason: str, until: datetime, user_id: 
     )
 
 
-def record_released(breaker: str, to: str, user_id: int | None) -> None:
+def record_unforced(breaker: str, to: str, user_id: int | None) -> None:
     """Note that the breaker is automatic again; without a `user_id` because its time was over."""
     logger.warning(
         "event=breaker.released", extra={"breaker": breaker, "to": to, "user_id": user_id}
     )
 
 
-def read_breakers() -> dict[Truth, dict[tuple[str, ...], float]]:
+def read_breakers() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
     """Return what each breaker does with the next call; one never asked is closed."""
     with bounded_read():
         states = {one.name: one.state_now for one in CircuitBreaker.objects.all()}

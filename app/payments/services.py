@@ -14,7 +14,7 @@ from payments import breaker, gateway, metrics
 from payments.breaker import NAME as BREAKER
 from payments.breaker import BreakerOpenError, Permit
 from payments.breaker import force as breaker_force
-from payments.breaker import release as breaker_release
+from payments.breaker import unforce as breaker_unforce
 from payments.gateway import Answer, Charge, NoAnswerError
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ __all__ = [
     "NoAnswerError",
     "Permit",
     "breaker_force",
-    "breaker_release",
-    "payment_ask",
+    "breaker_unforce",
+    "payment_acquire",
     "payment_cancel",
     "payment_charge",
-    "payment_give_back",
+    "payment_release",
 ]
 
 BACKOFF_SECONDS = 0.1
@@ -48,17 +48,17 @@ _OUTCOMES = {
 logger = logging.getLogger("retail.payments")
 
 
-def payment_ask(*, key: str, seen: CircuitBreaker | None = None) -> Permit:
+def payment_acquire(*, key: str, seen: CircuitBreaker | None = None) -> Permit:
     """Ask the breaker for leave to charge under `key`. Raises BreakerOpenError.
 
     `seen` is the breaker as the caller has just read it.
     """
-    return breaker.ask(key, seen)
+    return breaker.acquire(key, seen)
 
 
-def payment_give_back(*, permit: Permit) -> None:
+def payment_release(*, permit: Permit) -> None:
     """Give back leave that was not used."""
-    breaker.give_back(permit)
+    breaker.release(permit)
 
 
 def _call(charge: Charge, attempt: int) -> Answer:
@@ -94,13 +94,13 @@ def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
         try:
             answer = _call(charge, attempt)
         except NoAnswerError as error:
-            breaker.tell(permit, succeeded=False)
+            breaker.report(permit, succeeded=False)
             if attempt == settings.GATEWAY_ATTEMPTS or not _may_retry(error, permit):
                 raise
             # The gateway's Retry-After is not waited for: a buyer is. The worker comes back later.
             time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
         else:
-            breaker.tell(permit, succeeded=True)
+            breaker.report(permit, succeeded=True)
             if answer is Answer.REJECTED and attempt > 1:
                 raise NoAnswerError("rejected now, but an earlier try may have been taken")
             return answer
@@ -113,12 +113,12 @@ def payment_cancel(*, key: str) -> Answer:
     Raises BreakerOpenError when the gateway is not to be called, NoAnswerError when it says
     nothing.
     """
-    permit = breaker.ask(key)
+    permit = breaker.acquire(key)
     try:
         answer = gateway.cancel(key)
     except NoAnswerError:
-        breaker.tell(permit, succeeded=False)
+        breaker.report(permit, succeeded=False)
         raise
-    breaker.tell(permit, succeeded=True)
+    breaker.report(permit, succeeded=True)
     logger.info("event=payment.cancel", extra={"payment_key": key, "answer": str(answer)})
     return answer

@@ -1,4 +1,4 @@
-"""The stock's promises, from its ledger (retail/audit.py tells how they are audited).
+"""The stock's promises, from its ledger (declared as in retail/audit/declare.py).
 
 A look adds up movements that are there for good, chunk by chunk, and keeps each product's sum in
 the checkpoint. The younger ones are added by the very statement that reads the stock, so that a
@@ -13,8 +13,8 @@ from django.db.models import Count, FilteredRelation, Max, Q, Sum
 from django.db.models.functions import Coalesce
 
 from products.models import Product, StockMovement
-from retail.audit import Checkpoint, Part, Violation, invariant
-from retail.database import bounded_read, settled_before
+from retail.audit.declare import Checkpoint, Part, Violation, invariant
+from retail.db.reads import bounded_read, settled_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

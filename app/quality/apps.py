@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from retail.observability import exposition
+from retail.observability.prometheus import exposition
 
 
 class QualityConfig(AppConfig):
@@ -12,4 +12,4 @@ class QualityConfig(AppConfig):
         """Declare the job, and let the verdicts be read at each scrape."""
         from quality import selectors, tasks  # noqa: F401, PLC0415 - models first
 
-        exposition.truths.add("quality", selectors.read_passing)
+        exposition.database_gauges.add("quality", selectors.read_passing)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from retail.history import Point, Span
+    from retail.history.read import Point, TimeRange
 
 
 class Verdict(StrEnum):
@@ -52,19 +52,19 @@ class Measure:
 class Evidence:
     """What the shop has noted in a span of time, by type of metric row."""
 
-    span: Span
+    span: TimeRange
     now: datetime
     rows: dict[str, list[Point]]
     late: bool  # the worker has not added up all of it
 
 
-class Asked(NamedTuple):
+class EvidenceQuery(NamedTuple):
     """A query that a person can run; `$since` and `$window` stand for the span's."""
 
     language: str
     text: str
 
-    def of(self, span: Span) -> str:
+    def of(self, span: TimeRange) -> str:
         """Return the query for a span of time."""
         hours = round((span.until - span.since).total_seconds() / 3600)
         since = f"{span.since:%Y-%m-%d %H:%M:%S}+00"
@@ -73,9 +73,9 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A promise in the six parts of a quality scenario, and what shows whether it is kept.
+    """A quality scenario in its six parts, and the evidence for it.
 
-    `judge` measures a running shop; `proofs` are tests by pytest's names; `lacking` says why there
+    `judge` measures a running shop; `proofs` are pytest node ids; `missing_reason` says why there
     is neither.
     """
 
@@ -88,9 +88,9 @@ class Scenario:
     response: str
     measure: str
     judge: Callable[[Evidence], Sequence[Measure]] | None = None
-    asked: tuple[Asked, ...] = ()
+    queries: tuple[EvidenceQuery, ...] = ()
     proofs: tuple[str, ...] = ()
-    lacking: str = ""
+    missing_reason: str = ""
     runbooks: tuple[str, ...] = ()
 
     @property
@@ -114,7 +114,7 @@ class Scenario:
     def evidence(self) -> str:
         """What it is judged by."""
         if self.judge is None:
-            return "none yet" if self.lacking else "tests"
+            return "none yet" if self.missing_reason else "tests"
         return "the running shop, and tests" if self.proofs else "the running shop"
 
 
@@ -130,17 +130,17 @@ QUALITIES = {
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     """A scenario's verdict and the measures it was made from."""
 
     verdict: Verdict
     measures: tuple[Measure, ...] = ()
 
 
-def judge(scenario: Scenario, evidence: Evidence) -> Judgement:
+def judge(scenario: Scenario, evidence: Evidence) -> Evaluation:
     """Return the verdict on a scenario: never a pass where something it needs was not measured."""
     if scenario.judge is None:
-        return Judgement(Verdict.NO_EVIDENCE if scenario.lacking else Verdict.TESTED)
+        return Evaluation(Verdict.NO_EVIDENCE if scenario.missing_reason else Verdict.TESTED)
     measures = list(scenario.judge(evidence))
     if evidence.late:
         measures.append(
@@ -152,4 +152,4 @@ def judge(scenario: Scenario, evidence: Evidence) -> Judgement:
         verdict = Verdict.NO_EVIDENCE
     else:
         verdict = Verdict.PASS
-    return Judgement(verdict, tuple(measures))
+    return Evaluation(verdict, tuple(measures))

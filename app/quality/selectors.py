@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from quality.catalogue import JUDGED, SCENARIOS
-from quality.judges import KINDS
+from quality.evaluators import KINDS
 from quality.models import VerdictInterval
-from quality.scenario import Evidence, Judgement, Scenario, Verdict, judge
+from quality.scenario import Evaluation, Evidence, Scenario, Verdict, judge
 from quality.services import KEEP
-from retail.database import bounded_read
-from retail.history import LIVE, Span, history, rolled_until, span_of
-from retail.observability import catalogue
+from retail.db.reads import bounded_read
+from retail.history.read import LIVE, TimeRange, history, rolled_until, time_range
+from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retail.observability.instruments import Truth
+    from retail.observability.prometheus.instruments import DatabaseGauge
 
 DAYS = (1, 7, 30)
 SPANS = {1: "24h", 7: "7d", 30: "30d"}
@@ -33,13 +33,13 @@ PASSING = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}
 
 
 def _evidence(days: int, now: datetime) -> Evidence:
-    span = span_of(SPANS[days], now)
+    span = time_range(SPANS[days], now)
     mark = rolled_until()  # None only in a new shop, which has nothing older than LIVE
     late = mark is not None and mark < span.until - LIVE
     return Evidence(span, now, history(KINDS, span), late)
 
 
-def judged(days: int, now: datetime) -> dict[Scenario, Judgement]:
+def judged(days: int, now: datetime) -> dict[Scenario, Evaluation]:
     """Return the verdict on every scenario that is judged on the running shop."""
     evidence = _evidence(days, now)
     return {one: judge(one, evidence) for one in JUDGED}
@@ -77,7 +77,7 @@ class Trend:
         return f"{lately}; passed {self.passed_percent:.1f} % of the time with evidence"
 
 
-def _trend(intervals: Sequence[VerdictInterval], span: Span) -> Trend:
+def _trend(intervals: Sequence[VerdictInterval], span: TimeRange) -> Trend:
     """Make a trend of a scenario's intervals, the oldest first."""
     whole = span.until - span.since
     bars = []
@@ -104,7 +104,7 @@ class ShownScenario:
     """A scenario as the page tells it."""
 
     scenario: Scenario
-    judgement: Judgement
+    judgement: Evaluation
     queries: Sequence[tuple[str, str]]
     trend: Trend | None
 
@@ -120,7 +120,7 @@ class Board:
     """Everything on the page of the quality scenarios."""
 
     days: int
-    span: Span
+    span: TimeRange
     shown: Sequence[ShownScenario]
 
     @property
@@ -167,7 +167,7 @@ def board(*, days: int, now: datetime) -> Board:
             ShownScenario(
                 one,
                 judge(one, evidence),
-                [(asked.language, asked.of(span)) for asked in one.asked],
+                [(asked.language, asked.of(span)) for asked in one.queries],
                 _trend(by_id[one.id], span) if one.judge else None,
             )
             for one in SCENARIOS
@@ -175,7 +175,7 @@ def board(*, days: int, now: datetime) -> Board:
     )
 
 
-def read_passing() -> dict[Truth, dict[tuple[str, ...], float]]:
+def read_passing() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
     """Return 1 for each scenario that passes and 0 for each that fails, by its last verdict.
 
     One without evidence, or that nobody judged lately, is left out.

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from quality.scenario import Judgement, Scenario
+    from quality.scenario import Evaluation, Scenario
 
 KEEP = timedelta(seconds=THRESHOLDS.quality_scenarios.keep_seconds)
 
 
-def verdicts_keep(*, judged: Mapping[Scenario, Judgement], now: datetime) -> int:
+def verdicts_keep(*, judged: Mapping[Scenario, Evaluation], now: datetime) -> int:
     """Make this minute part of the interval of each scenario's verdict; return how many fail.
 
     A verdict that changed begins an interval, and so does one after a time without any.

@@ -12,9 +12,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from quality import selectors
-from retail import live
-from retail.access import staff_only, staff_or_token
-from retail.problems import problem
+from retail.web import live
+from retail.web.access import staff_only, staff_or_token
+from retail.web.problems import problem
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -44,10 +44,10 @@ def _no_such_days(request: HttpRequest, *, as_json: bool = False) -> HttpRespons
     )
 
 
-def _news(request: HttpRequest, board: Board) -> dict[str, object]:
-    """Return the part that changes, and a digest by which the page knows it again."""
+def _parts(request: HttpRequest, board: Board) -> dict[str, object]:
+    """Return the part that changes, and a content_hash by which the page knows it again."""
     body = live.part("quality/_board.html", {"board": board}, request)
-    return {"board": board, "body": body, "digest": live.digest(body)}
+    return {"board": board, "body": body, "content_hash": live.content_hash(body)}
 
 
 @staff_only
@@ -57,7 +57,7 @@ def _page(request: HttpRequest) -> HttpResponse:
     board = _board(request)
     if board is None:
         return _no_such_days(request)
-    context = {**_news(request, board), "all_days": selectors.DAYS}
+    context = {**_parts(request, board), "all_days": selectors.DAYS}
     return render(request, "quality/scenarios.html", context)
 
 
@@ -69,7 +69,7 @@ def scenarios_list(request: HttpRequest) -> HttpResponse:
     board = _board(request)
     if board is None:
         return _no_such_days(request)
-    return live.news(request, "quality/_scenarios.html", _news(request, board))
+    return live.poll(request, "quality/_scenarios.html", _parts(request, board))
 
 
 @staff_or_token
@@ -109,7 +109,7 @@ def _scenario(shown: ShownScenario) -> dict[str, Any]:
         "quality": scenario.quality,
         **{name.lower().replace(" ", "_"): text for name, text in scenario.parts},
         "verdict": judgement.verdict.value,
-        "reason": scenario.lacking,
+        "reason": scenario.missing_reason,
         "measures": [
             {
                 "name": one.name,

@@ -16,8 +16,8 @@ from django_q import admin as queue_admin
 from django_q.models import Schedule
 
 from retail.models import AuditCheck, AuditViolation, Metric, MetricRollup, WorkerHeartbeat
-from retail.observability import catalogue
-from retail.observability.recording import METRIC_TYPES
+from retail.observability.prometheus import catalogue
+from retail.observability.rows.recorder import METRIC_TYPES
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -2,9 +2,9 @@
 
 from django.apps import AppConfig
 
-from retail.observability import catalogue, exposition
 from retail.observability.middleware import ObservabilityMiddleware
-from retail.observability.recording import recorder
+from retail.observability.prometheus import catalogue, exposition
+from retail.observability.rows.recorder import recorder
 
 
 class RetailConfig(AppConfig):
@@ -15,11 +15,13 @@ class RetailConfig(AppConfig):
         """Connect the recording of metrics with the database, and declare the jobs."""
         from django.conf import settings  # noqa: PLC0415 - apps are loaded before models
 
-        from retail import audit, jobs, store, tasks  # noqa: F401, PLC0415
+        from retail import jobs, tasks  # noqa: F401, PLC0415
+        from retail.audit import results  # noqa: PLC0415
+        from retail.history import rollups  # noqa: PLC0415
 
         ObservabilityMiddleware.static_url = settings.STATIC_URL
-        recorder.writer = store.write_rows
+        recorder.writer = rollups.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS
-        exposition.truths.add("queue", jobs.read_queue)
-        exposition.truths.add("audit", audit.read_audit)
+        exposition.database_gauges.add("queue", jobs.read_queue)
+        exposition.database_gauges.add("audit", results.read_audit)
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

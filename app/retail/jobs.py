@@ -22,18 +22,18 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
-from retail.database import bounded_read
-from retail.observability import catalogue
+from retail.db.reads import bounded_read
 from retail.observability.context import (
     accepted_request_id,
     current_request_id,
     request_context,
 )
+from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from retail.observability.instruments import Truth
+    from retail.observability.prometheus.instruments import DatabaseGauge
 
 logger = logging.getLogger("retail.jobs")
 
@@ -86,7 +86,7 @@ class Job:
 declared: dict[str, Job] = {}
 # For what can wait neither for a schedule nor behind other jobs: the worker calls each of these
 # again and again in a thread of its own. They return how much there was to do; after 0 it rests.
-watches: list[Callable[[], int]] = []
+pollers: list[Callable[[], int]] = []
 
 
 def job(*, every_minutes: int | None = None) -> Callable[[Callable[..., Any]], Job]:
@@ -117,7 +117,7 @@ def write_schedules() -> None:
             Schedule.objects.filter(pk=schedule.pk).update(**wanted, next_run=timezone.now())
 
 
-def read_queue() -> dict[Truth, dict[tuple[str, ...], float]]:
+def read_queue() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
     """Return how many jobs wait, and how long the oldest has (seconds)."""
     now = timezone.now()
     with bounded_read():

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from retail.observability.recording import METRIC_TYPES
+from retail.observability.rows.recorder import METRIC_TYPES
 
 
 class Metric(models.Model):
@@ -33,7 +33,7 @@ class Metric(models.Model):
 
 
 class MetricRollup(models.Model):
-    """A minute, hour or day of one metric type, made anew as often as needed (retail/store.py).
+    """A minute, hour or day of one metric type, rebuilt as often as needed (retail/history).
 
     `count` and `total` are weighted: a row that stands for 40 requests counts 40 times, so that
     `total / count` is the true average. Minutes are kept for two days, hours and days for good.

@@ -8,7 +8,8 @@ from math import ceil
 
 from django.core.cache import cache
 
-from retail.observability import catalogue, record_metric
+from retail.observability import record_metric
+from retail.observability.prometheus import catalogue
 
 logger = logging.getLogger("retail.throttling")
 

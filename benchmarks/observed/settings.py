@@ -11,8 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from config.settings import *  # noqa: F403 - the shop's settings are the point
 from config.settings import CACHES, LOGGING, MIDDLEWARE
 from retail import observability
-from retail.backends.counting import CountingConnection
-from retail.observability import instruments, intervals, recording
+from retail.db.backends.counting import CountingConnection
+from retail.observability.prometheus import instruments
+from retail.observability.rows import intervals, recorder
 
 WATCHING = os.environ["WATCHING"]
 ROOT_URLCONF = "benchmarks.observed.urls"
@@ -51,7 +52,7 @@ if WATCHING != "on":
         for _name in ("inc", "set", "observe"):
             if hasattr(_instrument, _name):
                 setattr(_instrument, _name, _nothing)
-    recording.Recorder.add = _nothing  # type: ignore[method-assign]
+    recorder.Recorder.add = _nothing  # type: ignore[method-assign]
     intervals.Intervals.add_breaker_state = _nothing  # type: ignore[method-assign]
 
 _place = MIDDLEWARE.index(_OURS)

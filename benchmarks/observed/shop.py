@@ -92,8 +92,8 @@ class _Shop:
         from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
 
         from benchmarks.observed.settings import FIRST, LAST  # noqa: PLC0415
-        from retail.observability.log_writer import LineWriter  # noqa: PLC0415
-        from retail.observability.recording import recorder  # noqa: PLC0415
+        from retail.observability.logs.writer import LineWriter  # noqa: PLC0415
+        from retail.observability.rows.recorder import recorder  # noqa: PLC0415
 
         self._server = _Server(WSGIHandler())
         full, settings.MIDDLEWARE = settings.MIDDLEWARE, [*FIRST, *LAST]
@@ -158,7 +158,7 @@ class _Shop:
 
     @staticmethod
     def _flush() -> float:
-        from retail.observability.recording import recorder  # noqa: PLC0415
+        from retail.observability.rows.recorder import recorder  # noqa: PLC0415
 
         started = process_time()
         recorder.flush(intervals=False)

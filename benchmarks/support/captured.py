@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 
 from cart.selectors import lines_total
-from orders.reservation import Order, reserve
+from orders.order import CheckoutRequest
+from orders.reservation import reserve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ def reservation(user_id: int, lines: list[CartLine]) -> str:
         seen.append((sql, parameters))
         return execute(sql, parameters, *rest)
 
-    order = Order(
+    order = CheckoutRequest(
         user_id=user_id,
         idempotency_key=uuid.uuid4(),
         lines=lines,

@@ -14,7 +14,7 @@ from grafana.parts import (
     steps,
     window,
 )
-from retail.observability.catalogue import INVARIANTS
+from retail.observability.prometheus.catalogue import INVARIANTS
 from retail.thresholds import THRESHOLDS
 
 QUEUE = THRESHOLDS.queue

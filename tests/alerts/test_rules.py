@@ -10,7 +10,7 @@ import pytest
 
 from alerts import build
 from alerts.model import span
-from retail.observability import catalogue
+from retail.observability.prometheus import catalogue
 from retail.thresholds import SEVERITIES, THRESHOLDS
 from tests.alerts.support import UNIT_TESTS, parsed, rules_of, run
 

@@ -20,14 +20,14 @@ from django.contrib.auth.models import User
 User.objects.create_user("on-call", password="{PASSWORD}", is_staff=True)
 """
 FORGET = """
-from dashboards.models import Alert, AlertFeed
+from oncall.models import Alert, AlertFeed
 Alert.objects.all().delete()
 AlertFeed.objects.all().delete()
 """
 LONG_AGO = """
 from datetime import timedelta
 from django.utils import timezone
-from dashboards.models import Alert, AlertFeed
+from oncall.models import Alert, AlertFeed
 AlertFeed.objects.update(heartbeat_at=timezone.now() - timedelta(hours=9))
 Alert.objects.filter(name="RetailOversold").update(updated_at=timezone.now() - timedelta(hours=9))
 """

@@ -20,7 +20,7 @@ from django.contrib.auth.models import User
 User.objects.create_user("merchandiser", password="{PASSWORD}", is_staff=True)
 """
 FORGET = """
-from dashboards.models import Alert, AlertFeed
+from oncall.models import Alert, AlertFeed
 from orders.models import Payment, Sale, SaleItem
 from retail.models import Metric, MetricRollup, RollupMark
 for model in (Alert, AlertFeed, Payment, SaleItem, Sale, Metric, MetricRollup, RollupMark):
@@ -41,7 +41,7 @@ from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
 from orders.models import Payment, Sale
-from retail import store
+from retail.history import rollups
 from retail.models import Metric
 now = timezone.now()
 user = User.objects.get(username="merchandiser")
@@ -72,7 +72,7 @@ for minutes in range(2, 3 * 24 * 60, 20):
         sale=sale, token="tok_good", amount="24.90", currency="EUR", created_at=at,
         settled_at=at, due_at=at, **paid,
     )
-store.roll_up(now)
+rollups.roll_up(now)
 """
 # An answer 5xx of this very moment.
 ERROR = """

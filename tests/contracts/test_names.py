@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from quality.catalogue import SCENARIOS
-from retail.history import span_of
-from retail.observability import catalogue
+from retail.history.read import time_range
+from retail.observability.prometheus import catalogue
 from tests.contracts.emitted import Emitted, journey, scrape
 from tests.contracts.queries import ROOT, Query, all_queries, uses
 from tests.running.support import RunningShop
@@ -42,11 +42,11 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emitted]:
 
 def of_pages() -> list[Query]:
     """Return what the page of the quality scenarios tells people to ask Prometheus."""
-    day = span_of("24h", datetime.now(UTC))
+    day = time_range("24h", datetime.now(UTC))
     return [
         Query(f"page, scenario {one.id}", asked.of(day))
         for one in SCENARIOS
-        for asked in one.asked
+        for asked in one.queries
         if asked.language == "PromQL"
     ]
 

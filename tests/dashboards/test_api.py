@@ -30,7 +30,7 @@ TOKEN = {"authorization": "Bearer a-token"}
 
 @pytest.fixture(autouse=True)
 def _it_is_noon(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr("dashboards.dashboard.timezone.now", lambda: NOW)
+    monkeypatch.setattr("dashboards.views.timezone.now", lambda: NOW)
     settings.METRICS_TOKEN = "a-token"
 
 
@@ -116,7 +116,7 @@ def test_nothing_new_is_said_so(client: Client, monkeypatch: pytest.MonkeyPatch)
     assert re.fullmatch(r'W/"[0-9a-f]{32}"', first["ETag"])
     assert (first["Cache-Control"], first["Vary"]) == ("private, no-cache", "Authorization, Cookie")
     later = NOW.replace(second=59)
-    monkeypatch.setattr("dashboards.dashboard.timezone.now", lambda: later)
+    monkeypatch.setattr("dashboards.views.timezone.now", lambda: later)
     RollupMark.objects.create(until=NOW.replace(second=0))
     known = {**TOKEN, "if-none-match": first["ETag"]}
     again = client.get(API, headers=known)

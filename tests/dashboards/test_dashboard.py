@@ -14,11 +14,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dashboards.cards import trend
-from retail import store
+from retail.history import rollups
 from retail.models import Metric, RollupMark, WorkerHeartbeat
-from retail.observability.intervals import DURATION_BOUNDS_MS
+from retail.observability.rows.intervals import DURATION_BOUNDS_MS
 from tests.dashboards.reading import PAGE, RANGES, cards, seen
-from tests.dashboards.support import alert, hear
+from tests.oncall.support import alert, hear
 from tests.support import make_buyer
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ PAGES = [PAGE, f"{PAGE}news/", f"{PAGE}csv/"]
 
 @pytest.fixture(autouse=True)
 def _it_is_noon(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path) -> None:
-    monkeypatch.setattr("dashboards.dashboard.timezone.now", lambda: NOON)
-    monkeypatch.setattr("retail.views.timezone.now", lambda: NOON)
+    monkeypatch.setattr("dashboards.views.timezone.now", lambda: NOON)
+    monkeypatch.setattr("retail.web.probes.timezone.now", lambda: NOON)
     settings.RUNBOOKS_DIR = tmp_path
     settings.GRAFANA_URL = ""
     settings.ALERT_RECEIVERS = {"e-mail": True}
@@ -74,7 +74,7 @@ def well() -> None:
     """Let every part of the shop be well; its worker has just added up what was noted until now."""
     hear(0, alert("Watchdog"))
     WorkerHeartbeat.objects.create(worker="w", seen_at=NOON)
-    store.roll_up(NOON)
+    rollups.roll_up(NOON)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -362,7 +362,7 @@ QUERIES = 28  # of a page, whatever the range
 
 @pytest.mark.parametrize("name", RANGES)
 def test_a_page_costs_the_same_queries_however_much_there_is(staff: Client, name: str) -> None:
-    store.roll_up(NOON)
+    rollups.roll_up(NOON)
     staff.get(PAGE)
     with CaptureQueriesContext(connection) as empty:
         staff.get(PAGE, {"range": name})
@@ -370,7 +370,7 @@ def test_a_page_costs_the_same_queries_however_much_there_is(staff: Client, name
         served(minutes, 30, 3, recent=[])
     paid(3, 30, 5)
     hear(0, *(alert("Retail", -2, fingerprint=f"{number:016}") for number in range(30)))
-    store.roll_up(NOON)
+    rollups.roll_up(NOON)
     with CaptureQueriesContext(connection) as full:
         staff.get(PAGE, {"range": name})
     assert len(empty) < len(full) <= len(empty) + 1  # the latest errors are looked for

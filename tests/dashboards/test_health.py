@@ -12,7 +12,7 @@ from django_q.models import OrmQ
 from payments.models import CircuitBreaker
 from retail.models import AuditCheck, WorkerHeartbeat
 from tests.dashboards.reading import checks, seen
-from tests.dashboards.support import NOON, alert, hear
+from tests.oncall.support import NOON, alert, hear
 
 if TYPE_CHECKING:
     from django.test import Client

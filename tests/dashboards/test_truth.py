@@ -21,10 +21,10 @@ from orders.models import Payment, Sale
 from orders.recovery import finish
 from payments.gateway import Answer, NoAnswerError
 from payments.services import BreakerOpenError, breaker_force
-from retail import store
-from retail.history import days_span, span_of
+from retail.history import rollups
+from retail.history.read import days_range, time_range
 from retail.models import Metric
-from retail.observability.recording import recorder
+from retail.observability.rows.recorder import recorder
 from retail.throttling import ThrottledError, throttle
 from tests.dashboards.reading import PAGE, RANGES, answer, cards, values
 from tests.orders.state import seen_in_stock
@@ -164,8 +164,8 @@ def test_what_sales_and_payments_can_tell_is_what_they_tell(
         Payment.objects.filter(settled_at__lt=busy - timedelta(hours=5)).update(settled_at=busy)
         busy += timedelta(seconds=1)
     else:
-        store.roll_up(busy)
-    found = numbers(days_span(days, busy), busy)
+        rollups.roll_up(busy)
+    found = numbers(days_range(days, busy), busy)
     span = found.span
     said = {key: found.value(key) for key in ABOUT_MONEY}
     told = {key: str(one) if isinstance(one, Decimal) else one for key, one in said.items() if one}
@@ -200,9 +200,9 @@ def test_expectations_are_not_empty(busy: datetime) -> None:
 def test_page_api_and_file_say_the_same(
     busy: datetime, admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.roll_up(busy)
-    monkeypatch.setattr("dashboards.dashboard.timezone.now", lambda: busy)
-    expected = _expected(days_span(7, busy).since, busy, busy)
+    rollups.roll_up(busy)
+    monkeypatch.setattr("dashboards.views.timezone.now", lambda: busy)
+    expected = _expected(days_range(7, busy).since, busy, busy)
     found = answer(admin_client)
     assert {key: one for key, one in values(found).items() if key in ABOUT_MONEY} == expected
     said = cards(admin_client, "7d")
@@ -341,7 +341,7 @@ def test_days_are_those_of_utc(shop: Shop) -> None:
     for minutes in (20, 40, 45):
         sale = shop.buy(timedelta(0), Answer.APPROVED)
         Sale.objects.filter(pk=sale.pk).update(finished_at=now - timedelta(minutes=minutes))
-    found = numbers(span_of("24h", now), now)
+    found = numbers(time_range("24h", now), now)
     days = {
         f"{day:%m-%d}": orders
         for (day, _), orders in zip(found.days, found.each("orders", daily=True), strict=True)

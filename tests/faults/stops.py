@@ -157,7 +157,7 @@ class StopsConfig(AppConfig):
 
     def ready(self) -> None:
         """Put a wrapper around each seam of the checkout."""
-        from orders import confirmation, recovery, services, settlement  # noqa: PLC0415
+        from orders import confirmation_email, recovery, services, settlement  # noqa: PLC0415
 
         around: list[tuple[Any, str, Any]] = [
             (services, "reserve", _reserving),
@@ -169,9 +169,9 @@ class StopsConfig(AppConfig):
             (settlement, "payment_settle", _settling),
             (settlement, "payment_mark_unknown", _marking),
             (settlement, "stock_return", _in_the_midst),
-            (confirmation.send_confirmation, "enqueue", _in_the_midst),
-            (confirmation.send_confirmation, "function", _confirming),
-            (confirmation, "send_mail", _sending),
+            (confirmation_email.send_confirmation, "enqueue", _in_the_midst),
+            (confirmation_email.send_confirmation, "function", _confirming),
+            (confirmation_email, "send_mail", _sending),
         ]
         for owner, name, wrapper in around:
             setattr(owner, name, wrapper(getattr(owner, name)))

@@ -15,7 +15,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 from django_q.models import OrmQ, Schedule, Task
 
-from dashboards.models import Alert
+from oncall.models import Alert
 from orders.services import sale_checkout
 from retail.models import Metric, MetricRollup, WorkerHeartbeat
 from tests.support import fill_cart, make_buyer, make_product, order_for

@@ -10,13 +10,13 @@ from cart.models import CartItem
 from orders.models import Payment, Sale
 from products.models import Product
 from retail.models import Metric
-from retail.observability.recording import recorder
+from retail.observability.rows.recorder import recorder
 from tests.support import ledger
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-    from orders.services import Order
+    from orders.order import CheckoutRequest
 
 
 def rows() -> list[tuple[str, float]]:
@@ -32,7 +32,7 @@ def cart_of(user: User) -> dict[int, int]:
     return dict(CartItem.objects.filter(cart__user=user).values_list("product_id", "quantity"))
 
 
-def seen_in_stock(order: Order, stock: int) -> None:
+def seen_in_stock(order: CheckoutRequest, stock: int) -> None:
     """Let the buyer have seen so many, a moment ago: only the reservation knows better."""
     for line in order.lines:
         line.product.stock = stock

@@ -18,7 +18,7 @@ from orders.models import Payment, Sale
 from orders.reservation import reserve
 from orders.settlement import payment_settle
 from payments.services import Answer
-from retail import audit
+from retail.audit import runner
 from tests.audits import found, reached
 from tests.support import make_buyer, make_product, order_for
 
@@ -54,7 +54,7 @@ def test_orders_paid_once_in_full_and_orders_not_paid_are_right() -> None:
     settle(paid)
     settle(declined, Answer.DECLINED)
     settle(cancelled, Answer.CANCELLED)
-    (report,) = audit.audit([PAID])
+    (report,) = runner.audit([PAID])
     assert (report.checked, report.subjects) == (4, ())
 
 
@@ -194,7 +194,7 @@ def happen(what: str, number: int, order: Any) -> None:
     elif what == "minutes pass":
         age(number)
     elif what == "audit":
-        audit.audit([PAID])
+        runner.audit([PAID])
     elif waiting:
         payment = waiting[number % len(waiting)]
         settle(payment, Answer.DECLINED if what == "decline" else Answer.APPROVED)

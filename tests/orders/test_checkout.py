@@ -143,7 +143,7 @@ def test_an_open_breaker_refuses_before_anything_is_reserved(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     order = order_for(buyer, lamp, 2)
     with moved() as changes, pytest.raises(BreakerOpenError) as refused:
         services.sale_checkout(order=order)
@@ -176,7 +176,7 @@ def test_a_form_sent_again_is_answered_with_its_order_whatever_stands_in_the_way
     order = order_for(buyer, lamp, 5)
     first = services.sale_checkout(order=order)
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     settings.THROTTLE_CHECKOUT_LIMIT = 1
     with moved() as changes:
         assert services.sale_checkout(order=order).pk == first.pk
@@ -306,7 +306,7 @@ def test_a_flash_order_that_gets_the_probe_hands_it_to_the_worker(
     buyer: User, scripted_gateway: ScriptedGateway
 ) -> None:
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
     lamp = flash_lamp()
     sale = services.sale_checkout(order=order_for(buyer, lamp))

@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from orders import services
 from orders.models import Payment, Sale
+from orders.order import CheckoutRequest
 from orders.recovery import claim
 from orders.reservation import reserve
 from payments import breaker
@@ -88,7 +89,7 @@ def test_without_the_guard_the_same_race_is_lost_so_the_test_above_can_see(
     lamp = make_product("Lamp", "10.00", 10)
     everybody_looked = threading.Barrier(50)
 
-    def look_before(order: services.Order, key: str) -> Any:
+    def look_before(order: CheckoutRequest, key: str) -> Any:
         assert Product.objects.get(pk=lamp.pk).stock == 10
         everybody_looked.wait()
         return reserve(order, key)
@@ -162,17 +163,17 @@ def test_carts_in_opposite_order_never_wait_for_each_other_in_a_circle(
 
 def test_half_open_only_one_of_many_gets_the_probe() -> None:
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     CircuitBreaker.objects.update(opened_at=F("opened_at") - timedelta(seconds=6))
-    results = at_once([lambda n=number: breaker.ask(f"caller{n}") for number in range(20)])  # type: ignore[misc]
+    results = at_once([lambda n=number: breaker.acquire(f"caller{n}") for number in range(20)])  # type: ignore[misc]
     told = Counter(type(result).__name__ for result in results)
     assert told == {"Permit": 1, "BreakerOpenError": 19}
 
 
 def test_failures_told_at_once_are_all_counted(settings: Settings) -> None:
     settings.BREAKER_FAIL_MAX = 1000
-    permits = [breaker.ask(f"caller{number}") for number in range(20)]
-    at_once([lambda p=permit: breaker.tell(p, succeeded=False) for permit in permits])  # type: ignore[misc]
+    permits = [breaker.acquire(f"caller{number}") for number in range(20)]
+    at_once([lambda p=permit: breaker.report(p, succeeded=False) for permit in permits])  # type: ignore[misc]
     assert CircuitBreaker.objects.get().failures == 20
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from cart.models import CartItem
 from orders import recovery, settlement
-from orders.confirmation import send_confirmation
+from orders.confirmation_email import send_confirmation
 from orders.models import (
     PAYMENT_TRANSITIONS,
     SALE_TRANSITIONS,
@@ -150,7 +150,7 @@ def test_an_open_breaker_makes_it_wait_without_a_call(
     abandoned: Payment, scripted_gateway: ScriptedGateway
 ) -> None:
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     age(abandoned, 31)
     assert settle_payments() == 1
     assert scripted_gateway.charged == []
@@ -201,7 +201,7 @@ def test_whoever_settles_second_changes_nothing(abandoned: Payment, lamp: Produc
 def test_the_workers_watch_takes_up_what_is_due_and_needs_no_queue(
     abandoned: Payment, scripted_gateway: ScriptedGateway
 ) -> None:
-    assert recovery.settle_due in jobs.watches
+    assert recovery.settle_due in jobs.pollers
     assert recovery.settle_due() == 0
     age(abandoned, 31)
     assert recovery.settle_due() == 1
@@ -244,7 +244,7 @@ def test_a_letter_that_could_not_be_sent_is_sent_at_the_next_run(
         raise OSError("no mail server")
 
     with monkeypatch.context() as patched:
-        patched.setattr("orders.confirmation.send_mail", broken)
+        patched.setattr("orders.confirmation_email.send_mail", broken)
         with pytest.raises(OSError, match="no mail server"):
             send_confirmation(abandoned.sale_id)
     assert send_confirmation(abandoned.sale_id) == "sent"

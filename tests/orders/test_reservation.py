@@ -33,14 +33,16 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import User
 
+    from orders.order import CheckoutRequest
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(params=["seen by the buyer", "found by the reservation"])
-def look(request: pytest.FixtureRequest) -> Callable[[services.Order], services.Order]:
+def look(request: pytest.FixtureRequest) -> Callable[[CheckoutRequest], CheckoutRequest]:
     """Return how an order is made: with the stock as it is, or as it was a moment ago."""
 
-    def stale(order: services.Order) -> services.Order:
+    def stale(order: CheckoutRequest) -> CheckoutRequest:
         seen_in_stock(order, 100)
         return order
 
@@ -51,7 +53,7 @@ def test_sold_out_changes_nothing_and_is_no_conflict(
     buyer: User,
     lamp: Product,
     scripted_gateway: ScriptedGateway,
-    look: Callable[[services.Order], services.Order],
+    look: Callable[[CheckoutRequest], CheckoutRequest],
 ) -> None:
     order = look(order_for(buyer, lamp, 6))
     with moved() as changes, pytest.raises(SoldOutError):
@@ -69,7 +71,7 @@ def test_one_product_sold_out_takes_nothing_of_the_others(
     buyer: User,
     lamp: Product,
     scripted_gateway: ScriptedGateway,
-    look: Callable[[services.Order], services.Order],
+    look: Callable[[CheckoutRequest], CheckoutRequest],
 ) -> None:
     rare = make_product("Rare", "1.00", 1)
     order_for(buyer, lamp, 2)
@@ -99,13 +101,13 @@ def test_a_probe_that_finds_nothing_to_sell_is_given_back(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
     order = order_for(buyer, lamp, 6)
     seen_in_stock(order, 6)
     with pytest.raises(SoldOutError):
         services.sale_checkout(order=order)
-    assert breaker.ask("next").probe
+    assert breaker.acquire("next").probe
 
 
 def test_a_reservation_without_its_guard_is_stopped_by_the_database_and_counted_as_a_conflict(

@@ -52,7 +52,7 @@ def test_the_lines_are_those_of_the_cart_in_the_order_of_the_products(
 def test_the_breaker_is_read_along_as_it_is(buyer: User, lamp: Product) -> None:
     order_for(buyer, lamp)
     assert to_buy(user_id=buyer.pk, idempotency_key=FORM).breaker is None  # nobody asked it yet
-    breaker.tell(breaker.ask("x"), succeeded=False)
+    breaker.report(breaker.acquire("x"), succeeded=False)
     read = to_buy(user_id=buyer.pk, idempotency_key=FORM).breaker
     expected = CircuitBreaker.objects.get()
     assert read == expected
@@ -67,22 +67,22 @@ def test_what_was_read_of_the_breaker_is_not_read_again_unless_it_has_changed(
     scripted_gateway: ScriptedGateway,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    breaker.ask("the first makes its row")
+    breaker.acquire("the first makes its row")
     closed = CircuitBreaker.objects.get()
     with django_assert_num_queries(0):
-        assert breaker.ask("a", closed).failures == 0
+        assert breaker.acquire("a", closed).failures == 0
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
     due = CircuitBreaker.objects.get()
-    assert breaker.ask("a", due).probe  # the row as it was seen is swapped
+    assert breaker.acquire("a", due).probe  # the row as it was seen is swapped
     with pytest.raises(BreakerOpenError):
-        breaker.ask("b", due)  # somebody was quicker: it is looked at again
+        breaker.acquire("b", due)  # somebody was quicker: it is looked at again
     assert CircuitBreaker.objects.get().probe == "a"
 
 
 def test_a_force_that_is_over_ends_also_if_it_was_read_along(buyer: User) -> None:
-    breaker.ask("the first makes its row")
+    breaker.acquire("the first makes its row")
     CircuitBreaker.objects.update(
         state="open",
         opened_at=timezone.now(),
@@ -91,7 +91,7 @@ def test_a_force_that_is_over_ends_also_if_it_was_read_along(buyer: User) -> Non
         forced_by="ada",
         forced_until=timezone.now() - timedelta(seconds=1),
     )
-    assert breaker.ask("a", CircuitBreaker.objects.get()).probe
+    assert breaker.acquire("a", CircuitBreaker.objects.get()).probe
     after = CircuitBreaker.objects.get()
     assert (after.state, after.forced_state, after.probe) == ("half_open", "", "a")
 
@@ -118,7 +118,7 @@ def test_a_refusal_looks_for_the_forms_order_where_nobody_has(
     order_for(buyer, lamp)
     again = order_of(buyer, key=FORM)
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     assert services.sale_checkout(order=again) == made
     with pytest.raises(BreakerOpenError):
         services.sale_checkout(order=replace(again, form_used=False))

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from cart.models import CartItem
 from cart.selectors import cart_lines, fingerprint
-from orders.confirmation import send_confirmation
+from orders.confirmation_email import send_confirmation
 from orders.models import Payment, Sale
 from payments import breaker
 from payments.gateway import Answer, NoAnswerError
@@ -106,7 +106,7 @@ def test_the_same_form_leads_to_its_order_also_if_no_other_could_be_made_now(
     first = shopper.post("/checkout/", sent)
     order_for(buyer, lamp, 2)
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     with moved() as changes:
         again = shopper.post("/checkout/", sent)
     assert (again.status_code, again.headers["Location"]) == (302, first.headers["Location"])
@@ -174,7 +174,7 @@ def test_an_open_breaker_is_503_with_the_time_to_wait_and_is_measured_as_a_fast_
     shopper: Client, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     with moved() as changes:
         answer = shopper.post("/checkout/", form())
     assert answer.status_code == 503
@@ -205,7 +205,7 @@ def test_a_refused_form_can_be_sent_again_as_it_was_whatever_is_in_it(
         delivery_address='<!-- fields -->\n1 "Long" Street & Co',
     )
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     for _ in range(2):  # the second is made of what is left of the first
         page = shopper.post("/checkout/", sent).content.decode()
         assert "<script" not in page

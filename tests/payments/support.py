@@ -23,7 +23,7 @@ class Clock:
 
 def fail(times: int) -> None:
     for _ in range(times):
-        breaker.tell(breaker.ask("caller"), succeeded=False)
+        breaker.report(breaker.acquire("caller"), succeeded=False)
 
 
 def state() -> str:

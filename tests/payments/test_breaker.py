@@ -10,7 +10,7 @@ from payments import breaker
 from payments.breaker import PROBE_SECONDS, BreakerOpenError
 from payments.models import CircuitBreaker
 from retail.models import Metric
-from retail.observability.recording import recorder
+from retail.observability.rows.recorder import recorder
 from tests.payments.support import Clock, fail, state
 from tests.support import moved
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_it_stays_closed_below_the_limit_and_a_success_starts_the_count_anew(clock: Clock) -> None:
     fail(4)
     assert (state(), CircuitBreaker.objects.get().failures) == ("closed", 4)
-    breaker.tell(breaker.ask("caller"), succeeded=True)
+    breaker.report(breaker.acquire("caller"), succeeded=True)
     assert (state(), CircuitBreaker.objects.get().failures) == ("closed", 0)
     fail(4)
     assert state() == "closed"
@@ -33,7 +33,7 @@ def test_it_opens_at_the_limit_and_refuses_for_the_whole_time(clock: Clock) -> N
         for passed, wait in ((0, 5), (0.5, 5), (4, 1), (0.4, 1)):
             clock.forward(passed)
             with pytest.raises(BreakerOpenError) as refused:
-                breaker.ask("caller")
+                breaker.acquire("caller")
             assert refused.value.retry_after == wait
     assert changes == {
         'retail_circuit_breaker_transitions_total{breaker="payments",to="open"}': 1,
@@ -49,33 +49,33 @@ def test_it_opens_at_the_limit_and_refuses_for_the_whole_time(clock: Clock) -> N
 def test_one_probe_at_a_time_and_its_success_closes(clock: Clock) -> None:
     fail(5)
     clock.forward(5)
-    probe = breaker.ask("first")
+    probe = breaker.acquire("first")
     assert probe.probe
     assert state() == "half_open"
     with pytest.raises(BreakerOpenError) as refused:
-        breaker.ask("second")
+        breaker.acquire("second")
     assert refused.value.retry_after == 1
-    assert breaker.ask("first").probe  # its holder may ask again
-    breaker.tell(probe, succeeded=True)
+    assert breaker.acquire("first").probe  # its holder may ask again
+    breaker.report(probe, succeeded=True)
     assert state() == "closed"
-    assert not breaker.ask("second").probe
+    assert not breaker.acquire("second").probe
 
 
 def test_a_failed_probe_opens_it_for_the_whole_time_again(clock: Clock) -> None:
     fail(5)
     clock.forward(5)
-    breaker.tell(breaker.ask("first"), succeeded=False)
+    breaker.report(breaker.acquire("first"), succeeded=False)
     assert state() == "open"
     with pytest.raises(BreakerOpenError) as refused:
-        breaker.ask("second")
+        breaker.acquire("second")
     assert refused.value.retry_after == 5
 
 
 def test_a_probe_given_back_is_free_at_once(clock: Clock) -> None:
     fail(5)
     clock.forward(5)
-    breaker.give_back(breaker.ask("first"))
-    assert breaker.ask("second").probe
+    breaker.release(breaker.acquire("first"))
+    assert breaker.acquire("second").probe
 
 
 def test_the_probe_of_a_dead_process_is_given_up_after_its_time_and_its_news_are_late(
@@ -83,29 +83,29 @@ def test_the_probe_of_a_dead_process_is_given_up_after_its_time_and_its_news_are
 ) -> None:
     fail(5)
     clock.forward(5)
-    dead = breaker.ask("dead")
+    dead = breaker.acquire("dead")
     clock.forward(PROBE_SECONDS - 0.1)
     with pytest.raises(BreakerOpenError):
-        breaker.ask("next")
+        breaker.acquire("next")
     clock.forward(0.1)
-    probe = breaker.ask("next")
-    breaker.tell(dead, succeeded=False)
-    breaker.give_back(dead)
+    probe = breaker.acquire("next")
+    breaker.report(dead, succeeded=False)
+    breaker.release(dead)
     assert state() == "half_open"
-    breaker.tell(probe, succeeded=True)
+    breaker.report(probe, succeeded=True)
     assert state() == "closed"
 
 
 def test_news_of_calls_that_began_before_it_opened_change_nothing(clock: Clock) -> None:
-    early = [breaker.ask(f"early {number}") for number in range(3)]
+    early = [breaker.acquire(f"early {number}") for number in range(3)]
     fail(5)
     before = CircuitBreaker.objects.values().get()
-    breaker.tell(early[0], succeeded=True)
-    breaker.tell(early[1], succeeded=False)
+    breaker.report(early[0], succeeded=True)
+    breaker.report(early[1], succeeded=False)
     clock.forward(5)
-    breaker.ask("probe")
+    breaker.acquire("probe")
     half_open = CircuitBreaker.objects.values().get()
-    breaker.tell(early[2], succeeded=True)
+    breaker.report(early[2], succeeded=True)
     assert before["opened_at"] == half_open["opened_at"]
     assert CircuitBreaker.objects.values().get() == half_open
 
@@ -116,25 +116,25 @@ def test_asking_never_resets_what_is_there(clock: Clock) -> None:
     )
     before = CircuitBreaker.objects.values().get()
     with pytest.raises(BreakerOpenError):
-        breaker.ask("new process")
+        breaker.acquire("new process")
     assert CircuitBreaker.objects.values().get() == before
 
 
 def test_when_all_is_well_a_call_costs_one_read_and_no_write(
     clock: Clock, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    breaker.ask("first of all makes the row")
+    breaker.acquire("first of all makes the row")
     with django_assert_num_queries(1) as asked:
-        permit = breaker.ask("caller")
+        permit = breaker.acquire("caller")
     assert asked[0]["sql"].startswith(("SELECT ", "EXECUTE breaker "))
     with django_assert_num_queries(0):
-        breaker.tell(permit, succeeded=True)
+        breaker.report(permit, succeeded=True)
 
 
 def test_a_write_that_comes_between_is_not_overwritten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    permit = breaker.ask("caller")
+    permit = breaker.acquire("caller")
     real = breaker._swap
     meddled: list[bool] = []
 
@@ -146,7 +146,7 @@ def test_a_write_that_comes_between_is_not_overwritten(
         return real(row, **changes)
 
     monkeypatch.setattr(breaker, "_swap", swap)
-    breaker.tell(permit, succeeded=False)
+    breaker.report(permit, succeeded=False)
     assert CircuitBreaker.objects.get().failures == 4
 
 
@@ -176,12 +176,12 @@ class AnyHistory(TestCase):
                     continue
                 may = opened_at is None or clock.now >= opened_at + timedelta(seconds=5)
                 try:
-                    permit = breaker.ask("caller")
+                    permit = breaker.acquire("caller")
                 except BreakerOpenError:
                     assert not may
                     continue
                 assert may
-                breaker.tell(permit, succeeded=bool(value))
+                breaker.report(permit, succeeded=bool(value))
                 probe = opened_at is not None
                 in_a_row = 0 if value else in_a_row + 1
                 if value:

@@ -107,10 +107,10 @@ class Machine(RuleBasedStateMachine):
         model, now = self.model, self.clock.now
         if not model.may_ask(holder, now):
             with pytest.raises(BreakerOpenError) as refused:
-                breaker.ask(holder)
+                breaker.acquire(holder)
             assert 1 <= refused.value.retry_after <= REST
             return multiple()
-        permit = breaker.ask(holder)
+        permit = breaker.acquire(holder)
         assert permit.probe == (model.state != "closed")
         if permit.probe:
             same = model.state == "half_open" and model.probe and model.probe.holder == holder
@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(permit=consumes(permits), succeeded=st.booleans())
     def tell(self, permit: Permit, succeeded: bool) -> None:
-        breaker.tell(permit, succeeded=succeeded)
+        breaker.report(permit, succeeded=succeeded)
         if succeeded and not permit.probe and not permit.failures:
             return  # nothing to say
         self.pass_time()
@@ -141,7 +141,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(permit=consumes(permits))
     def give_back(self, permit: Permit) -> None:
-        breaker.give_back(permit)
+        breaker.release(permit)
         if permit.probe:
             self.pass_time()
             if self.model.state == "half_open" and self.is_prober(permit):
@@ -167,7 +167,7 @@ class Machine(RuleBasedStateMachine):
     def release(self) -> None:
         self.pass_time()
         forced = self.model.forced_until is not None
-        assert breaker.release(user_id=1) == forced
+        assert breaker.unforce(user_id=1) == forced
         if forced:
             self.model.end_force()
 

@@ -12,8 +12,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from payments import breaker
 from payments.breaker import BreakerOpenError, Permit
 from payments.models import CircuitBreaker
-from payments.services import breaker_force, breaker_release
-from retail.observability.logs import JsonFormatter
+from payments.services import breaker_force, breaker_unforce
+from retail.observability.logs.formatter import JsonFormatter
 from tests.payments.support import Clock, fail, state
 from tests.support import moved
 
@@ -32,7 +32,7 @@ def force(to: str, minutes: int = 10, reason: str = "gateway's maintenance") -> 
 def refused() -> int:
     """Ask, be refused, and return the seconds to wait."""
     with pytest.raises(BreakerOpenError) as error:
-        breaker.ask("buyer")
+        breaker.acquire("buyer")
     return error.value.retry_after
 
 
@@ -49,7 +49,7 @@ def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
 def test_forced_open_it_refuses_everybody_and_promises_no_more_than_the_usual_rest(
     clock: Clock,
 ) -> None:
-    breaker.ask("first of all makes the row")
+    breaker.acquire("first of all makes the row")
     with moved() as changes:
         until = force("open")
     assert until == clock.now + timedelta(minutes=10)
@@ -91,7 +91,7 @@ def test_after_forced_open_the_next_who_asks_probes(clock: Clock) -> None:
     assert refused() == 1
     clock.forward(0.1)
     with moved() as changes:
-        probe = breaker.ask("first")
+        probe = breaker.acquire("first")
         assert refused() == 1
     assert changes == {
         TRANSITION("half_open"): 1,
@@ -99,7 +99,7 @@ def test_after_forced_open_the_next_who_asks_probes(clock: Clock) -> None:
     }  # the gauge had said so already
     assert probe.probe
     assert AUTOMATIC.items() <= row().items()
-    breaker.tell(probe, succeeded=False)
+    breaker.report(probe, succeeded=False)
     assert (state(), row()["opened_at"]) == ("open", clock.now)
     assert refused() == 5
 
@@ -116,7 +116,7 @@ def test_gauge_and_row_say_what_it_does_also_right_after_the_end(
     assert changes == expected
     found = CircuitBreaker.objects.get()
     assert (found.state, found.state_now, found.is_forced) == (to, after, False)
-    breaker.ask("buyer")
+    breaker.acquire("buyer")
     assert state() == after
 
 
@@ -128,8 +128,8 @@ def test_forced_closed_everybody_goes_through_and_no_failure_counts(clock: Clock
     held = row()
     with moved() as changes:
         fail(50)
-        breaker.tell(breaker.ask("buyer"), succeeded=True)
-        assert breaker.ask("buyer") == Permit("buyer", probe=False, failures=0)
+        breaker.report(breaker.acquire("buyer"), succeeded=True)
+        assert breaker.acquire("buyer") == Permit("buyer", probe=False, failures=0)
     assert changes == {}
     assert row() == held
     clock.forward(10 * MINUTE)
@@ -144,17 +144,17 @@ def test_forced_closed_everybody_goes_through_and_no_failure_counts(clock: Clock
 def test_whoever_holds_a_probe_loses_it(clock: Clock, to: str) -> None:
     fail(5)
     clock.forward(5)
-    probe = breaker.ask("prober")
+    probe = breaker.acquire("prober")
     force(to)
     held = row()
     assert (held["state"], held["probe"], held["probe_until"]) == (to, "", None)
     for news in (True, False):
-        breaker.tell(probe, succeeded=news)
-    breaker.give_back(probe)
+        breaker.report(probe, succeeded=news)
+    breaker.release(probe)
     assert row() == held
-    breaker_release(user_id=7)
+    breaker_unforce(user_id=7)
     released = row()
-    breaker.tell(probe, succeeded=False)
+    breaker.report(probe, succeeded=False)
     assert row() == released
 
 
@@ -168,14 +168,14 @@ def test_handed_back_it_is_automatic_at_once(
     fail(3)
     force(to)
     with moved() as found:
-        assert breaker_release(user_id=7)
+        assert breaker_unforce(user_id=7)
     assert {name: by for name, by in found.items() if "transitions" in name} == changes
     assert (state(), row()["failures"]) == (after, 0)
     assert AUTOMATIC.items() <= row().items()
     before = row()
-    assert not breaker_release(user_id=7)
+    assert not breaker_unforce(user_id=7)
     assert row() == before
-    assert breaker.ask("buyer").probe == (to == "open")
+    assert breaker.acquire("buyer").probe == (to == "open")
 
 
 def test_a_force_replaces_another_and_the_same_state_is_no_transition(clock: Clock) -> None:
@@ -203,7 +203,7 @@ def test_what_is_written_between_reading_and_forcing_is_not_lost(
     def swap(found: CircuitBreaker, **changes: object) -> bool:
         tries.append(found.version)
         if len(tries) == 1:  # somebody takes the probe in this very moment
-            breaker.ask("prober")
+            breaker.acquire("prober")
         return real(found, **changes)
 
     monkeypatch.setattr(breaker, "_swap", swap)
@@ -217,10 +217,10 @@ def test_the_log_says_who_why_and_until_when_in_one_line_each(
 ) -> None:
     caplog.set_level(logging.INFO, "retail.payments")
     until = force("open", reason='tired"}\n{"message": "event=fake"')
-    breaker_release(user_id=8)
+    breaker_unforce(user_id=8)
     force("closed", 1)
     clock.forward(MINUTE)
-    breaker.ask("buyer")
+    breaker.acquire("buyer")
     forced, released = events(caplog, "breaker.forced"), events(caplog, "breaker.released")
     assert [line["level"] for line in forced + released] == ["WARNING"] * 4
     assert forced[0]["extra"] == {
@@ -253,7 +253,7 @@ def test_the_log_says_who_why_and_until_when_in_one_line_each(
     ids=str,
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(clock: Clock, wrong: dict[str, Any]) -> None:
-    breaker.ask("buyer")
+    breaker.acquire("buyer")
     before = row()
     right: dict[str, Any] = {
         "state": "open",
@@ -293,7 +293,7 @@ def test_while_forced_closed_asking_costs_one_read_and_good_news_nothing(
 ) -> None:
     force("closed")
     with django_assert_num_queries(1):
-        breaker.tell(breaker.ask("buyer"), succeeded=True)
+        breaker.report(breaker.acquire("buyer"), succeeded=True)
 
 
 def test_two_who_find_it_over_end_it_once(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +304,7 @@ def test_two_who_find_it_over_end_it_once(clock: Clock, monkeypatch: pytest.Monk
     def swap(found: CircuitBreaker, **changes: object) -> bool:
         tries.append(found.version)
         if len(tries) == 1:
-            assert breaker.ask("quicker").probe
+            assert breaker.acquire("quicker").probe
         return real(found, **changes)
 
     monkeypatch.setattr(breaker, "_swap", swap)

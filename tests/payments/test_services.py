@@ -8,7 +8,7 @@ from payments.gateway import Answer, Charge, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
 from payments.services import (
     BreakerOpenError,
-    payment_ask,
+    payment_acquire,
     payment_cancel,
     payment_charge,
 )
@@ -45,7 +45,7 @@ def test_every_answer_is_a_success_for_the_breaker(
     CircuitBreaker.objects.create(name="payments", failures=4)
     scripted_gateway.answers = [answer]
     with moved() as changes:
-        assert payment_charge(charge=wanted, permit=payment_ask(key=wanted.key)) is answer
+        assert payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key)) is answer
     assert changes == calls(**{counted: 1})
     assert CircuitBreaker.objects.get().failures == 0
 
@@ -55,7 +55,7 @@ def test_each_try_without_an_answer_is_counted_and_told(
 ) -> None:
     scripted_gateway.answers = [GatewayTimeoutError(), NoAnswerError()]
     with moved() as changes, pytest.raises(NoAnswerError):
-        payment_charge(charge=wanted, permit=payment_ask(key=wanted.key))
+        payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key))
     assert changes == calls(timeout=1, error=1)
     assert CircuitBreaker.objects.get().failures == 2
     assert [one.key for one in scripted_gateway.charged] == [wanted.key, wanted.key]
@@ -67,10 +67,10 @@ def test_no_second_try_against_a_breaker_just_opened(
     CircuitBreaker.objects.create(name="payments", failures=4)
     scripted_gateway.answers = [NoAnswerError()]
     with pytest.raises(NoAnswerError):
-        payment_charge(charge=wanted, permit=payment_ask(key=wanted.key))
+        payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key))
     assert len(scripted_gateway.charged) == 1
     with pytest.raises(BreakerOpenError):
-        payment_ask(key="next")
+        payment_acquire(key="next")
 
 
 def test_cancelling_asks_the_breaker_and_tells_it(
@@ -83,7 +83,7 @@ def test_cancelling_asks_the_breaker_and_tells_it(
     assert payment_cancel(key=wanted.key) is Answer.CANCELLED
     assert CircuitBreaker.objects.get().failures == 0
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     with pytest.raises(BreakerOpenError):
         payment_cancel(key=wanted.key)
     assert scripted_gateway.cancelled == [wanted.key, wanted.key]

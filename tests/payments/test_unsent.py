@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from payments import gateway
 from payments.gateway import Answer, Charge, GatewayTimeoutError, NoAnswerError
-from payments.services import payment_ask, payment_charge
+from payments.services import payment_acquire, payment_charge
 
 PATIENCE = 20  # seconds
 Deed = Callable[[socket.socket], None]
@@ -210,7 +210,7 @@ def test_what_may_have_been_sent_is_sent_again_only_where_the_key_keeps_it_one_c
     once = [[deed]]
     twice = [[deed, approve]] if deed in {BUSY, TOO_MANY} else [[deed], [approve]]
     with server(settings, *(twice if mode == "keyed" else once)) as seen:
-        permit = payment_ask(key=wanted.key)
+        permit = payment_acquire(key=wanted.key)
         if mode == "keyed":
             assert payment_charge(charge=wanted, permit=permit) is Answer.APPROVED
         else:
@@ -233,7 +233,7 @@ def test_what_was_surely_not_sent_is_tried_again_in_both_modes(
 ) -> None:
     settings.GATEWAY_RETRY, settings.GATEWAY_ATTEMPTS = mode, 4
     with place(settings), pytest.raises(NoAnswerError) as failed:  # type: ignore[attr-defined]
-        payment_charge(charge=wanted, permit=payment_ask(key=wanted.key))
+        payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key))
     assert not failed.value.maybe_sent
     assert pauses == [0.1, 0.2, 0.4]
 
@@ -246,7 +246,7 @@ def test_the_pause_is_spread_around_its_length(
     slept: list[float] = []
     monkeypatch.setattr("payments.services.time.sleep", slept.append)
     with nobody(settings), pytest.raises(NoAnswerError):
-        payment_charge(charge=wanted, permit=payment_ask(key=wanted.key))
+        payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key))
     shares = [pause / (0.1 * 2**number) for number, pause in enumerate(slept)]
     assert len(set(shares)) == 29
     assert 0.5 <= min(shares) < 0.9

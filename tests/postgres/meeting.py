@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import connection, connections, transaction
 
 from cart.models import CartItem
-from orders import one_statement
+from orders import reservation_sql
 from orders.models import Payment, Sale, SaleItem, new_payment_key
-from orders.reservation import Order, reserve
+from orders.reservation import reserve
 from products.models import Product, StockMovement
 from products.selectors import unbalanced_products
 from products.services import stock_change
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
+
+    from orders.order import CheckoutRequest
 
 PATIENCE = 30  # seconds after which a test gives up; nothing is asserted about speed
 
@@ -166,7 +168,7 @@ def books() -> dict[str, Any]:
     }
 
 
-def reserving(order: Order) -> Sale:
+def reserving(order: CheckoutRequest) -> Sale:
     return reserve(order, new_payment_key())[0]
 
 
@@ -180,6 +182,6 @@ def staff(product: Product, difference: int) -> int:
 
 def without(monkeypatch: pytest.MonkeyPatch, part: str, instead: str = "") -> None:
     """Take a part out of the one statement."""
-    assert one_statement._STATEMENT.count(part) == 1
-    changed = one_statement._STATEMENT.replace(part, instead)
-    monkeypatch.setattr(one_statement, "_STATEMENT", changed)
+    assert reservation_sql._STATEMENT.count(part) == 1
+    changed = reservation_sql._STATEMENT.replace(part, instead)
+    monkeypatch.setattr(reservation_sql, "_STATEMENT", changed)

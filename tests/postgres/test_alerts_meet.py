@@ -4,9 +4,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from dashboards import services
-from tests.dashboards.support import FIRING, alert, episodes
-from tests.dashboards.test_races import _meet, at_once
+from oncall import services
+from tests.oncall.support import FIRING, alert, episodes
+from tests.oncall.test_races import _meet, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,7 +14,7 @@ from orders.models import Sale
 from products import audit as stock_audit
 from products.models import Product, StockMovement
 from products.services import stock_return, stock_take
-from retail.database import settled_before
+from retail.db.reads import settled_before
 from tests.audits import elsewhere, found, reached
 from tests.support import make_buyer, make_product
 

@@ -34,14 +34,14 @@ for line in sys.stdin:
     said = "done"
     if deed == "ask":
         try:
-            permit = breaker.ask(name)
+            permit = breaker.acquire(name)
             said = "probe" if permit.probe else "permit"
         except breaker.BreakerOpenError as error:
             said = "wait a moment" if error.retry_after == 1 else "refused"
     elif deed == "force":
         breaker.force(state=name, reason="test", minutes=10, by="anna", user_id=1)
     else:
-        breaker.tell(permit, succeeded=deed == "succeeded")
+        breaker.report(permit, succeeded=deed == "succeeded")
     print(said, flush=True)
 """
 
@@ -118,7 +118,7 @@ def callers(start: Start) -> list[Caller]:
 
 def open_it() -> None:
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     assert row()["state"] == "open"
 
 

@@ -13,10 +13,10 @@ from orders.models import Payment
 from orders.recovery import claim
 from orders.reservation import reserve
 from products.models import Product
-from retail import store
-from retail.database import bounded_read
+from retail.db.reads import bounded_read
+from retail.history import rollups
 from retail.models import Metric
-from retail.observability.recording import Row
+from retail.observability.rows.recorder import Row
 from tests.running.support import wait_until
 from tests.support import make_buyer, make_product, moved, order_for
 
@@ -40,7 +40,7 @@ def test_a_row_that_the_database_cannot_hold_does_not_block_the_others() -> None
     rows = [Row("stock_conflicts", number, '{"text":"ok"}', now) for number in range(3)]
     rows.insert(1, Row("stock_conflicts", 9, r'{"text":"a\u0000b"}', now))
     with moved() as changes:
-        store.write_rows(rows)
+        rollups.write_rows(rows)
     assert changes == {"retail_metric_rows_dropped_total": 1}
     assert sorted(Metric.objects.values_list("value", flat=True)) == [0, 1, 2]
 

@@ -8,11 +8,11 @@ from django.contrib.auth.models import User
 
 from orders.models import Sale
 from orders.services import sale_checkout
-from retail import store
+from retail.history import rollups
+from retail.history.rollups import Period
 from retail.models import Metric, MetricRollup
 from retail.observability import record_metric
-from retail.observability.recording import recorder
-from retail.store import Period
+from retail.observability.rows.recorder import recorder
 from tests.postgres.meeting import meet, stopping_before, unfinished
 from tests.support import ScriptedGateway, make_product, order_for
 
@@ -24,7 +24,7 @@ ROWS = 250
 
 @pytest.fixture(autouse=True)
 def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PRUNE_BATCH", 100)
+    monkeypatch.setattr(rollups, "PRUNE_BATCH", 100)
     Metric.objects.bulk_create(
         Metric(metric_type="refunds_per_day", value=1, timestamp=NOW - timedelta(days=91))
         for _ in range(ROWS)
@@ -32,7 +32,7 @@ def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prune() -> int:
-    return store.prune(90, NOW)
+    return rollups.prune(90, NOW)
 
 
 def test_a_checkout_waits_for_no_batch_and_its_rows_are_written(

@@ -87,7 +87,7 @@ def test_a_refusal_because_it_is_sold_out(client: Client, buyer: User) -> None:
 def test_a_refusal_because_the_breaker_is_open(client: Client, buyer: User) -> None:
     order_for(buyer, make_product())
     for _ in range(5):
-        breaker.tell(breaker.ask("x"), succeeded=False)
+        breaker.report(breaker.acquire("x"), succeeded=False)
     assert buy(client, buyer) == (503, [*WHO, *BUY[:1]])
 
 

@@ -59,7 +59,7 @@ def settled(answer: Answer) -> dict[str, Any]:
 
 def without_the_condition(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every state follow on every other."""
-    monkeypatch.setattr(settlement, "dead_ends", lambda _table, _target: [])
+    monkeypatch.setattr(settlement, "sources_not_allowed", lambda _table, _target: [])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from products.models import Category
-from retail.statements import Statement
+from retail.db.prepared import Statement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from django.apps import AppConfig
 
 if TYPE_CHECKING:
-    from orders.services import Order
+    from orders.order import CheckoutRequest
 
 
-def take_everybody(order: Order) -> None:
+def take_everybody(order: CheckoutRequest) -> None:
     """Refuse nobody: even who comes when all is gone goes as far as the reservation."""
 
 
@@ -20,8 +20,8 @@ class UnguardedConfig(AppConfig):
 
     def ready(self) -> None:
         """Reserve without the condition, and without the look that spares latecomers the try."""
-        from orders import one_statement, services  # noqa: PLC0415 - not before the apps are ready
+        from orders import reservation_sql, services  # noqa: PLC0415 - not before the apps are ready
 
-        assert "{guard}" in one_statement._STATEMENT
-        one_statement.GUARD = "TRUE"
+        assert "{guard}" in reservation_sql._STATEMENT
+        reservation_sql.GUARD = "TRUE"
         services._refuse_sold_out = take_everybody

@@ -14,9 +14,9 @@ from products import audit as stock_audit
 from products.models import Product, StockMovement
 from products.selectors import oversold_units, unbalanced_products
 from products.services import stock_return, stock_take
-from retail import audit
+from retail.audit import results, runner
 from retail.models import AuditCheck
-from retail.observability import catalogue
+from retail.observability.prometheus import catalogue
 from tests.audits import elsewhere, found, reached
 from tests.support import make_product
 
@@ -67,18 +67,18 @@ def test_units_sold_beyond_what_was_offered_are_found_and_counted() -> None:
     move(over, -12, Reason.SALE)
     move(spare, -1, Reason.SALE)  # what others have left makes up for nothing
     assert found(SOLD) == {str(over.pk): "2 more sold than were ever put on sale"}
-    assert audit.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 2} == {(): oversold_units()}
+    assert results.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 2} == {(): oversold_units()}
     move(spare, -104, Reason.SALE)
     move(over, 1, Reason.RETURN)
     assert found(SOLD) == {
         str(over.pk): "1 more sold than were ever put on sale",
         str(spare.pk): "5 more sold than were ever put on sale",
     }
-    assert audit.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 6} == {(): oversold_units()}
+    assert results.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 6} == {(): oversold_units()}
     move(over, 1, Reason.FEED)
     move(spare, 5, Reason.ADMIN)
     assert found(SOLD) == {}
-    assert audit.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 0} == {(): oversold_units()}
+    assert results.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 0} == {(): oversold_units()}
 
 
 def test_only_what_is_there_for_good_is_summed_up_once_and_for_all(in_twos: None) -> None:
@@ -144,7 +144,7 @@ def happen(what: str, product: Product, number: int) -> None:
     elif what == "minutes pass":
         age(number)
     elif what == "audit":
-        audit.audit([BALANCED, SOLD])
+        runner.audit([BALANCED, SOLD])
 
 
 @given(OPERATIONS, st.integers(1, 4))
@@ -160,7 +160,7 @@ def test_wherever_it_stopped_it_finds_what_a_full_look_finds(
         for what, which, number in operations:
             happen(what, products[which], number)
         new = [found(BALANCED), found(SOLD)]
-        units = audit.read_audit()[catalogue.OVERSOLD_UNITS]
+        units = results.read_audit()[catalogue.OVERSOLD_UNITS]
         everything = [found(BALANCED, full=True), found(SOLD, full=True)]
         assert new == everything
         assert sorted(int(pk) for pk in new[0]) == unbalanced_products()
@@ -185,7 +185,7 @@ def test_a_sale_between_any_two_statements_is_no_false_alarm(in_twos: None, *, o
         return execute(sql, *rest)
 
     with connection.execute_wrapper(sell_first):
-        reports = audit.audit([BALANCED, SOLD])
+        reports = runner.audit([BALANCED, SOLD])
     assert [(report.subjects, report.problem) for report in reports] == [((), ""), ((), "")]
     assert len([sql for sql in sold if '"products_' in sql]) >= 4
     lamp.refresh_from_db()

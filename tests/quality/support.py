@@ -10,12 +10,13 @@ from django.utils import timezone
 
 from orders.models import Payment, Sale
 from quality.selectors import judged
-from retail.audit import OVERSOLD, audit
+from retail.audit.declare import OVERSOLD
+from retail.audit.runner import audit
 from retail.models import Metric
 from tests.support import make_buyer
 
 if TYPE_CHECKING:
-    from quality.scenario import Judgement, Measure
+    from quality.scenario import Evaluation, Measure
 
 NOON = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -102,7 +103,7 @@ def audited() -> None:
     audit([OVERSOLD])
 
 
-def verdict(scenario: str, days: int = 1, now: datetime | None = None) -> Judgement:
+def verdict(scenario: str, days: int = 1, now: datetime | None = None) -> Evaluation:
     """Return the verdict on a scenario at noon."""
     (found,) = [
         judgement for one, judgement in judged(days, now or NOON).items() if one.id == scenario
@@ -110,12 +111,12 @@ def verdict(scenario: str, days: int = 1, now: datetime | None = None) -> Judgem
     return found
 
 
-def numbers(judgement: Judgement) -> dict[str, tuple[float | None, bool | None]]:
+def numbers(judgement: Evaluation) -> dict[str, tuple[float | None, bool | None]]:
     """Return a verdict's measures: value, and whether the promise was kept."""
     return {one.name: (one.value, one.kept) for one in judgement.measures}
 
 
-def measure(judgement: Judgement, name: str) -> Measure:
+def measure(judgement: Evaluation, name: str) -> Measure:
     """Return the measure whose name begins so."""
     (found,) = [one for one in judgement.measures if one.name.startswith(name)]
     return found

@@ -13,8 +13,8 @@ from django.db import connection
 from quality.catalogue import JUDGED, SCENARIOS
 from quality.management.commands.document_scenarios import document
 from quality.scenario import Evidence, Measure, Scenario, Verdict, judge
-from retail.history import span_of
-from retail.observability import catalogue
+from retail.history.read import time_range
+from retail.observability.prometheus import catalogue
 from tests.quality.support import NOON, order, orders, row
 
 ROOT = Path(settings.BASE_DIR).parent
@@ -76,13 +76,13 @@ def test_each_has_six_parts_and_one_kind_of_evidence(one: Scenario) -> None:
     names = ["Source", "Stimulus", "Environment", "Artifact", "Response", "Response measure"]
     assert [name for name, _ in one.parts] == names
     assert all(text and not text.endswith(".") for _, text in one.parts)
-    assert bool(one.lacking) != bool(one.judge or one.proofs)
-    assert bool(one.asked) == bool(one.judge)
+    assert bool(one.missing_reason) != bool(one.judge or one.proofs)
+    assert bool(one.queries) == bool(one.judge)
     assert all((ROOT / f"docs/runbooks/{name}.md").exists() for name in one.runbooks)
 
 
 def test_what_has_no_evidence_says_why_and_is_no_pass() -> None:
-    evidence = Evidence(span_of("24h", NOON), NOON, {}, late=False)
+    evidence = Evidence(time_range("24h", NOON), NOON, {}, late=False)
     words = {one.id: judge(one, evidence).verdict for one in SCENARIOS if one.judge is None}
     assert {name for name, word in words.items() if word == Verdict.NO_EVIDENCE} == {
         *("M1", "I1", "I2")
@@ -90,7 +90,9 @@ def test_what_has_no_evidence_says_why_and_is_no_pass() -> None:
     assert {word for name, word in words.items() if name not in {"M1", "I1", "I2"}} == {
         Verdict.TESTED
     }
-    assert all("no partner feeds yet" in one.lacking for one in SCENARIOS if one.lacking)
+    assert all(
+        "no partner feeds yet" in one.missing_reason for one in SCENARIOS if one.missing_reason
+    )
 
 
 def test_the_page_in_the_repository_is_what_the_code_says() -> None:
@@ -112,9 +114,9 @@ def test_the_queries_that_are_shown_give_the_numbers_that_are_shown() -> None:
         row("throttled_requests", minutes, scope="login")
     found: dict[str, list[list[tuple[object, ...]]]] = {}
     for one in JUDGED:
-        for asked in (asked for asked in one.asked if asked.language == "SQL"):
+        for asked in (asked for asked in one.queries if asked.language == "SQL"):
             with connection.cursor() as cursor:
-                cursor.execute(asked.of(span_of("24h", NOON)))
+                cursor.execute(asked.of(time_range("24h", NOON)))
                 found.setdefault(one.id, []).append(sorted(cursor.fetchall()))
     ((_, (made, settled)),) = [("P2", found.pop("P2")[0][0])]
     assert (made is None, settled is None) == (False, False)
@@ -126,13 +128,13 @@ def test_the_queries_that_are_shown_give_the_numbers_that_are_shown() -> None:
 
 
 def test_a_query_is_of_the_window_that_is_shown() -> None:
-    (asked, *_) = JUDGED[0].asked
-    assert "timestamp >= '2026-03-01 13:00:00+00'" in asked.of(span_of("24h", NOON))
-    weekly = [one.of(span_of("7d", NOON)) for one in JUDGED[0].asked]
+    (asked, *_) = JUDGED[0].queries
+    assert "timestamp >= '2026-03-01 13:00:00+00'" in asked.of(time_range("24h", NOON))
+    weekly = [one.of(time_range("7d", NOON)) for one in JUDGED[0].queries]
     assert any("[167h]" in text for text in weekly)
     assert "$" not in "".join(weekly)
-    young = span_of("1h", datetime(2026, 3, 2, 12, 0, tzinfo=UTC))
-    assert any("[1h]" in one.of(young) for one in JUDGED[0].asked)
+    young = time_range("1h", datetime(2026, 3, 2, 12, 0, tzinfo=UTC))
+    assert any("[1h]" in one.of(young) for one in JUDGED[0].queries)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 from pytest_django import Settings
 
-from quality.judged import A1, A2
 from quality.models import VerdictInterval
-from quality.scenario import Judgement, Measure, Verdict
+from quality.runtime_scenarios import A1, A2
+from quality.scenario import Evaluation, Measure, Verdict
 from quality.selectors import Board, ShownScenario, board, read_passing
 from quality.services import verdicts_keep, verdicts_prune
 from quality.tasks import judge_scenarios
-from retail.observability import catalogue
+from retail.observability.prometheus import catalogue
 from tests.quality.support import MINUTE, NOON, ago, order, orders
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ def judge(minutes: float, **words: Verdict) -> int:
     """Keep verdicts of so many minutes before noon."""
     scenarios = {one.id: one for one in (A1, A2)}
     judged = {
-        scenarios[name]: Judgement(word, (Measure("Of", minutes, "", "1", word == Verdict.PASS),))
+        scenarios[name]: Evaluation(word, (Measure("Of", minutes, "", "1", word == Verdict.PASS),))
         for name, word in words.items()
     }
     return verdicts_keep(judged=judged, now=ago(minutes))

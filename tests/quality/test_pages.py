@@ -13,7 +13,7 @@ from pytest_django import Settings
 from quality.catalogue import SCENARIOS
 from quality.tasks import judge_scenarios
 from retail.models import Metric
-from retail.observability.recording import recorder
+from retail.observability.rows.recorder import recorder
 from tests.quality.support import NOON, audited, order, orders, row
 from tests.support import make_buyer
 
@@ -129,7 +129,7 @@ def test_it_shows_queries_tests_runbooks_and_the_trend(
     page = seen(staff)
     assert "Judged every minute over a day: PASS since 2 Mar, 12:00 UTC; passed 100.0 %" in page
     assert "WHERE metric_type = 'stock_conflicts' AND timestamp >= '2026-03-01 13:00:00+00'" in page
-    assert "tests/retail/test_problems.py::test_a_form_from_elsewhere_is_refused" in page
+    assert "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused" in page
     content = staff.get(PAGE).content.decode()
     assert 'href="/metrics/runbooks/RetailOversold/"' in content
     assert "style=" not in content
@@ -202,9 +202,9 @@ def test_who_looks_on_moves_no_number(staff: Client) -> None:
 
 
 def queries_of(client: Client) -> int:
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         seen(client)
-    return len(asked)
+    return len(queries)
 
 
 def test_more_of_everything_costs_no_more_queries(staff: Client) -> None:

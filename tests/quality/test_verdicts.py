@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from django_q.models import OrmQ
 
-from quality import judges
+from quality import evaluators
 from quality.catalogue import JUDGED
 from quality.scenario import Verdict
 from quality.selectors import judged
+from retail.history.rollups import roll_up
 from retail.models import Metric, RollupMark
-from retail.store import roll_up
 from tests.quality.support import (
     MINUTE,
     NOON,
@@ -260,7 +260,7 @@ def test_only_the_windows_newest_orders_are_looked_at(monkeypatch: pytest.Monkey
     order(25 * 60, kind="flash", settled_after=5 * MINUTE)
     assert verdict("P2").verdict == Verdict.NO_EVIDENCE
     assert verdict("P2", days=7).verdict == Verdict.FAIL
-    monkeypatch.setattr(judges, "NEWEST", 2)
+    monkeypatch.setattr(evaluators, "NEWEST", 2)
     order(10, kind="flash", settled_after=5 * MINUTE)
     order(9, kind="flash")
     order(8, kind="flash")

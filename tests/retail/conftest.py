@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from retail.observability.instruments import telemetry
-from retail.observability.logs import JsonFormatter
+from retail.observability.logs.formatter import JsonFormatter
+from retail.observability.prometheus.instruments import telemetry
 
 Lines = Callable[[], list[dict[str, Any]]]
 

@@ -4,7 +4,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
 from django.urls.resolvers import URLPattern, URLResolver
 
-from retail.observability import catalogue, current_request_id
+from retail.observability import current_request_id
+from retail.observability.prometheus import catalogue
 
 
 def in_progress() -> float:

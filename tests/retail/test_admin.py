@@ -23,7 +23,7 @@ from django_q.tasks import async_task
 
 from accounts.models import UserProfile
 from cart.models import Cart, CartItem
-from dashboards.models import Alert
+from oncall.models import Alert
 from orders.models import Payment, Sale, SaleItem
 from payments.models import CircuitBreaker
 from products.models import Category, Product, StockMovement

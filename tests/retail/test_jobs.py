@@ -13,8 +13,9 @@ from django_q.signing import SignedPackage
 
 from retail import jobs
 from retail.jobs import Job, job
-from retail.observability import catalogue, current_request_id
+from retail.observability import current_request_id
 from retail.observability.context import request_context
+from retail.observability.prometheus import catalogue
 from tests.retail.conftest import Lines
 from tests.support import moved
 

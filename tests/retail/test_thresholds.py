@@ -2,7 +2,7 @@
 
 import pytest
 
-from retail.observability import catalogue
+from retail.observability.prometheus import catalogue
 from retail.thresholds import FILE, THRESHOLDS, Burn, ThresholdsError, load
 
 TEXT = FILE.read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail import throttling
-from retail.observability.recording import recorder
+from retail.observability.rows.recorder import recorder
 from retail.throttling import ThrottledError, throttle
 from tests.retail.conftest import Lines
 from tests.support import moved

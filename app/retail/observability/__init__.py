@@ -5,6 +5,6 @@
 """
 
 from retail.observability.context import current_request_id
-from retail.observability.recording import record_metric
+from retail.observability.rows.recorder import record_metric
 
 __all__ = ["current_request_id", "record_metric"]

@@ -6,10 +6,10 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from retail.observability import catalogue
 from retail.observability.context import accepted_request_id, request_context
-from retail.observability.logs import log_facts
-from retail.observability.recording import recorder
+from retail.observability.logs.formatter import log_event
+from retail.observability.prometheus import catalogue
+from retail.observability.rows.recorder import recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ class ObservabilityMiddleware:
         recorder.start()
         # Asking request.user here would cost requests that never needed it a query.
         user = getattr(request, "_cached_user", None)
-        log_facts(
+        log_event(
             logger,
             logging.WARNING if status >= _SERVER_ERROR else logging.INFO,
             "event=http.request",

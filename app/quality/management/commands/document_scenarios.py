@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 
 from quality.catalogue import SCENARIOS
 from quality.scenario import Scenario
-from retail.observability.catalogue import SCENARIO_PASSING
+from retail.observability.prometheus.catalogue import SCENARIO_PASSING
 
 # A paragraph's line is not folded.
 # ruff: noqa: E501
@@ -16,7 +16,7 @@ from retail.observability.catalogue import SCENARIO_PASSING
 HEADER = """# Quality scenarios
 
 What the shop promises, in the six parts of a quality scenario, and what shows that it keeps it.
-Written from `app/quality/judged.py` and `app/quality/proved.py` by `make docs`; a test fails when it is stale.
+Written from `app/quality/runtime_scenarios.py` and `app/quality/tested_scenarios.py` by `make docs`; a test fails when it is stale.
 Thresholds come from `app/retail/thresholds.toml`.
 
 `/metrics/quality-scenarios/` shows each with its verdict:
@@ -37,7 +37,7 @@ programs the same.
 def _scenario(one: Scenario) -> Iterator[str]:
     yield f"\n## {one.id}: {one.title}\n\n| {one.quality} | |\n|---|---|\n"
     yield from (f"| {name} | {text} |\n" for name, text in one.parts)
-    yield f"| Evidence | {one.evidence}{f': {one.lacking}' if one.lacking else ''} |\n"
+    yield f"| Evidence | {one.evidence}{f': {one.missing_reason}' if one.missing_reason else ''} |\n"
     if one.proofs:
         yield "\nTests that prove it:\n\n"
         yield from (f"- `{proof}`\n" for proof in one.proofs)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from django.core.management.base import BaseCommand
 
-from retail import audit
+from retail.audit import runner
+from retail.audit.declare import declared
 
 SHOWN = 10  # subjects of one invariant; the rest is in the admin
 LONGEST = 100  # characters of why something was not checked; the log has them all
@@ -21,12 +22,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--full", action="store_true", help="look at every row there is")
-        parser.add_argument("--invariant", action="append", choices=sorted(audit.declared))
+        parser.add_argument("--invariant", action="append", choices=sorted(declared))
 
     def handle(
         self, *args: object, full: bool, invariant: Sequence[str] | None, **options: object
     ) -> None:
-        reports = audit.audit(invariant or (), full=full)
+        reports = runner.audit(invariant or (), full=full)
         self.stdout.write(ROW.format("invariant", "checked", "violations", "seconds", ""))
         for report in reports:
             more = len(report.subjects) - SHOWN

@@ -5,9 +5,9 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from retail import store
-from retail.observability import catalogue
-from retail.observability.intervals import (
+from retail.history import rollups
+from retail.observability.prometheus import catalogue
+from retail.observability.rows.intervals import (
     DURATION_BOUNDS_MS,
     EVENTS_APART,
     FAST_FAIL_BOUNDS_MS,
@@ -18,7 +18,7 @@ from retail.observability.intervals import (
 
 HEADER = """# Metrics
 
-Written from `app/retail/observability/catalogue.py` by `make docs`; a test fails when it is stale.
+Written from `app/retail/observability/prometheus/catalogue.py` by `make docs`; a test fails when it is stale.
 Every series is exported at `/metrics`; gauges of the kind "database" are read from the database when
 Prometheus asks, so that every replica reports the same: use `max` over them, never `sum`.
 Counters are kept by the process that does the work, so sum them over web and worker: a flash sale's order
@@ -83,7 +83,7 @@ def document() -> str:
         durations=", ".join(map(str, DURATION_BOUNDS_MS)),
         fast_fails=", ".join(map(str, FAST_FAIL_BOUNDS_MS)),
         apart=EVENTS_APART,
-        late=int(store.LATE.total_seconds() // 60),
+        late=int(rollups.LATE.total_seconds() // 60),
     )
     return HEADER + "".join(lines) + rows
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from retail import store
+from retail.history import rollups
 
 MOST_DAYS = 36_500  # a hundred years; calendars end
 
@@ -30,5 +30,5 @@ class Command(BaseCommand):
         if not 1 <= days <= MOST_DAYS:
             raise CommandError(f"--days must be at least 1 and at most {MOST_DAYS}.")
         self.stdout.write(
-            f"Deleted {store.prune(days, timezone.now())} rows older than {days} days."
+            f"Deleted {rollups.prune(days, timezone.now())} rows older than {days} days."
         )

@@ -1,4 +1,4 @@
-"""Run the background worker: the job queue, its schedule, its watches, a sign of life, /metrics."""
+"""Run the background worker: the job queue, its schedule, its pollers, a sign of life, /metrics."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from django_q.cluster import Cluster
 
 from retail import jobs
 from retail.models import WorkerHeartbeat
-from retail.observability import exposition
-from retail.views import worker_name
+from retail.observability.prometheus import exposition
+from retail.web.probes import worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,19 +85,19 @@ class Command(BaseCommand):
         cluster.start()
         # Only now: no thread may be asking the database while the cluster forks.
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-        watches = [
-            threading.Thread(target=self._watch, args=(call,), name=call.__name__, daemon=True)
-            for call in jobs.watches
+        pollers = [
+            threading.Thread(target=self._poll, args=(call,), name=call.__name__, daemon=True)
+            for call in jobs.pollers
         ]
-        for watch in watches:
-            watch.start()
+        for poller in pollers:
+            poller.start()
         logger.info("event=worker.started", extra={"metrics_port": address[1]})
         while cluster.sentinel.is_alive():
             self._beat()
             cluster.sentinel.join(BEAT_SECONDS)
         self.stopping.set()
-        for watch in watches:
-            watch.join(PATIENCE_SECONDS)
+        for poller in pollers:
+            poller.join(PATIENCE_SECONDS)
         server.shutdown()
         stopped_as_told = cluster.has_stopped
         logger.info("event=worker.stopped", extra={"as_told": bool(stopped_as_told)})
@@ -114,7 +114,7 @@ class Command(BaseCommand):
             connections.close_all()
             time.sleep(1)
 
-    def _watch(self, call: Callable[[], int]) -> None:
+    def _poll(self, call: Callable[[], int]) -> None:
         """Do at once what there is to do, until the worker stops; a failure is no reason to."""
         while not self.stopping.is_set():
             try:

@@ -1,0 +1,14 @@
+"""Alerts in the admin: the shop's own record, to search in."""
+
+from django.contrib import admin
+
+from oncall.models import Alert
+from retail.admin import ReadOnlyAdmin, recent
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    list_display = ("starts_at", "name", "severity", "service", "status", "ends_at", "updated_at")
+    list_filter = ("status", "origin", recent("updated_at"))
+    search_fields = ("name__startswith",)
+    search_help_text = "The beginning of an alert's name"

@@ -1,0 +1,12 @@
+"""On-call: the alerts that Alertmanager sends, and the runbooks that answer them."""
+
+from django.apps import AppConfig
+
+
+class OncallConfig(AppConfig):
+    name = "oncall"
+    verbose_name = "On-call"
+
+    def ready(self) -> None:
+        """Declare the jobs."""
+        from oncall import tasks  # noqa: F401, PLC0415 - models first

@@ -1,0 +1,13 @@
+"""Pages for staff. `oncall.webhook` answers Alertmanager's POST to the first address."""
+
+from django.urls import path
+
+from oncall import views
+
+app_name = "oncall"
+urlpatterns = [
+    path("alerts/", views.alerts, name="alerts"),
+    path("alerts/list/", views.alerts_list, name="alerts_list"),
+    path("runbooks/", views.runbook_list, name="runbooks"),
+    path("runbooks/<str:alert>/", views.runbook, name="runbook"),
+]

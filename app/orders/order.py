@@ -1,0 +1,47 @@
+"""The checkout request: what a buyer orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orders.models import Sale
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from uuid import UUID
+
+    from cart.selectors import CartLine
+    from payments.models import CircuitBreaker
+
+
+@dataclass(frozen=True)
+class CheckoutRequest:
+    """A validated checkout form with its cart lines at the prices shown.
+
+    `idempotency_key` is the form's: submitting the same form twice places one order. `form_used`
+    and `breaker` are what was read along with the cart: whether the form had already placed an
+    order (None if that was not read), and the circuit breaker's row.
+    """
+
+    user_id: int
+    idempotency_key: UUID
+    lines: list[CartLine]
+    total: Decimal
+    currency: str
+    delivery_name: str
+    delivery_address: str
+    payment_token: str
+    form_used: bool | None = None
+    breaker: CircuitBreaker | None = None
+
+    @property
+    def quantities(self) -> dict[int, int]:
+        """Quantities by product id."""
+        return {line.product.pk: line.quantity for line in self.lines}
+
+    @property
+    def kind(self) -> Sale.Kind:
+        """Flash if anything in it is on flash sale now."""
+        flash = any(line.product.flash_active for line in self.lines)
+        return Sale.Kind.FLASH if flash else Sale.Kind.CART

@@ -1,0 +1,164 @@
+"""The scenarios that are judged on the running shop."""
+
+from orders.models import Payment, Sale
+from quality import evaluators
+from quality.scenario import EvidenceQuery, Scenario
+from retail.audit.declare import OVERSOLD
+from retail.models import AuditViolation, Metric
+from retail.observability.prometheus import catalogue
+from retail.thresholds import THRESHOLDS
+
+METRIC, VIOLATION = Metric._meta.db_table, AuditViolation._meta.db_table  # noqa: SLF001 - public in all but name
+PAYMENT, SALE = Payment._meta.db_table, Sale._meta.db_table  # noqa: SLF001 - the same
+FLASH_SECONDS = THRESHOLDS.flash_payments.most_seconds
+UNKNOWN_MINUTES = THRESHOLDS.unknown_payments.most_age_seconds // 60
+_FLASH_CHECKOUTS = f'{catalogue.CHECKOUT_DURATION.name}_bucket{{kind="flash"}}[$window]'
+
+A1 = Scenario(
+    id="A1",
+    title="Flash-sale concurrency",
+    source="Many buyers who all want the same few units",
+    stimulus="Their checkouts of one product arrive at the same moment",
+    environment="A flash sale under peak load; several web processes on one database",
+    artifact="Reservation of stock in the checkout, and the stock ledger",
+    response="Each unit is sold once; who comes too late is told that it is sold out, and keeps "
+    "the cart",
+    measure=f"{THRESHOLDS.stock_conflicts.most_conflicts} stock conflicts and "
+    f"{THRESHOLDS.oversold.most_units} oversold units, with checkouts of a flash sale or within a "
+    "second of each other in the window",
+    judge=evaluators.flash_sale,
+    queries=(
+        EvidenceQuery(
+            "SQL",
+            f"SELECT count(*) FROM {METRIC}\n"  # noqa: S608 - names of our own tables
+            "WHERE metric_type = 'stock_conflicts' AND timestamp >= '$since'",
+        ),
+        EvidenceQuery(
+            "SQL",
+            f"SELECT coalesce(sum(amount), 0) FROM {VIOLATION}\n"  # noqa: S608 - the same
+            f"WHERE invariant = '{OVERSOLD}' AND resolved_at IS NULL",
+        ),
+        EvidenceQuery("PromQL", f"sum(increase({catalogue.STOCK_CONFLICTS.name}[$window]))"),
+        EvidenceQuery("PromQL", f"max({catalogue.OVERSOLD_UNITS.name})"),
+    ),
+    proofs=(
+        "tests/orders/test_races.py::test_fifty_buyers_of_the_last_ten_units",
+        (
+            "tests/orders/test_races.py"
+            "::test_without_the_guard_the_same_race_is_lost_so_the_test_above_can_see"
+        ),
+        "tests/orders/test_races.py::test_one_cart_in_many_tabs_is_one_order",
+    ),
+    runbooks=("RetailOversold", "RetailStockConflict"),
+)
+
+A2 = Scenario(
+    id="A2",
+    title="Payment service resilience",
+    source="The payment gateway",
+    stimulus="It fails, hangs or answers slowly",
+    environment="Normal operation, with buyers at the checkout",
+    artifact="Charging, its retries and the circuit breaker",
+    response="Answered charges are settled, unanswered ones are found out about; while the breaker "
+    "is open buyers are refused at once, before anything is reserved",
+    measure=f"≥ {THRESHOLDS.payment_success.least_ratio:.0%} of settled payments completed, those "
+    f"without an answer for {UNKNOWN_MINUTES} minutes counted as failed; refused within "
+    f"{THRESHOLDS.fast_fail.most_seconds * 1000:g} ms (99 of 100) while the breaker is open",
+    judge=evaluators.payments,
+    queries=(
+        EvidenceQuery(
+            "SQL",
+            f"SELECT status, count(*) FROM {PAYMENT}\n"  # noqa: S608 - the same
+            "WHERE settled_at >= '$since'\n"
+            "   OR (status IN ('UNKNOWN', 'PENDING') AND created_at >= '$since')\n"
+            "GROUP BY status",
+        ),
+        EvidenceQuery(
+            "PromQL",
+            f'sum(increase({catalogue.PAYMENTS.name}{{outcome="completed"}}[$window]))\n'
+            f"  / sum(increase({catalogue.PAYMENTS.name}[$window]))",
+        ),
+        EvidenceQuery(
+            "PromQL",
+            "histogram_quantile(0.99, sum by (le) "
+            f"(increase({catalogue.FAST_FAIL_DURATION.name}_bucket[$window])))",
+        ),
+    ),
+    proofs=(
+        "tests/orders/test_checkout.py::test_an_open_breaker_refuses_before_anything_is_reserved",
+        "tests/orders/test_recovery.py::test_later_its_key_is_cancelled_and_the_answer_settles_it",
+        "tests/payments/test_breaker.py::test_it_opens_at_the_limit_and_refuses_for_the_whole_time",
+    ),
+    runbooks=("RetailPaymentSuccessLow", "RetailCircuitBreakerOpen"),
+)
+
+P1 = Scenario(
+    id="P1",
+    title="Throttling",
+    source="A buyer, or a program in a buyer's name",
+    stimulus="Sends checkouts, log-ins or password resets faster than any person would",
+    environment="Normal operation, with other buyers in the shop",
+    artifact="The throttle in front of checkout, log-in and password reset",
+    response="Is refused with 429 and the time to wait; the others are answered as ever",
+    measure="Refusals are counted; at their time at most "
+    f"{THRESHOLDS.error_rate.most_ratio:.0%} of all answers are errors, and 95 of 100 take at "
+    f"most {THRESHOLDS.response_time.most_seconds:g} s",
+    judge=evaluators.throttling,
+    queries=(
+        EvidenceQuery(
+            "SQL",
+            f"SELECT count(*) FROM {METRIC}\n"  # noqa: S608 - the same
+            "WHERE metric_type = 'throttled_requests' AND timestamp >= '$since'",
+        ),
+        EvidenceQuery("PromQL", f"sum by (scope) (increase({catalogue.THROTTLED.name}[$window]))"),
+        EvidenceQuery(
+            "PromQL",
+            f'sum(increase({catalogue.HTTP_DURATION.name}_count{{status="5xx"}}[$window]))\n'
+            f"  / sum(increase({catalogue.HTTP_DURATION.name}_count[$window]))",
+        ),
+    ),
+    proofs=(
+        "tests/orders/test_views.py::test_asking_too_often_is_429_with_the_time_to_wait",
+        "tests/retail/test_throttling.py::test_exactly_the_limit_passes_in_a_window",
+        "tests/retail/test_throttling.py::test_each_key_is_counted_by_itself",
+        (
+            "tests/accounts/test_password_reset.py"
+            "::test_who_guesses_passwords_is_locked_out_for_a_while"
+        ),
+    ),
+    runbooks=("RetailErrorRateHigh",),
+)
+
+P2 = Scenario(
+    id="P2",
+    title="Asynchronous payment of flash sales",
+    source="The buyers of a flash sale",
+    stimulus="Place their orders all at once",
+    environment="Peak load, and a gateway that takes its time",
+    artifact="The checkout of a flash sale, and the worker that charges afterwards",
+    response="The request reserves and answers without asking the gateway; the worker charges, and "
+    "the buyer's order page follows it",
+    measure=f"≥ {THRESHOLDS.flash_payments.least_ratio:.0%} of flash orders paid, or told why not, "
+    f"within {FLASH_SECONDS} s; no job waits longer than {THRESHOLDS.queue.most_waiting_seconds} s",
+    judge=evaluators.async_split,
+    queries=(
+        EvidenceQuery(
+            "SQL",
+            f"SELECT payment.created_at, payment.settled_at FROM {PAYMENT} payment\n"  # noqa: S608 - the same
+            f"JOIN {SALE} sale ON sale.id = payment.sale_id\n"
+            "WHERE sale.kind = 'flash' AND sale.created_at >= '$since'",
+        ),
+        EvidenceQuery(
+            "PromQL", f"histogram_quantile(0.95, sum by (le) (increase({_FLASH_CHECKOUTS})))"
+        ),
+        EvidenceQuery("PromQL", f"max({catalogue.JOBS_OLDEST_WAITING.name})"),
+    ),
+    proofs=(
+        "tests/orders/test_checkout.py::test_a_flash_sale_reserves_now_and_charges_in_the_worker",
+        (
+            "tests/orders/test_recovery.py"
+            "::test_the_workers_watch_takes_up_what_is_due_and_needs_no_queue"
+        ),
+    ),
+    runbooks=("RetailQueueStalled",),
+)

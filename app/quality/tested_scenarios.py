@@ -1,0 +1,177 @@
+"""The scenarios that tests prove before a version runs, and those without evidence yet."""
+
+from quality.scenario import Scenario
+
+NO_FEEDS = "the shop takes no partner feeds yet, so there is nothing to judge"
+
+S1 = Scenario(
+    id="S1",
+    title="Forged forms",
+    source="A page of another site, open in a buyer's or a staff member's browser",
+    stimulus="Sends one of the shop's forms in that person's name",
+    environment="The person is logged in to the shop",
+    artifact="Every page of the shop that changes something",
+    response="The form is refused with 403 and a sentence; nothing changes",
+    measure="No form without the shop's own token changes a row of any table",
+    proofs=(
+        "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused",
+        "tests/cart/test_pages.py::test_forms_from_elsewhere_are_refused",
+        "tests/payments/test_admin.py::test_neither_without_a_token_nor_without_any_permission",
+        "tests/retail/web/test_problems.py::test_a_foreign_host_is_refused",
+    ),
+)
+S2 = Scenario(
+    id="S2",
+    title="Roles",
+    source="A visitor, a customer, or staff without the permission",
+    stimulus="Opens a page or sends a form that is for others",
+    environment="Normal operation",
+    artifact="Orders and profiles, the pages for staff, the admin",
+    response="Visitors are sent to the log-in; everybody else is refused, and nothing is shown",
+    measure="Nobody sees or changes what is not theirs",
+    proofs=(
+        "tests/orders/test_views.py::test_another_customers_order_is_as_good_as_none",
+        "tests/orders/test_views.py::test_who_is_not_logged_in_is_asked_to",
+        "tests/accounts/test_pages.py::test_nobody_registers_as_staff",
+        "tests/cart/test_pages.py::test_customers_do_not_see_each_others_carts",
+        "tests/oncall/test_pages.py::test_only_staff_look",
+        "tests/retail/test_admin.py::test_staff_without_permission_see_nothing",
+        "tests/retail/test_admin.py::test_who_may_look_may_do_no_more",
+    ),
+)
+M1 = Scenario(
+    id="M1",
+    title="A new feed format",
+    source="A new partner",
+    stimulus="Delivers its products in a format that the shop does not read yet",
+    environment="Development",
+    artifact="The reading of partner feeds",
+    response="The format is added as a reader of its own",
+    measure="One new module, and no change to validation, import or the other formats",
+    missing_reason=NO_FEEDS,
+)
+M2 = Scenario(
+    id="M2",
+    title="Isolated business rules",
+    source="A developer",
+    stimulus="Changes a rule: who may buy, when the breaker opens, what moves stock",
+    environment="Development",
+    artifact="The services of the shop's apps",
+    response="The change stays within one service; pages, commands and jobs follow it",
+    measure="No service knows of pages, stock is moved by one module alone, and each threshold is "
+    "written once",
+    proofs=(
+        "tests/contracts/test_architecture.py::test_services_know_nothing_of_pages",
+        "tests/contracts/test_architecture.py::test_only_the_stocks_own_service_moves_stock",
+        "tests/retail/test_thresholds.py::test_the_thresholds_are_those_that_were_promised",
+        "tests/payments/test_breaker_machine.py::test_no_history_leads_it_astray",
+    ),
+)
+I1 = Scenario(
+    id="I1",
+    title="The feed pipeline",
+    source="A partner's system",
+    stimulus="Delivers a feed, with mistakes in some of its rows",
+    environment="Normal operation",
+    artifact="Reading, validating and importing a feed",
+    response="Good rows are imported, bad ones reported each with its reason",
+    measure="Every row of the feed is accounted for: created, updated, unchanged or rejected",
+    missing_reason=NO_FEEDS,
+)
+I2 = Scenario(
+    id="I2",
+    title="Bulk upsert",
+    source="A partner's system",
+    stimulus="Delivers the same large feed again",
+    environment="Normal operation, with buyers in the shop",
+    artifact="Writing a feed's products to the database",
+    response="What is new is created, what changed is updated, the rest is left alone",
+    measure="The second import of a feed changes nothing, and no checkout waits for it",
+    missing_reason=NO_FEEDS,
+)
+T1 = Scenario(
+    id="T1",
+    title="Staged gateway faults",
+    source="A developer or a tester",
+    stimulus="Wants to see what the shop does when the gateway declines, hangs, fails or loses an "
+    "answer",
+    environment="Development, tests and drills; no real gateway",
+    artifact="The gateway simulator and the shop's gateway client",
+    response="Each fault is switched on, strikes, and is switched off again",
+    measure="Every kind of fault is made to happen on demand, and its effect seen, in the tests",
+    proofs=(
+        "tests/gateway_simulator/test_faults.py::test_knobs_are_set_in_part_and_reset",
+        "tests/gateway_simulator/test_process.py::test_lost_answer_is_charged_once",
+        (
+            "tests/payments/test_gateway_client.py"
+            "::test_what_is_no_answer_is_told_as_none_and_the_key_keeps_it_one_charge"
+        ),
+        (
+            "tests/running/test_running_shop.py"
+            "::test_a_gateway_that_is_off_opens_the_breaker_and_one_that_is_back_closes_it"
+        ),
+    ),
+)
+T2 = Scenario(
+    id="T2",
+    title="Races made to happen",
+    source="A developer",
+    stimulus="Changes something that two requests may do at once",
+    environment="Development",
+    artifact="Reservation, settlement and the breaker, under threads and processes",
+    response="A test makes the race happen, and fails if it is lost",
+    measure="With the guard taken away the same tests fail: they can see what they look for",
+    proofs=(
+        (
+            "tests/orders/test_races.py"
+            "::test_without_the_guard_the_same_race_is_lost_so_the_test_above_can_see"
+        ),
+        "tests/orders/test_races.py::test_one_form_sent_twenty_times_at_once_is_one_order",
+        "tests/orders/test_races.py::test_two_workers_never_claim_the_same_payment",
+        (
+            "tests/products/test_stock.py"
+            "::test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold"
+        ),
+    ),
+)
+U1 = Scenario(
+    id="U1",
+    title="Error messages",
+    source="A visitor",
+    stimulus="Does something that cannot work, or meets a failure of the shop",
+    environment="Normal operation, or the database away",
+    artifact="Every page and form",
+    response="Says in a sentence what happened and what to do, with a reference that support finds",
+    measure="No traceback and no bare error page; every problem names its request id",
+    proofs=(
+        (
+            "tests/retail/web/test_problems.py"
+            "::test_every_problem_says_what_to_do_and_gives_the_request_id"
+        ),
+        (
+            "tests/retail/web/test_problems.py"
+            "::test_a_database_that_is_away_is_a_sentence_and_no_traceback_even_with_debug"
+        ),
+        "tests/orders/test_views.py::test_sold_out_is_409_with_a_sentence_and_the_cart_is_kept",
+    ),
+    runbooks=("RetailErrorRateHigh",),
+)
+U2 = Scenario(
+    id="U2",
+    title="Payment unavailable",
+    source="A buyer",
+    stimulus="Orders while payments cannot be taken",
+    environment="The gateway is away and the breaker open",
+    artifact="The checkout",
+    response="Says so at once, keeps the cart, tells when to try again, and lets the same form be "
+    "sent again",
+    measure="503 with the seconds to wait; cart and stock as before",
+    proofs=(
+        (
+            "tests/orders/test_views.py"
+            "::test_an_open_breaker_is_503_with_the_time_to_wait_and_is_measured_as_a_fast_fail"
+        ),
+        "tests/orders/test_checkout.py::test_an_open_breaker_refuses_before_anything_is_reserved",
+    ),
+    runbooks=("RetailCircuitBreakerOpen",),
+)

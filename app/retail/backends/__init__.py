@@ -1,1 +1,0 @@
-"""Django's database backends, counted: ENGINE is "retail.backends.postgresql" or "….sqlite3"."""

@@ -1,9 +1,0 @@
-"""SQLite, counted."""
-
-from django.db.backends.sqlite3 import base
-
-from retail.backends.counting import CountingConnection
-
-
-class DatabaseWrapper(CountingConnection, base.DatabaseWrapper):
-    """Django's SQLite with cursors that count."""

@@ -1,0 +1,9 @@
+"""SQLite, counted."""
+
+from django.db.backends.sqlite3 import base
+
+from retail.db.backends.counting import CountingConnection
+
+
+class DatabaseWrapper(CountingConnection, base.DatabaseWrapper):
+    """Django's SQLite with cursors that count."""

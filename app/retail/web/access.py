@@ -1,0 +1,61 @@
+"""Who may look at the pages and numbers for staff."""
+
+from __future__ import annotations
+
+from functools import wraps
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+
+from retail.observability.prometheus import exposition
+from retail.web.problems import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+
+    View = Callable[..., HttpResponse]
+
+
+def staff_only(view: View) -> View:
+    """Send visitors to the log-in and refuse customers (403)."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        if not request.user.is_authenticated:
+            if "HX-Request" in request.headers:  # else the log-in would stand in the page's middle
+                return HttpResponse(status=401, headers={"HX-Refresh": "true"})
+            return redirect_to_login(request.get_full_path())
+        if not request.user.is_staff:
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return checked
+
+
+def has_metrics_token(request: HttpRequest) -> bool:
+    """Whether the request brings METRICS_TOKEN; without one set, development is open to all."""
+    return exposition.may_read(
+        request.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=settings.DEBUG
+    )
+
+
+def staff_or_token(view: View) -> View:
+    """Answer staff and programs that bring the token; refuse others with JSON (401, 403)."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        # The token first: a program has no session to be asked for.
+        if has_metrics_token(request) or request.user.is_staff:
+            return view(request, *args, **kwargs)
+        if request.user.is_authenticated:
+            return problem(request, HTTPStatus.FORBIDDEN, as_json=True)
+        challenge = {"WWW-Authenticate": 'Bearer realm="metrics"'}
+        return problem(request, HTTPStatus.UNAUTHORIZED, headers=challenge, as_json=True)
+
+    return checked

@@ -1,0 +1,129 @@
+"""Addresses for machines: /metrics, /healthz, /readyz."""
+
+from __future__ import annotations
+
+import socket
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+
+from retail.models import WorkerHeartbeat
+from retail.observability.prometheus import exposition
+from retail.web.access import has_metrics_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http.response import HttpResponseBase
+
+WORKER_SILENT_AFTER = timedelta(seconds=30)
+
+_migrated = False
+
+
+def worker_name() -> str:
+    """Return what a worker on this host calls itself."""
+    return socket.gethostname()
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer a scrape."""
+    if not has_metrics_token(request):
+        return HttpResponse(
+            "Send the METRICS_TOKEN as a bearer token.\n",
+            status=HTTPStatus.UNAUTHORIZED,
+            content_type="text/plain; charset=utf-8",
+            headers={"WWW-Authenticate": 'Bearer realm="metrics"'},
+        )
+    body, content_type = exposition.render(request.headers.get("Accept", ""))
+    return HttpResponse(body, content_type=content_type)
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Say that this process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+def _migrations_applied() -> bool:
+    global _migrated  # noqa: PLW0603 - once applied they stay applied, and asking takes a while
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return _migrated
+
+
+def _worker_check() -> str:
+    last = WorkerHeartbeat.objects.order_by("-seen_at").values_list("seen_at", flat=True).first()
+    if last is None:
+        return "never seen: start it with `manage.py worker`"
+    silent = timezone.now() - last
+    if silent > WORKER_SILENT_AFTER:
+        return f"silent for {silent.total_seconds():.0f} s: is `manage.py worker` running?"
+    return "ok"
+
+
+def readiness() -> dict[str, str]:
+    """Return what stands between this process and selling, by its name; "ok" where nothing does.
+
+    Where one is not ok, those after it are not asked.
+    """
+    checks = {}
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        checks["database"] = "ok"
+        checks["migrations"] = "ok" if _migrations_applied() else "missing: run `manage.py migrate`"
+        if checks["migrations"] == "ok":
+            checks["worker"] = _worker_check()
+    except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is the same
+        checks["database"] = "does not answer"
+    return checks
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Say whether this process can sell.
+
+    503 while the database is away or not migrated. A dead worker is named as degraded, with 200:
+    the shop sells, and what the worker should finish waits.
+    """
+    checks = readiness()
+    able = checks["database"] == checks.get("migrations") == "ok"
+    status = ("ready" if checks.get("worker") == "ok" else "degraded") if able else "unavailable"
+    return JsonResponse(
+        {"status": status, "checks": checks},
+        status=HTTPStatus.OK if able else HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+
+
+PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/metrics": metrics,
+    "/healthz": healthz,
+    "/readyz": readyz,
+}
+
+
+class ProbeMiddleware:
+    """Answers the probes before everything else.
+
+    Prometheus and health checks ask by addresses that ALLOWED_HOSTS need not name, and what they
+    ask must not count as the shop's traffic.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer a probe, or pass the request on."""
+        view = PROBES.get(request.path)
+        if view is None:
+            return self.get_response(request)
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponse(
+                status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, HEAD"}
+            )
+        return view(request)

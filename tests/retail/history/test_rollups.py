@@ -1,0 +1,293 @@
+"""Rollups are exact and repeatable; pruning takes exactly what is old and leaves the history."""
+
+from datetime import UTC, datetime, timedelta
+from datetime import timezone as offset
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import Settings
+
+from retail import tasks
+from retail.history import rollups
+from retail.history.points import Point
+from retail.history.rollups import DAY, HOUR, MINUTE, Period
+from retail.models import Metric, MetricRollup
+
+pytestmark = pytest.mark.django_db
+
+MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
+KIND = "refunds_per_day"
+LAST_MOMENT = timedelta(microseconds=1)
+
+
+def row(moment: datetime, value: float = 1, kind: str = KIND, **metadata: Any) -> None:
+    Metric.objects.create(metric_type=kind, value=value, metadata=metadata, timestamp=moment)
+
+
+def stored(period: MetricRollup.Period) -> list[tuple[Any, ...]]:
+    return list(
+        MetricRollup.objects.filter(period=period)
+        .order_by("start", "metric_type")
+        .values_list("start", "metric_type", "count", "total", "minimum", "maximum")
+    )
+
+
+def at_the_end_of(moment: datetime) -> datetime:
+    """Return when all before `moment` may be rolled up."""
+    return moment + rollups.SETTLING
+
+
+def roll_up(until: datetime) -> None:
+    rollups.roll_up(at_the_end_of(until))
+
+
+def test_an_hour_is_from_its_first_moment_to_before_the_next() -> None:
+    row(MIDNIGHT - LAST_MOMENT, 1)
+    row(MIDNIGHT, 2)
+    row(MIDNIGHT + HOUR - LAST_MOMENT, 4)
+    row(MIDNIGHT + HOUR, 8)
+    roll_up(MIDNIGHT + HOUR)
+    assert stored(Period.HOUR) == [
+        (MIDNIGHT - HOUR, KIND, 1, 1, 1, 1),
+        (MIDNIGHT, KIND, 2, 6, 2, 4),
+    ]
+    assert stored(Period.DAY) == [
+        (MIDNIGHT - DAY, KIND, 1, 1, 1, 1),
+        (MIDNIGHT, KIND, 2, 6, 2, 4),
+    ]
+    assert [(start, count) for start, _, count, *_ in stored(Period.MINUTE)] == [
+        (MIDNIGHT - MINUTE, 1),
+        (MIDNIGHT, 1),
+        (MIDNIGHT + HOUR - MINUTE, 1),
+    ]
+
+
+def test_a_row_weighs_what_it_stands_for() -> None:
+    row(MIDNIGHT, 10, "error_rate", count=40, errors=4, client_errors=3)
+    row(MIDNIGHT, 1, "error_rate", count=10, errors=1)
+    row(MIDNIGHT, 0)
+    row(MIDNIGHT, 100)
+    roll_up(MIDNIGHT + MINUTE)
+    for period in Period:
+        assert stored(period) == [
+            (MIDNIGHT, "error_rate", 50, 410, 1, 10),
+            (MIDNIGHT, KIND, 2, 100, 0, 100),
+        ]
+        facts = MetricRollup.objects.filter(period=period, metric_type="error_rate")
+        assert list(facts.values_list("facts", flat=True)) == [{"errors": 5, "client_errors": 3}]
+
+
+@pytest.mark.parametrize("count", ["many", None, -3, 0, [4], {}, 2.5, True, 10**15, 10**16])
+def test_a_count_that_is_none_weighs_one_and_stops_no_rollup(count: Any) -> None:
+    row(MIDNIGHT, 5, "stock_conflicts", count=count)
+    row(MIDNIGHT, 7, "stock_conflicts", count=3)
+    roll_up(MIDNIGHT + HOUR)
+    weight = count if count == 10**15 else 1
+    assert stored(Period.HOUR) == [(MIDNIGHT, "stock_conflicts", weight + 3, 5 * weight + 21, 5, 7)]
+
+
+def test_rolling_up_again_is_the_same_and_takes_in_what_came_late() -> None:
+    row(MIDNIGHT, 2)
+    for _ in range(2):
+        roll_up(MIDNIGHT + 14 * MINUTE)
+    assert stored(Period.HOUR) == stored(Period.DAY) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
+    row(MIDNIGHT, 6)
+    roll_up(MIDNIGHT + 15 * MINUTE)  # looks back from where it was
+    for period in Period:
+        assert stored(period) == [(MIDNIGHT, KIND, 2, 8, 2, 6)]
+
+
+def test_a_moment_is_rolled_up_only_when_its_rows_had_time_to_be_written() -> None:
+    row(MIDNIGHT, 2)
+    rollups.roll_up(MIDNIGHT + MINUTE + rollups.SETTLING - LAST_MOMENT)
+    assert (rollups.rolled_until(), stored(Period.MINUTE)) == (None, [])
+    rollups.roll_up(MIDNIGHT + MINUTE + rollups.SETTLING)
+    assert rollups.rolled_until() == MIDNIGHT + MINUTE
+    assert stored(Period.MINUTE) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
+
+
+def test_a_day_is_made_from_its_hours_and_begins_at_midnight_utc() -> None:
+    moments = [MIDNIGHT - LAST_MOMENT, MIDNIGHT, MIDNIGHT + 23.5 * HOUR, MIDNIGHT + 24 * HOUR]
+    for value, moment in zip([1, 2, 4, 8], moments, strict=True):
+        row(moment, value)
+    # 1:30 in Madrid is still half past midnight in UTC.
+    madrid = datetime(2026, 11, 23, 1, 30, tzinfo=offset(timedelta(hours=1)))
+    roll_up(madrid)
+    assert stored(Period.DAY) == [
+        (MIDNIGHT - DAY, KIND, 1, 1, 1, 1),
+        (MIDNIGHT, KIND, 2, 6, 2, 4),
+        (MIDNIGHT + DAY, KIND, 1, 8, 8, 8),
+    ]
+    assert rollups.rolled_until() == MIDNIGHT + DAY + HOUR / 2
+
+
+def test_a_period_without_rows_keeps_what_was_rolled_up() -> None:
+    row(MIDNIGHT, 2)
+    roll_up(MIDNIGHT + MINUTE)
+    Metric.objects.all().delete()
+    roll_up(MIDNIGHT + 2 * MINUTE)
+    for period in Period:
+        assert stored(period) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
+
+
+@pytest.mark.parametrize("away", [HOUR, 30 * HOUR, 3 * DAY, 9 * DAY + 5 * MINUTE])
+def test_hours_without_a_worker_are_rolled_up_when_one_is_back(away: timedelta) -> None:
+    early = MIDNIGHT + 10 * HOUR + 20 * MINUTE
+    moments = [early, early + 30 * MINUTE, early + away / 2, early + away - MINUTE]
+    row(moments[0], 1)
+    roll_up(early + 25 * MINUTE)
+    for value, moment in zip([2, 4, 8], moments[1:], strict=True):
+        row(moment, value)
+    now = early + away
+    roll_up(now)
+    expected: dict[datetime, float] = {}
+    for value, moment in zip([1, 2, 4, 8], moments, strict=True):
+        hour = moment.replace(minute=0, second=0)
+        expected[hour] = expected.get(hour, 0) + value
+    assert {start: total for start, _, _, total, *_ in stored(Period.HOUR)} == expected
+    days = stored(Period.DAY)
+    assert (sum(day[2] for day in days), sum(day[3] for day in days)) == (4, 15)
+    assert rollups.rolled_until() == now
+    kept = {start for start, *_ in stored(Period.MINUTE)}
+    border = (now - rollups.KEEP_MINUTES).replace(minute=0)
+    assert kept == {moment for moment in moments if moment >= border}
+
+
+def test_a_long_way_to_catch_up_takes_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(1000))
+    monkeypatch.setattr("retail.history.rollups.time.monotonic", lambda: float(next(seconds)))
+    for day in range(10):
+        row(MIDNIGHT + day * DAY)
+    now = at_the_end_of(MIDNIGHT + 10 * DAY)
+    rollups.roll_up(now, seconds=4)
+    assert rollups.rolled_until() == MIDNIGHT + 3 * DAY
+    assert len(stored(Period.DAY)) == 3
+    rollups.roll_up(now, seconds=1000)
+    assert rollups.rolled_until() == MIDNIGHT + 10 * DAY
+    assert stored(Period.DAY) == [(MIDNIGHT + day * DAY, KIND, 1, 1, 1, 1) for day in range(10)]
+
+
+def test_a_clock_set_back_takes_nothing_away() -> None:
+    row(MIDNIGHT, 2)
+    roll_up(MIDNIGHT + HOUR)
+    row(MIDNIGHT + 10 * MINUTE, 4)
+    roll_up(MIDNIGHT + 11 * MINUTE)
+    assert rollups.rolled_until() == MIDNIGHT + 11 * MINUTE
+    assert stored(Period.HOUR) == [(MIDNIGHT, KIND, 2, 6, 2, 4)]
+
+
+def test_a_source_stands_in_for_the_rows_of_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def points(since: datetime, until: datetime, step: timedelta) -> list[Point]:
+        asked.append((since, until, step))
+        return [Point(since, 3, 30, 5, 15, {"kinds": {"cart": 3}})]
+
+    source = rollups.Source(points, lambda: MIDNIGHT + MINUTE)
+    monkeypatch.setattr(rollups, "sources", {KIND: source})
+    row(MIDNIGHT + HOUR / 2, 1)  # of another minute than the source's
+    row(MIDNIGHT + HOUR, 1)
+    roll_up(MIDNIGHT + HOUR + 2 * MINUTE)
+    assert asked == [
+        (MIDNIGHT, MIDNIGHT + HOUR, MINUTE),
+        (MIDNIGHT + HOUR, MIDNIGHT + HOUR + 2 * MINUTE, MINUTE),
+    ]
+    assert stored(Period.DAY) == [(MIDNIGHT, KIND, 6, 60, 5, 15)]
+    assert MetricRollup.objects.get(period=Period.DAY).facts == {"kinds": {"cart": 6}}
+
+
+def test_the_job_rolls_up_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = at_the_end_of(MIDNIGHT + timedelta(minutes=4))
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    row(MIDNIGHT - MINUTE, 2)
+    row(MIDNIGHT, 4)
+    assert tasks.roll_up_metrics() == 6
+    assert stored(Period.HOUR) == [
+        (MIDNIGHT - HOUR, KIND, 1, 2, 2, 2),
+        (MIDNIGHT, KIND, 1, 4, 4, 4),
+    ]
+
+
+def test_pruning_takes_exactly_what_is_older_and_rolls_it_up_before() -> None:
+    border = MIDNIGHT - timedelta(days=7)
+    for moment in (border - LAST_MOMENT, border, border + LAST_MOMENT, MIDNIGHT):
+        row(moment)
+    assert rollups.prune(7, MIDNIGHT) == 1
+    assert list(Metric.objects.order_by("timestamp").values_list("timestamp", flat=True)) == [
+        border,
+        border + LAST_MOMENT,
+        MIDNIGHT,
+    ]
+    assert stored(Period.DAY) == [
+        (border - DAY, KIND, 1, 1, 1, 1),
+        (border, KIND, 2, 2, 1, 1),
+    ]
+
+
+def test_pruning_goes_in_batches_that_let_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rollups, "PRUNE_BATCH", 3)
+    pauses: list[float] = []
+    monkeypatch.setattr("retail.history.rollups.time.sleep", pauses.append)
+    for _ in range(7):
+        row(MIDNIGHT - timedelta(days=8))
+    row(MIDNIGHT)
+    with CaptureQueriesContext(connection) as queries:
+        assert rollups.prune(7, MIDNIGHT) == 7
+    deletions = [query["sql"] for query in queries if "DELETE" in query["sql"]]
+    assert sum('"retail_metric"' in sql for sql in deletions) == 3
+    assert len(pauses) == 3
+    assert all(0 < pause <= rollups.LONGEST_PAUSE for pause in pauses)
+    assert Metric.objects.count() == 1
+
+
+def command(*arguments: str) -> str:
+    out = StringIO()
+    call_command("prune_metrics", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_prunes_what_is_past_the_days_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: MIDNIGHT)
+    for days in (3, 89, 91):
+        row(MIDNIGHT - timedelta(days=days))
+    assert command() == "Deleted 1 rows older than 90 days.\n"
+    assert command("--days", "7") == "Deleted 1 rows older than 7 days.\n"
+    assert command("--days=7") == "Deleted 0 rows older than 7 days.\n"
+    assert Metric.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("days", "message"),
+    [
+        ("0", "--days must be at least 1"),
+        ("-5", "--days must be at least 1"),
+        ("many", "--days: must be a whole number of days, .* not 'many'"),
+        ("7.5", "not '7.5'"),
+        ("", "not ''"),
+        ("99999999999", "and at most 36500"),
+    ],
+)
+def test_the_command_refuses_days_that_make_no_sense(days: str, message: str) -> None:
+    row(MIDNIGHT - timedelta(days=1000))
+    with pytest.raises(CommandError, match=message):
+        command(f"--days={days}")
+    assert Metric.objects.count() == 1
+
+
+def test_the_job_prunes_by_the_settings(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: MIDNIGHT)
+    settings.METRIC_KEEP_DAYS = 2
+    row(MIDNIGHT - timedelta(days=2, seconds=1))
+    row(MIDNIGHT - timedelta(days=2))
+    assert tasks.prune_metrics() == 1

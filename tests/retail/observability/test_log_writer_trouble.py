@@ -1,0 +1,140 @@
+"""Slow disks, full disks, closed consoles: whoever logs goes on, and no other line is lost."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from retail.observability.logs.sinks import SharedFile
+from retail.observability.logs.writer import LIMIT
+from tests.retail.observability.log_writing import (
+    PATIENCE,
+    found,
+    logger,
+    numbers,
+    open_writer,
+    say,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from tests.retail.observability.log_writing import Found, Open
+
+__all__ = ["found", "open_writer"]
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_who_logs_does_not_wait_for_who_writes(open_writer: Open, found: Found, level: int) -> None:
+    """Neither for the thread, nor for another's warning."""
+    writer = open_writer(flush_seconds=0.001)
+    writing, go_on = threading.Event(), threading.Event()
+    write = writer.sinks[0].write
+
+    def slow(lines: list[bytes]) -> None:
+        writing.set()
+        assert go_on.wait(PATIENCE)
+        write(lines)
+
+    writer.sinks[0].write = slow  # type: ignore[method-assign]
+    other = threading.Thread(target=say, args=(0, level))
+    other.start()
+    assert writing.wait(PATIENCE)
+    for number in range(1, LIMIT):
+        say(number)
+    assert found("file") == []
+    go_on.set()
+    other.join()
+    say(LIMIT, logging.WARNING)
+    assert numbers(found("file")) == numbers(found("console")) == list(range(LIMIT + 1))
+
+
+def test_what_is_logged_in_the_middle_of_writing_hinders_nobody(
+    open_writer: Open, found: Found
+) -> None:
+    """As the handler of a signal may, in the very thread that writes."""
+    writer = open_writer()
+    write = writer.sinks[0].write
+
+    def interrupted(lines: list[bytes]) -> None:
+        writer.sinks[0].write = write  # type: ignore[method-assign]
+        say(3, logging.WARNING)
+        write(lines)
+
+    writer.sinks[0].write = interrupted  # type: ignore[method-assign]
+    say(1)
+    say(2, logging.WARNING)
+    assert sorted(numbers(found("file"))) == sorted(numbers(found("console"))) == [1, 2, 3]
+
+
+def _no_room(file: int, text: bytes) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_leaves_the_console_whole_and_the_thread_alive(
+    open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    writer = open_writer(flush_seconds=0.001)
+    file = writer.sinks[0]
+    assert isinstance(file, SharedFile)
+    write, tried = file.write, threading.Event()
+
+    def fail(lines: list[bytes]) -> None:
+        tried.set()
+        _no_room(0, b"")
+
+    file.write = fail  # type: ignore[method-assign]
+    say(1)
+    assert tried.wait(PATIENCE)
+    wait_until(lambda: numbers(found("console")) == [1])
+    file.write = write  # type: ignore[method-assign]
+    say(2)
+    wait_until(lambda: numbers(found("console")) == [1, 2])
+    assert numbers(found("file")) == [2]
+
+
+def test_a_console_that_is_gone_leaves_the_file_whole(
+    open_writer: Open,
+    found: Found,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    writer = open_writer()
+    writer.sinks[1].stream.close()  # type: ignore[union-attr]
+    writer.sinks.reverse()  # it is asked first
+    say(1)
+    say(2, logging.WARNING)
+    assert numbers(found("file")) == [1, 2]
+    assert found("console") == []
+    assert "ValueError: I/O operation on closed file" in capsys.readouterr().err  # as logging does
+
+
+def test_a_record_that_makes_no_line_costs_only_itself(
+    open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = open_writer()
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    say(1)
+    logger.info("%d %d", 1)  # one is missing
+    logger.handle(logging.makeLogRecord({"msg": "event=test", "_facts": 7, "levelno": 20}))
+    say(2)
+    writer.flush()
+    assert numbers(found("file")) == [1, 2]
+
+
+def test_without_room_for_a_thread_lines_are_written_at_once(
+    open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    open_writer()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    say(1)
+    say(2)
+    assert numbers(found("file")) == [1, 2]

@@ -1,0 +1,174 @@
+"""Roles of several processes: right totals, a bounded number of files, no word from the dead."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+COUNT = """
+import sys
+from retail.observability.prometheus import catalogue
+catalogue.ORDERS.inc(float(sys.argv[1]), outcome="confirmed")
+catalogue.HTTP_IN_PROGRESS.inc()
+catalogue.HTTP_DURATION.observe(0.3, view="v", method="GET", status="2xx")
+print("counted", flush=True)
+sys.stdin.read()
+"""
+
+COME_AND_GO = """
+import os
+from retail.observability.prometheus import catalogue
+for _ in range(int(__import__("sys").argv[1])):
+    pid = os.fork()
+    if pid == 0:
+        catalogue.ORDERS.inc(outcome="confirmed")
+        catalogue.HTTP_IN_PROGRESS.inc()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+
+SCRAPE = """
+from retail.observability.prometheus import exposition
+print(exposition.render("")[0].decode())
+"""
+
+TWO_SCRAPES = """
+import threading
+from retail.observability.prometheus import slots
+
+forget = slots._forget_gauges
+second = threading.Thread(target=slots.forget_dead_gauges)
+seen = []
+
+def forget_while_another_scrape_comes(path, slot):
+    if not seen:
+        seen.append(slot)
+        second.start()
+        second.join(timeout=0.3)
+        # It neither got in between nor gave our lock up.
+        assert second.is_alive()
+    forget(path, slot)
+
+slots._forget_gauges = forget_while_another_scrape_comes
+slots.forget_dead_gauges()
+second.join()
+print(*seen)
+"""
+
+ORDERS = 'retail_orders_total{outcome="confirmed"}'
+ANSWERED = 'retail_http_request_duration_seconds_count{method="GET",status="2xx",view="v"}'
+IN_PROGRESS = "retail_http_requests_in_progress"
+
+
+class Role:
+    """Processes that share a folder of metric files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+
+    def run(self, script: str, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            cwd=settings.BASE_DIR,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+
+    @contextmanager
+    def process(self, amount: int) -> Iterator[subprocess.Popen[str]]:
+        """Run a process that has counted `amount` and lives on."""
+        with subprocess.Popen(
+            [sys.executable, "-c", COUNT, str(amount)],
+            cwd=settings.BASE_DIR,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "counted\n"
+                yield process
+            finally:
+                process.kill()
+
+    def scrape(self) -> dict[str, float]:
+        lines = [line for line in self.run(SCRAPE).splitlines() if line and line[0] != "#"]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    def numbers(self) -> tuple[float, float, float]:
+        """Return orders confirmed, requests answered, and requests in progress."""
+        scraped = self.scrape()
+        assert not any("pid=" in name or "slot" in name for name in scraped)
+        return scraped[ORDERS], scraped[ANSWERED], scraped[IN_PROGRESS]
+
+    def slots(self) -> int:
+        return len(list(self.folder.glob("slot*.lock")))
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> Role:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    return Role(folder)
+
+
+def test_totals_are_of_all_processes_and_outlive_them_but_their_gauges_do_not(role: Role) -> None:
+    with role.process(1), role.process(2) as second:
+        assert role.numbers() == (3, 2, 2)
+        second.kill()
+        second.wait()
+        assert role.numbers() == (3, 2, 1)
+        with role.process(4):
+            # It goes on with the totals of the slot it found free.
+            assert role.numbers() == (7, 3, 2)
+    assert role.numbers() == (7, 3, 0)
+    assert role.slots() == 3  # two at work and the one that was asked
+
+
+def test_files_are_as_many_as_processes_at_once_however_many_come_and_go(role: Role) -> None:
+    role.run(COME_AND_GO, "2")
+    files = sorted(file.name for file in role.folder.iterdir())
+    assert "counter_slot0.db" in files
+    assert "counter_slot1.db" in files
+    role.run(COME_AND_GO, "30")
+    assert sorted(file.name for file in role.folder.iterdir()) == files
+    assert role.slots() == 2  # the parent and one child at a time
+    scraped = role.scrape()
+    assert scraped[ORDERS] == 32
+    assert scraped[IN_PROGRESS] == 0
+
+
+def test_two_scrapes_at_once_forget_the_dead_one_after_the_other(role: Role) -> None:
+    role.run(COME_AND_GO, "1")  # leaves slot0, which the next takes, and slot1
+    assert role.run(TWO_SCRAPES) == "slot1\n"
+
+
+def test_series_of_the_business_are_there_from_the_start(role: Role) -> None:
+    scraped = role.scrape()
+    assert scraped['retail_orders_total{outcome="conflict"}'] == 0
+    assert scraped["retail_stock_conflicts_total"] == 0
+    assert not any(name.startswith("retail_http_request_duration") for name in scraped)
+
+
+def test_the_role_begins_with_an_empty_folder_that_prometheus_client_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from config.processes import use_metric_files  # noqa: PLC0415
+
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    monkeypatch.setenv("METRIC_FILES_DIR", str(tmp_path))
+    left = tmp_path / "web" / "counter_slot0.db"
+    left.parent.mkdir()
+    left.write_bytes(b"old")
+    use_metric_files("web")
+    assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(tmp_path / "web")
+    assert list(left.parent.iterdir()) == []

@@ -1,0 +1,160 @@
+"""/metrics, /healthz and /readyz: who may read, and what a shop that cannot sell says of itself."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.utils import OperationalError
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from retail.models import WorkerHeartbeat
+from retail.web import probes
+from tests.support import moved
+
+pytestmark = pytest.mark.django_db
+
+PROBES = ["/metrics", "/healthz", "/readyz"]
+STRANGER = "10.1.2.3:8000"
+
+
+@pytest.fixture(autouse=True)
+def _not_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "_migrated", False)
+
+
+def ask(client: Client, authorization: str | None = None) -> int:
+    headers = {"Authorization": authorization} if authorization is not None else None
+    response = client.get("/metrics", headers=headers)
+    if response.status_code == 401:
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="metrics"'
+        assert b"retail_" not in response.content
+    else:
+        assert b"retail_orders_total" in response.content
+    return response.status_code
+
+
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        ("Bearer wrong", 401),
+        ("Bearer righ", 401),
+        ("Bearer right and more", 401),
+        ("Basic right", 401),
+        ("right", 401),
+        ("Bearer ré", 401),
+        ("Bearer right", 200),
+        ("bearer right", 200),
+        ("Bearer  right ", 200),
+    ],
+)
+def test_with_a_token_only_its_bearer_reads_metrics(
+    client: Client, settings: Settings, authorization: str | None, status: int, debug: bool
+) -> None:
+    settings.METRICS_TOKEN = "right"
+    settings.DEBUG = debug
+    assert ask(client, authorization) == status
+
+
+def test_without_a_token_metrics_are_open_in_development_only(
+    client: Client, settings: Settings
+) -> None:
+    settings.METRICS_TOKEN = ""
+    settings.DEBUG = True
+    assert ask(client) == 200
+    settings.DEBUG = False
+    assert ask(client) == 401
+    assert ask(client, "Bearer ") == 401
+
+
+def test_probes_answer_whatever_the_host_is_called_and_are_no_traffic(client: Client) -> None:
+    WorkerHeartbeat.objects.create(worker="here", seen_at=timezone.now())
+    with moved() as changes:
+        for path in PROBES:
+            response = client.get(path, headers={"Host": STRANGER})
+            assert response.status_code == (401 if path == "/metrics" else 200)
+            assert client.head(path, headers={"Host": STRANGER}).status_code < 500
+    assert changes == {}
+    assert client.get("/products/", headers={"Host": STRANGER}).status_code == 400
+
+
+@pytest.mark.parametrize("path", PROBES)
+@pytest.mark.parametrize("method", ["post", "put", "delete", "options"])
+def test_probes_are_only_read(client: Client, path: str, method: str) -> None:
+    response = getattr(client, method)(path)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "GET, HEAD"
+
+
+def test_healthz_asks_nobody(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(0):
+        response = client.get("/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def ready(client: Client) -> tuple[int, dict[str, object]]:
+    response = client.get("/readyz")
+    return response.status_code, response.json()
+
+
+def test_a_shop_with_database_and_worker_is_ready(client: Client) -> None:
+    WorkerHeartbeat.objects.create(worker="here", seen_at=timezone.now())
+    checks = {"database": "ok", "migrations": "ok", "worker": "ok"}
+    assert ready(client) == (200, {"status": "ready", "checks": checks})
+
+
+def test_a_shop_whose_worker_was_never_seen_sells_degraded(client: Client) -> None:
+    worker = "never seen: start it with `manage.py worker`"
+    checks = {"database": "ok", "migrations": "ok", "worker": worker}
+    assert ready(client) == (200, {"status": "degraded", "checks": checks})
+
+
+def test_a_worker_is_missed_after_half_a_minute(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    WorkerHeartbeat.objects.create(worker="old", seen_at=now - timedelta(days=1))
+    heartbeat = WorkerHeartbeat.objects.create(worker="here", seen_at=now - timedelta(seconds=30))
+    assert ready(client)[1]["status"] == "ready"
+    heartbeat.seen_at = now - timedelta(seconds=31)
+    heartbeat.save()
+    worker = "silent for 31 s: is `manage.py worker` running?"
+    checks = {"database": "ok", "migrations": "ok", "worker": worker}
+    assert ready(client) == (200, {"status": "degraded", "checks": checks})
+
+
+def test_a_shop_with_a_migration_to_come_cannot_sell(client: Client) -> None:
+    MigrationRecorder(connection).record_unapplied("retail", "0003_rollup_facts")
+    checks = {"database": "ok", "migrations": "missing: run `manage.py migrate`"}
+    assert ready(client) == (503, {"status": "unavailable", "checks": checks})
+    MigrationRecorder(connection).record_applied("retail", "0003_rollup_facts")
+    assert ready(client)[0] == 200
+
+
+def test_migrations_are_looked_at_until_they_are_there_and_no_longer(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ready(client)[0] == 200
+    monkeypatch.delattr(probes, "MigrationExecutor")
+    assert ready(client)[0] == 200
+
+
+def test_a_shop_without_its_database_cannot_sell(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away:
+        def cursor(self) -> object:
+            raise OperationalError("connection refused to db as retail_user")
+
+    monkeypatch.setattr(probes, "connection", Away())
+    answer = {"status": "unavailable", "checks": {"database": "does not answer"}}
+    assert ready(client) == (503, answer)

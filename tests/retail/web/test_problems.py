@@ -1,0 +1,149 @@
+"""What visitors are told when something goes wrong."""
+
+import logging
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import pytest
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.urls import path
+from django.views.decorators.http import require_POST
+from pytest_django import Settings
+
+from config import urls
+from retail.web.problems import PROBLEMS
+
+pytestmark = pytest.mark.django_db
+HTML, JSON = "text/html", "application/json"
+
+
+@pytest.fixture
+def visitor(client: Client) -> Client:
+    client.raise_request_exception = False
+    return client
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the messages of ERROR lines, each of which must have its traceback."""
+    found = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert all(record.exc_info for record in found)
+    return [record.getMessage() for record in found]
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("a secret of the code")
+
+
+@pytest.fixture(autouse=True)
+def _pages(settings: Settings) -> Iterator[None]:
+    urls.urlpatterns += [
+        path("broken/", broken),
+        path("posted/", require_POST(lambda _: HttpResponse())),
+    ]
+    settings.ROOT_URLCONF = "config.urls"
+    yield
+    del urls.urlpatterns[-2:]
+
+
+@pytest.mark.parametrize(
+    ("address", "status"), [("/nowhere/", 404), ("/broken/", 500), ("/posted/", 405)]
+)
+@pytest.mark.parametrize("accept", [HTML, JSON])
+def test_every_problem_says_what_to_do_and_gives_the_request_id(
+    visitor: Client, address: str, status: int, accept: str
+) -> None:
+    answer = visitor.get(address, headers={"Accept": accept, "X-Request-ID": "look-me-up"})
+    assert answer.status_code == status
+    assert answer.headers["X-Request-ID"] == "look-me-up"
+    title, message = PROBLEMS[status]
+    if accept == JSON:
+        assert answer.json() == {
+            "error": {
+                "status": status,
+                "title": title,
+                "message": message,
+                "reference": "look-me-up",
+            }
+        }
+    else:
+        page = answer.content.decode()
+        assert f"<h1>{title}</h1>" in page
+        assert "<code>look-me-up</code>" in page
+    text = answer.content.decode()
+    assert not any(leak in text for leak in ("Traceback", "RuntimeError", "a secret", "/app/"))
+
+
+def test_a_page_that_may_not_be_used_that_way_says_how_it_may(visitor: Client) -> None:
+    assert visitor.get("/posted/").headers["Allow"] == "POST"
+
+
+def test_the_log_has_the_traceback_once_under_the_requests_id(
+    visitor: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    visitor.get("/broken/")
+    assert errors(caplog) == ["event=http.error"]
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_database_that_is_away_is_a_sentence_and_no_traceback_even_with_debug(
+    visitor: Client,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[Exception],
+    debug: bool,
+) -> None:
+    def away(*_: object) -> None:
+        raise error("server closed the connection unexpectedly")
+
+    settings.DEBUG = debug
+    monkeypatch.setattr("products.selectors.flash_products", away)
+    answer = visitor.get("/")
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert answer.headers["Retry-After"] == "5"
+    assert PROBLEMS[503][0] in answer.content.decode()
+    assert "server closed" not in answer.content.decode()
+    assert errors(caplog) == ["event=database.unavailable"]
+
+
+def test_middleware_that_needs_the_database_is_answered_for_as_well(
+    visitor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("no route to host")
+
+    visitor.cookies["sessionid"] = "some-session"
+    monkeypatch.setattr("accounts.sessions.SessionStore.load", away)
+    answer = visitor.get("/orders/")
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def test_developers_see_the_traceback(visitor: Client, settings: Settings) -> None:
+    settings.DEBUG = True
+    assert "a secret of the code" in visitor.get("/broken/").content.decode()
+
+
+def test_a_form_from_elsewhere_is_refused(visitor: Client) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    answer = strict.post("/accounts/login/", {"username": "a", "password": "b"})
+    assert answer.status_code == HTTPStatus.FORBIDDEN
+    assert "That form went stale" in answer.content.decode()
+
+
+def test_a_body_that_is_too_large_is_refused_unread(visitor: Client) -> None:
+    body = b"username=" + b"x" * (10 * 1024 * 1024)
+    answer = visitor.post(
+        "/accounts/login/", body, content_type="application/x-www-form-urlencoded"
+    )
+    assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert PROBLEMS[413][0] in answer.content.decode()
+
+
+def test_a_foreign_host_is_refused(visitor: Client) -> None:
+    answer = visitor.get("/", headers={"Host": "evil.example"})
+    assert answer.status_code == HTTPStatus.BAD_REQUEST
+    assert PROBLEMS[400][0] in answer.content.decode()
+    assert "evil" not in answer.content.decode()
