@@ -15,6 +15,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 # As many processes as there are processors; the tests of a file stay together, with what they share.
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
 
+ISSUE_FORMS := $(addprefix .github/ISSUE_TEMPLATE/,bug_report.yml feature_request.yml)
+
 # What these test does not know which database there is: once is enough.
 WITHOUT_DATABASE := $(addprefix tests/,alerts browser config contracts gateway_simulator tools \
 	test_conftest_left_out.py)
@@ -48,6 +50,10 @@ lint: .venv/.dev ## look at style, formatting, import rules and missing migratio
 	$(MANAGE) makemigrations --check --dry-run
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(ISSUE_FORMS)
 
 types: .venv/.dev
 	$(BIN)/mypy
