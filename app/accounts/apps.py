@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 
+from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
+
 
 class AccountsConfig(AppConfig):
     name = "accounts"
@@ -9,3 +11,5 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         """Declare the jobs and the checks."""
         from accounts import checks, tasks  # noqa: F401, PLC0415 - apps are loaded before models
+
+        THROTTLE_SCOPES.add("login", "password_reset")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.apps import apps
 from django.conf import settings
 
-from dashboards.measures import MEASURES, Value, settled
+from dashboards.measures import MEASURES, Value
+from retail import measures
 from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
 from retail.templatetags.shop import money
 from retail.thresholds import THRESHOLDS
@@ -105,7 +106,7 @@ def _error_rate(found: Numbers) -> Status:
     limits, rate = THRESHOLDS.error_rate, found.value("error_rate")
     if rate is None:
         return NOTHING
-    if found.total.count("error_rate") < limits.least_requests:
+    if measures.requests(found.total) < limits.least_requests:
         return TOO_FEW
     if rate > 100 * limits.most_ratio:
         return Status("bad", "too high")
@@ -116,7 +117,7 @@ def _payment_success(found: Numbers) -> Status:
     limits, share = THRESHOLDS.payment_success, found.value("payment_success")
     if share is None:
         return NOTHING
-    if settled(found.total) < limits.least_payments:
+    if measures.payments_judged(found.total) < limits.least_payments:
         return TOO_FEW
     if share < 100 * limits.least_ratio:
         return Status("bad", "too low")
@@ -127,7 +128,7 @@ def _response_time(found: Numbers) -> Status:
     limits, slow = THRESHOLDS.response_time, found.value("response_p95")
     if slow is None:
         return NOTHING
-    if found.total.count("error_rate") < THRESHOLDS.error_rate.least_requests:
+    if measures.requests(found.total) < THRESHOLDS.error_rate.least_requests:
         return TOO_FEW
     if slow > 1000 * limits.most_seconds:
         return Status("bad", "too slow")
@@ -135,9 +136,9 @@ def _response_time(found: Numbers) -> Status:
 
 
 def _conflicts(found: Numbers) -> Status:
-    if found.total.count("stock_conflicts") > THRESHOLDS.stock_conflicts.most_conflicts:
+    if measures.stock_conflicts(found.total) > THRESHOLDS.stock_conflicts.most_conflicts:
         return Status("bad", "a bug")
-    return NORMAL if found.total.count("error_rate") else NOTHING
+    return NORMAL if measures.requests(found.total) else NOTHING
 
 
 JUDGES: dict[str, Callable[[Numbers], Status]] = {
@@ -222,7 +223,7 @@ def _error_card(found: Numbers, span: str) -> Card:
 
 
 def _payment_card(found: Numbers, span: str) -> Card:
-    completed, whole = found.value("payments_completed"), settled(found.total)
+    completed, whole = found.value("payments_completed"), measures.payments_judged(found.total)
     words = Words(
         why="No payment was settled in this range.",
         detail=f"{completed:,} of {whole:,} payments" if whole else "",
@@ -242,7 +243,7 @@ def _refunds(found: Numbers, span: str) -> Card:
 
 def _held_back(found: Numbers, span: str) -> Iterator[Card]:
     """Yield what was refused; that nothing was is said only of a shop that had requests."""
-    scopes = [(f"throttled_{scope}", scope.replace("_", " ")) for scope in THROTTLE_SCOPES]
+    scopes = [(f"throttled_{scope}", scope.replace("_", " ")) for scope in sorted(THROTTLE_SCOPES)]
     by_scope = Words(NOBODY, detail=_beside(found, *scopes))
     unvisited = not found.value("requests")
     throttled, conflicts = found.value("throttled"), found.value("stock_conflicts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import inspect
 from datetime import UTC
 from decimal import Decimal
 from io import StringIO
@@ -13,8 +14,10 @@ import orjson
 
 from dashboards.cards import judged
 from dashboards.measures import MEASURES, Value
+from retail import measures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from dashboards.numbers import Numbers
@@ -37,13 +40,13 @@ def _number(found: Numbers, key: str) -> dict[str, Any]:
         "value": _exact(found.value(key)),
         "before": _exact(found.value_before(key)),
         "unit": MEASURES[key].unit,
-        "definition": MEASURES[key].definition,
+        "definition": MEASURES[key].described,
         "state": judged(found, key).state,
     }
 
 
-def _now(value: int, definition: str) -> dict[str, Any]:
-    return {"value": value, "unit": "payments", "definition": definition}
+def _now(value: int, measure: Callable[..., int]) -> dict[str, Any]:
+    return {"value": value, "unit": "payments", "definition": inspect.getdoc(measure)}
 
 
 def as_json(found: Numbers, days: int) -> tuple[bytes, str]:
@@ -55,8 +58,8 @@ def as_json(found: Numbers, days: int) -> tuple[bytes, str]:
         "step_seconds": int(found.span.step.total_seconds()),
         "numbers": {key: _number(found, key) for key in MEASURES},
         "now": {
-            "payments_pending": _now(found.pending, "Payments that are PENDING now."),
-            "payments_unknown": _now(found.unknown, "Payments that are UNKNOWN now."),
+            "payments_pending": _now(found.pending, measures.payments_pending),
+            "payments_unknown": _now(found.unknown, measures.payments_unknown),
         },
         "series": {
             "starts": [_moment(start) for start, _ in found.steps],

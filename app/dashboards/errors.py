@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 
+from retail import measures
 from retail.models import Metric
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def recent_errors(found: Numbers) -> list[ServerError]:
     Only rows that have any are read, by the index of those, the latest first: a long range, and
     many rows without, cost no more.
     """
-    if not any(part.fact("error_rate", "errors") for _, part in found.steps):
+    if not any(measures.errors(window) for _, window in found.steps):
         return []
     rows = (
         Metric.objects.filter(

@@ -1,4 +1,4 @@
-"""The shop's numbers over a range, worked out once for the page, the API and the CSV file."""
+"""The shop's numbers over a range, computed once for the page, the API and the CSV file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dashboards.measures import KINDS, MEASURES, Value, Window
-from orders.models import Payment
-from orders.selectors import Unsettled, payments_unsettled
+from dashboards.measures import KINDS, MEASURES, Value
+from retail import measures
 from retail.history.points import floor
-from retail.history.read import Point, TimeRange, history, merged, rolled_until, total
+from retail.history.read import Point, TimeRange, history, rolled_until, total
+from retail.measures import OpenPayments, Window, overdue_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,69 +37,55 @@ class Numbers:
     rolled_until: datetime | None
 
     def value(self, key: str) -> Value:
-        """Return a measure of the whole range."""
+        """Return a metric of the whole range."""
         return MEASURES[key].of(self.total)
 
     def value_before(self, key: str) -> Value:
-        """Return a measure of the range before."""
+        """Return a metric of the range before."""
         return MEASURES[key].of(self.before)
 
     def each(self, key: str, *, daily: bool = False) -> list[Value]:
-        """Return a measure of each step, or of each day."""
-        measure = MEASURES[key]
-        return [measure.of(part) for _, part in (self.days if daily else self.steps)]
+        """Return a metric of each step, or of each day."""
+        metric = MEASURES[key]
+        return [metric.of(window) for _, window in (self.days if daily else self.steps)]
 
 
 Points = Mapping[str, list[Point]]
 
 
-def _whole(points: Points, unsettled: Iterable[Unsettled], span: TimeRange) -> Window:
-    """Return all of a span as one."""
-    found = {kind: one for kind, ones in points.items() if (one := merged(ones))}
-    return Window(
-        found, sum(one.overdue for one in unsettled if span.since <= one.start < span.until)
-    )
-
-
-def _cut(
-    points: Points, unsettled: Iterable[Unsettled], span: TimeRange
+def _steps(
+    points: Points, payments: Iterable[OpenPayments], span: TimeRange
 ) -> list[tuple[datetime, Window]]:
-    """Return each step of a span."""
-    found: defaultdict[datetime, dict[str, Point]] = defaultdict(dict)
+    """Return each step of a range."""
+    by_start: defaultdict[datetime, dict[str, Point]] = defaultdict(dict)
     overdue: defaultdict[datetime, int] = defaultdict(int)
-    for kind, ones in points.items():
-        for point in ones:
-            found[point.start][kind] = point
-    for one in unsettled:
-        overdue[floor(one.start, span.step)] += one.overdue
-    return [(start, Window(found[start], overdue[start])) for start in span.starts]
+    for kind, of_kind in points.items():
+        for point in of_kind:
+            by_start[point.start][kind] = point
+    for row in payments:
+        overdue[floor(row.start, span.step)] += row.overdue
+    return [(start, Window(by_start[start], overdue[start])) for start in span.starts]
 
 
 def _days(now: datetime, days: int) -> TimeRange:
-    """Return so many whole days (UTC), the last one today."""
+    """Return that many whole days (UTC), the last one today."""
     return TimeRange(since=floor(now, DAY) - (days - 1) * DAY, until=now, step=DAY)
 
 
 def numbers(span: TimeRange, now: datetime) -> Numbers:
-    """Work out everything about a span that ends now, by a bounded number of queries."""
+    """Compute everything about a range that ends now, by a bounded number of queries."""
     before = span.before
     points = history(KINDS, span)
-    unsettled = payments_unsettled(now=now)
+    payments = measures.open_payments(now)
     days = _days(now, max(LEAST_DAYS, round((span.until - span.since) / DAY)))
     return Numbers(
         span=span,
         now=now,
-        total=_whole(points, unsettled, span),
-        before=_whole(
-            {kind: [one] for kind, one in total(KINDS, before).items()}, unsettled, before
-        ),
-        steps=_cut(points, unsettled, span),
-        days=_cut(history(["orders_per_day"], days), (), days),
-        pending=_waiting(unsettled, Payment.Status.PENDING),
-        unknown=_waiting(unsettled, Payment.Status.UNKNOWN),
+        total=Window.of(points, overdue_between(payments, span.since, span.until)),
+        before=Window(total(KINDS, before), overdue_between(payments, before.since, before.until)),
+        steps=_steps(points, payments, span),
+        days=_steps(history(["orders_per_day"], days), (), days),
+        pending=measures.payments_pending(payments),
+        unknown=measures.payments_unknown(payments),
         rolled_until=rolled_until(),
     )
-
-
-def _waiting(unsettled: Iterable[Unsettled], status: str) -> int:
-    return sum(one.count for one in unsettled if one.status == status)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from dashboards.cards import Card, cards
 from dashboards.charts import CHARTS, Chart, drawable, rows
 from dashboards.errors import ServerError, recent_errors
-from dashboards.health import Check, health
 from dashboards.numbers import Numbers, numbers
 from oncall import selectors
+from retail.health import Check, health
 from retail.history.read import LIVE, time_range
 from retail.history.rollups import DAY, HOUR, MINUTE
 from retail.templatetags.durations import ago
@@ -73,7 +73,7 @@ class Overview:
     def troubles(self) -> list[tuple[str, str, str]]:
         """What is not as it should be, the worst first: state, name, word."""
         found = [(one.status.state, one.title, one.status.word) for one in self.cards]
-        found += [(one.found.state, one.name, one.found.word) for one in self.checks]
+        found += [(one.finding.state, one.name, one.finding.word) for one in self.checks]
         found += [(one.colour, one.alert.name, "alert firing") for one in self.alerts.firing]
         return [one for state in ("bad", "warn") for one in found if one[0] == state]
 
@@ -154,7 +154,7 @@ def overview(name: str, now: datetime) -> Overview:
         name=name,
         numbers=found,
         cards=cards(found, RANGES[name]),
-        checks=health(alerts, now),
+        checks=health(now),
         alerts=alerts,
         errors=recent_errors(found),
     )

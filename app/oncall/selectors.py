@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
 from django.db.models import Case, Value, When
@@ -83,6 +83,25 @@ def _address(alert: Alert, name: str) -> str:
     return address if address.startswith(("http://", "https://")) else ""
 
 
+class Heartbeat(NamedTuple):
+    """When Alertmanager's Watchdog alert last arrived, and whether that is too long ago."""
+
+    at: datetime | None
+    late: bool
+
+
+def heartbeat(now: datetime, feed: AlertFeed | None = None) -> Heartbeat:
+    """Return the last heartbeat."""
+    feed = feed or AlertFeed.objects.filter(pk=1).first()
+    at = feed.heartbeat_at if feed else None
+    return Heartbeat(at, at is not None and now - at > HEARTBEAT_WITHIN)
+
+
+def receivers() -> list[str]:
+    """Return the channels by which alerts reach people."""
+    return [name for name, known in settings.ALERT_RECEIVERS.items() if known]
+
+
 @dataclass(frozen=True)
 class AlertsNow:
     """Everything on the page of alerts."""
@@ -92,18 +111,13 @@ class AlertsNow:
     firing_more: bool
     resolved: list[ShownAlert]
     heard_at: datetime | None
-    heartbeat_at: datetime | None
+    heartbeat: Heartbeat
     receivers: list[str]
 
     @property
-    def heartbeat_late(self) -> bool:
-        """Whether the watch was heard once, but not lately."""
-        return self.heartbeat_at is not None and self.now - self.heartbeat_at > HEARTBEAT_WITHIN
-
-    @property
     def blind(self) -> bool:
-        """Whether an alert could not be told here at this moment."""
-        return self.heartbeat_at is None or self.heartbeat_late
+        """Whether alerts may not reach this page at the moment."""
+        return self.heartbeat.at is None or self.heartbeat.late
 
     @property
     def state(self) -> str:
@@ -139,6 +153,6 @@ def alerts_now(*, now: datetime) -> AlertsNow:
             for one in ended.order_by("-ends_at")[:RESOLVED_SHOWN]
         ],
         heard_at=feed.heard_at,
-        heartbeat_at=feed.heartbeat_at,
-        receivers=[name for name, known in settings.ALERT_RECEIVERS.items() if known],
+        heartbeat=heartbeat(now, feed),
+        receivers=receivers(),
     )

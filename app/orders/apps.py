@@ -9,19 +9,22 @@ class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self) -> None:
-        """Declare jobs and invariants, and let what the tables tell be read and rolled up."""
+        """Register jobs, invariants, health checks, gauges, and the tables that rollups read."""
         from orders import (  # noqa: PLC0415 - models first
             audit,  # noqa: F401
             audit_gateway,  # noqa: F401
             confirmation_email,  # noqa: F401
+            health,  # noqa: F401
             history,
             metrics,
             recovery,
+            selectors,
         )
-        from retail import jobs  # noqa: PLC0415
+        from retail import jobs, measures  # noqa: PLC0415
         from retail.history import rollups  # noqa: PLC0415
 
         exposition.database_gauges.add("payments", metrics.read_unknown)
+        measures.register_open_payments(selectors.open_payments)
         rollups.sources["orders_per_day"] = history.ORDERS
         rollups.sources["payment_success_rate"] = history.PAYMENTS
         jobs.pollers.append(recovery.settle_due)

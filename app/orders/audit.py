@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from orders.models import Payment, Sale
-from orders.recovery import UNFINISHED
+from orders.selectors import UNFINISHED, overdue
 from retail.audit.declare import Checkpoint, Part, Violation, invariant
 from retail.db.reads import bounded_read, settled_before
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 CHUNK = 5_000  # rows looked at by one statement
 SECONDS = 20  # for one statement
-DEADLINE = timedelta(minutes=15)  # for a payment to be settled
 
 
 class Range(NamedTuple):
@@ -91,7 +89,7 @@ def confirmed_sale_is_paid_once(checkpoint: Checkpoint) -> Iterator[Part]:
 def pending_within_deadline(_checkpoint: Checkpoint) -> Iterator[Part]:
     """Look for payments that are not settled though their deadline has passed."""
     unfinished = Payment.objects.filter(status__in=UNFINISHED)
-    late = unfinished.filter(created_at__lt=timezone.now() - DEADLINE).select_related("sale")
+    late = unfinished.filter(overdue(timezone.now())).select_related("sale")
     with bounded_read(SECONDS):
         waiting = unfinished.count()
         violations = [

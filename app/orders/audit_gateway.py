@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from orders.audit import DEADLINE, SECONDS, ranges
+from orders.audit import SECONDS, ranges
 from orders.models import Payment
-from orders.recovery import UNFINISHED
+from orders.selectors import OVERDUE, UNFINISHED
 from payments.selectors import gateway_charges, gateway_charges_of, gateway_refunds
 from payments.services import NoAnswerError
 from retail.audit.declare import Checkpoint, NotCheckedError, Part, Violation, invariant
@@ -47,7 +47,7 @@ def _in_time(payment: Payment | None) -> bool:
     return (
         payment is not None
         and payment.status in UNFINISHED
-        and payment.created_at > timezone.now() - DEADLINE
+        and payment.created_at > timezone.now() - OVERDUE
     )
 
 

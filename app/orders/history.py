@@ -64,12 +64,12 @@ def settled_payments(since: datetime, until: datetime, step: timedelta) -> list[
 def _settled(at: datetime, status: str, reason: str, count: int) -> Point:
     completed = count if status == Payment.Status.COMPLETED else 0
     value = 100.0 if completed else 0.0
-    facts = {
+    aggregates = {
         "completed": completed,
         "failed": count - completed,
         "reasons": {reason: count} if reason else {},
     }
-    return Point(at, count, value * count, value, value, facts)
+    return Point(at, count, value * count, value, value, aggregates)
 
 
 ORDERS = Source(confirmed_orders, lambda: _CONFIRMED.aggregate(first=Min("finished_at"))["first"])

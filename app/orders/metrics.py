@@ -3,29 +3,79 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from orders.models import Payment, Sale
+from retail import measures
 from retail.db.reads import bounded_read
 from retail.observability import current_request_id, record_metric
 from retail.observability.logs.formatter import log_event
-from retail.observability.prometheus import catalogue
-
-if TYPE_CHECKING:
-    from retail.observability.prometheus.instruments import DatabaseGauge
+from retail.observability.prometheus.catalogue import THROTTLE_SCOPES, USUAL
+from retail.observability.prometheus.instruments import Counter, DatabaseGauge, Histogram
 
 logger = logging.getLogger("retail.orders")
+
+OUTCOMES = (
+    "confirmed",
+    "sold_out",
+    "payment_declined",
+    "payment_unavailable",
+    "payment_unknown",
+    "conflict",
+    "cancelled",
+)
+# A checkout can also end with the payment pending (a flash sale charges in the background), or in
+# an error of the shop.
+CHECKOUT_OUTCOMES = (*OUTCOMES, "pending", "error")
+
+ORDERS = Counter(
+    "retail_orders_total",
+    "Orders by how they ended, counted when the database had committed it. One whose payment got "
+    "no answer counts as payment_unknown, and once more when it ends.",
+    {"outcome": OUTCOMES},
+)
+ORDER_REVENUE = Counter(
+    "retail_order_revenue_total",
+    "Money taken by confirmed orders, in units of the currency.",
+    {"currency": settings.CURRENCIES},
+)
+CHECKOUT_DURATION = Histogram(
+    "retail_checkout_duration_seconds",
+    "Time from the buyer's click to the shop's answer.",
+    {"kind": ("cart", "flash"), "outcome": CHECKOUT_OUTCOMES},
+    buckets=USUAL,
+)
+PAYMENTS = Counter(
+    "retail_payments_total",
+    "Payments settled for good.",
+    {"outcome": ("completed", "failed")},
+)
+PAYMENTS_UNKNOWN = DatabaseGauge(
+    "retail_payments_unknown",
+    "Payments whose outcome the gateway has not told yet.",
+)
+PAYMENTS_UNKNOWN_OLDEST = DatabaseGauge(
+    "retail_payments_unknown_oldest_seconds",
+    "Age of the oldest payment whose outcome is unknown; 0 without one.",
+)
+STOCK_CONFLICTS = Counter(
+    "retail_stock_conflicts_total",
+    "Checkouts that the database's own constraint had to refuse: a bug upstream.",
+)
+SOLD_OUT = Counter(
+    "retail_sold_out_total",
+    "Checkouts refused because the stock was gone: the protection at work.",
+)
+
+THROTTLE_SCOPES.add("checkout")
 
 
 def record_confirmed(sale: Sale) -> None:
     """Note an order that was paid; call it when that is committed."""
-    catalogue.ORDERS.inc(outcome="confirmed")
-    catalogue.ORDER_REVENUE.inc(float(sale.total), currency=sale.currency)
+    ORDERS.inc(outcome="confirmed")
+    ORDER_REVENUE.inc(float(sale.total), currency=sale.currency)
     record_metric(
         "orders_per_day",
         1,
@@ -35,14 +85,14 @@ def record_confirmed(sale: Sale) -> None:
 
 def record_ended(sale: Sale, outcome: str) -> None:
     """Note an order that ended otherwise; call it when that is committed."""
-    catalogue.ORDERS.inc(outcome=outcome)
+    ORDERS.inc(outcome=outcome)
     logger.info("event=order.ended", extra={"order_ref": sale.reference, "outcome": outcome})
 
 
 def record_settled(sale: Sale, payment: Payment) -> None:
     """Note a payment settled for good; call it when that is committed."""
     completed = payment.status == Payment.Status.COMPLETED
-    catalogue.PAYMENTS.inc(outcome="completed" if completed else "failed")
+    PAYMENTS.inc(outcome="completed" if completed else "failed")
     record_metric(
         "payment_success_rate",
         100 if completed else 0,
@@ -63,9 +113,9 @@ def record_settled(sale: Sale, payment: Payment) -> None:
 
 def record_refused(outcome: str, product_id: int | None = None) -> None:
     """Note a checkout that was refused before there was an order."""
-    catalogue.ORDERS.inc(outcome=outcome)
+    ORDERS.inc(outcome=outcome)
     if outcome == "sold_out":
-        catalogue.SOLD_OUT.inc()
+        SOLD_OUT.inc()
     log_event(
         logger,
         logging.INFO,
@@ -76,26 +126,22 @@ def record_refused(outcome: str, product_id: int | None = None) -> None:
 
 def record_stock_conflict(quantities: dict[int, int]) -> None:
     """Note that the database's constraint had to stop a checkout: a bug upstream."""
-    catalogue.STOCK_CONFLICTS.inc()
+    STOCK_CONFLICTS.inc()
     record_metric("stock_conflicts", 1, {"product_ids": sorted(quantities)})
     logger.error("event=stock.conflict", extra={"product_ids": sorted(quantities)})
 
 
 def record_checkout(seconds: float, kind: str, outcome: str) -> None:
     """Note how long a buyer waited for the answer."""
-    catalogue.CHECKOUT_DURATION.observe(seconds, current_request_id(), kind=kind, outcome=outcome)
+    CHECKOUT_DURATION.observe(seconds, current_request_id(), kind=kind, outcome=outcome)
 
 
 def read_unknown() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
-    """Return how many payments have no answer though they should have, and the oldest's age."""
-    overdue = timezone.now() - timedelta(seconds=settings.PAYMENT_RESEND_AFTER)
+    """Return the number of payments without an outcome, and the age of the oldest."""
+    now = timezone.now()
     with bounded_read():
-        unknown = Payment.objects.filter(
-            Q(status=Payment.Status.UNKNOWN)
-            | Q(status=Payment.Status.PENDING, created_at__lt=overdue)
-        ).aggregate(count=Count("pk"), oldest=Min("created_at"))
-    age = (timezone.now() - unknown["oldest"]).total_seconds() if unknown["oldest"] else 0
+        rows = measures.open_payments(now)
     return {
-        catalogue.PAYMENTS_UNKNOWN: {(): unknown["count"]},
-        catalogue.PAYMENTS_UNKNOWN_OLDEST: {(): age},
+        PAYMENTS_UNKNOWN: {(): measures.payments_unknown(rows)},
+        PAYMENTS_UNKNOWN_OLDEST: {(): measures.payments_unknown_oldest_seconds(rows, now)},
     }

@@ -18,6 +18,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from orders.models import Payment
+from orders.selectors import UNFINISHED
 from orders.settlement import (
     ASK_AGAIN_AFTER,
     charge,
@@ -36,7 +37,6 @@ BATCH = 40
 AT_ONCE = 8  # calls to the gateway; it is waiting for them that takes the time
 BUDGET_SECONDS = 20  # then other jobs have their turn; the worker's watch goes on with this
 LEASE = timedelta(seconds=60)  # longer than a batch takes at the gateway's slowest
-UNFINISHED = (Payment.Status.PENDING, Payment.Status.UNKNOWN)
 
 logger = logging.getLogger("retail.orders")
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Count, Min, Q
 from django.db.models.functions import TruncMinute
 
 from cart.selectors import CartLine
@@ -16,6 +17,7 @@ from payments.models import CircuitBreaker
 from payments.services import BREAKER
 from products.models import Product
 from retail.db.prepared import Statement, columns, instance
+from retail.measures import OpenPayments
 from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -23,16 +25,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 OVERDUE = timedelta(seconds=THRESHOLDS.unknown_payments.most_age_seconds)
-
-
-@dataclass(frozen=True)
-class Unsettled:
-    """Payments of one status, made in one minute, that are not settled."""
-
-    start: datetime
-    status: str
-    count: int
-    overdue: int  # UNKNOWN for so long that they count as failed in what people are shown
+UNFINISHED = (Payment.Status.PENDING, Payment.Status.UNKNOWN)
 
 
 _TO_BUY = Statement(
@@ -80,15 +73,34 @@ def to_buy(*, user_id: int, idempotency_key: UUID) -> ToBuy:
     return ToBuy(lines, bool(rows[0][1]), breaker)
 
 
-def payments_unsettled(*, now: datetime) -> list[Unsettled]:
-    """Return how many payments are PENDING or UNKNOWN, by the minute (UTC) they were made in."""
-    overdue = Q(status=Payment.Status.UNKNOWN, created_at__lt=now - OVERDUE)
-    counted: Iterable[tuple[datetime, str, int, int]] = (
-        # Said as the index of what is due says it: few rows are read, however many there are.
-        Payment.objects.filter(status__in=[Payment.Status.PENDING, Payment.Status.UNKNOWN])
+def without_outcome(now: datetime) -> Q:
+    """Return the condition of payments without an outcome: UNKNOWN, or PENDING beyond their time.
+
+    A payment's time ends when the worker asks again (PAYMENT_RESEND_AFTER).
+    """
+    due = now - timedelta(seconds=settings.PAYMENT_RESEND_AFTER)
+    return Q(status=Payment.Status.UNKNOWN) | Q(status=Payment.Status.PENDING, created_at__lt=due)
+
+
+def overdue(now: datetime) -> Q:
+    """Return the condition of payments so long without an outcome that they count as failed."""
+    return without_outcome(now) & Q(created_at__lt=now - OVERDUE)
+
+
+def open_payments(now: datetime) -> list[OpenPayments]:
+    """Return the payments that are not settled, by the minute (UTC) in which they were created."""
+    unknown = without_outcome(now)
+    rows: Iterable[tuple[datetime, int, int, int, datetime | None]] = (
+        # The condition of the partial index on due payments: few rows are read, however many exist.
+        Payment.objects.filter(status__in=UNFINISHED)
         .annotate(start=TruncMinute("created_at", tzinfo=UTC))
-        .values_list("start", "status")
-        .annotate(count=Count("pk"), overdue=Count("pk", filter=overdue))
-        .order_by("start", "status")
+        .values_list("start")
+        .annotate(
+            count=Count("pk"),
+            unknown=Count("pk", filter=unknown),
+            overdue=Count("pk", filter=overdue(now)),
+            oldest_unknown=Min("created_at", filter=unknown),
+        )
+        .order_by("start")
     )
-    return [Unsettled(*row) for row in counted]
+    return [OpenPayments(*row) for row in rows]

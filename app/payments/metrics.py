@@ -9,22 +9,46 @@ from payments.models import CircuitBreaker
 from retail.db.reads import bounded_read
 from retail.observability import record_metric
 from retail.observability.logs.formatter import log_event
-from retail.observability.prometheus import catalogue
-from retail.observability.rows.intervals import BREAKER_VALUE
+from retail.observability.prometheus.catalogue import USUAL
+from retail.observability.prometheus.instruments import Counter, DatabaseGauge, Histogram
+from retail.observability.rows.intervals import BREAKER_STATES, BREAKER_VALUE
 from retail.observability.rows.recorder import recorder
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from retail.observability.prometheus.instruments import DatabaseGauge
-
 logger = logging.getLogger("retail.payments")
+
+CALL_OUTCOMES = ("approved", "declined", "error", "timeout")
+BREAKERS = ("payments",)
+
+PAYMENT_ATTEMPTS = Counter(
+    "retail_payment_attempts_total",
+    "Calls that charge at the gateway, and those the circuit breaker held back.",
+    {"outcome": (*CALL_OUTCOMES, "short_circuited")},
+)
+PAYMENT_DURATION = Histogram(
+    "retail_payment_duration_seconds",
+    "Time a charging call to the gateway took.",
+    {"outcome": CALL_OUTCOMES},
+    buckets=USUAL,
+)
+BREAKER_STATE = DatabaseGauge(
+    "retail_circuit_breaker_state",
+    "1 for the state the circuit breaker is in, 0 for the others.",
+    {"breaker": BREAKERS, "state": BREAKER_STATES},
+)
+BREAKER_TRANSITIONS = Counter(
+    "retail_circuit_breaker_transitions_total",
+    "Changes of the circuit breaker's state, by the state it changed to.",
+    {"breaker": BREAKERS, "to": BREAKER_STATES},
+)
 
 
 def record_call(outcome: str, seconds: float, key: str, attempt: int) -> None:
     """Note one charging call to the gateway."""
-    catalogue.PAYMENT_ATTEMPTS.inc(outcome=outcome)
-    catalogue.PAYMENT_DURATION.observe(seconds, outcome=outcome)
+    PAYMENT_ATTEMPTS.inc(outcome=outcome)
+    PAYMENT_DURATION.observe(seconds, outcome=outcome)
     log_event(
         logger,
         logging.INFO if outcome in {"approved", "declined"} else logging.WARNING,
@@ -45,12 +69,12 @@ def record_state_seen(breaker: str, state: str) -> None:
 
 def record_short_circuited() -> None:
     """Note a payment that the open breaker held back."""
-    catalogue.PAYMENT_ATTEMPTS.inc(outcome="short_circuited")
+    PAYMENT_ATTEMPTS.inc(outcome="short_circuited")
 
 
 def record_transition(breaker: str, to: str, failures: int) -> None:
     """Note a change of the breaker's state."""
-    catalogue.BREAKER_TRANSITIONS.inc(breaker=breaker, to=to)
+    BREAKER_TRANSITIONS.inc(breaker=breaker, to=to)
     record_metric(
         "circuit_breaker_state",
         BREAKER_VALUE[to],
@@ -87,9 +111,9 @@ def read_breakers() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
     with bounded_read():
         states = {one.name: one.state_now for one in CircuitBreaker.objects.all()}
     return {
-        catalogue.BREAKER_STATE: {
+        BREAKER_STATE: {
             (name, state): float(states.get(name, "closed") == state)
-            for name in catalogue.BREAKERS
-            for state in catalogue.BREAKER_STATES
+            for name in BREAKERS
+            for state in BREAKER_STATES
         }
     }

@@ -1,23 +1,23 @@
-"""How the scenarios are judged that a running shop gives evidence of.
+"""Evaluation of the scenarios that a running shop gives evidence of.
 
-Rows by interval come added up (retail/history/read.py); what is asked of the shop's own tables is
-bounded by an index or by `NEWEST`, so that a year of orders costs what a day of them does.
+Metric rows come aggregated (retail/history); queries of the shop's own tables are bounded by an
+index or by `NEWEST`, so that a year of orders costs what a day of them does.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db.models import Count, F, Max, Q
 
 from orders.models import Payment, Sale
-from orders.selectors import payments_unsettled
 from quality.scenario import Measure
+from retail import measures
 from retail.audit.results import read_audit
-from retail.history.read import merged, quantile
 from retail.jobs import read_queue
+from retail.measures import Window
 from retail.observability.prometheus import catalogue
 from retail.thresholds import THRESHOLDS
 
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from quality.scenario import Evidence
-    from retail.history.read import Point
 
-NEWEST = 5_000  # orders that are looked at one by one
-AT_ONCE = timedelta(seconds=1)  # orders no further apart came at the same time
+NEWEST = 5_000  # orders that are read one by one
+AT_ONCE = timedelta(seconds=1)  # orders no further apart compete
 KINDS = (
     "stock_conflicts",
     "orders_per_day",
@@ -41,25 +40,24 @@ KINDS = (
 )
 
 
-def _whole(evidence: Evidence, kind: str) -> tuple[int, dict[str, Any]]:
-    """Return how many events there were in the window, and their facts."""
-    point = merged(evidence.rows.get(kind, ()))
-    return (point.count, point.facts) if point else (0, {})
-
-
 def _percent(part: int, of: int) -> float:
     return 100 * part / of
 
 
+def _at_least(ratio: float) -> str:
+    return f"≥ {100 * ratio:g} %"
+
+
 def _newest(since: datetime) -> Q:
-    """Return the condition of the window's newest sales; a bare `since` would look at them all."""
+    """Return the condition of the window's newest sales; a bare `since` would read them all."""
     last = Sale.objects.aggregate(last=Max("pk"))["last"] or 0
     return Q(pk__gt=last - NEWEST, created_at__gte=since)
 
 
 def flash_sale(evidence: Evidence) -> Sequence[Measure]:
-    """A1: nothing is oversold, whatever the crowd."""
-    conflicts, _ = _whole(evidence, "stock_conflicts")
+    """A1: nothing is oversold, however many buyers compete."""
+    window = Window.of(evidence.rows)
+    conflicts = measures.stock_conflicts(window)
     oversold = read_audit()[catalogue.OVERSOLD_UNITS].get(())
     most_conflicts = THRESHOLDS.stock_conflicts.most_conflicts
     most_units = THRESHOLDS.oversold.most_units
@@ -73,20 +71,18 @@ def flash_sale(evidence: Evidence) -> Sequence[Measure]:
             None if oversold is None else oversold <= most_units,
             "by the stock ledger, ever" if oversold is not None else "not audited for ten minutes",
         ),
-        _crowd(evidence),
+        _competing(evidence, measures.flash_orders(window)),
     )
 
 
-def _crowd(evidence: Evidence) -> Measure:
-    """Measure whether there was anything that could have gone wrong."""
-    _, facts = _whole(evidence, "orders_per_day")
-    flash = int(facts.get("kinds", {}).get("flash", 0))
+def _competing(evidence: Evidence, flash: int) -> Measure:
+    """Measure whether any checkouts could have sold the same unit."""
     together, note = 0, "of flash sales"
     if not flash:
-        rows = Sale.objects.filter(_newest(evidence.span.since)).order_by("created_at")
-        seen = list(rows.values_list("kind", "created_at"))
-        flash = sum(kind == Sale.Kind.FLASH for kind, _ in seen)
-        together = sum(later - first <= AT_ONCE for (_, first), (_, later) in pairwise(seen))
+        newest = Sale.objects.filter(_newest(evidence.span.since)).order_by("created_at")
+        sales = list(newest.values_list("kind", "created_at"))
+        flash = sum(kind == Sale.Kind.FLASH for kind, _ in sales)
+        together = sum(later - first <= AT_ONCE for (_, first), (_, later) in pairwise(sales))
         note = f"{flash} of flash sales, {together} within a second of another"
     count = flash + together
     return Measure(
@@ -95,60 +91,52 @@ def _crowd(evidence: Evidence) -> Measure:
 
 
 def payments(evidence: Evidence) -> Sequence[Measure]:
-    """A2: payments succeed, and while they cannot, buyers are told so at once."""
+    """A2: payments succeed, and while they cannot, buyers are refused at once."""
     return (_success(evidence), _fast_fail(evidence))
 
 
 def _success(evidence: Evidence) -> Measure:
-    _, facts = _whole(evidence, "payment_success_rate")
-    unsettled = payments_unsettled(now=evidence.now)
-    found = [one for one in unsettled if one.start >= evidence.span.since]
-    lost = sum(one.overdue for one in found)
-    unknown = sum(one.count for one in found if one.status == Payment.Status.UNKNOWN)
-    pending = sum(one.count for one in found) - unknown
-    completed = int(facts.get("completed", 0))
-    settled = completed + int(facts.get("failed", 0)) + lost
+    span = evidence.span
+    unsettled = [
+        row for row in measures.open_payments(evidence.now) if span.since <= row.start < span.until
+    ]
+    lost = measures.overdue_between(unsettled, span.since, span.until)
+    window = Window.of(evidence.rows, lost)
+    completed, judged = measures.payments_completed(window), measures.payments_judged(window)
+    success = measures.payment_success(window)
     least = THRESHOLDS.payment_success.least_ratio
     note = (
-        f"{completed:,} of {settled:,}, without an answer for too long: {lost:,}; not counted: "
-        f"{pending:,} pending, {unknown - lost:,} unknown"
+        f"{completed:,} of {judged:,}, without an answer for too long: {lost:,}; not counted: "
+        f"{measures.payments_pending(unsettled):,} pending, "
+        f"{measures.payments_unknown(unsettled) - lost:,} unknown"
     )
-    return Measure(
-        "Payments completed",
-        _percent(completed, settled) if settled else None,
-        "%",
-        f"≥ {least:.0%}".replace("%", " %"),
-        completed / settled >= least if settled else None,
-        note,
-    )
+    kept = None if success is None else success >= 100 * least
+    return Measure("Payments completed", success, "%", _at_least(least), kept, note)
 
 
 def _fast_fail(evidence: Evidence) -> Measure:
-    _, facts = _whole(evidence, "circuit_breaker_state")
-    count = int(facts.get("fast_fails", 0))
-    took = quantile(facts["fast_fail_buckets"], 0.99, facts["fast_fail_max_ms"]) if count else None
+    window = Window.of(evidence.rows)
+    p99 = measures.fast_fail_quantile(window, 0.99)
     most = THRESHOLDS.fast_fail.most_seconds * 1000
-    opened = int(facts.get("transitions", {}).get("open", 0))
     return Measure(
-        "Fast-fail, 99 of 100",
-        took,
+        "Fast-fail, p99",
+        p99,
         "ms",
         f"< {most:g} ms",
-        None if took is None else took < most,
-        f"refused by the open breaker: {count:,}; times that it opened: {opened:,}",
+        None if p99 is None else p99 < most,
+        f"refused by the open breaker: {measures.fast_fails(window):,}; opened "
+        f"{measures.breaker_openings(window):,} times",
         required=False,
     )
 
 
 def throttling(evidence: Evidence) -> Sequence[Measure]:
-    """P1: who asks too often is refused, and the others do not notice."""
-    refused, facts = _whole(evidence, "throttled_requests")
-    scopes = sorted(facts.get("by_scope", {}).items())
-    meanwhile = {point.start for point in evidence.rows.get("throttled_requests", ())}
-    errors = _during(evidence, "error_rate", meanwhile)
-    times = _during(evidence, "avg_response_time", meanwhile)
-    share = _percent(errors.facts["errors"], errors.count) if errors else None
-    took = quantile(times.facts["buckets"], 0.95, times.facts["max_ms"]) if times else None
+    """P1: clients that send too many requests are refused, and the others are not affected."""
+    window = Window.of(evidence.rows)
+    refused = measures.throttled(window)
+    scopes = sorted((scope, measures.throttled_in(window, scope)) for scope in _scopes(window))
+    then = _at_refusals(evidence)
+    errors, p95 = measures.error_rate(then), measures.response_quantile(then, 0.95)
     most_errors = 100 * THRESHOLDS.error_rate.most_ratio
     most_time = 1000 * THRESHOLDS.response_time.most_seconds
     return (
@@ -161,26 +149,36 @@ def throttling(evidence: Evidence) -> Sequence[Measure]:
             note=", ".join(f"{scope} {count:,}" for scope, count in scopes),
         ),
         Measure(
-            "Error rate meanwhile",
-            share,
+            "Error rate at the same time",
+            errors,
             "%",
             f"≤ {most_errors:g} %",
-            None if share is None else share <= most_errors,
-            "5xx of all answers at the time of the refusals",
+            None if errors is None else errors <= most_errors,
+            "share of requests answered with 5xx in the steps with refusals",
         ),
         Measure(
-            "Time to answer meanwhile, 95 of 100",
-            took,
+            "Response time at the same time, p95",
+            p95,
             "ms",
             f"≤ {most_time:g} ms",
-            None if took is None else took <= most_time,
+            None if p95 is None else p95 <= most_time,
         ),
     )
 
 
-def _during(evidence: Evidence, kind: str, starts: set[datetime]) -> Point | None:
-    """Return a metric's sum over the steps that begin at these times."""
-    return merged(point for point in evidence.rows.get(kind, ()) if point.start in starts)
+def _scopes(window: Window) -> Sequence[str]:
+    return list(window.aggregate("throttled_requests", "by_scope") or ())
+
+
+def _at_refusals(evidence: Evidence) -> Window:
+    """Return the window of the steps in which requests were refused."""
+    starts = {point.start for point in evidence.rows.get("throttled_requests", ())}
+    return Window.of(
+        {
+            kind: [point for point in points if point.start in starts]
+            for kind, points in evidence.rows.items()
+        }
+    )
 
 
 def async_split(evidence: Evidence) -> Sequence[Measure]:
@@ -188,20 +186,20 @@ def async_split(evidence: Evidence) -> Sequence[Measure]:
     limit = THRESHOLDS.flash_payments
     most = timedelta(seconds=limit.most_seconds)
     newest = Sale.objects.filter(_newest(evidence.span.since), kind=Sale.Kind.FLASH)
-    # The younger ones still have their time.
+    # Younger payments still have time.
     due = Payment.objects.filter(sale__in=newest, created_at__lt=evidence.now - most)
     in_time = Q(settled_at__lte=F("created_at") + most)
-    found = due.aggregate(all=Count("pk"), in_time=Count("pk", filter=in_time))
+    counts = due.aggregate(all=Count("pk"), in_time=Count("pk", filter=in_time))
     waiting = read_queue()[catalogue.JOBS_OLDEST_WAITING][()]
     most_waiting = THRESHOLDS.queue.most_waiting_seconds
     return (
         Measure(
-            f"Flash orders paid, or told why not, within {limit.most_seconds} s",
-            _percent(found["in_time"], found["all"]) if found["all"] else None,
+            f"Flash orders paid or refused within {limit.most_seconds} s",
+            _percent(counts["in_time"], counts["all"]) if counts["all"] else None,
             "%",
-            f"≥ {limit.least_ratio:.0%}".replace("%", " %"),
-            found["in_time"] / found["all"] >= limit.least_ratio if found["all"] else None,
-            f"{found['in_time']:,} of {found['all']:,}, among the newest {NEWEST:,} orders",
+            _at_least(limit.least_ratio),
+            counts["in_time"] / counts["all"] >= limit.least_ratio if counts["all"] else None,
+            f"{counts['in_time']:,} of {counts['all']:,}, among the newest {NEWEST:,} orders",
         ),
         Measure(
             "Oldest waiting job, now",

@@ -1,5 +1,6 @@
 """The scenarios that are judged on the running shop."""
 
+from orders import metrics as order_metrics
 from orders.models import Payment, Sale
 from quality import evaluators
 from quality.scenario import EvidenceQuery, Scenario
@@ -12,7 +13,7 @@ METRIC, VIOLATION = Metric._meta.db_table, AuditViolation._meta.db_table  # noqa
 PAYMENT, SALE = Payment._meta.db_table, Sale._meta.db_table  # noqa: SLF001 - the same
 FLASH_SECONDS = THRESHOLDS.flash_payments.most_seconds
 UNKNOWN_MINUTES = THRESHOLDS.unknown_payments.most_age_seconds // 60
-_FLASH_CHECKOUTS = f'{catalogue.CHECKOUT_DURATION.name}_bucket{{kind="flash"}}[$window]'
+_FLASH_CHECKOUTS = f'{order_metrics.CHECKOUT_DURATION.name}_bucket{{kind="flash"}}[$window]'
 
 A1 = Scenario(
     id="A1",
@@ -38,7 +39,7 @@ A1 = Scenario(
             f"SELECT coalesce(sum(amount), 0) FROM {VIOLATION}\n"  # noqa: S608 - the same
             f"WHERE invariant = '{OVERSOLD}' AND resolved_at IS NULL",
         ),
-        EvidenceQuery("PromQL", f"sum(increase({catalogue.STOCK_CONFLICTS.name}[$window]))"),
+        EvidenceQuery("PromQL", f"sum(increase({order_metrics.STOCK_CONFLICTS.name}[$window]))"),
         EvidenceQuery("PromQL", f"max({catalogue.OVERSOLD_UNITS.name})"),
     ),
     proofs=(
@@ -75,8 +76,8 @@ A2 = Scenario(
         ),
         EvidenceQuery(
             "PromQL",
-            f'sum(increase({catalogue.PAYMENTS.name}{{outcome="completed"}}[$window]))\n'
-            f"  / sum(increase({catalogue.PAYMENTS.name}[$window]))",
+            f'sum(increase({order_metrics.PAYMENTS.name}{{outcome="completed"}}[$window]))\n'
+            f"  / sum(increase({order_metrics.PAYMENTS.name}[$window]))",
         ),
         EvidenceQuery(
             "PromQL",

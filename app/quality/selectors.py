@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from quality.catalogue import JUDGED, SCENARIOS
 from quality.evaluators import KINDS
+from quality.metrics import SCENARIO_PASSING
 from quality.models import VerdictInterval
 from quality.scenario import Evaluation, Evidence, Scenario, Verdict, judge
 from quality.services import KEEP
 from retail.db.reads import bounded_read
 from retail.history.read import LIVE, TimeRange, history, rolled_until, time_range
-from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,7 +184,7 @@ def read_passing() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
         fresh = VerdictInterval.objects.filter(until__gt=timezone.now() - KEEP)
         last = dict(fresh.order_by("until", "since").values_list("scenario", "verdict"))
     return {
-        catalogue.SCENARIO_PASSING: {
+        SCENARIO_PASSING: {
             (scenario,): PASSING[Verdict(verdict)]
             for scenario, verdict in last.items()
             if verdict in PASSING

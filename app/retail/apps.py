@@ -18,6 +18,7 @@ class RetailConfig(AppConfig):
         from retail import jobs, tasks  # noqa: F401, PLC0415
         from retail.audit import results  # noqa: PLC0415
         from retail.history import rollups  # noqa: PLC0415
+        from retail.web import health  # noqa: F401, PLC0415
 
         ObservabilityMiddleware.static_url = settings.STATIC_URL
         recorder.writer = rollups.write_rows

@@ -94,6 +94,7 @@ def job(*, every_minutes: int | None = None) -> Callable[[Callable[..., Any]], J
 
     def declare(function: Callable[..., Any]) -> Job:
         declared[function.__name__] = made = Job(function, every_minutes)
+        catalogue.TASKS.add(made.name)
         return made
 
     return declare

@@ -53,7 +53,7 @@ class MetricRollup(models.Model):
     total = models.FloatField()
     minimum = models.FloatField()
     maximum = models.FloatField()
-    facts = models.JSONField(default=dict, blank=True, help_text="sums of the rows' metadata")
+    aggregates = models.JSONField(default=dict, blank=True, help_text="sums of the rows' metadata")
 
     class Meta:
         constraints: ClassVar = [

@@ -1,5 +1,6 @@
 """Background jobs: what waits, what runs, what fails."""
 
+from alerts.stock import INVARIANTS
 from grafana.page import page
 from grafana.parts import (
     BAD,
@@ -14,7 +15,6 @@ from grafana.parts import (
     steps,
     window,
 )
-from retail.observability.prometheus.catalogue import INVARIANTS
 from retail.thresholds import THRESHOLDS
 
 QUEUE = THRESHOLDS.queue

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alerts import build
+from alerts import build, stock
 from alerts.model import span
-from retail.observability.prometheus import catalogue
+from orders.metrics import CHECKOUT_DURATION
+from retail.audit.declare import declared
 from retail.thresholds import SEVERITIES, THRESHOLDS
 from tests.alerts.support import UNIT_TESTS, parsed, rules_of, run
 
@@ -148,7 +149,7 @@ def test_what_is_called_recorded_is_recorded() -> None:
 
 
 def test_a_checkout_in_time_is_a_bucket_of_its_histogram() -> None:
-    bounds = catalogue.CHECKOUT_DURATION.buckets
+    bounds = CHECKOUT_DURATION.buckets
     assert THRESHOLDS.slo.checkout_most_seconds in bounds
     expressions = [rule["expr"] for rule in rules_of("alerts/rules/slo.yml")]
     assert any('le="1.0"' in expression for expression in expressions)
@@ -163,7 +164,8 @@ def test_the_audits_promises_are_all_watched() -> None:
     watched = re.findall(
         r'absent\(retail_invariant_violations\{invariant="(\w+)"\}\)', stale["expr"]
     )
-    assert tuple(watched) == catalogue.INVARIANTS
+    assert tuple(watched) == stock.INVARIANTS
+    assert set(watched) == set(declared)
 
 
 @pytest.mark.parametrize(

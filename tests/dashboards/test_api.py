@@ -159,4 +159,4 @@ def test_the_documented_example_is_of_this_form(client: Client) -> None:
 
 def test_every_number_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)`: (.+) \| (\S+) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
-    assert rows == [(one.key, one.definition, one.unit) for one in MEASURES.values()]
+    assert rows == [(one.key, one.described, one.unit) for one in MEASURES.values()]

@@ -31,9 +31,9 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LAST_MOMENT = timedelta(microseconds=1)
 
 
-def sale(user: User, at: datetime | None, **facts: Any) -> Sale:
+def sale(user: User, at: datetime | None, **aggregates: Any) -> Sale:
     status = "CONFIRMED" if at else "PENDING"
-    given = {"status": status, "total": Decimal("10.10"), "currency": "EUR", **facts}
+    given = {"status": status, "total": Decimal("10.10"), "currency": "EUR", **aggregates}
     return Sale.objects.create(user=user, idempotency_key=uuid.uuid4(), finished_at=at, **given)
 
 
@@ -170,7 +170,7 @@ def test_every_range_is_what_the_tables_say(name: str, buyer: User) -> None:
         orders[start] += 1
         money[start] += one.total
     assert {point.start: point.count for point in found[kinds[0]]} == orders
-    assert {point.start: point.facts["revenue"] for point in found[kinds[0]]} == {
+    assert {point.start: point.aggregates["revenue"] for point in found[kinds[0]]} == {
         start: {"EUR": str(total)} for start, total in money.items()
     }
     whole = merged(found[kinds[1]])
@@ -179,7 +179,7 @@ def test_every_range_is_what_the_tables_say(name: str, buyer: User) -> None:
     failed = settled.filter(status="FAILED").count()
     assert failed > 0
     completed = settled.filter(status="COMPLETED").count()
-    assert whole.facts == {
+    assert whole.aggregates == {
         "completed": completed,
         "failed": failed,
         "reasons": {"declined": failed},
@@ -200,6 +200,6 @@ def test_orders_count_though_their_rows_were_lost(
     for _ in range(2):  # read live, and then rolled up
         found = history(["orders_per_day", "payment_success_rate"], time_range("24h", now))
         (orders,), (payments,) = found.values()
-        assert orders.facts == {"revenue": {"EUR": "20.00"}, "kinds": {"cart": 1}}
-        assert payments.facts == {"completed": 1, "failed": 1, "reasons": {"declined": 1}}
+        assert orders.aggregates == {"revenue": {"EUR": "20.00"}, "kinds": {"cart": 1}}
+        assert payments.aggregates == {"completed": 1, "failed": 1, "reasons": {"declined": 1}}
         rollups.roll_up(now)

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 from pytest_django import Settings
 
+from quality.metrics import SCENARIO_PASSING
 from quality.models import VerdictInterval
 from quality.runtime_scenarios import A1, A2
 from quality.scenario import Evaluation, Measure, Verdict
 from quality.selectors import Board, ShownScenario, board, read_passing
 from quality.services import verdicts_keep, verdicts_prune
 from quality.tasks import judge_scenarios
-from retail.observability.prometheus import catalogue
 from tests.quality.support import MINUTE, NOON, ago, order, orders
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ def kept(scenario: str = "A2") -> list[tuple[str, float, float]]:
 
 def passing(monkeypatch: pytest.MonkeyPatch, now: datetime) -> dict[tuple[str, ...], float]:
     monkeypatch.setattr("quality.selectors.timezone.now", lambda: now)
-    return dict(read_passing()[catalogue.SCENARIO_PASSING])
+    return dict(read_passing()[SCENARIO_PASSING])
 
 
 def shown(found: Board, scenario: str) -> ShownScenario:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from retail.observability.prometheus.catalogue import INVARIANTS
+
 OVERSOLD = "sold_within_offered"  # its amounts are a gauge of their own
 
 Checkpoint = dict[str, Any]
@@ -66,6 +68,7 @@ def invariant(name: str, *, recheck: Recheck | None = None) -> Callable[[Scan], 
 
     def declare(scan: Scan) -> Scan:
         declared[name] = Invariant(name, scan, recheck)
+        INVARIANTS.add(name)
         return scan
 
     return declare

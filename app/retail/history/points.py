@@ -1,8 +1,8 @@
-"""What a metric did in a span of time: numbers that add up, whatever is added to what first.
+"""Mergeable aggregates of a metric over a time step. Merging is commutative and associative.
 
-`facts` hold what the rows' metadata count, by metric type (docs/metrics.md). Their shape says how
-they add up: numbers do, but those named `max_ms` or `..._max_ms` are maxima; lists do place by
-place; text is an amount of money.
+`aggregates` sum up the rows' metadata, by metric type (docs/metrics.md). Their shape says how they
+merge: numbers are added, but those named `max_ms` or `..._max_ms` are maxima; lists are added
+element by element; text is an amount of money.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from retail.observability.prometheus.catalogue import BREAKER_STATES
-from retail.observability.rows.intervals import DURATION_BOUNDS_MS, FAST_FAIL_BOUNDS_MS
+from retail.observability.rows.intervals import (
+    BREAKER_STATES,
+    DURATION_BOUNDS_MS,
+    FAST_FAIL_BOUNDS_MS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +40,7 @@ class Point:
     total: float  # sum of value times events
     minimum: float
     maximum: float
-    facts: Aggregates = field(default_factory=dict)
+    aggregates: Aggregates = field(default_factory=dict)
 
     @property
     def average(self) -> float:
@@ -60,8 +63,8 @@ def point_of(kind: str, value: float, metadata: Any, start: datetime) -> Point:
     """Return what one row of the Metric table says. Metadata that make no sense count nothing."""
     metadata = metadata if isinstance(metadata, dict) else {}
     events = weight(metadata)
-    facts = _AGGREGATES[kind](metadata, events) if kind in _AGGREGATES else {}
-    return Point(start, events, value * events, value, value, facts)
+    aggregates = _AGGREGATES[kind](metadata, events) if kind in _AGGREGATES else {}
+    return Point(start, events, value * events, value, value, aggregates)
 
 
 class Accumulator:
@@ -69,21 +72,21 @@ class Accumulator:
 
     def __init__(self, first: Point) -> None:
         self.point = first
-        self._facts: Aggregates | None = None  # the sum's own, once there are two
+        self._aggregates: Aggregates | None = None  # the sum's own, once there are two
 
     def add(self, more: Point) -> None:
         """Add one more point. The sum starts when the earliest does."""
         known = self.point
-        if self._facts is None:
-            self._facts = _own(known.facts)
-        _merge(self._facts, more.facts)
+        if self._aggregates is None:
+            self._aggregates = _own(known.aggregates)
+        _merge(self._aggregates, more.aggregates)
         self.point = Point(
             min(known.start, more.start),
             known.count + more.count,
             known.total + more.total,
             min(known.minimum, more.minimum),
             max(known.maximum, more.maximum),
-            self._facts,
+            self._aggregates,
         )
 
 
@@ -119,7 +122,7 @@ def _own(value: Any) -> Any:
 
 
 def _merge(into: Aggregates, more: Aggregates) -> None:
-    """Add facts to others, in place."""
+    """Add aggregates to others, in place."""
     for name, value in more.items():
         known = into.get(name)
         if known is None:

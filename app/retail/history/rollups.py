@@ -32,7 +32,7 @@ FINER = {Period.HOUR: Period.MINUTE, Period.DAY: Period.HOUR}
 SETTLING = timedelta(seconds=10)  # a row is written within seconds of its time
 LATE = timedelta(minutes=15)  # and one that waited for the database within these
 KEEP_MINUTES = 2 * DAY  # enough to show an hour by minutes and compare it with yesterday's
-POINT = ("start", "count", "total", "minimum", "maximum", "facts")
+POINT = ("start", "count", "total", "minimum", "maximum", "aggregates")
 PRUNE_BATCH = 5000
 LONGEST_PAUSE = 0.2  # seconds
 
@@ -161,7 +161,7 @@ def _write(period: MetricRollup.Period, sums: dict[tuple[str, datetime], Point])
         batch_size=500,
         update_conflicts=True,
         unique_fields=["period", "start", "metric_type"],
-        update_fields=["count", "total", "minimum", "maximum", "facts"],
+        update_fields=["count", "total", "minimum", "maximum", "aggregates"],
     )
     return len(sums)
 

@@ -57,7 +57,8 @@ def _migrations_applied() -> bool:
     return _migrated
 
 
-def _worker_check() -> str:
+def worker_check() -> str:
+    """Return "ok" while a worker's heartbeat arrives, else what is wrong and what to do."""
     last = WorkerHeartbeat.objects.order_by("-seen_at").values_list("seen_at", flat=True).first()
     if last is None:
         return "never seen: start it with `manage.py worker`"
@@ -67,19 +68,27 @@ def _worker_check() -> str:
     return "ok"
 
 
-def readiness() -> dict[str, str]:
-    """Return what stands between this process and selling, by its name; "ok" where nothing does.
+def database_checks() -> dict[str, str]:
+    """Return the state of the database and its migrations; "ok" is good."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    applied = _migrations_applied()
+    return {
+        "database": "ok",
+        "migrations": "ok" if applied else "missing: run `manage.py migrate`",
+    }
 
-    Where one is not ok, those after it are not asked.
+
+def readiness() -> dict[str, str]:
+    """Return the state of what this process needs to sell; "ok" is good.
+
+    A check that fails leaves out those after it.
     """
-    checks = {}
+    checks: dict[str, str] = {}
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        checks["database"] = "ok"
-        checks["migrations"] = "ok" if _migrations_applied() else "missing: run `manage.py migrate`"
+        checks |= database_checks()
         if checks["migrations"] == "ok":
-            checks["worker"] = _worker_check()
+            checks["worker"] = worker_check()
     except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is the same
         checks["database"] = "does not answer"
     return checks

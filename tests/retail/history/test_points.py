@@ -32,7 +32,7 @@ points = st.builds(
     total=values,
     minimum=values,
     maximum=values,
-    facts=st.fixed_dictionaries(
+    aggregates=st.fixed_dictionaries(
         {},
         optional={
             "errors": counts,
@@ -71,10 +71,10 @@ def test_facts_add_up_by_their_shape() -> None:
     one = {"errors": 2, "max_ms": 9.5, "fast_fail_max_ms": 1.0, "buckets": [1, 2]}
     other = {"errors": 3, "max_ms": 8.0, "fast_fail_max_ms": 2.0, "buckets": [4, 0, 1]}
     money = {"EUR": "10.50"}, {"EUR": "0.50", "USD": "1"}
-    facts = [{**each, "revenue": sum_} for each, sum_ in zip((one, other), money, strict=True)]
-    added = merged([Point(START, 1, 1.0, 1.0, 1.0, each) for each in facts])
+    aggregates = [{**each, "revenue": sum_} for each, sum_ in zip((one, other), money, strict=True)]
+    added = merged([Point(START, 1, 1.0, 1.0, 1.0, each) for each in aggregates])
     assert added is not None
-    assert added.facts == {
+    assert added.aggregates == {
         "errors": 5,
         "max_ms": 9.5,
         "fast_fail_max_ms": 2.0,
@@ -110,7 +110,7 @@ def test_a_step_begins_by_utc(step: timedelta, start: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "metadata", "facts"),
+    ("kind", "metadata", "aggregates"),
     [
         (
             "error_rate",
@@ -153,9 +153,11 @@ def test_a_step_begins_by_utc(step: timedelta, start: datetime) -> None:
         ("stock_conflicts", {"product_ids": [1, 2]}, {}),
     ],
 )
-def test_a_row_becomes_the_facts_of_its_type(kind: str, metadata: Any, facts: Any) -> None:
+def test_a_row_becomes_the_facts_of_its_type(kind: str, metadata: Any, aggregates: Any) -> None:
     weight = metadata.get("count", 1)
-    assert point_of(kind, 2.0, metadata, START) == Point(START, weight, 2 * weight, 2, 2, facts)
+    assert point_of(kind, 2.0, metadata, START) == Point(
+        START, weight, 2 * weight, 2, 2, aggregates
+    )
 
 
 anything = st.recursive(
@@ -178,7 +180,7 @@ def test_metadata_without_sense_stop_nothing_and_still_add_up(kind: str, metadat
     point = point_of(kind, 1.0, metadata, START)
     assert 0 < point.count <= 10**15
     whole = point_of(kind, 1.0, {}, START)
-    assert set(point.facts) == set(whole.facts)
+    assert set(point.aggregates) == set(whole.aggregates)
     assert together(point, whole).count == point.count + 1
 
 
@@ -189,9 +191,12 @@ def test_metadata_that_are_none_are_one_event(metadata: Any) -> None:
 
 def test_metadata_without_sense_count_nothing() -> None:
     metadata = {"errors": -1, "client_errors": True, "buckets": [1, 2], "max_ms": "long"}
-    assert point_of("error_rate", 1.0, metadata, START).facts == {"errors": 0, "client_errors": 0}
-    facts = point_of("avg_response_time", 1.0, metadata, START).facts
-    assert facts == {"buckets": [0] * 12, "max_ms": 0.0}
+    assert point_of("error_rate", 1.0, metadata, START).aggregates == {
+        "errors": 0,
+        "client_errors": 0,
+    }
+    aggregates = point_of("avg_response_time", 1.0, metadata, START).aggregates
+    assert aggregates == {"buckets": [0] * 12, "max_ms": 0.0}
 
 
 def some(**places: int) -> list[int]:

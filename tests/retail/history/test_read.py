@@ -32,8 +32,10 @@ NOW = datetime(2026, 11, 22, 14, 20, 30, tzinfo=UTC)
 ROWS = "error_rate", "throttled_requests"
 
 
-def row(moment: datetime, value: float = 1, kind: str = "throttled_requests", **facts: Any) -> None:
-    Metric.objects.create(metric_type=kind, value=value, metadata=facts, timestamp=moment)
+def row(
+    moment: datetime, value: float = 1, kind: str = "throttled_requests", **metadata: Any
+) -> None:
+    Metric.objects.create(metric_type=kind, value=value, metadata=metadata, timestamp=moment)
 
 
 def counts(span: TimeRange, kind: str = "throttled_requests") -> dict[datetime, int]:
@@ -83,12 +85,12 @@ def test_a_span_that_ends_at_a_border_has_no_step_of_nothing() -> None:
 
 
 def test_points_are_exact() -> None:
-    for minutes, value, facts in [
+    for minutes, value, aggregates in [
         (1, 50.0, {"count": 4, "errors": 2, "client_errors": 1}),
         (2, 0.0, {"count": 6, "errors": 0, "client_errors": 3}),
         (90, 100.0, {"count": 1, "errors": 1, "client_errors": 0}),
     ]:
-        row(NOW - minutes * MINUTE, value, "error_rate", **facts)
+        row(NOW - minutes * MINUTE, value, "error_rate", **aggregates)
     expected = [
         Point(
             datetime(2026, 11, 22, 12, tzinfo=UTC),
@@ -165,7 +167,7 @@ def test_every_range_is_the_sum_of_its_rows_whenever_the_worker_looked(
         whole = total(ROWS, span)[kind]
         assert whole.count == sum(events for events, _ in expected.values())
         assert whole == merged(found[kind])
-    errors = {one.start: one.facts["errors"] for one in found["error_rate"]}
+    errors = {one.start: one.aggregates["errors"] for one in found["error_rate"]}
     assert errors == {start: wrong for start, (_, wrong) in by_hand(ROWS[0], span, NOW).items()}
 
 

@@ -78,8 +78,10 @@ def test_a_row_weighs_what_it_stands_for() -> None:
             (MIDNIGHT, "error_rate", 50, 410, 1, 10),
             (MIDNIGHT, KIND, 2, 100, 0, 100),
         ]
-        facts = MetricRollup.objects.filter(period=period, metric_type="error_rate")
-        assert list(facts.values_list("facts", flat=True)) == [{"errors": 5, "client_errors": 3}]
+        rows = MetricRollup.objects.filter(period=period, metric_type="error_rate")
+        assert list(rows.values_list("aggregates", flat=True)) == [
+            {"errors": 5, "client_errors": 3}
+        ]
 
 
 @pytest.mark.parametrize("count", ["many", None, -3, 0, [4], {}, 2.5, True, 10**15, 10**16])
@@ -198,7 +200,7 @@ def test_a_source_stands_in_for_the_rows_of_its_type(monkeypatch: pytest.MonkeyP
         (MIDNIGHT + HOUR, MIDNIGHT + HOUR + 2 * MINUTE, MINUTE),
     ]
     assert stored(Period.DAY) == [(MIDNIGHT, KIND, 6, 60, 5, 15)]
-    assert MetricRollup.objects.get(period=Period.DAY).facts == {"kinds": {"cart": 6}}
+    assert MetricRollup.objects.get(period=Period.DAY).aggregates == {"kinds": {"cart": 6}}
 
 
 def test_the_job_rolls_up_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from retail.observability.prometheus.instruments import (
     DatabaseGauge,
     Gauge,
     Histogram,
+    LabelValues,
     UnknownLabelError,
 )
 from tests.support import moved
@@ -34,6 +35,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
             return theirs(*args, registry=own, **kwargs)
 
         monkeypatch.setattr(prometheus_client, name, declare)
+    monkeypatch.setattr(instruments, "declared", {})
     return own
 
 
@@ -50,9 +52,7 @@ MISTAKES = [
     pytest.param({"colour": "red", "size": "big"}, "things_total has no label size", id="unknown"),
     pytest.param({}, "things_total needs the label 'colour'", id="missing"),
     pytest.param({"size": "big"}, "things_total needs the label 'colour'", id="other"),
-    pytest.param(
-        {"colour": "green"}, "things_total: colour='green' is not in the catalogue", id="value"
-    ),
+    pytest.param({"colour": "green"}, "things_total: colour='green' is not declared", id="value"),
 ]
 
 
@@ -195,9 +195,32 @@ def test_of_many_observations_in_a_second_each_buckets_first_is_its_exemplar(
     assert counts == [4, 5, 5]
 
 
-def test_a_truth_has_its_labels_in_the_declared_order() -> None:
-    truth = DatabaseGauge("thing_now", "Things.", {**COLOURS, "size": ("big",)})
-    family = truth.family({("red", "big"): 3.0})
+def test_a_value_declared_later_is_a_series_at_once_and_no_other_is(
+    registry: CollectorRegistry,
+) -> None:
+    colours = LabelValues()
+    counter = Counter("things_total", "Things.", {"colour": colours, "size": ("big",)})
+    first_use = Counter("rest_total", "The rest.", {"colour": colours}, prepared=False)
+    colours.add("red")
+    colours.add("red", "blue")
+    assert series(registry) == {
+        ("things_total", ("red", "big")): 0,
+        ("things_total", ("blue", "big")): 0,
+    }
+    counter.inc(colour="blue", size="big")
+    first_use.inc(colour="red")
+    with pytest.raises(UnknownLabelError):
+        counter.inc(colour="green", size="big")
+    assert series(registry) == {
+        ("things_total", ("red", "big")): 0,
+        ("things_total", ("blue", "big")): 1,
+        ("rest_total", ("red",)): 1,
+    }
+
+
+def test_a_database_gauge_has_its_labels_in_the_declared_order() -> None:
+    gauge = DatabaseGauge("thing_now", "Things.", {**COLOURS, "size": ("big",)})
+    family = gauge.family({("red", "big"): 3.0})
     assert family.type == "gauge"
     assert [(s.name, s.labels, s.value) for s in family.samples] == [
         ("thing_now", {"colour": "red", "size": "big"}, 3.0)

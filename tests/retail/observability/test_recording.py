@@ -244,7 +244,7 @@ def test_a_flood_is_folded_and_every_event_counts() -> None:
     ]
     moment = Metric.objects.earliest("timestamp").timestamp
     points = rollups.added_up(moment, datetime.now(UTC) + rollups.MINUTE, rollups.DAY)
-    assert sorted((kind, one.count, one.facts) for (kind, _), one in points.items()) == [
+    assert sorted((kind, one.count, one.aggregates) for (kind, _), one in points.items()) == [
         ("stock_conflicts", 1, {}),
         ("throttled_requests", 1000, {"by_scope": {"login": 1000}}),
     ]

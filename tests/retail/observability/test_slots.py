@@ -13,7 +13,7 @@ from django.conf import settings
 COUNT = """
 import sys
 from retail.observability.prometheus import catalogue
-catalogue.ORDERS.inc(float(sys.argv[1]), outcome="confirmed")
+catalogue.TELEMETRY_ERRORS.inc(float(sys.argv[1]), sink="rows")
 catalogue.HTTP_IN_PROGRESS.inc()
 catalogue.HTTP_DURATION.observe(0.3, view="v", method="GET", status="2xx")
 print("counted", flush=True)
@@ -26,7 +26,7 @@ from retail.observability.prometheus import catalogue
 for _ in range(int(__import__("sys").argv[1])):
     pid = os.fork()
     if pid == 0:
-        catalogue.ORDERS.inc(outcome="confirmed")
+        catalogue.TELEMETRY_ERRORS.inc(sink="rows")
         catalogue.HTTP_IN_PROGRESS.inc()
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
@@ -60,7 +60,7 @@ second.join()
 print(*seen)
 """
 
-ORDERS = 'retail_orders_total{outcome="confirmed"}'
+ERRORS = 'retail_telemetry_errors_total{sink="rows"}'
 ANSWERED = 'retail_http_request_duration_seconds_count{method="GET",status="2xx",view="v"}'
 IN_PROGRESS = "retail_http_requests_in_progress"
 
@@ -105,10 +105,10 @@ class Role:
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     def numbers(self) -> tuple[float, float, float]:
-        """Return orders confirmed, requests answered, and requests in progress."""
+        """Return telemetry errors, requests answered, and requests in progress."""
         scraped = self.scrape()
         assert not any("pid=" in name or "slot" in name for name in scraped)
-        return scraped[ORDERS], scraped[ANSWERED], scraped[IN_PROGRESS]
+        return scraped[ERRORS], scraped[ANSWERED], scraped[IN_PROGRESS]
 
     def slots(self) -> int:
         return len(list(self.folder.glob("slot*.lock")))
@@ -143,7 +143,7 @@ def test_files_are_as_many_as_processes_at_once_however_many_come_and_go(role: R
     assert sorted(file.name for file in role.folder.iterdir()) == files
     assert role.slots() == 2  # the parent and one child at a time
     scraped = role.scrape()
-    assert scraped[ORDERS] == 32
+    assert scraped[ERRORS] == 32
     assert scraped[IN_PROGRESS] == 0
 
 
@@ -152,10 +152,10 @@ def test_two_scrapes_at_once_forget_the_dead_one_after_the_other(role: Role) -> 
     assert role.run(TWO_SCRAPES) == "slot1\n"
 
 
-def test_series_of_the_business_are_there_from_the_start(role: Role) -> None:
+def test_series_are_there_from_the_start(role: Role) -> None:
     scraped = role.scrape()
-    assert scraped['retail_orders_total{outcome="conflict"}'] == 0
-    assert scraped["retail_stock_conflicts_total"] == 0
+    assert scraped['retail_telemetry_errors_total{sink="log"}'] == 0
+    assert scraped["retail_metric_rows_dropped_total"] == 0
     assert not any(name.startswith("retail_http_request_duration") for name in scraped)
 
 

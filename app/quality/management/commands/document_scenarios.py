@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from quality.catalogue import SCENARIOS
+from quality.metrics import SCENARIO_PASSING
 from quality.scenario import Scenario
-from retail.observability.prometheus.catalogue import SCENARIO_PASSING
 
 # A paragraph's line is not folded.
 # ruff: noqa: E501

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from retail.observability.prometheus.catalogue import BREAKER_STATES
-
 INTERVAL_SECONDS = 10
+
+BREAKER_VALUE = {"closed": 0.0, "open": 2.0, "half_open": 1.0}
+"""The value of a row, by the circuit breaker's state."""
+BREAKER_STATES = tuple(BREAKER_VALUE)
 
 # Upper bounds in milliseconds, for percentiles over any span of rows; the last is "longer".
 DURATION_BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
@@ -191,7 +193,3 @@ class Intervals:
             }
             rows.append(("circuit_breaker_state", BREAKER_VALUE["open"], facts))
         return rows
-
-
-BREAKER_VALUE = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
-"""The breaker's state as the number of a row."""

@@ -1,0 +1,70 @@
+"""Health checks of the ground floor: database, worker, job queue, disk."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from retail import jobs
+from retail.health import Finding, health_check
+from retail.observability.prometheus import catalogue
+from retail.templatetags.durations import span
+from retail.thresholds import THRESHOLDS
+from retail.web.probes import database_checks, worker_check
+
+
+@health_check("Database")
+def database(_now: datetime) -> Finding:
+    """Check that the database answers and is migrated."""
+    try:
+        checks = database_checks()
+    except DatabaseError:
+        return Finding("bad", "down", "The database does not answer.")
+    if checks["migrations"] != "ok":
+        return Finding("bad", "not migrated", checks["migrations"])
+    return Finding("good", "answers", f"{connection.display_name}, tables up to date.")
+
+
+@health_check("Worker")
+def worker(_now: datetime) -> Finding:
+    """Check the worker's heartbeat."""
+    state = worker_check()
+    if state == "ok":
+        return Finding("good", "running", "Seen within the last half minute.")
+    word, _, detail = state.replace("`", "").partition(": ")
+    return Finding("bad", word, f"{detail[:1].upper()}{detail[1:]}")
+
+
+@health_check("Job queue")
+def queue(_now: datetime) -> Finding:
+    """Check how long the oldest job has waited."""
+    gauges = jobs.read_queue()
+    waiting = int(gauges[catalogue.JOBS_WAITING][()])
+    oldest = gauges[catalogue.JOBS_OLDEST_WAITING][()]
+    limits = THRESHOLDS.queue
+    detail = f"{waiting:,} jobs wait, the oldest for {span(timedelta(seconds=oldest))}."
+    if oldest > limits.most_waiting_seconds:
+        return Finding("bad", "stalled", detail)
+    if oldest > limits.warning_waiting_seconds:
+        return Finding("warn", "slow", detail)
+    return Finding("good", "flowing", detail if waiting else "No job waits.")
+
+
+@health_check("Disk")
+def disk(_now: datetime) -> Finding:
+    """Check the free space where the shop keeps its files and logs."""
+    folders = {Path(settings.VAR_DIR), Path(settings.LOG_DIR)}
+    disks = [shutil.disk_usage(folder) for folder in folders if folder.exists()]
+    if not disks:
+        return Finding("calm", "not used", "Nothing on disk yet.")
+    fullest = min(disks, key=lambda usage: usage.free / usage.total)
+    share = fullest.free / fullest.total
+    detail = f"{100 * share:.0f} % free, {fullest.free / 1e9:,.0f} GB."
+    if share < THRESHOLDS.disk.least_free_ratio:
+        return Finding("bad", "full", detail)
+    filling = share < THRESHOLDS.disk.warning_free_ratio
+    return Finding(*(("warn", "filling") if filling else ("good", "room")), detail)
