@@ -209,7 +209,7 @@ def test_page_api_and_file_say_the_same(
     assert said["Orders"].startswith("calm: no limit 5 ")
     assert said["Revenue"].startswith("calm: no limit €73.33 ")
     assert said["Payment success"].startswith("calm: too few to judge 45.45 % ")
-    assert "5 of 10 payments Limit: at least 95 %" in said["Payment success"]
+    assert "5 of 11 payments Limit: at least 95 %" in said["Payment success"]
     page = admin_client.get(PAGE, {"range": "7d"}).content.decode()
     assert "Failed: the card was declined</th>" in page
     lines = list(csv.DictReader(StringIO(_file(admin_client, "7d"))))
