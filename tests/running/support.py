@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 APP = Path(__file__).resolve().parents[2] / "app"
-PATIENCE = 60  # seconds after which a test gives up waiting; nothing is asserted about speed
+PATIENCE = 120  # seconds after which a test gives up waiting; nothing is asserted about speed
 KEYS = {"timestamp", "level", "logger", "message", "request_id", "extra"}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from drills.shoppers import form_of
 from tests.running.conftest import OpenShop
-from tests.running.support import wait_until
+from tests.running.support import PATIENCE, wait_until
 
 LAMP = "/products/lumen-desk-lamp/"
 FLASH = "/products/aurora-wireless-headphones/"  # its payment is made by the worker
@@ -65,22 +65,29 @@ def test_web_killed_between_reserve_and_settle_is_finished_by_the_worker(
     open_shop: OpenShop,
 ) -> None:
     shop = open_shop(PAYMENT_RESEND_AFTER="1")
+    # The web process must not give up the call before it is killed, however slow the machine.
+    shop.environment["GATEWAY_READ_TIMEOUT"] = str(2 * PATIENCE)
     shop.start("web")
+    del shop.environment["GATEWAY_READ_TIMEOUT"]
     shopper = shop.shopper()
     shopper.put_in_cart(LAMP, 2)
-    shop.gateway.knobs(latency_ms=2500)
+    shop.gateway.knobs(hold=True)
     page = shopper.get("/checkout/")
     fields = {"delivery_name": "Sam", "delivery_address": "1 Street", "payment_token": "tok_good"}
     sending = threading.Thread(
         target=lambda: _ignore(lambda: shopper.submit(page, "/checkout/", **fields))
     )
     sending.start()
-    wait_until(lambda: shop.query("Payment.objects.count()"), "the reservation")
+    wait_until(lambda: shop.gateway.held() == 1, "the charge to be held")
+    assert shop.query(f"[{SALE}.status, {PAYMENT}.status]") == ["PENDING", "PENDING"]
     shop.end("web", signal.SIGKILL)
     sending.join()
+    assert shop.gateway.held() == 1
+    assert shop.charges() == []
     assert shop.query(f"[{SALE}.status, {PAYMENT}.status]") == ["PENDING", "PENDING"]
     assert shop.query(LEDGER) == [[300, "seed"], [-2, "sale"]]
     shop.gateway.knobs()
+    wait_until(shop.charges, "the charge of the killed process")
     shop.start("web", "worker")
     wait_until(lambda: shop.query(f"{SALE}.status") == "CONFIRMED", "the worker to settle")
     assert shop.query(f"{PAYMENT}.status") == "COMPLETED"
@@ -88,6 +95,7 @@ def test_web_killed_between_reserve_and_settle_is_finished_by_the_worker(
     assert shop.query(LEDGER) == [[300, "seed"], [-2, "sale"]]
     [charge] = shop.charges()
     assert (charge["status"], charge["key"]) == ("approved", shop.query(f"{PAYMENT}.key"))
+    assert charge["calls"] == 2  # the released one of the killed process, and the worker's
     assert charge["amount"] == "119.80"
 
 
