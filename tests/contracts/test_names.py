@@ -13,7 +13,7 @@ import pytest
 from quality.catalogue import SCENARIOS
 from retail.history import span_of
 from retail.observability import catalogue
-from tests.contracts.emitted import Emitted, journey, scrape
+from tests.contracts.emitted import SETTINGS, Emitted, journey, scrape
 from tests.contracts.queries import ROOT, Query, all_queries, uses
 from tests.running.support import RunningShop
 
@@ -28,7 +28,7 @@ FAILURES = {"django_db_errors_total", "loki_discarded_samples_total"}
 
 @pytest.fixture(scope="module")
 def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emitted]:
-    shop = RunningShop(tmp_path_factory.mktemp("journey"), {"PAYMENT_RESEND_AFTER": "1"})
+    shop = RunningShop(tmp_path_factory.mktemp("journey"), SETTINGS)
     try:
         shop.start("web", "worker")
         journey(shop)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -28,6 +29,35 @@ if TYPE_CHECKING:
 
 APP = Path(__file__).resolve().parents[2] / "app"
 PATIENCE = 120  # seconds after which a test gives up waiting; nothing is asserted about speed
+# Runs code in the shop, one JSON text a line, and answers with one. What is logged goes to stderr.
+CONSOLE = """
+import json, os, sys, traceback
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+import django
+django.setup()
+from django.db import connections
+for line in sys.stdin:
+    kind, code = json.loads(line)
+    names = {}
+    try:
+        exec("from orders.models import *; from products.models import *", names)
+        answer = {"value": eval(code, names) if kind == "eval" else exec(code, names)}
+    except Exception:
+        answer = {"error": traceback.format_exc()}
+    connections.close_all()
+    print(json.dumps(answer), file=answers, flush=True)
+"""
+THE_REST = """
+from datetime import timedelta
+from django.conf import settings
+from django.db.models import F
+from payments.models import CircuitBreaker
+rest = timedelta(seconds=settings.BREAKER_RESET_SECONDS)
+CircuitBreaker.objects.filter(state="open").update(opened_at=F("opened_at") - rest)
+Payment.objects.filter(settled_at=None).update(due_at=F("created_at"))
+"""
 KEYS = {"timestamp", "level", "logger", "message", "request_id", "extra"}
 
 
@@ -80,6 +110,7 @@ class RunningShop:
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    console: subprocess.Popen[str] | None = None
 
     def __post_init__(self) -> None:
         self.gateway = Process(self.folder, {"LOG_DIR": str(self.folder / "logs")}).start()
@@ -119,15 +150,50 @@ class RunningShop:
         return done.stdout
 
     def query(self, expression: str) -> Any:
-        """Return a JSON-able expression's value, evaluated in Django's shell."""
-        models = "from orders.models import *; from products.models import *; import json; "
-        out = self.manage(
-            "shell", "--no-imports", "-c", f"{models}print('>>' + json.dumps({expression}))"
-        )
-        return json.loads(out.rpartition(">>")[2])
+        """Return a JSON-able expression's value, evaluated in the shop."""
+        return self._in_console("eval", expression)
 
-    def start(self, *names: str) -> None:
-        """Start `web` and `worker` as named, and wait until they answer."""
+    def run(self, code: str) -> None:
+        """Run code in the shop."""
+        self._in_console("exec", code)
+
+    def _in_console(self, kind: str, code: str) -> Any:
+        """Have it done by a process that lives on: starting one for each takes most of the time."""
+        if self.console is None:
+            with (self.folder / "console.stderr").open("ab") as stderr:
+                self.console = subprocess.Popen(
+                    [sys.executable, "-c", CONSOLE],
+                    cwd=APP,
+                    env=self.environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    text=True,
+                )
+        assert self.console.stdin is not None
+        assert self.console.stdout is not None
+        self.console.stdin.write(json.dumps([kind, code]) + "\n")
+        self.console.stdin.flush()
+        assert select.select([self.console.stdout], [], [], PATIENCE)[0], f"no end of: {code}"
+        answer = json.loads(self.console.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["value"]
+
+    def pass_the_rest(self) -> None:
+        """Let the time pass until the breaker may close and unfinished payments are due."""
+        self.run(THE_REST)
+
+    def settle(self) -> None:
+        """Wait until the worker has settled everything, which need not wait for the time."""
+
+        def settled() -> bool:
+            self.pass_the_rest()
+            return bool(self.query("not Payment.objects.filter(settled_at=None).exists()"))
+
+        wait_until(settled, "the worker to settle")
+
+    def start(self, *names: str, **settings: str) -> None:
+        """Start `web` and `worker` as named, with settings of their own; wait for their answer."""
         commands = {
             "web": ["-m", "gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi"],
             "worker": ["manage.py", "worker"],
@@ -138,7 +204,7 @@ class RunningShop:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, *commands[name]],
                     cwd=APP,
-                    env=self.environment,
+                    env={**self.environment, **settings},
                     stdout=stdout,
                     stderr=stdout,
                     start_new_session=True,
@@ -167,6 +233,9 @@ class RunningShop:
         """End everything."""
         for name in list(self.processes):
             self.end(name, signal.SIGKILL)
+        if self.console is not None:
+            self.console.kill()
+            self.console.communicate()
         self.gateway.stop()
 
     def shopper(self) -> Shopper:
