@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from itertools import chain
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -307,6 +308,8 @@ def test_only_the_latest_errors_of_an_interval_are_named(site: Client) -> None:
 def test_what_was_held_back_is_counted_by_its_kind(
     shop: Shop, admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No day ends meanwhile.
+    monkeypatch.setattr("retail.throttling.time", SimpleNamespace(time=lambda: 999.5))
     for scope, refused in (("checkout", 3), ("login", 2)):
         for _ in range(2):
             throttle(scope, ["somebody"], limit=2, seconds=86400, user_id=None)

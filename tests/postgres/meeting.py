@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-PATIENCE = 30  # seconds after which a test gives up; nothing is asserted about speed
+PATIENCE = 120  # seconds after which a test gives up; nothing is asserted about speed
 
 
 class Someone(threading.Thread):

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from drills.shoppers import Shopper
-from tests.running.support import RunningShop, wait_until
+from tests.running.support import PATIENCE, RunningShop, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def all_order(shop: RunningShop, sessions: list[str]) -> list[Response]:
         shopper = Shopper(shop.url)
         shopper.session.cookies.set("sessionid", session)
         page = shopper.get("/checkout/")
-        everybody_saw.wait(60)
+        everybody_saw.wait(PATIENCE)
         return shopper.submit(
             page,
             "/checkout/",

@@ -30,7 +30,7 @@ def collected(files: set[str], *options: str, folder: Path = ROOT) -> set[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     return {line.partition("[")[0] for line in said.stdout.splitlines() if "::" in line}

@@ -216,7 +216,7 @@ class RunningShop:
     @staticmethod
     def _answers(address: str) -> bool:
         try:
-            return requests.get(address, timeout=5).ok
+            return requests.get(address, timeout=30).ok
         except requests.RequestException:
             return False
 
