@@ -49,6 +49,7 @@ __all__ = ["site"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NO_ANSWER = NoAnswerError("away")
+MINUTE = timedelta(minutes=1)
 
 
 class Shop:
@@ -337,6 +338,21 @@ def test_what_was_held_back_is_counted_by_its_kind(
     assert said["Throttled"].startswith("calm: no limit 5 ")
     assert said["Throttled"].endswith("3 checkout · 2 login")
     assert said["Stock conflicts"].startswith("bad: a bug 1 ")
+
+
+def test_what_nobody_answered_counts_in_the_range_of_its_beginning_and_in_no_other(
+    shop: Shop, settings: Any
+) -> None:
+    settings.BREAKER_FAIL_MAX = 100
+    now = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+    span = span_of("1h", now)
+    assert (span.since, span.before.until) == (now - 59 * MINUTE,) * 2
+    for minutes in (119, 118, 60, 59, 30, 16):  # too early, twice before, three times in the range
+        sale = shop.buy(timedelta(0), NO_ANSWER)
+        sale.payments.update(created_at=now - minutes * MINUTE)
+    found = numbers(span, now)
+    assert (found.value("payments_overdue"), found.value_before("payments_overdue")) == (3, 2)
+    assert (found.value("payment_success"), found.value_before("payment_success")) == (0, 0)
 
 
 def test_days_are_those_of_utc(shop: Shop) -> None:
