@@ -9,9 +9,10 @@ class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self) -> None:
-        """Declare jobs and invariants, and let what the tables tell be read and rolled up."""
+        """Declare jobs, invariants and checks; register the gauge, the rollups and the poller."""
         from orders import (  # noqa: PLC0415 - models first
             audit,  # noqa: F401
+            checks,  # noqa: F401
             confirmation,  # noqa: F401
             gateway_audit,  # noqa: F401
             metrics,
