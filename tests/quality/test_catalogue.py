@@ -59,6 +59,7 @@ def test_a_test_that_is_gone_or_skipped_is_noticed(tmp_path: Path) -> None:
 
 
 def test_no_proof_skips_itself_or_needs_what_a_machine_may_lack() -> None:
+    assert PROOFS
     for name in {proof.partition("::")[0] for proof in PROOFS}:
         text = (ROOT / name).read_text(encoding="utf-8")
         assert "pytest.skip" not in text
@@ -69,6 +70,7 @@ def test_the_fourteen_scenarios_in_their_order() -> None:
     assert tuple(one.id for one in SCENARIOS) == catalogue.SCENARIOS
     assert len(SCENARIOS) == 14
     assert [one.id for one in JUDGED] == ["A1", "A2", "P1", "P2"]
+    assert any(one.runbooks for one in SCENARIOS)
 
 
 @pytest.mark.parametrize("one", SCENARIOS, ids=lambda one: one.id)
@@ -90,7 +92,9 @@ def test_what_has_no_evidence_says_why_and_is_no_pass() -> None:
     assert {word for name, word in words.items() if name not in {"M1", "I1", "I2"}} == {
         Verdict.TESTED
     }
-    assert all("no partner feeds yet" in one.lacking for one in SCENARIOS if one.lacking)
+    lacking = {one.id: one.lacking for one in SCENARIOS if one.lacking}
+    assert lacking.keys() == {"M1", "I1", "I2"}
+    assert all("no partner feeds yet" in reason for reason in lacking.values())
 
 
 def test_the_page_in_the_repository_is_what_the_code_says() -> None:
