@@ -56,8 +56,8 @@ from django.db.models import F
 from payments.models import CircuitBreaker
 rest = timedelta(seconds=settings.BREAKER_RESET_SECONDS)
 CircuitBreaker.objects.filter(state="open").update(opened_at=F("opened_at") - rest)
-Payment.objects.filter(settled_at=None).update(due_at=F("created_at"))
 """
+DUE = "Payment.objects.filter(settled_at=None).update(due_at=F('created_at'))"
 KEYS = {"timestamp", "level", "logger", "message", "request_id", "extra"}
 
 
@@ -180,14 +180,14 @@ class RunningShop:
         return answer["value"]
 
     def pass_the_rest(self) -> None:
-        """Let the time pass until the breaker may close and unfinished payments are due."""
+        """Let the time pass for which the breaker stays open."""
         self.run(THE_REST)
 
     def settle(self) -> None:
-        """Wait until the worker has settled everything, which need not wait for the time."""
+        """Wait until the worker has settled everything; what it waits for has passed."""
 
         def settled() -> bool:
-            self.pass_the_rest()
+            self.run(THE_REST + DUE)
             return bool(self.query("not Payment.objects.filter(settled_at=None).exists()"))
 
         wait_until(settled, "the worker to settle")
