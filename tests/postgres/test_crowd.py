@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,10 @@ from tests.running.support import PATIENCE, RunningShop, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from requests import Response
 
-ROOT = Path(__file__).parents[2]
 BUYERS, UNITS = 50, 10
 CONFIRMED = 'retail_orders_total{outcome="confirmed"}'
 COUNTED = ("retail_sold_out_total", "retail_stock_conflicts_total")
@@ -32,7 +31,6 @@ SETTINGS = {
     "GATEWAY_CONNECT_TIMEOUT": "20",
     "GATEWAY_READ_TIMEOUT": "20",
     "PAYMENT_LEASE": "600",
-    "PYTHONPATH": str(ROOT),
 }
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +28,8 @@ from tests.gateway_simulator.support import Process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-APP = Path(__file__).resolve().parents[2] / "app"
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "app"
 PATIENCE = 120  # seconds after which a test gives up waiting; nothing is asserted about speed
 # Runs code in the shop, one JSON text a line, and answers with one. What is logged goes to stderr.
 CONSOLE = """
@@ -62,6 +64,7 @@ KEYS = {"timestamp", "level", "logger", "message", "request_id", "extra"}
 
 
 _given: set[int] = set()
+_filled: list[Path] = []  # a database with the sample products, once there is one
 
 
 def free_port() -> int:
@@ -118,6 +121,8 @@ class RunningShop:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "tests.running.settings",
             "DEBUG": "True",
             "DATABASE_URL": own_database(self.folder),
             "VAR_DIR": str(self.folder / "var"),
@@ -130,11 +135,21 @@ class RunningShop:
             **self.settings,
         }
         try:
-            self.manage("migrate", "--noinput")
-            self.manage("populate_products")
+            self._fill_database()
         except BaseException:
             self.gateway.stop()  # nobody else will: the test never got this shop
             raise
+
+    def _fill_database(self) -> None:
+        """Make the tables and the sample products; on SQLite once, and from then on by a copy."""
+        kind, _, path = self.environment["DATABASE_URL"].partition(":///")
+        if kind == "sqlite" and _filled:
+            shutil.copy(_filled[0], path)
+            return
+        self.manage("migrate", "--noinput")
+        self.manage("populate_products")
+        if kind == "sqlite":
+            _filled.append(Path(shutil.copy(path, self.folder / "filled.sqlite3")))
 
     def manage(self, *arguments: str) -> str:
         """Run a management command and return what it printed."""
