@@ -43,7 +43,7 @@ def elsewhere(call: Callable[[], Any]) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(30)
+    thread.join(120)
     assert not thread.is_alive()
     if errors:
         raise errors[0]

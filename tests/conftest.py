@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.left_out"]
 collect_ignore = ["stack"]  # `make stack-test`, a program of its own
+
+# A busy machine makes an example slow, not wrong. Always new examples, whatever CI=… suggests.
+hypothesis.settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=False,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure() -> None:

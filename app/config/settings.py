@@ -270,6 +270,7 @@ BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
 # How the worker finishes payments (DESIGN: resend within two minutes, then cancel the key).
 PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since the last try began
 PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the reservation
+PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds a worker has to finish what it claimed
 
 # --- Throttling ---------------------------------------------------------------------------------
 THROTTLE_CHECKOUT_LIMIT = env.integer("THROTTLE_CHECKOUT_LIMIT", 15, least=1)

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from gateway_simulator import checks, records, wire
 from gateway_simulator.checks import ApiError
 from gateway_simulator.context import gateway, note
+from gateway_simulator.faults import TooManyHeldError
 from gateway_simulator.records import Charge
 
 bp = Blueprint("v1", __name__, url_prefix="/v1")
@@ -24,7 +25,8 @@ def with_faults(view: Callable[[], Response]) -> Callable[[], Response]:
     """Put the share faults around a view that moves money.
 
     Looking up and cancelling stay outside: whatever the shares are, a caller can find out what has
-    become of a charge. (``off`` and ``latency_ms`` concern every call; see app.py.)
+    become of a charge. (``off`` and ``latency_ms`` concern every call, see app.py; ``hold``
+    concerns charges alone.)
     """
 
     @wraps(view)
@@ -58,6 +60,7 @@ def charge() -> Response:
     order, token = checks.charge_order(checks.json_object(request.get_data()))
     note(key=key, amount=f"{order.amount:.2f}", currency=order.currency, reference=order.reference)
     ledger = gateway().ledger
+    _hold()
     if token == "tok_slow" and ledger.find(key) is None:  # noqa: S105 - a test card, no secret
         gateway().sleep(SLOW_SECONDS)
     try:
@@ -147,6 +150,15 @@ def refund_rows() -> Response:
 
 def _page() -> tuple[int, int]:
     return checks.page_of_rows(request.args.get("after"), request.args.get("limit"))
+
+
+def _hold() -> None:
+    """Wait while the knob ``hold`` is on."""
+    try:
+        gateway().faults.hold()
+    except TooManyHeldError as error:
+        note("error")
+        raise ApiError(503, "too_many_held", str(error)) from None
 
 
 def _reason_to_decline(token: str) -> str | None:

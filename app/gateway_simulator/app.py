@@ -51,7 +51,9 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
     ledger = Ledger(settings.ledger)
     ledger.create()
-    app.extensions["gateway"] = Gateway(settings, ledger, Faults(rng), Metrics(), sleep)
+    faults = Faults(rng)
+    metrics = Metrics(held=lambda: faults.held)
+    app.extensions["gateway"] = Gateway(settings, ledger, faults, metrics, sleep)
     app.before_request(_begin)
     app.before_request(_admit)
     app.after_request(_finish)

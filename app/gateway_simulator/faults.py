@@ -7,10 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 MOST_LATENCY_MS = 60_000
+MOST_HELD = 16  # half of the gateway's threads: the others must be free to release these
+HOLD_SECONDS = 300.0  # then a held charge goes on by itself
 
 
 class FaultsError(ValueError):
     """A knob that does not exist or a value out of its range; the text says what to send."""
+
+
+class TooManyHeldError(Exception):
+    """As many charges are held as can be."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,15 @@ KNOBS = (
         "share",
     ),
     Knob(
+        "hold",
+        "hold",
+        "Hold charges",
+        "on or off",
+        "Makes charges wait before anything is recorded, until this is switched off (5 minutes at "
+        "most, 16 charges at most).",
+        "switch",
+    ),
+    Knob(
         "off",
         "off",
         "Switched off",
@@ -96,6 +111,7 @@ class State:
     hang_share: float = 0.0
     lost_answer_share: float = 0.0
     garbage_share: float = 0.0
+    hold: bool = False
     off: bool = False
 
     def as_dict(self) -> dict[str, float | int | bool]:
@@ -108,7 +124,9 @@ class Faults:
 
     def __init__(self, rng: random.Random | None = None) -> None:
         self._state = State()
-        self._turn = threading.Lock()
+        self._turn = threading.Condition()
+        self._held = 0
+        self._releases = 0
         self._rng = rng or random.Random()  # noqa: S311 - chance, not secrecy
 
     def now(self) -> State:
@@ -119,14 +137,39 @@ class Faults:
         """Set some of the knobs, all or nothing. Raises FaultsError and then changes nothing."""
         checked: dict[str, Any] = _check(changes)
         with self._turn:
-            self._state = replace(self._state, **checked)
-            return self._state
+            return self._set(replace(self._state, **checked))
 
     def reset(self) -> State:
         """Turn every fault off."""
         with self._turn:
-            self._state = State()
-            return self._state
+            return self._set(State())
+
+    def _set(self, state: State) -> State:
+        """Replace the state, and release the held charges when ``hold`` is off in it."""
+        self._state = state
+        if not state.hold:
+            self._releases += 1
+            self._turn.notify_all()
+        return state
+
+    @property
+    def held(self) -> int:
+        """The number of charges that are held at this moment."""
+        return self._held
+
+    def hold(self) -> None:
+        """Wait until the next release, if charges are held. Raises TooManyHeldError."""
+        with self._turn:
+            if not self._state.hold:
+                return
+            if self._held >= MOST_HELD:
+                raise TooManyHeldError(f"{MOST_HELD} charges are already held.")
+            before = self._releases
+            self._held += 1
+            try:
+                self._turn.wait_for(lambda: self._releases != before, HOLD_SECONDS)
+            finally:
+                self._held -= 1
 
     def strikes(self, share: float) -> bool:
         """Draw once: True in ``share`` (0..1) of the calls; never for 0, always for 1."""

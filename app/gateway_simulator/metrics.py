@@ -1,5 +1,7 @@
 """What Prometheus reads: closed sets of labels, every child there from the start."""
 
+from collections.abc import Callable
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -27,14 +29,14 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
     "other": (*_PLAIN, "off"),
 }
 CHARGE_STATUSES = ("approved", "declined", "cancelled")
-# tok_slow takes 1.5 s, a hang 30 s, latency up to 60 s.
+# tok_slow takes 1.5 s, a hang 30 s, latency up to 60 s, a hold up to 300 s.
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
     """The metrics of one gateway, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: Callable[[], int]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # theirs has no annotation
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -57,6 +59,11 @@ class Metrics:
             ["fault"],
             registry=self.registry,
         )
+        Gauge(
+            "gateway_charges_held",
+            "Charges that wait for the fault hold to be switched off.",
+            registry=self.registry,
+        ).set_function(held)
         self._charges = Counter(
             "gateway_charges_total",
             "Rows this process has added to the ledger, by status.",

@@ -104,6 +104,7 @@ def _page(values: dict[str, Any], error: str = "") -> str:
         values=values,
         shown=_shown,
         active=[k.label for k in faults.KNOBS if getattr(gateway().faults.now(), k.name)],
+        held=gateway().faults.held,
         error=error,
         saved="saved" in request.args,
         counts=counts,

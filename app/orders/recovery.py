@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 BATCH = 40
 AT_ONCE = 8  # calls to the gateway; it is waiting for them that takes the time
 BUDGET_SECONDS = 20  # then other jobs have their turn; the worker's watch goes on with this
-LEASE = timedelta(seconds=60)  # longer than a batch takes at the gateway's slowest
 
 logger = logging.getLogger("retail.orders")
 
@@ -50,7 +49,8 @@ def claim(now: datetime) -> list[Payment]:
         .filter(status__in=UNFINISHED, due_at__lte=now)
         .order_by("due_at")[:BATCH]
     )
-    Payment.objects.filter(pk__in=[payment.pk for payment in due]).update(due_at=now + LEASE)
+    lease = timedelta(seconds=settings.PAYMENT_LEASE)  # longer than a batch can take: checks.py
+    Payment.objects.filter(pk__in=[payment.pk for payment in due]).update(due_at=now + lease)
     return due
 
 

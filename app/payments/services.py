@@ -29,13 +29,15 @@ __all__ = [
     "Permit",
     "breaker_force",
     "breaker_unforce",
+    "longest_charge",
     "payment_acquire",
     "payment_cancel",
     "payment_charge",
     "payment_release",
 ]
 
-BACKOFF_SECONDS = 0.1
+BACKOFF_SECONDS = 0.1  # before the second try; each further pause is twice as long
+SPREAD = (0.5, 1.5)  # a pause is multiplied by something in between
 
 # How an answer is counted. A rejected charge is our mistake, not the card's.
 _OUTCOMES = {
@@ -83,6 +85,14 @@ def _may_retry(error: NoAnswerError, permit: Permit) -> bool:
     return safe and not permit.probe and breaker.is_closed()
 
 
+def longest_charge() -> float:
+    """Return how many seconds `payment_charge` can take: all its tries and pauses."""
+    tries = settings.GATEWAY_ATTEMPTS
+    one_try = settings.GATEWAY_CONNECT_TIMEOUT + settings.GATEWAY_READ_TIMEOUT
+    pauses = 2.0 ** min(tries - 1, 100) - 1  # 1 + 2 + 4 + …; beyond that it is for ever anyway
+    return float(tries * one_try + BACKOFF_SECONDS * max(SPREAD) * pauses)
+
+
 def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
     """Charge, trying again a little later where there was no answer; the key keeps it one charge.
 
@@ -98,7 +108,7 @@ def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
             if attempt == settings.GATEWAY_ATTEMPTS or not _may_retry(error, permit):
                 raise
             # The gateway's Retry-After is not waited for: a buyer is. The worker comes back later.
-            time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+            time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(*SPREAD))  # noqa: S311
         else:
             breaker.report(permit, succeeded=True)
             if answer is Answer.REJECTED and attempt > 1:

@@ -80,11 +80,11 @@ class Alertmanager:
 
     def fire(self, *alerts: Labels) -> None:
         body = [{"labels": labels, "annotations": {"summary": "x"}} for labels in alerts]
-        requests.post(f"{self.url}/api/v2/alerts", json=body, timeout=10).raise_for_status()
+        requests.post(f"{self.url}/api/v2/alerts", json=body, timeout=60).raise_for_status()
 
     def firing(self) -> dict[str, bool]:
         """Return of each alert that fires, by its label values, whether another silences it."""
-        rows = requests.get(f"{self.url}/api/v2/alerts", timeout=10).json()
+        rows = requests.get(f"{self.url}/api/v2/alerts", timeout=60).json()
         return {key(row["labels"]): bool(row["status"]["inhibitedBy"]) for row in rows}
 
     def silenced(self, alerts: list[Labels]) -> dict[str, bool]:
@@ -98,7 +98,7 @@ class Alertmanager:
         wait_until(lambda: self.firing()[key(last[1])], "Alertmanager to have seen the last alert")
         result = self.firing()
         over = [{"labels": one, "endsAt": "2020-01-01T00:00:00Z"} for one in (*alerts, *last)]
-        requests.post(f"{self.url}/api/v2/alerts", json=over, timeout=10).raise_for_status()
+        requests.post(f"{self.url}/api/v2/alerts", json=over, timeout=60).raise_for_status()
         return {name: silent for name, silent in result.items() if not name.startswith("Last")}
 
 
@@ -132,7 +132,7 @@ def running(
         yield Alertmanager(url, handler.heard)  # type: ignore[attr-defined] # made three lines up
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         server.shutdown()
         server.server_close()
 

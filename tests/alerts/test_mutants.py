@@ -53,13 +53,17 @@ def survivors(
     """Return what can be changed in a file's alerts without a unit test noticing."""
     rules = rules_of(f"alerts/rules/{rules_file}.yml")
     alive = []
-    for rule in (one for one in rules if "alert" in one):
+    changed_rules = [one for one in rules if "alert" in one]
+    assert changed_rules, rules_file
+    for rule in changed_rules:
         name = rule["alert"]
         # The recordings and this alert are enough, unless all alerts are counted.
         used = [one for one in rules if ALL or one.get("alert", name) == name]
         plays = [read(file, None if ALL else name) for file in tests_files]
         assert all(passes(promtool, folder, used, *play) for play in plays), f"{name} as it is"
-        for what, mutant in list(mutants(rule))[: None if ALL else 1]:
+        tried = list(mutants(rule))[: None if ALL else 1]
+        assert tried, name
+        for what, mutant in tried:
             changed = [mutant if one is rule else one for one in used]
             if all(passes(promtool, folder, changed, *play) for play in plays):
                 alive.append(f"{name} {rule['labels']['severity']}: {what}")

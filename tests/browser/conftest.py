@@ -67,7 +67,7 @@ def running_shop(
     """Return a shop whose web process runs. The worker is started by the tests that need it."""
     shop = ShopWithoutDebug(tmp_path_factory.mktemp("shop"))
     try:
-        shop.start("web")
+        shop.start("web", GATEWAY_READ_TIMEOUT=str(PATIENCE))  # no test races against it
         yield shop
     finally:
         shop.close()

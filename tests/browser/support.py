@@ -85,20 +85,7 @@ class ShopWithoutDebug(RunningShop):
         self.gateway.url = ""
         self.environment["GATEWAY_URL"] = self.gateway.start().url
         self.manage("collectstatic", "--noinput")
-        self.manage("shell", "--no-imports", "-c", EXTRA_PRODUCTS)
-
-    def pass_the_rest(self) -> None:
-        """Turn the time at which the breaker opened back by as long as it rests."""
-        self.manage(
-            "shell",
-            "--no-imports",
-            "-c",
-            "from datetime import timedelta\n"
-            "from django.db.models import F\n"
-            "from payments.models import CircuitBreaker\n"
-            f"CircuitBreaker.objects.filter(state='open').update("
-            f"opened_at=F('opened_at') - timedelta(seconds={REST}))",
-        )
+        self.run(EXTRA_PRODUCTS)
 
 
 class Watch:

@@ -88,7 +88,7 @@ def tell(shop: ShopWithoutDebug, *alerts: dict[str, Any]) -> None:
 @pytest.fixture(scope="session")
 def watched_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
     """Return the shop, with somebody on call and with runbooks."""
-    running_shop.manage("shell", "--no-imports", "-c", STAFF)
+    running_shop.run(STAFF)
     folder = running_shop.folder / "runbooks"
     if WRITTEN.exists():
         shutil.copytree(WRITTEN, folder)
@@ -101,7 +101,7 @@ def watched_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
 @pytest.fixture
 def on_call(visitor: OpenVisitor, watched_shop: ShopWithoutDebug) -> Visitor:
     """Return somebody of the staff who looks at a list that never was told anything."""
-    watched_shop.manage("shell", "--no-imports", "-c", FORGET)
+    watched_shop.run(FORGET)
     somebody = visitor(customer=False)
     somebody.open(LIST)
     somebody.page.get_by_label("Username").fill("on-call")
@@ -125,7 +125,7 @@ def test_the_list_in_every_state(
     on_call.reads("1 critical, 1 warning, 1 ticket")
     expect(on_call.page.locator("h3").first).to_have_text("RetailOversold")
     examine(on_call.page, "alerts-firing", pictures)
-    watched_shop.manage("shell", "--no-imports", "-c", LONG_AGO)
+    watched_shop.run(LONG_AGO)
     on_call.open(LIST)
     on_call.reads("The watch was last heard from 9 h ago.")
     on_call.reads("Not heard of since")

@@ -24,7 +24,7 @@ for name in ("change", "view"):
 
 @pytest.fixture(scope="session")
 def staffed_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
-    running_shop.manage("shell", "--no-imports", "-c", STAFF)
+    running_shop.run(STAFF)
     return running_shop
 
 

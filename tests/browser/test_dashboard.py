@@ -108,22 +108,17 @@ def buy(shop: ShopWithoutDebug) -> None:
     buyer.order()
 
 
-def run(shop: ShopWithoutDebug, code: str) -> None:
-    """Run code in the shop."""
-    shop.manage("shell", "--no-imports", "-c", code)
-
-
 @pytest.fixture(scope="session")
 def staffed_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
     """Return the shop, with somebody who looks at its numbers."""
-    run(running_shop, STAFF)
+    running_shop.run(STAFF)
     return running_shop
 
 
 @pytest.fixture
 def somebody(visitor: OpenVisitor, staffed_shop: ShopWithoutDebug) -> Visitor:
     """Return somebody of the staff; nothing ever happened in the shop."""
-    run(staffed_shop, FORGET)
+    staffed_shop.run(FORGET)
     one = visitor(customer=False)
     one.open(PAGE)
     one.page.get_by_label("Username").fill("merchandiser")
@@ -136,7 +131,7 @@ def somebody(visitor: OpenVisitor, staffed_shop: ShopWithoutDebug) -> Visitor:
 @pytest.fixture
 def looking(somebody: Visitor, staffed_shop: ShopWithoutDebug) -> Visitor:
     """Return somebody who looks at the last day of a shop with a past."""
-    run(staffed_shop, PAST)
+    staffed_shop.run(PAST)
     somebody.open(PAGE)
     expect(somebody.page.locator("figure.chart canvas")).to_have_count(len(CHARTS))
     return somebody
@@ -157,7 +152,7 @@ def kept(page: Page, name: str, pictures: Path) -> None:
 
 
 def test_an_empty_shop(somebody: Visitor, staffed_shop: ShopWithoutDebug, pictures: Path) -> None:
-    run(staffed_shop, AFTER_THE_LOG_IN + FORGET)
+    staffed_shop.run(AFTER_THE_LOG_IN + FORGET)
     somebody.open(f"{PAGE}?range=7d")
     somebody.reads("The shop takes no returns yet, so there is nothing to count.")
     expect(somebody.page.locator("figure.chart canvas")).to_have_count(0)
@@ -235,7 +230,7 @@ def test_it_follows_what_happens_and_keeps_the_place(
     page.locator("#check-1").focus()
     requests = page.locator("#chart-requests canvas")
     page.evaluate("(one) => { one.dataset.mark = 'the same' }", requests.element_handle())
-    run(staffed_shop, ERROR)
+    staffed_shop.run(ERROR)
     # By itself, within seconds:
     expect(page.locator(".errors tbody tr").first).to_contain_text("this-very-one")
     expect(page.locator(".key", has_text="Error rate")).to_contain_text("too high")
@@ -283,7 +278,7 @@ def test_nobody_looks_and_nothing_is_asked(
     asked: list[str] = []
     page.on("request", lambda one: asked.append(one.url) if "/metrics/" in one.url else None)
     page.evaluate(HIDE, True)
-    run(staffed_shop, ERROR)
+    staffed_shop.run(ERROR)
     page.evaluate(ASK)
     page.wait_for_timeout(6000)  # longer than it waits when somebody looks
     assert asked == []

@@ -79,9 +79,11 @@ def test_pressing_the_button_again_makes_no_second_order(
     buyer = visitor()
     buyer.put_in_cart(LAMP)
     buyer.fill_in_checkout()
-    shop.gateway.knobs(latency_ms=1000)  # so that the first is under way when the second comes
+    shop.gateway.knobs(hold=True)  # so that the first is under way when the second comes
     buyer.expected_aborted = ["POST checkout/"]
     buyer.place_order_twice()
+    wait_until(lambda: shop.gateway.held() == 1, "the first to reach the gateway")
+    shop.gateway.knobs()
     expect(buyer.status).to_have_text(PAID)
     buyer.has_orders("Confirmed")
 

@@ -46,17 +46,17 @@ ASK = "htmx.trigger('#scenarios', 'seen-again')"
 @pytest.fixture(scope="session")
 def judged_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
     """Return the shop, with somebody who looks at its scenarios."""
-    running_shop.manage("shell", "--no-imports", "-c", STAFF)
+    running_shop.run(STAFF)
     return running_shop
 
 
 @pytest.fixture
 def new_shop(shop: ShopWithoutDebug, judged_shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
     """Return the shop as if nothing had happened in it; afterwards the breaker is closed."""
-    shop.manage("shell", "--no-imports", "-c", FORGET)
+    shop.run(FORGET)
     yield shop
     shop.gateway.knobs()
-    shop.manage("shell", "--no-imports", "-c", FORGET)
+    shop.run(FORGET)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_while_the_gateway_is_away_a2_turns_without_reloading(
     page = judge.page
     assert [buy(new_shop, product) for product in (FLASH, LAMP, LAMP)] == [200, 200, 200]
     expect(verdict(judge, "A2")).to_have_text("PASS")
-    new_shop.manage("shell", "--no-imports", "-c", MINUTE)
+    new_shop.run(MINUTE)
     expect(verdict(judge, "A1")).to_have_text("PASS")
     expect(page.locator("#A2 figcaption")).to_contain_text("of the time with evidence")
     expect(page.get_by_role("status")).to_have_text("No scenario fails")

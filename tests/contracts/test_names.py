@@ -13,7 +13,7 @@ import pytest
 from quality.catalogue import SCENARIOS
 from retail.history.read import time_range
 from retail.observability.prometheus import catalogue
-from tests.contracts.emitted import Emitted, journey, scrape
+from tests.contracts.emitted import SETTINGS, Emitted, journey, scrape
 from tests.contracts.queries import ROOT, Query, all_queries, uses
 from tests.running.support import RunningShop
 
@@ -28,7 +28,7 @@ FAILURES = {"django_db_errors_total", "loki_discarded_samples_total"}
 
 @pytest.fixture(scope="module")
 def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emitted]:
-    shop = RunningShop(tmp_path_factory.mktemp("journey"), {"PAYMENT_RESEND_AFTER": "1"})
+    shop = RunningShop(tmp_path_factory.mktemp("journey"), SETTINGS)
     try:
         shop.start("web", "worker")
         journey(shop)
@@ -92,14 +92,17 @@ def complaints(queries: list[Query], emitted: Emitted) -> list[str]:
 
 
 def test_all_that_is_asked_for_is_told(queries: list[Query], emitted: Emitted) -> None:
+    assert "retail_orders_total" in emitted
     assert complaints(queries, emitted) == []
 
 
 def test_all_that_is_told_is_asked_for(queries: list[Query]) -> None:
     asked = {name for query in queries for name, _ in uses(query).series}
+    entries = list(catalogue.entries())
+    assert catalogue.HTTP_DURATION in entries
     unused = [
         entry.name
-        for entry in catalogue.entries()
+        for entry in entries
         if not any(name == entry.name or name.startswith(f"{entry.name}_") for name in asked)
     ]
     assert unused == []
@@ -135,7 +138,8 @@ def test_what_is_no_promql_is_refused() -> None:
 
 
 def test_every_runbook_shows_queries() -> None:
-    books = (ROOT / "docs" / "runbooks").glob("*.md")
+    books = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+    assert books
     assert [
         book.name
         for book in books

@@ -148,6 +148,7 @@ def test_the_documented_example_is_of_this_form(client: Client) -> None:
     found, example = answer(client, 7, **TOKEN), _example()
     assert list(example) == list(found)
     for part in ("numbers", "series"):
+        assert example[part]
         assert {key: example[part][key] for key in example[part]}.keys() <= found[part].keys()
         found[part] = {key: found[part][key] for key in example[part]}
     assert _keys(found) == _keys(example)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from itertools import chain
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +49,7 @@ __all__ = ["site"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NO_ANSWER = NoAnswerError("away")
+MINUTE = timedelta(minutes=1)
 
 
 class Shop:
@@ -307,6 +309,8 @@ def test_only_the_latest_errors_of_an_interval_are_named(site: Client) -> None:
 def test_what_was_held_back_is_counted_by_its_kind(
     shop: Shop, admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No day ends meanwhile.
+    monkeypatch.setattr("retail.throttling.time", SimpleNamespace(time=lambda: 999.5))
     for scope, refused in (("checkout", 3), ("login", 2)):
         for _ in range(2):
             throttle(scope, ["somebody"], limit=2, seconds=86400, user_id=None)
@@ -334,6 +338,21 @@ def test_what_was_held_back_is_counted_by_its_kind(
     assert said["Throttled"].startswith("calm: no limit 5 ")
     assert said["Throttled"].endswith("3 checkout · 2 login")
     assert said["Stock conflicts"].startswith("bad: a bug 1 ")
+
+
+def test_what_nobody_answered_counts_in_the_range_of_its_beginning_and_in_no_other(
+    shop: Shop, settings: Any
+) -> None:
+    settings.BREAKER_FAIL_MAX = 100
+    now = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+    span = time_range("1h", now)
+    assert (span.since, span.before.until) == (now - 59 * MINUTE,) * 2
+    for minutes in (119, 118, 60, 59, 30, 16):  # too early, twice before, three times in the range
+        sale = shop.buy(timedelta(0), NO_ANSWER)
+        sale.payments.update(created_at=now - minutes * MINUTE)
+    found = numbers(span, now)
+    assert (found.value("payments_overdue"), found.value_before("payments_overdue")) == (3, 2)
+    assert (found.value("payment_success"), found.value_before("payment_success")) == (0, 0)
 
 
 def test_days_are_those_of_utc(shop: Shop) -> None:

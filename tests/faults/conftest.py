@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from tests.faults.books import Entry
 
-ROOT = Path(__file__).resolve().parents[2]
 TITLE = "HOW EACH ORDER ENDED (row: who was struck where; column: what the gateway did)"
 LEGEND = """
 nothing: no trace of an order, and the cart kept. Every cell with a word has passed all checks: one
@@ -84,7 +82,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     folder = tmp_path_factory.mktemp("faults")
     stops = folder / "stops"
     stops.mkdir()
-    settings = {**SETTINGS, "PYTHONPATH": str(ROOT), "STOPS_FOLDER": str(stops)}
+    settings = {**SETTINGS, "STOPS_FOLDER": str(stops)}
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(postgres()) if ALL else None
         if server is not None:

@@ -69,7 +69,7 @@ class Stage:
         """Give each cell a product of its own."""
         wanted = [(cell.plan.number, cell.flash) for cell in cells]
         code = PRODUCTS.format(cells=wanted, stock=STOCK)
-        self.shop.manage("shell", "--no-imports", "-c", code)
+        self.shop.run(code)
 
     def play(self, one: Round) -> Played:
         """Play a round. Raises AssertionError if an order does not come to its step."""

@@ -51,7 +51,7 @@ class RandomForms(TestCase):
     def _gateway(self, scripted_gateway: ScriptedGateway) -> None:
         """Nobody is charged for real."""
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(
         address=st.sampled_from(sorted(ADDRESSES)),
         logged_in=st.booleans(),

@@ -92,11 +92,13 @@ def test_no_request_breaks_the_shop_or_changes_what_it_must_not(shooting: Range)
         gun.fire(shot_at(address, actor, method, gun.world, rng))
     assert {method for _, method in gun.tally.answers} == set(hostile.METHODS)
     made = {value for _, found in series() - before for name, value in found if name == "view"}
+    assert made
     assert made <= labels()
 
 
 def test_a_stranger_makes_no_series(shooting: Range) -> None:
     gun, rng = shooting.gun, shooting.rng
+    assert addresses()
 
     def stranger(number: int) -> Iterator[Shot]:
         mark = f"{number}{rng.randrange(10**9)}"

@@ -126,6 +126,7 @@ def test_what_no_client_library_sends_is_refused_and_nothing_else_happens(
     for data in CASES.values():  # once to make the series that there may be
         _send(shop.port, data)
     series = _series(shop)
+    assert any(one.startswith("retail_http_request_duration_seconds") for one in series)
     for name, data in CASES.items():
         answer = _send(shop.port, data)
         seen[name] = [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
@@ -140,5 +141,6 @@ def test_what_no_client_library_sends_is_refused_and_nothing_else_happens(
     assert shop.query(tables) == before
     assert shop.end("web") == 0
     lines = [*shop.log("logs/application.log"), *shop.log("web.stdout")]
+    assert "event=http.request" in {one["message"] for one in lines}
     assert [one for one in lines if one["level"] in {"ERROR", "CRITICAL"}] == []
     assert "Traceback" not in (shop.folder / "web.stdout").read_text()

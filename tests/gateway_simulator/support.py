@@ -18,7 +18,7 @@ APP = Path(__file__).resolve().parents[2] / "app"
 API = {"Authorization": "Bearer dev-gateway-key"}
 FAULTS = {"Authorization": "Bearer dev-faults-token"}
 GOOD = {"amount": "12.50", "currency": "EUR", "token": "tok_good", "reference": "VT-ABC"}
-ANSWER_SECONDS = 10  # far above what any answer takes; it only ends a test that hangs
+ANSWER_SECONDS = 25  # far above what any answer takes; it only ends a test that hangs
 
 Call = Callable[..., TestResponse]
 Knobs = Callable[..., None]
@@ -46,6 +46,14 @@ def at_once(count: int, call: Callable[[int], T]) -> list[T]:
     for thread in threads:
         thread.join()
     return [results[number] for number in range(count)]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait until `true()` is; a minute at most, which no test that passes takes."""
+    until = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 @dataclass
@@ -94,6 +102,12 @@ class Process:
         requests.delete(url, headers=FAULTS, timeout=ANSWER_SECONDS).raise_for_status()
         requests.put(url, json=changes, headers=FAULTS, timeout=ANSWER_SECONDS).raise_for_status()
 
+    def held(self) -> int:
+        """Return how many charges the knob ``hold`` holds now."""
+        text = requests.get(f"{self.url}/metrics", timeout=ANSWER_SECONDS).text
+        [line] = [line for line in text.splitlines() if line.startswith("gateway_charges_held ")]
+        return int(float(line.split()[1]))
+
     def worker(self) -> int:
         """Return the id of gunicorn's worker process."""
         assert self.popen is not None
@@ -109,5 +123,5 @@ class Process:
         """End the process, if it runs."""
         if self.popen is not None:
             self.popen.terminate()
-            self.popen.wait(timeout=20)
+            self.popen.wait(timeout=60)
             self.popen = None

@@ -127,7 +127,9 @@ def test_metrics_count(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
         ("gateway_charges_total", "declined"): 1,
         ("gateway_charges_total", "cancelled"): 1,
         ("gateway_fault_active", "lost_answer"): 1,
+        ("gateway_fault_active", "hold"): 0,
         ("gateway_fault_active", "off"): 0,
+        ("gateway_charges_held",): 0,
     }.items():
         assert after[name] - before[name] == grown, name
     assert after["process_resident_memory_bytes",] > 0

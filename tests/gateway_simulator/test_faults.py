@@ -1,10 +1,12 @@
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from gateway_simulator import faults
-from tests.gateway_simulator.support import API, FAULTS, Call, Knobs
+from tests.gateway_simulator.support import API, FAULTS, Call, Knobs, wait_until
 
 CALM = {
     "decline_share": 0.0,
@@ -13,6 +15,7 @@ CALM = {
     "hang_share": 0.0,
     "lost_answer_share": 0.0,
     "garbage_share": 0.0,
+    "hold": False,
     "off": False,
 }
 
@@ -47,6 +50,7 @@ def test_knobs_are_set_in_part_and_reset(client: FlaskClient) -> None:
         ({"latency_ms": 60_001}, "latency_ms must be a whole number of milliseconds"),
         ({"latency_ms": 1.5}, "latency_ms must be a whole number of milliseconds"),
         ({"latency_ms": None}, "latency_ms must be a whole number of milliseconds"),
+        ({"hold": "yes"}, "hold must be true or false."),
         ({"off": 1}, "off must be true or false."),
         ([], "Send a JSON object"),
     ],
@@ -132,6 +136,52 @@ def test_latency_makes_every_call_wait(
     client.get("/v1/charges", headers=API)
     client.get("/healthz")
     assert sleeps == [0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        lambda knobs: knobs.change({"hold": False}),
+        lambda knobs: knobs.reset(),
+        lambda knobs: knobs.change({"hold": False}) and knobs.change({"hold": True}),
+    ],
+)
+def test_hold_ends_with_the_next_release(release: Callable[[faults.Faults], object]) -> None:
+    knobs = faults.Faults()
+    knobs.hold()  # nothing is held while it is off
+    knobs.change({"hold": True})
+    held = threading.Thread(target=knobs.hold, daemon=True)
+    held.start()
+    wait_until(lambda: knobs.held == 1)
+    knobs.change({"latency_ms": 1})  # releases nothing
+    assert (held.is_alive(), knobs.held) == (True, 1)
+    release(knobs)
+    held.join(60)
+    assert (held.is_alive(), knobs.held) == (False, 0)
+
+
+def test_hold_ends_by_itself_at_last(
+    charge: Call, knobs: Knobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert faults.HOLD_SECONDS == 300
+    monkeypatch.setattr(faults, "HOLD_SECONDS", 0)
+    knobs(hold=True)
+    assert charge().get_json()["status"] == "approved"
+
+
+def test_a_charge_beyond_the_most_held_is_refused_and_other_calls_are_answered(
+    charge: Call, client: FlaskClient, knobs: Knobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge("before")
+    monkeypatch.setattr(faults, "MOST_HELD", 0)
+    knobs(hold=True)
+    answer = charge()
+    assert (answer.status_code, answer.get_json()["error"]) == (503, "too_many_held")
+    assert calls(client) is None
+    assert client.post("/v1/charges/k2/cancel", headers=API).get_json()["status"] == "cancelled"
+    body = {"charge_key": "before", "amount": "12.50"}
+    refund = client.post("/v1/refunds", json=body, headers={**API, "Idempotency-Key": "r1"})
+    assert refund.get_json()["status"] == "refunded"
 
 
 def test_off_does_nothing(charge: Call, client: FlaskClient, knobs: Knobs) -> None:

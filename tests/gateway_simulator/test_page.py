@@ -1,7 +1,10 @@
+import threading
+
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.gateway_simulator.support import API, FAULTS, Call, Knobs
+from tests.gateway_simulator.support import API, FAULTS, Call, Knobs, wait_until
 
 CSP = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
@@ -41,6 +44,19 @@ def test_page_shows_ledger_and_knobs(charge: Call, client: FlaskClient, knobs: K
         assert (css.status_code, css.mimetype) == (200, "text/css")
 
 
+def test_page_counts_the_charges_that_are_held(app: Flask, knobs: Knobs) -> None:
+    knobs(hold=True)
+    held = app.extensions["gateway"].faults
+    waiting = threading.Thread(target=held.hold, daemon=True)
+    waiting.start()
+    wait_until(lambda: held.held == 1)
+    client = app.test_client()
+    assert "Hold charges. Charges held: 1.</p>" in client.get("/").get_data(as_text=True)
+    knobs(hold=False)
+    waiting.join(60)
+    assert "Charges held" not in client.get("/").get_data(as_text=True)
+
+
 def test_page_of_an_empty_ledger(client: FlaskClient) -> None:
     assert "The ledger is empty" in client.get("/").get_data(as_text=True)
 
@@ -52,10 +68,10 @@ def form(**changes: str) -> dict[str, str]:
 
 
 def test_form_sets_the_knobs(client: FlaskClient) -> None:
-    answer = client.post("/faults-form", data=form(error_share="0.25", off="on"))
+    answer = client.post("/faults-form", data=form(error_share="0.25", hold="on", off="on"))
     assert (answer.status_code, answer.headers["Location"]) == (303, "/?saved")
     state = client.get("/faults", headers=FAULTS).get_json()
-    assert (state["error_share"], state["off"]) == (0.25, True)
+    assert (state["error_share"], state["hold"], state["off"]) == (0.25, True, True)
     assert 'role="status"' in client.get("/?saved").get_data(as_text=True)
     client.post("/faults-form", data=form(error_share="0.25"))
     assert client.get("/faults", headers=FAULTS).get_json()["off"] is False

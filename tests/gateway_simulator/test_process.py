@@ -6,13 +6,23 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.gateway_simulator.support import API, APP, GOOD, Process, at_once
+from gateway_simulator.faults import MOST_HELD
+from tests.gateway_simulator.support import (
+    ANSWER_SECONDS,
+    API,
+    APP,
+    GOOD,
+    Process,
+    at_once,
+    wait_until,
+)
 
 
 def row(process: Process, key: str) -> Any:
@@ -43,10 +53,12 @@ def test_lost_answer_is_charged_once(process: Process) -> None:
 def test_lost_answer_on_a_kept_connection(process: Process) -> None:
     with requests.Session() as session:
         headers = {**API, "Idempotency-Key": "kept-1"}
-        assert session.get(f"{process.url}/healthz", timeout=10).status_code == 200
+        assert session.get(f"{process.url}/healthz", timeout=ANSWER_SECONDS).status_code == 200
         process.knobs(lost_answer_share=1)
         with pytest.raises(requests.ConnectionError):
-            session.post(f"{process.url}/v1/charges", json=GOOD, headers=headers, timeout=10)
+            session.post(
+                f"{process.url}/v1/charges", json=GOOD, headers=headers, timeout=ANSWER_SECONDS
+            )
     process.knobs()
     assert row(process, "kept-1")["status"] == "approved"
 
@@ -58,14 +70,39 @@ def test_hang_charges_nothing_and_holds_no_thread(process: Process) -> None:
         headers = {**API, "Idempotency-Key": f"hang-{number}"}
         with pytest.raises(requests.ReadTimeout):
             requests.post(
-                f"{process.url}/v1/charges", json=GOOD, headers=headers, timeout=(10, 0.5)
+                f"{process.url}/v1/charges",
+                json=GOOD,
+                headers=headers,
+                timeout=(ANSWER_SECONDS, 0.5),
             )
 
     at_once(40, hang)
     # More callers than the gateway has threads: had they not been freed when their callers gave
-    # up, this would wait for 30 seconds, and fail after 10.
+    # up, this would wait for 30 seconds, and fail before that.
     assert not [key for key in range(40) if row(process, f"hang-{key}")]
     process.knobs()
+
+
+def test_held_charges_wait_for_their_release_and_leave_threads_to_release_them(
+    process: Process,
+) -> None:
+    process.knobs(hold=True)
+    with ThreadPoolExecutor(MOST_HELD + 1) as pool:
+        answers = [
+            pool.submit(process.post, "/v1/charges", f"hold-{number}")
+            for number in range(MOST_HELD + 1)
+        ]
+        wait_until(lambda: process.held() == MOST_HELD)
+        [refused] = wait(answers, 60, FIRST_COMPLETED).done
+        assert refused.result().json() == {
+            "error": "too_many_held",
+            "message": "16 charges are already held.",
+        }
+        assert not [key for key in range(MOST_HELD + 1) if row(process, f"hold-{key}")]
+        process.knobs()
+    codes = Counter(answer.result().status_code for answer in answers)
+    assert codes == {200: MOST_HELD, 503: 1}
+    assert process.held() == 0
 
 
 def test_garbage_is_not_json(process: Process) -> None:
@@ -88,7 +125,9 @@ def test_many_callers_with_few_keys(process: Process) -> None:
 def test_chunked_body_over_the_limit(process: Process) -> None:
     pieces = iter([b" " * 40_000, b" " * 40_000])
     headers = {**API, "Idempotency-Key": "chunked-1"}
-    answer = requests.post(f"{process.url}/v1/charges", data=pieces, headers=headers, timeout=10)
+    answer = requests.post(
+        f"{process.url}/v1/charges", data=pieces, headers=headers, timeout=ANSWER_SECONDS
+    )
     assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
 
 
@@ -152,7 +191,7 @@ def run(
         env={"PATH": os.environ["PATH"], **files, **env},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=False,
     )
 

@@ -26,13 +26,14 @@ TRUTHS = (
     "retail_payments_unknown(_oldest_seconds)?|retail_jobs_waiting|"
     "retail_jobs_oldest_waiting_seconds"
 )
+COUNTER = r"\b(?!pg_locks)[a-z_]+_(total|count|bucket)\b(?=[{\[ )]|$)"
 # As Grafana fills them in.
 VARIABLES = {"$__rate_interval": "1m", "$__range": "1h", "$view": "x"}
 
 
 def promql(panel: dict[str, Any]) -> list[str]:
     found = []
-    for target in panel["targets"]:
+    for target in panel.get("targets", ()):
         if target["datasource"]["uid"] == "prometheus":
             expr = target["expr"]
             for name, value in VARIABLES.items():
@@ -86,12 +87,20 @@ def test_panel(panel: dict[str, Any]) -> None:
         promql_parser.parse(expr)
 
 
+def test_there_are_counters_and_truths_for_the_next_rule() -> None:
+    exprs = [expr for page in PAGES for panel in page["panels"] for expr in promql(panel)]
+    assert any(re.search(COUNTER, expr) for expr in exprs)
+    assert {found[1] for expr in exprs for found in re.finditer(rf"\b({TRUTHS})\b", expr)} == {
+        name.removesuffix("(_oldest_seconds)?") + end
+        for name in TRUTHS.split("|")
+        for end in ("", *(("_oldest_seconds",) if name.endswith("?") else ()))
+    }
+
+
 @pytest.mark.parametrize("panel", PANELS)
 def test_counters_are_rates_and_truths_are_never_summed(panel: dict[str, Any]) -> None:
     for expr in promql(panel):
-        for counter in re.finditer(
-            r"\b(?!pg_locks)[a-z_]+_(total|count|bucket)\b(?=[{\[ )]|$)", expr
-        ):
+        for counter in re.finditer(COUNTER, expr):
             before = expr[: counter.start()]
             assert re.search(r"(rate|increase)\($", before), f"{counter[0]} in {expr}"
         for truth in re.finditer(rf"\b({TRUTHS})\b", expr):
@@ -112,6 +121,7 @@ def test_panels_do_not_overlap() -> None:
 
 
 def test_links_lead_to_dashboards_that_there_are_and_keep_time_and_variables() -> None:
+    seen = 0
     for page in PAGES:
         assert [link["url"] for link in page["links"]] == [
             f"/d/{uid}" for uid in TITLES if uid != page["uid"]
@@ -121,8 +131,10 @@ def test_links_lead_to_dashboards_that_there_are_and_keep_time_and_variables() -
             defaults = panel.get("fieldConfig", {}).get("defaults", {})
             for link in [*panel.get("links", []), *defaults.get("links", [])]:
                 uid, _, rest = link["url"].removeprefix("/d/").partition("?")
+                seen += 1
                 assert uid in TITLES
                 assert rest.startswith("${__url_time_range}&${__all_variables}")
+    assert seen
 
 
 def lines(uid: str, title: str, kind: str) -> list[Any]:
@@ -152,6 +164,7 @@ def test_thresholds_are_those_of_the_file() -> None:
 
 
 def test_a_name_has_one_colour() -> None:
+    seen = set()
     for page in PAGES:
         for panel in page["panels"]:
             for one in panel.get("fieldConfig", {}).get("overrides", []):
@@ -160,6 +173,8 @@ def test_a_name_has_one_colour() -> None:
                     if given["id"] == "color" and "fixedColor" in given["value"]:
                         colour = given["value"]["fixedColor"]
                         assert colour == parts.COLOURS.get(name, colour), (panel["title"], name)
+                        seen.add(name)
+    assert seen & parts.COLOURS.keys()
 
 
 def test_the_linters_exclusions_have_reasons() -> None:

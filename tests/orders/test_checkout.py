@@ -1,6 +1,7 @@
 import uuid
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import User
@@ -110,6 +111,7 @@ def test_without_an_answer_the_payment_is_unknown_and_the_stock_stays_with_the_o
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [NoAnswerError(), GatewayTimeoutError()]
+    before = timezone.now()
     with moved() as changes:
         sale = services.sale_checkout(order=order_for(buyer, lamp, 2))
     assert changes == {
@@ -123,8 +125,8 @@ def test_without_an_answer_the_payment_is_unknown_and_the_stock_stays_with_the_o
     }
     assert sale.status == "PENDING"
     assert Payment.objects.get().status == "UNKNOWN"
-    until_due = Payment.objects.get().due_at - timezone.now()
-    assert timedelta(seconds=5) < until_due <= timedelta(seconds=10)
+    ten = timedelta(seconds=10)
+    assert before + ten <= Payment.objects.get().due_at <= timezone.now() + ten
     assert ledger(lamp) == [(-2, "sale", sale.reference)]
     assert len({one.key for one in scripted_gateway.charged}) == 1
     assert len(scripted_gateway.charged) == 2
@@ -152,7 +154,7 @@ def test_an_open_breaker_refuses_before_anything_is_reserved(
         'retail_payment_attempts_total{outcome="short_circuited"}': 1,
         'retail_checkout_duration_seconds_count{kind="cart",outcome="payment_unavailable"}': 1,
     }
-    assert 1 <= refused.value.retry_after <= 5
+    assert 1 <= refused.value.retry_after <= 3600
     nothing_reserved(lamp, buyer, 2)
     assert scripted_gateway.charged == []
 
@@ -255,14 +257,17 @@ def test_who_asks_too_often_is_refused_with_the_time_to_wait(
     lamp: Product,
     scripted_gateway: ScriptedGateway,
     settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.THROTTLE_CHECKOUT_LIMIT = 1
+    # No minute ends between the two.
+    monkeypatch.setattr("retail.throttling.time", SimpleNamespace(time=lambda: 999.5))
     services.sale_checkout(order=order_for(buyer, lamp))
     order = order_for(buyer, lamp)
     with moved() as changes, pytest.raises(ThrottledError) as refused:
         services.sale_checkout(order=order)
     assert changes == {'retail_throttled_requests_total{scope="checkout"}': 1}
-    assert 1 <= refused.value.retry_after <= 60
+    assert refused.value.retry_after == 21
     assert stock_of(lamp) == 4
     assert cart_of(buyer) == {lamp.pk: 1}
     other = make_product("Other")
@@ -307,7 +312,7 @@ def test_a_flash_order_that_gets_the_probe_hands_it_to_the_worker(
 ) -> None:
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
-    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
+    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(hours=1))
     lamp = flash_lamp()
     sale = services.sale_checkout(order=order_for(buyer, lamp))
     other = make_buyer("other")

@@ -1,7 +1,6 @@
 """Buyers at the same moment, on whichever database the tests run with."""
 
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -164,7 +163,7 @@ def test_carts_in_opposite_order_never_wait_for_each_other_in_a_circle(
 def test_half_open_only_one_of_many_gets_the_probe() -> None:
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
-    CircuitBreaker.objects.update(opened_at=F("opened_at") - timedelta(seconds=6))
+    CircuitBreaker.objects.update(opened_at=F("opened_at") - timedelta(hours=1))
     results = at_once([lambda n=number: breaker.acquire(f"caller{n}") for number in range(20)])  # type: ignore[misc]
     told = Counter(type(result).__name__ for result in results)
     assert told == {"Permit": 1, "BreakerOpenError": 19}
@@ -187,8 +186,6 @@ def test_two_workers_never_claim_the_same_payment() -> None:
     now = timezone.now()
     batches = at_once([lambda: claim(now)] * 4)
     claimed = [payment.pk for batch in batches for payment in batch]
-    deadline = time.monotonic() + 10
-    # One that found all rows locked may have come back with none; nothing may be claimed twice.
-    while len(claimed) < 30 and time.monotonic() < deadline:
-        claimed += [payment.pk for payment in claim(now)]
+    # Those that found all rows locked may have come back with none, and left some for the next.
+    claimed += [payment.pk for payment in claim(now)]
     assert sorted(claimed) == sorted(Payment.objects.values_list("pk", flat=True))

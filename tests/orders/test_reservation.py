@@ -102,7 +102,7 @@ def test_a_probe_that_finds_nothing_to_sell_is_given_back(
 ) -> None:
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
-    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
+    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(hours=1))
     order = order_for(buyer, lamp, 6)
     seen_in_stock(order, 6)
     with pytest.raises(SoldOutError):

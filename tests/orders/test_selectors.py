@@ -73,7 +73,7 @@ def test_what_was_read_of_the_breaker_is_not_read_again_unless_it_has_changed(
         assert breaker.acquire("a", closed).failures == 0
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
-    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(seconds=6))
+    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(hours=1))
     due = CircuitBreaker.objects.get()
     assert breaker.acquire("a", due).probe  # the row as it was seen is swapped
     with pytest.raises(BreakerOpenError):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import Settings
 
-from tests.gateway_simulator.support import Process
+from tests.gateway_simulator.support import ANSWER_SECONDS, Process
 from tests.payments.support import Clock
 
 
@@ -29,5 +29,5 @@ def gateway(gateway_process: Process, settings: Settings) -> Process:
     """Return a gateway without faults, which the shop's settings name."""
     gateway_process.knobs()
     settings.GATEWAY_URL = gateway_process.url
-    settings.GATEWAY_READ_TIMEOUT = 2
+    settings.GATEWAY_CONNECT_TIMEOUT = settings.GATEWAY_READ_TIMEOUT = ANSWER_SECONDS
     return gateway_process

@@ -198,5 +198,5 @@ class Machine(RuleBasedStateMachine):
 def test_no_history_leads_it_astray() -> None:
     run_state_machine_as_test(
         Machine,
-        settings=hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None),
+        settings=hypothesis_settings(max_examples=60, stateful_step_count=40),
     )

@@ -12,6 +12,7 @@ from payments.services import (
     payment_cancel,
     payment_charge,
 )
+from tests.payments.support import Clock
 from tests.support import ScriptedGateway, moved
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +75,7 @@ def test_no_second_try_against_a_breaker_just_opened(
 
 
 def test_cancelling_asks_the_breaker_and_tells_it(
-    wanted: Charge, scripted_gateway: ScriptedGateway
+    wanted: Charge, scripted_gateway: ScriptedGateway, clock: Clock
 ) -> None:
     scripted_gateway.cancels = [NoAnswerError(), Answer.CANCELLED]
     with pytest.raises(NoAnswerError):

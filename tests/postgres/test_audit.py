@@ -50,14 +50,14 @@ def test_a_movement_that_is_committed_late_is_not_lost(
                     StockMovement.objects.create(product=lamp, quantity=-3, reason=Reason.SALE).pk
                 )
                 begin.set()
-                assert done.wait(30)
+                assert done.wait(120)
         finally:
             connections.close_all()
 
     slow = threading.Thread(target=sell_slowly)
     slow.start()
     try:
-        assert begin.wait(30)
+        assert begin.wait(120)
         for number in range(4):  # overtake it
             stock_return(quantities={lamp.pk: 1}, reference=f"VT-{number}")
         hour = timezone.now() + timedelta(hours=1)
@@ -121,14 +121,14 @@ def test_a_sale_that_is_committed_late_is_not_lost(monkeypatch: pytest.MonkeyPat
             with transaction.atomic():
                 written.append(make_sale(0))
                 begin.set()
-                assert done.wait(30)
+                assert done.wait(120)
         finally:
             connections.close_all()
 
     slow = threading.Thread(target=sell_slowly)
     slow.start()
     try:
-        assert begin.wait(30)
+        assert begin.wait(120)
         overtook = [make_sale(number) for number in (1, 2)]
         hour = timezone.now() + timedelta(hours=1)
         monkeypatch.setattr(timezone, "now", lambda: hour)

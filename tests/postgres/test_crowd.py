@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,14 @@ import psycopg2
 import pytest
 
 from drills.shoppers import Shopper
-from tests.running.support import RunningShop, wait_until
+from tests.running.support import PATIENCE, RunningShop, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from requests import Response
 
-ROOT = Path(__file__).parents[2]
 BUYERS, UNITS = 50, 10
 CONFIRMED = 'retail_orders_total{outcome="confirmed"}'
 COUNTED = ("retail_sold_out_total", "retail_stock_conflicts_total")
@@ -31,7 +30,7 @@ SETTINGS = {
     "WEB_THREADS": "8",
     "GATEWAY_CONNECT_TIMEOUT": "20",
     "GATEWAY_READ_TIMEOUT": "20",
-    "PYTHONPATH": str(ROOT),
+    "PAYMENT_LEASE": "600",
 }
 
 
@@ -75,7 +74,7 @@ def all_order(shop: RunningShop, sessions: list[str]) -> list[Response]:
         shopper = Shopper(shop.url)
         shopper.session.cookies.set("sessionid", session)
         page = shopper.get("/checkout/")
-        everybody_saw.wait(60)
+        everybody_saw.wait(PATIENCE)
         return shopper.submit(
             page,
             "/checkout/",

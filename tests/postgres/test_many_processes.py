@@ -81,7 +81,7 @@ def all_at_once(folder: Path, *, unguarded: bool = False) -> Counter[str]:
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        said = [process.communicate(timeout=60)[0] for process in processes]
+        said = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -57,13 +57,13 @@ def test_a_payment_that_another_worker_is_taking_is_passed_over_without_waiting(
             with transaction.atomic():
                 Payment.objects.select_for_update().get(pk=payments[0].pk)
                 holding.set()
-                done.wait(30)
+                done.wait(120)
         finally:
             connections.close_all()
 
     other = threading.Thread(target=hold)
     other.start()
-    assert holding.wait(30)
+    assert holding.wait(120)
     try:
         claimed = {payment.pk for payment in claim(now)}
     finally:

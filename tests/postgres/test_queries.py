@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 
 from cart.models import CartItem
 from cart.selectors import cart_lines, fingerprint
@@ -84,7 +85,10 @@ def test_a_refusal_because_it_is_sold_out(client: Client, buyer: User) -> None:
     assert buy(client, buyer) == (409, [*WHO, *BUY[:1]])
 
 
-def test_a_refusal_because_the_breaker_is_open(client: Client, buyer: User) -> None:
+def test_a_refusal_because_the_breaker_is_open(
+    client: Client, buyer: User, settings: Settings
+) -> None:
+    settings.BREAKER_RESET_SECONDS = 3600
     order_for(buyer, make_product())
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)

@@ -2,7 +2,7 @@
 
 import pytest
 from django.db import IntegrityError, transaction
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from products.models import Product, StockMovement
@@ -111,7 +111,6 @@ OPERATIONS = st.lists(
 
 
 @given(start=st.integers(0, 15), operations=OPERATIONS)
-@settings(deadline=None)
 def test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold(
     start: int, operations: list[tuple[str, int]]
 ) -> None:

@@ -193,6 +193,13 @@ def test_fast_is_below_100_ms_for_99_of_100() -> None:
     assert measure(found, REFUSED_AT_ONCE).note.startswith("refused by the open breaker: 201;")
 
 
+def test_exactly_100_ms_is_not_fast() -> None:
+    orders(1)
+    fast_fails(5, le100=99, le150=1)
+    assert numbers(verdict("A2"))[REFUSED_AT_ONCE] == (100, False)
+    assert verdict("A2").verdict == Verdict.FAIL
+
+
 def test_refusing_quickly_alone_is_no_pass_and_slowly_alone_is_a_fail() -> None:
     fast_fails(5, le1=100)
     assert verdict("A2").verdict == Verdict.NO_EVIDENCE

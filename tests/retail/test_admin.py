@@ -170,6 +170,7 @@ def no_counting() -> Iterator[CaptureQueriesContext]:
         connection,
     ) as queries:
         yield queries
+    assert queries.captured_queries
     assert [one["sql"] for one in queries if COUNT.search(one["sql"])] == []
 
 

@@ -60,11 +60,14 @@ def test_a_slip_is_refused(old: str, new: str, told: str) -> None:
 
 
 def test_every_threshold_says_its_unit() -> None:
+    seen = 0
     for line in TEXT.splitlines():
         name, equals, _ = line.partition(" = ")
         if equals and not line.startswith("#") and name != "severity":
+            seen += 1
             unit = name.rpartition("_")[2]
             assert unit in {
                 "ratio", "seconds", "requests", "payments", "conflicts", "units", "violations",
                 "failures", "lines", "events", "factor",
             }, name  # fmt: skip
+    assert seen > 20

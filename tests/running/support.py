@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import random
+import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,12 +28,43 @@ from tests.gateway_simulator.support import Process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-APP = Path(__file__).resolve().parents[2] / "app"
-PATIENCE = 60  # seconds after which a test gives up waiting; nothing is asserted about speed
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "app"
+PATIENCE = 120  # seconds after which a test gives up waiting; nothing is asserted about speed
+# Runs code in the shop, one JSON text a line, and answers with one. What is logged goes to stderr.
+CONSOLE = """
+import json, os, sys, traceback
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+import django
+django.setup()
+from django.db import connections
+for line in sys.stdin:
+    kind, code = json.loads(line)
+    names = {}
+    try:
+        exec("from orders.models import *; from products.models import *", names)
+        answer = {"value": eval(code, names) if kind == "eval" else exec(code, names)}
+    except Exception:
+        answer = {"error": traceback.format_exc()}
+    connections.close_all()
+    print(json.dumps(answer), file=answers, flush=True)
+"""
+THE_REST = """
+from datetime import timedelta
+from django.conf import settings
+from django.db.models import F
+from payments.models import CircuitBreaker
+rest = timedelta(seconds=settings.BREAKER_RESET_SECONDS)
+CircuitBreaker.objects.filter(state="open").update(opened_at=F("opened_at") - rest)
+"""
+DUE = "Payment.objects.filter(settled_at=None).update(due_at=F('created_at'))"
 KEYS = {"timestamp", "level", "logger", "message", "request_id", "extra"}
 
 
 _given: set[int] = set()
+_filled: list[Path] = []  # a database with the sample products, once there is one
 
 
 def free_port() -> int:
@@ -80,6 +113,7 @@ class RunningShop:
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    console: subprocess.Popen[str] | None = None
 
     def __post_init__(self) -> None:
         self.gateway = Process(self.folder, {"LOG_DIR": str(self.folder / "logs")}).start()
@@ -87,6 +121,8 @@ class RunningShop:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "tests.running.settings",
             "DEBUG": "True",
             "DATABASE_URL": own_database(self.folder),
             "VAR_DIR": str(self.folder / "var"),
@@ -99,11 +135,21 @@ class RunningShop:
             **self.settings,
         }
         try:
-            self.manage("migrate", "--noinput")
-            self.manage("populate_products")
+            self._fill_database()
         except BaseException:
             self.gateway.stop()  # nobody else will: the test never got this shop
             raise
+
+    def _fill_database(self) -> None:
+        """Make the tables and the sample products; on SQLite once, and from then on by a copy."""
+        kind, _, path = self.environment["DATABASE_URL"].partition(":///")
+        if kind == "sqlite" and _filled:
+            shutil.copy(_filled[0], path)
+            return
+        self.manage("migrate", "--noinput")
+        self.manage("populate_products")
+        if kind == "sqlite":
+            _filled.append(Path(shutil.copy(path, self.folder / "filled.sqlite3")))
 
     def manage(self, *arguments: str) -> str:
         """Run a management command and return what it printed."""
@@ -119,15 +165,50 @@ class RunningShop:
         return done.stdout
 
     def query(self, expression: str) -> Any:
-        """Return a JSON-able expression's value, evaluated in Django's shell."""
-        models = "from orders.models import *; from products.models import *; import json; "
-        out = self.manage(
-            "shell", "--no-imports", "-c", f"{models}print('>>' + json.dumps({expression}))"
-        )
-        return json.loads(out.rpartition(">>")[2])
+        """Return a JSON-able expression's value, evaluated in the shop."""
+        return self._in_console("eval", expression)
 
-    def start(self, *names: str) -> None:
-        """Start `web` and `worker` as named, and wait until they answer."""
+    def run(self, code: str) -> None:
+        """Run code in the shop."""
+        self._in_console("exec", code)
+
+    def _in_console(self, kind: str, code: str) -> Any:
+        """Have it done by a process that lives on: starting one for each takes most of the time."""
+        if self.console is None:
+            with (self.folder / "console.stderr").open("ab") as stderr:
+                self.console = subprocess.Popen(
+                    [sys.executable, "-c", CONSOLE],
+                    cwd=APP,
+                    env=self.environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    text=True,
+                )
+        assert self.console.stdin is not None
+        assert self.console.stdout is not None
+        self.console.stdin.write(json.dumps([kind, code]) + "\n")
+        self.console.stdin.flush()
+        assert select.select([self.console.stdout], [], [], PATIENCE)[0], f"no end of: {code}"
+        answer = json.loads(self.console.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["value"]
+
+    def pass_the_rest(self) -> None:
+        """Let the time pass for which the breaker stays open."""
+        self.run(THE_REST)
+
+    def settle(self) -> None:
+        """Wait until the worker has settled everything; what it waits for has passed."""
+
+        def settled() -> bool:
+            self.run(THE_REST + DUE)
+            return bool(self.query("not Payment.objects.filter(settled_at=None).exists()"))
+
+        wait_until(settled, "the worker to settle")
+
+    def start(self, *names: str, **settings: str) -> None:
+        """Start `web` and `worker` as named, with settings of their own; wait for their answer."""
         commands = {
             "web": ["-m", "gunicorn", "--config", "config/gunicorn.conf.py", "config.wsgi"],
             "worker": ["manage.py", "worker"],
@@ -138,7 +219,7 @@ class RunningShop:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, *commands[name]],
                     cwd=APP,
-                    env=self.environment,
+                    env={**self.environment, **settings},
                     stdout=stdout,
                     stderr=stdout,
                     start_new_session=True,
@@ -150,7 +231,7 @@ class RunningShop:
     @staticmethod
     def _answers(address: str) -> bool:
         try:
-            return requests.get(address, timeout=5).ok
+            return requests.get(address, timeout=30).ok
         except requests.RequestException:
             return False
 
@@ -167,6 +248,9 @@ class RunningShop:
         """End everything."""
         for name in list(self.processes):
             self.end(name, signal.SIGKILL)
+        if self.console is not None:
+            self.console.kill()
+            self.console.communicate()
         self.gateway.stop()
 
     def shopper(self) -> Shopper:

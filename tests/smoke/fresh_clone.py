@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "app"))
@@ -30,8 +30,9 @@ import requests
 from drills.shoppers import Shopper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 START_SECONDS = 300  # to give up; a cold package cache takes its time
 CONFIRMED = 'retail_orders_total{outcome="confirmed"} '
 LAMP = "/products/lumen-desk-lamp/"  # not on flash sale: paid before the page comes
@@ -82,7 +83,7 @@ def wait_for(url: str, run: subprocess.Popen[bytes]) -> float:
         if run.poll() is not None:
             sys.exit(f"make run ended by itself with {run.returncode}")
         try:
-            if requests.get(f"{url}/healthz", timeout=2).ok:
+            if requests.get(f"{url}/healthz", timeout=30).ok:
                 return time.monotonic() - began
         except requests.RequestException:
             time.sleep(0.2)
@@ -90,8 +91,31 @@ def wait_for(url: str, run: subprocess.Popen[bytes]) -> float:
 
 
 def confirmed(url: str) -> float:
-    text = requests.get(f"{url}/metrics", timeout=10).text
+    text = requests.get(f"{url}/metrics", timeout=60).text
     return float(text.partition(CONFIRMED)[2].splitlines()[0])
+
+
+def rows_of(clone: Path, reference: str) -> list[tuple[float]]:
+    with contextlib.closing(sqlite3.connect(clone / "var" / "vitrine.sqlite3")) as database:
+        return database.execute(
+            "SELECT value FROM retail_metric WHERE metric_type = 'orders_per_day' "
+            "AND json_extract(metadata, '$.order_ref') = ?",
+            [reference],
+        ).fetchall()
+
+
+def lines_of(clone: Path, reference: str) -> list[dict[str, Any]]:
+    lines = (clone / "logs" / "application.log").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    return [one for one in events if one["extra"].get("order_ref") == reference]
+
+
+def patiently(look: Callable[[], list[T]]) -> list[T]:
+    """Look until something is found, for a minute at most: rows and lines come in a moment."""
+    until = time.monotonic() + 60
+    while not (found := look()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
 
 
 def buy(url: str, clone: Path) -> None:
@@ -104,25 +128,14 @@ def buy(url: str, clone: Path) -> None:
     check("the order page says thank you, paid", "Thank you" in page.text and page.ok)
     check("it moved retail_orders_total by exactly 1", confirmed(url) == before + 1)
     reference = page.url.rstrip("/").rpartition("/")[2]
-    time.sleep(2)  # rows are written once a second
-    with sqlite3.connect(clone / "var" / "vitrine.sqlite3") as database:
-        rows = database.execute(
-            "SELECT value FROM retail_metric WHERE metric_type = 'orders_per_day' "
-            "AND json_extract(metadata, '$.order_ref') = ?",
-            [reference],
-        ).fetchall()
+    rows = patiently(lambda: rows_of(clone, reference))
     check("the Metric table has one row for it", rows == [(1.0,)])
-    lines = (clone / "logs" / "application.log").read_text(encoding="utf-8").splitlines()
-    events = [json.loads(line) for line in lines]
-    check(
-        "the JSON log has its settled payment",
-        [one for one in events if one["extra"].get("order_ref") == reference],
-    )
+    check("the JSON log has its settled payment", patiently(lambda: lines_of(clone, reference)))
 
 
 def stop(run: subprocess.Popen[bytes], clone: Path) -> None:
     os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
-    run.wait(timeout=30)
+    run.wait(timeout=120)
     check("Ctrl-C leaves no process behind", not list(processes_of(clone)))
 
 

@@ -17,7 +17,7 @@ import pytest
 from tools import run
 
 RUN = Path(run.__file__)
-PATIENCE = 60  # seconds after which a test gives up waiting; nothing is asserted about speed
+PATIENCE = 120  # seconds after which a test gives up waiting; nothing is asserted about speed
 
 MANAGE = """
 import json, os, subprocess, sys, time

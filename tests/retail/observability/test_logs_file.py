@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROCESSES = 4
+PATIENCE = 300  # seconds; nothing is asserted about speed
 LINES = 300
 PAD = "x" * 20_000  # more than the buffer of a Python file
 
@@ -28,7 +29,7 @@ def line(**extra: object) -> bytes:
 def write_many(together: Barrier, path: Path, process: int, max_bytes: int, at_once: int) -> None:
     """Run in a process of its own."""
     file = SharedFile(path, max_bytes, backups=100)
-    together.wait(timeout=50)
+    together.wait(timeout=PATIENCE)
     for first in range(0, LINES, at_once):
         numbers = range(first, first + at_once)
         file.write([line(line_of=process, number=number, pad=PAD) for number in numbers])
@@ -64,7 +65,7 @@ def test_processes_that_write_and_rotate_at_once_lose_and_break_no_line(
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(timeout=50)
+        writer.join(timeout=PATIENCE)
         assert writer.exitcode == 0
     found = [(extra["line_of"], extra["number"]) for _, extra in written(path.parent)]
     assert sorted(found) == [(p, n) for p in range(PROCESSES) for n in range(LINES)]

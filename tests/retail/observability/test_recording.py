@@ -224,7 +224,7 @@ def test_the_thread_begins_with_the_first_row_and_writes_soon() -> None:
     thread = recorder._thread
     recorder.add(record)
     assert recorder._thread is thread
-    assert written.wait(timeout=20)
+    assert written.wait(timeout=60)
     recorder.close()
     assert thread is not None
     assert not thread.is_alive()
