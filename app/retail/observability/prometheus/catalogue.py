@@ -12,6 +12,7 @@ from retail.observability.prometheus.instruments import (
     Histogram,
     telemetry,
 )
+from retail.thresholds import THRESHOLDS, in_words
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other")
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -56,6 +57,8 @@ SCENARIOS = ("A1", "A2", "S1", "S2", "M1", "M2", "P1", "P2", "I1", "I2", "T1", "
 THROTTLE_SCOPES = ("checkout", "login", "password_reset")
 SINKS = ("metrics", "rows", "collector", "log", "audit")
 
+_AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
+_VERDICT_AGE = in_words(THRESHOLDS.quality_scenarios.keep_seconds)
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _USUAL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -138,12 +141,12 @@ SOLD_OUT = Counter(
 OVERSOLD_UNITS = DatabaseGauge(
     "retail_oversold_units",
     "Units sold beyond what was ever put on sale, from the stock ledger. Must be 0; absent when "
-    "the audit has not looked for ten minutes.",
+    f"the audit has not looked for {_AUDIT_AGE}.",
 )
 INVARIANT_VIOLATIONS = DatabaseGauge(
     "retail_invariant_violations",
     "Rows that break a promise of the shop, by promise, as the audit found them. Must be 0; absent "
-    "when the audit has not looked for ten minutes.",
+    f"when the audit has not looked for {_AUDIT_AGE}.",
     {"invariant": INVARIANTS},
 )
 THROTTLED = Counter(
@@ -171,7 +174,7 @@ JOBS_OLDEST_WAITING = DatabaseGauge(
 SCENARIO_PASSING = DatabaseGauge(
     "retail_quality_scenario_passing",
     "1 while a quality scenario's last verdict is a pass, 0 while it is a fail; absent without "
-    "evidence, without a verdict in the last ten minutes, and for those that tests prove.",
+    f"evidence, without a verdict in the last {_VERDICT_AGE}, and for those that tests prove.",
     {"scenario": SCENARIOS},
 )
 METRIC_ROWS_DROPPED = Counter(
