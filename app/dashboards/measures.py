@@ -15,6 +15,7 @@ from django.conf import settings
 from orders.models import Payment
 from retail.history.read import quantile
 from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
+from retail.thresholds import THRESHOLDS, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Value = int | float | Decimal | None
 """None where there is nothing to work it out from: never a zero that nobody measured."""
 
+UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
 KINDS = (
     "orders_per_day",
     "refunds_per_day",
@@ -193,7 +195,7 @@ MEASURES: dict[str, MetricDefinition] = {
         MetricDefinition(
             *("payment_success", "Success", "%"),
             "Payments COMPLETED of those COMPLETED or FAILED, declines included. UNKNOWN for more "
-            "than 15 minutes counts as failed, in the step in which the payment was made.",
+            f"than {UNKNOWN_AGE} counts as failed, in the step in which the payment was made.",
             _share(_completed, settled),
             2,
         ),
@@ -216,8 +218,8 @@ MEASURES: dict[str, MetricDefinition] = {
             for reason, what in _REASONS.items()
         ),
         MetricDefinition(
-            *("payments_overdue", "Unknown for over 15 min", "payments"),
-            "Payments made then that are UNKNOWN still, for more than 15 minutes.",
+            *("payments_overdue", f"Unknown for over {UNKNOWN_AGE}", "payments"),
+            f"Payments made then that are UNKNOWN still, for more than {UNKNOWN_AGE}.",
             lambda part: part.overdue,
         ),
         MetricDefinition(

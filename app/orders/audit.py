@@ -12,13 +12,14 @@ from orders.models import Payment, Sale
 from orders.recovery import UNFINISHED
 from retail.audit.declare import Checkpoint, Part, Violation, invariant
 from retail.db.reads import bounded_read, settled_before
+from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 CHUNK = 5_000  # rows looked at by one statement
 SECONDS = 20  # for one statement
-DEADLINE = timedelta(minutes=15)  # for a payment to be settled
+DEADLINE = timedelta(seconds=THRESHOLDS.unknown_payments.most_age_seconds)
 
 
 class Range(NamedTuple):
