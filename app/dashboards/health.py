@@ -20,7 +20,7 @@ from retail import jobs
 from retail.models import AuditCheck
 from retail.observability.prometheus import catalogue
 from retail.templatetags.durations import ago, span
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 from retail.web.probes import readiness
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from oncall.selectors import AlertsNow
 
-GATEWAY_SILENT_AFTER = timedelta(minutes=5)  # the worker reads its ledger every minute
+GATEWAY_SILENT_AFTER = timedelta(seconds=THRESHOLDS.gateway.silent_after_seconds)
+WORKER_SEEN_WITHIN = in_words(THRESHOLDS.worker.silent_after_seconds)
 FROM_LEDGER = "charge_has_payment"  # an invariant that asks the gateway
 
 logger = logging.getLogger("retail.dashboards")
@@ -99,7 +100,7 @@ def _database(found: Mapping[str, str]) -> Found:
 def _worker(ready: Mapping[str, str]) -> Found:
     found = ready.get("worker", "not known")
     if found == "ok":
-        return Found("good", "running", "Seen within the last half minute.")
+        return Found("good", "running", f"Seen in the last {WORKER_SEEN_WITHIN}.")
     word, _, detail = found.replace("`", "").partition(": ")
     return Found("bad", word, f"{detail[:1].upper()}{detail[1:]}")
 
