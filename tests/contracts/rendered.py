@@ -35,7 +35,9 @@ SHARED = (
     "django.template.defaulttags", "django.test", "markdown_it", "orjson", "prometheus_client",
     "psutil", "pybreaker", "redis", "requests", "whitenoise.middleware", "yaml",
 )  # fmt: skip
-# Numbers of a dashboard's JSON that are limits; the others are sizes and places.
+# What people see of a dashboard's JSON, and its limits; the rest are ids, sizes and places.
+SEEN = {"color", "description", "expr", "for", "legendFormat", "noValue", "summary", "text",
+        "title", "titleFormat"}  # fmt: skip
 LIMITS = {"value", "params", "axisSoftMax", "axisSoftMin"}
 
 
@@ -68,7 +70,7 @@ def _leaves(node: object, key: str = "") -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from _leaves(value, key)
-    elif isinstance(node, str) or (key in LIMITS and node is not None):
+    elif (key in SEEN and isinstance(node, str)) or (key in LIMITS and node is not None):
         yield f"{key}: {node}"
 
 

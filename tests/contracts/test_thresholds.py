@@ -95,10 +95,11 @@ FOLLOW = {
 # Numbers that a threshold has too, but that are something else.
 NOT_THRESHOLDS = {
     r"--since \d+[mh]|now-\d+h": "how far back a command or a link looks",
-    r"^refresh: 30s|interval: (30s|5m)$": "how often rules and dashboards look",
+    r"interval: (30s|5m)$": "how often rules are evaluated",
     r"(\* 60|/ 5)(?= and| or| > 0|$)": "per minute",
     r"\[[12]m\]\)\)|offset 2m|< 120\)": "how long a mark on a graph lasts",
-    r"(jobs_total|seconds_bucket|pg_stat\w+|notifications\w*_total)(\{[^}]*\})?\[5m\]": "a panel's own",
+    r"(jobs_total|seconds_bucket|pg_stat\w+)(\{[^}]*\})?\[5m\]": "a panel's own window",
+    r"alertmanager_notifications\w*_total\[5m\]": "the same",
     r"Blocks .+ the last 5 minutes|above 99 %|^value: 0\.99": "PostgreSQL's cache",
     r"^value: 0\.1$": "a panel's own limit",
     r"^axisSoftMax: 5$": "a scale",
