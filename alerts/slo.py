@@ -9,7 +9,7 @@ from alerts.model import EVALUATED_EVERY, Alert, Group, Recording, span
 from retail.thresholds import THRESHOLDS, Burn
 
 SLO = THRESHOLDS.slo
-BASE = 300  # seconds: over this the counters are read, longer windows add it up
+BASE = SLO.base_seconds
 IN_5XX = "payment_unavailable|error"  # outcomes of a checkout that are answered with a 5xx
 CHECKOUT = "retail_checkout_duration_seconds"
 CALLS = "retail_payment_attempts_total"

@@ -1,7 +1,7 @@
 """The promises that must hold always: stock, and the audit's other invariants."""
 
 from alerts.model import Alert, Group, span
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 CONFLICTS = THRESHOLDS.stock_conflicts
 OVERSOLD = THRESHOLDS.oversold
@@ -112,8 +112,9 @@ AUDIT_STALE = Alert(
     severity="warning",
     service="watch",
     summary="Nobody audits {{ $labels.invariant }}",
-    description="The audit runs every minute; a promise that it could not look over for ten "
-    "minutes has no number, and would be broken in silence. First steps:",
+    description="The audit runs every minute; a promise that it could not look over for "
+    f"{in_words(AUDIT.stale_after_seconds)} has no number, and would be broken in silence. "
+    "First steps:",
     steps=(
         (
             "docker compose ps db worker gateway: the worker audits, and asks the gateway about "

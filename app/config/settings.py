@@ -267,7 +267,7 @@ GATEWAY_ATTEMPTS = env.integer("GATEWAY_ATTEMPTS", 2, least=1)
 GATEWAY_RETRY = env.one_of("GATEWAY_RETRY", "keyed", ("keyed", "unsent"))
 BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # failures in a row
 BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
-# How the worker finishes payments (DESIGN: resend within two minutes, then cancel the key).
+# How the worker finishes payments: it sends the charge again, and later cancels the key.
 PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since the last try began
 PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the reservation
 PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds a worker has to finish what it claimed

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from dashboards.cards import percent
 from dashboards.measures import MEASURES, MetricDefinition, Value
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -113,7 +113,7 @@ CHARTS = (
         "errors",
         "Error rate",
         f"Normally under {percent(ERRORS.warning_ratio)}; above {percent(ERRORS.most_ratio)} for "
-        f"{ERRORS.for_seconds // 60} minutes is an alert. 4xx are the visitors'.",
+        f"{in_words(ERRORS.for_seconds)} is an alert. 4xx are the visitors'.",
         ("error_rate", "client_error_rate"),
         "No request was answered in this range.",
         (Limit(100 * ERRORS.warning_ratio, "warn"), Limit(100 * ERRORS.most_ratio, "bad")),
@@ -123,7 +123,7 @@ CHARTS = (
         "payments",
         "Payment success",
         f"Normally above {percent(PAYMENTS.warning_ratio)}; below {percent(PAYMENTS.least_ratio)} "
-        f"for {PAYMENTS.for_seconds // 60} minutes is an alert.",
+        f"for {in_words(PAYMENTS.for_seconds)} is an alert.",
         ("payment_success",),
         "No payment was settled in this range.",
         (Limit(100 * PAYMENTS.warning_ratio, "warn"), Limit(100 * PAYMENTS.least_ratio, "bad")),

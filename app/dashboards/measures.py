@@ -18,7 +18,7 @@ from orders.models import Payment
 from retail import measures
 from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
 from retail.observability.rows.intervals import DURATION_BOUNDS_MS
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Value = int | float | Decimal | None
 """None where there is nothing to compute it from: never a zero that was not measured."""
 
+UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
 KINDS = (
     "orders_per_day",
     "refunds_per_day",
@@ -101,9 +102,11 @@ MEASURES: dict[str, MetricDefinition] = {
         ),
         MetricDefinition(
             "payments_overdue",
-            f"Unknown for over {THRESHOLDS.unknown_payments.most_age_seconds // 60} min",
+            f"Unknown for over {UNKNOWN_AGE}",
             "payments",
             measures.payments_overdue,
+            definition="Payments created in this time and without an outcome for more than "
+            f"{UNKNOWN_AGE}.",
         ),
         MetricDefinition(
             "held_back", "Rejected by the breaker", "payments", measures.short_circuited

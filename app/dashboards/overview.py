@@ -15,6 +15,7 @@ from retail.health import Check, health
 from retail.history.read import LIVE, time_range
 from retail.history.rollups import DAY, HOUR, MINUTE
 from retail.templatetags.durations import ago
+from retail.thresholds import THRESHOLDS, in_words
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -27,8 +28,8 @@ RANGES = {
     "90d": "90 days",
 }
 USUAL = "24h"
-# Made every five minutes; after so long nobody makes them.
-ROLLED_LATE = timedelta(minutes=15)
+ROLLED_LATE = timedelta(seconds=THRESHOLDS.rollups.late_after_seconds)
+UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
 FIRING_SHOWN = 5
 EACH = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
 
@@ -122,7 +123,7 @@ class Overview:
             ("Failed: the card was declined", "payments_declined", "warn"),
             ("Failed: cancelled at the gateway", "payments_cancelled", "warn"),
             ("Failed: the gateway refused the charge", "payments_rejected", "bad"),
-            ("Unknown for over 15 minutes, counted as failed", "payments_overdue", "bad"),
+            (f"Unknown for over {UNKNOWN_AGE}, counted as failed", "payments_overdue", "bad"),
         ]
         counts = [(name, _whole(found.value(key)), state) for name, key, state in settled]
         whole = sum(count for _, count, _ in counts)
@@ -130,6 +131,11 @@ class Overview:
             Slice(name, count, 100 * count / whole if whole else None, state)
             for name, count, state in counts
         ]
+
+    @property
+    def unknown_age(self) -> str:
+        """The age from which an unknown payment counts as failed."""
+        return UNKNOWN_AGE
 
     @property
     def charts(self) -> list[tuple[Chart, SafeString]]:

@@ -12,6 +12,7 @@ from django.db.models import Case, Value, When
 
 from oncall import runbooks
 from oncall.models import Alert, AlertFeed
+from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 SAID_AGAIN = {"critical": timedelta(hours=1), "ticket": timedelta(days=1)}
 SAID_AGAIN_ELSE = timedelta(hours=4)
 SAID_LATE = timedelta(minutes=35)
-HEARTBEAT_WITHIN = timedelta(minutes=5)
+HEARTBEAT_WITHIN = timedelta(seconds=THRESHOLDS.watchdog.late_after_seconds)
 RECENT = timedelta(days=7)
 FIRING_SHOWN, RESOLVED_SHOWN = 200, 50
 # The worst first; what is not named here comes last.

@@ -9,8 +9,9 @@ from payments.services import BREAKER
 from retail.health import Finding, health_check
 from retail.models import AuditCheck
 from retail.templatetags.durations import ago
+from retail.thresholds import THRESHOLDS
 
-SILENT_AFTER = timedelta(minutes=5)  # the worker reads the ledger every minute
+SILENT_AFTER = timedelta(seconds=THRESHOLDS.gateway.silent_after_seconds)
 FROM_LEDGER = "charge_has_payment"  # an invariant that asks the gateway
 
 

@@ -19,7 +19,7 @@ from retail.audit.results import read_audit
 from retail.jobs import read_queue
 from retail.measures import Window
 from retail.observability.prometheus import catalogue
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NEWEST = 5_000  # orders that are read one by one
 AT_ONCE = timedelta(seconds=1)  # orders no further apart compete
+AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 KINDS = (
     "stock_conflicts",
     "orders_per_day",
@@ -69,7 +70,7 @@ def flash_sale(evidence: Evidence) -> Sequence[Measure]:
             "",
             f"{most_units}",
             None if oversold is None else oversold <= most_units,
-            "by the stock ledger, ever" if oversold is not None else "not audited for ten minutes",
+            "by the stock ledger, ever" if oversold is not None else f"not audited for {AUDIT_AGE}",
         ),
         _competing(evidence, measures.flash_orders(window)),
     )

@@ -7,12 +7,12 @@ from quality.scenario import EvidenceQuery, Scenario
 from retail.audit.declare import OVERSOLD
 from retail.models import AuditViolation, Metric
 from retail.observability.prometheus import catalogue
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 METRIC, VIOLATION = Metric._meta.db_table, AuditViolation._meta.db_table  # noqa: SLF001 - public in all but name
 PAYMENT, SALE = Payment._meta.db_table, Sale._meta.db_table  # noqa: SLF001 - the same
 FLASH_SECONDS = THRESHOLDS.flash_payments.most_seconds
-UNKNOWN_MINUTES = THRESHOLDS.unknown_payments.most_age_seconds // 60
+UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
 _FLASH_CHECKOUTS = f'{order_metrics.CHECKOUT_DURATION.name}_bucket{{kind="flash"}}[$window]'
 
 A1 = Scenario(
@@ -63,7 +63,7 @@ A2 = Scenario(
     response="Answered charges are settled, unanswered ones are found out about; while the breaker "
     "is open buyers are refused at once, before anything is reserved",
     measure=f"≥ {THRESHOLDS.payment_success.least_ratio:.0%} of settled payments completed, those "
-    f"without an answer for {UNKNOWN_MINUTES} minutes counted as failed; refused within "
+    f"without an answer for {UNKNOWN_AGE} counted as failed; refused within "
     f"{THRESHOLDS.fast_fail.most_seconds * 1000:g} ms (99 of 100) while the breaker is open",
     judge=evaluators.payments,
     queries=(

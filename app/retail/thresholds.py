@@ -1,7 +1,7 @@
 # ruff: noqa: D101 - thresholds.toml says what each table is
 """The shop's thresholds, read from thresholds.toml, where each is explained.
 
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 if error_rate > THRESHOLDS.error_rate.most_ratio: ...
 """
@@ -82,6 +82,7 @@ class FlashPayments:
 class Invariants:
     most_violations: int
     keep_seconds: int
+    stale_after_seconds: int
     stale_for_seconds: int
 
 
@@ -96,6 +97,26 @@ class Queue:
 class Targets:
     critical_for_seconds: int
     warning_for_seconds: int
+
+
+@dataclass(frozen=True)
+class Worker:
+    silent_after_seconds: int
+
+
+@dataclass(frozen=True)
+class Rollups:
+    late_after_seconds: int
+
+
+@dataclass(frozen=True)
+class Gateway:
+    silent_after_seconds: int
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    late_after_seconds: int
 
 
 @dataclass(frozen=True)
@@ -136,6 +157,7 @@ class Burn:
 @dataclass(frozen=True)
 class Slo:
     period_seconds: int
+    base_seconds: int
     checkout_objective_ratio: float
     checkout_most_seconds: float
     payment_objective_ratio: float
@@ -159,6 +181,10 @@ class Thresholds:
     invariants: Invariants
     queue: Queue
     targets: Targets
+    worker: Worker
+    rollups: Rollups
+    gateway: Gateway
+    watchdog: Watchdog
     disk: Disk
     telemetry: Telemetry
     log_errors: LogErrors
@@ -166,9 +192,24 @@ class Thresholds:
     slo: Slo
 
 
+UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
+
+
+def in_words(seconds: float) -> str:
+    """Return a time in the greatest unit that divides it: `15 minutes`, `1 hour`, `0.5 seconds`."""
+    unit = next((unit for unit, size in UNITS.items() if seconds % size == 0), "second")
+    count = seconds / UNITS[unit]
+    return f"{count:g} {unit}" if count == 1 else f"{count:g} {unit}s"
+
+
 def load(text: str) -> Thresholds:
     """Return the thresholds of a file's text. Raises ThresholdsError."""
-    return _table(Thresholds, tomllib.loads(text), "")
+    return checked(tomllib.loads(text))
+
+
+def checked(values: dict[str, Any]) -> Thresholds:
+    """Return the thresholds of a parsed file. Raises ThresholdsError."""
+    return _table(Thresholds, values, "")
 
 
 def _table(kind: type[T], values: dict[str, Any], path: str) -> T:

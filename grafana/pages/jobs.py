@@ -15,9 +15,10 @@ from grafana.parts import (
     steps,
     window,
 )
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 QUEUE = THRESHOLDS.queue
+AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 WAIT_STEPS = steps((QUEUE.warning_waiting_seconds, WARN), (QUEUE.most_waiting_seconds, BAD))
 LOGS = link("What the jobs logged", "retail-logs", "&var-logger=retail.jobs")
 RUNS = "retail_jobs_total"
@@ -71,7 +72,7 @@ PAGE = page(
         ),
         stat(
             "Audit",
-            f"Promises that were audited in the last ten minutes, of {len(INVARIANTS)}. Fewer: "
+            f"Promises that were audited in the last {AUDIT_AGE}, of {len(INVARIANTS)}. Fewer: "
             "the worker does not run, or the gateway does not answer its questions about "
             "charges.",
             [

@@ -2,7 +2,7 @@
 
 from grafana.page import choice, page, text_field
 from grafana.parts import LOKI, PLAIN, WARN, log_query, panel, series, stat, steps
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 LINES = THRESHOLDS.log_errors
 STREAMS = 'service_name=~"$service",level=~"$level",logger=~"$logger"'
@@ -36,7 +36,7 @@ PAGE = page(
             "Errors",
             "Lines of level ERROR and CRITICAL among those chosen, in the time range above. "
             f"Normally 0: an ERROR is something to look at now. More than {LINES.most_lines} in "
-            "five minutes is an alert.",
+            f"{in_words(LINES.window_seconds)} is an alert.",
             [log_query(lines_of("ERROR|CRITICAL"), now=True)],
             size=(3, 8),
             decimals=0,

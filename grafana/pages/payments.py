@@ -30,6 +30,8 @@ from retail.thresholds import THRESHOLDS
 
 UNKNOWN = THRESHOLDS.unknown_payments
 FAST = THRESHOLDS.fast_fail
+SLO = THRESHOLDS.slo
+CALL_WINDOW = window(SLO.base_seconds)
 LOGS = link("What the calls to the gateway logged", "retail-logs", "&var-logger=retail.payments")
 UNKNOWN_STEPS = steps((UNKNOWN.most_age_seconds / 5, WARN), (UNKNOWN.most_age_seconds, BAD))
 FAST_STEPS = steps((FAST.most_seconds, BAD))
@@ -42,13 +44,13 @@ PAGE = page(
         success_now(size=(4, 4)),
         stat(
             "Calls without an answer",
-            f"Errors and time-outs of all calls to the gateway in the last {PAID_WINDOW}; a "
+            f"Errors and time-outs of all calls to the gateway in the last {CALL_WINDOW}; a "
             "decline is an answer. Normally 0. See the gateway's own page or status page.",
-            [query("service:retail_payment_call_errors:ratio_rate5m", now=True)],
+            [query(f"service:retail_payment_call_errors:ratio_rate{CALL_WINDOW}", now=True)],
             unit="percentunit",
             decimals=1,
             thresholds=steps(
-                (1 - THRESHOLDS.slo.payment_objective_ratio, WARN),
+                (1 - SLO.payment_objective_ratio, WARN),
                 (THRESHOLDS.error_rate.most_ratio, BAD),
             ),
             no_value="no calls",
@@ -63,7 +65,7 @@ PAGE = page(
         ),
         stat(
             "Oldest unknown payment",
-            "The worker sends it again and cancels it after two minutes. Older than "
+            "The worker sends it again, and later cancels it. Older than "
             f"{window(UNKNOWN.most_age_seconds)}: the gateway does not even answer that; call its "
             "support.",
             [query("max(retail_payments_unknown_oldest_seconds)", now=True)],

@@ -7,6 +7,7 @@ from retail.thresholds import THRESHOLDS
 
 SLO = THRESHOLDS.slo
 DAYS = span(SLO.period_seconds)
+BASE = span(SLO.base_seconds)
 BURNS = sorted(SLO.burns, key=lambda burn: burn.long_seconds)
 FASTEST = BURNS[0]
 LEFT_STEPS = steps((0.0001, WARN), (0.25, GOOD), base=BAD)
@@ -87,8 +88,8 @@ def events(total: str, bad: str) -> Json:
         "All of them, and the bad ones. With very few events one bad one is a large share: "
         f"at least {SLO.least_bad_events} are needed to wake anybody.",
         [
-            query(f"service:{total}:rate5m * 60", "all"),
-            query(f"service:{bad}:rate5m * 60", "bad"),
+            query(f"service:{total}:rate{BASE} * 60", "all"),
+            query(f"service:{bad}:rate{BASE} * 60", "bad"),
         ],
         size=(8, 9),
         unit="short",

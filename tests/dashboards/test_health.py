@@ -107,7 +107,7 @@ def test_a_ledger_not_read_for_long_is_doubted(staff: Client, seconds: int, said
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (30, "good: running Seen within the last half minute."),
+        (30, "good: running Seen in the last 30 seconds."),
         (31, "bad: silent for 31 s Is manage.py worker running?"),
     ],
 )

@@ -12,11 +12,12 @@ from retail.audit.declare import OVERSOLD, declared
 from retail.db.reads import bounded_read
 from retail.models import AuditCheck, AuditViolation
 from retail.observability.prometheus import catalogue
+from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
     from retail.observability.prometheus.instruments import DatabaseGauge
 
-STALE_AFTER = timedelta(minutes=10)
+STALE_AFTER = timedelta(seconds=THRESHOLDS.invariants.stale_after_seconds)
 
 
 def read_audit() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:

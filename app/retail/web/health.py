@@ -13,8 +13,10 @@ from retail import jobs
 from retail.health import Finding, health_check
 from retail.observability.prometheus import catalogue
 from retail.templatetags.durations import span
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 from retail.web.probes import database_checks, worker_check
+
+WORKER_SEEN_WITHIN = in_words(THRESHOLDS.worker.silent_after_seconds)
 
 
 @health_check("Database")
@@ -34,7 +36,7 @@ def worker(_now: datetime) -> Finding:
     """Check the worker's heartbeat."""
     state = worker_check()
     if state == "ok":
-        return Finding("good", "running", "Seen within the last half minute.")
+        return Finding("good", "running", f"Seen in the last {WORKER_SEEN_WITHIN}.")
     word, _, detail = state.replace("`", "").partition(": ")
     return Finding("bad", word, f"{detail[:1].upper()}{detail[1:]}")
 

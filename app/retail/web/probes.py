@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from retail.models import WorkerHeartbeat
 from retail.observability.prometheus import exposition
+from retail.thresholds import THRESHOLDS
 from retail.web.access import has_metrics_token
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
-WORKER_SILENT_AFTER = timedelta(seconds=30)
+WORKER_SILENT_AFTER = timedelta(seconds=THRESHOLDS.worker.silent_after_seconds)
 
 _migrated = False
 

@@ -18,6 +18,7 @@ from retail.observability.prometheus.instruments import (
     declared,
     telemetry,
 )
+from retail.thresholds import THRESHOLDS, in_words
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other")
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -30,6 +31,8 @@ THROTTLE_SCOPES = LabelValues()  # added by the app whose requests are throttled
 # Bucket bounds in seconds. They include the objectives: 0.1 for refusals, 1 for answers.
 QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 USUAL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+_AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 
 HTTP_DURATION = Histogram(
     "retail_http_request_duration_seconds",
@@ -51,12 +54,12 @@ FAST_FAIL_DURATION = Histogram(
 OVERSOLD_UNITS = DatabaseGauge(
     "retail_oversold_units",
     "Units sold beyond what was ever put on sale, from the stock ledger. Must be 0; absent when "
-    "the audit has not looked for ten minutes.",
+    f"the audit has not looked for {_AUDIT_AGE}.",
 )
 INVARIANT_VIOLATIONS = DatabaseGauge(
     "retail_invariant_violations",
     "Rows that break a promise of the shop, by promise, as the audit found them. Must be 0; absent "
-    "when the audit has not looked for ten minutes.",
+    f"when the audit has not looked for {_AUDIT_AGE}.",
     {"invariant": INVARIANTS},
 )
 THROTTLED = Counter(

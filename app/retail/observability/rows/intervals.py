@@ -21,7 +21,7 @@ BREAKER_STATES = tuple(BREAKER_VALUE)
 
 # Upper bounds in milliseconds, for percentiles over any span of rows; the last is "longer".
 DURATION_BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
-# Of the answers while the breaker is open, which must come within 100 ms.
+# Of the answers while the breaker is open; the limit on them (fast_fail) is one of the bounds.
 FAST_FAIL_BOUNDS_MS = (1, 2.5, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1000)
 
 FOLDED_TYPES = frozenset({"stock_conflicts", "throttled_requests"})
