@@ -63,7 +63,11 @@ M2 = Scenario(
     proofs=(
         "tests/contracts/test_architecture.py::test_services_know_nothing_of_pages",
         "tests/contracts/test_architecture.py::test_only_the_stocks_own_service_moves_stock",
-        "tests/retail/test_thresholds.py::test_the_thresholds_are_those_that_were_promised",
+        "tests/contracts/test_thresholds.py::test_a_changed_value_changes_its_places",
+        (
+            "tests/contracts/test_thresholds.py"
+            "::test_no_old_number_is_shown_when_all_values_have_changed"
+        ),
         "tests/payments/test_breaker_machine.py::test_no_history_leads_it_astray",
     ),
 )

@@ -197,7 +197,8 @@ UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
 def in_words(seconds: float) -> str:
     """Return a time in the greatest unit that divides it: `15 minutes`, `1 hour`, `0.5 seconds`."""
-    unit = next((unit for unit, size in UNITS.items() if seconds % size == 0), "second")
+    units = (unit for unit, size in UNITS.items() if seconds and seconds % size == 0)
+    unit = next(units, "second")
     count = seconds / UNITS[unit]
     return f"{count:g} {unit}" if count == 1 else f"{count:g} {unit}s"
 

@@ -185,8 +185,8 @@ def test_every_threshold_has_its_places() -> None:
 
 @pytest.mark.parametrize("path", VALUES, ids=lambda path: ".".join(map(str, path)))
 def test_a_changed_value_changes_its_places(path: Steps, texts: dict[Steps, Texts]) -> None:
-    same = [place for place, lines in texts[path].items() if lines == texts[()][place]]
-    assert same == []
+    same = {place for place, lines in texts[path].items() if lines == texts[()][place]}
+    assert not same, f"{name(path)} changed, and these did not: {same}"
 
 
 def plain(text: str) -> str:
@@ -211,7 +211,7 @@ def test_no_old_number_is_shown_when_all_values_have_changed(texts: dict[Steps, 
         for place, line in shown
         for text, _ in stated([without(line, NOT_THRESHOLDS)], TOML, PROSE | QUERY)
     ]
-    assert left == []
+    assert not left, "\n".join(left)
     assert unused(NOT_THRESHOLDS, (line for _, line in shown)) == []
 
 
@@ -253,7 +253,7 @@ def test_nothing_written_by_hand_states_a_thresholds_number() -> None:
         for path, line in sentences
         for text, _ in stated([without(line, NOT_IN_SOURCES)], TOML, PROSE)
     ]
-    assert left == []
+    assert not left, "\n".join(left)
     assert unused(NOT_IN_SOURCES, (line for _, line in sentences)) == []
 
 

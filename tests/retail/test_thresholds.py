@@ -4,7 +4,7 @@ import pytest
 
 from orders.metrics import CHECKOUT_DURATION
 from retail.observability.prometheus import catalogue
-from retail.thresholds import FILE, THRESHOLDS, Burn, ThresholdsError, load
+from retail.thresholds import FILE, THRESHOLDS, Burn, ThresholdsError, in_words, load
 
 TEXT = FILE.read_text(encoding="utf-8")
 
@@ -57,6 +57,25 @@ def test_a_slip_is_refused(old: str, new: str, told: str) -> None:
     with pytest.raises(ThresholdsError) as refused:
         load(TEXT.replace(old, new, 1))
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (30, "30 seconds"),
+        (60, "1 minute"),
+        (90, "90 seconds"),
+        (900, "15 minutes"),
+        (3600, "1 hour"),
+        (5400, "90 minutes"),
+        (86_400, "1 day"),
+        (2_592_000, "30 days"),
+        (0.5, "0.5 seconds"),
+        (0, "0 seconds"),
+    ],
+)
+def test_a_time_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
 
 
 def test_every_threshold_says_its_unit() -> None:
