@@ -1,11 +1,11 @@
 """An HTTP client that costs next to nothing, since it shares the machine with what it measures.
 
-One process, non-blocking sockets, requests made beforehand as bytes; of an answer only the status
-and the length are read. A closed loop: each of the clients sends its next request as soon as it has
-its answer.
+One process, non-blocking sockets, requests prepared as bytes; only the status and the length of an
+answer are read. `run` is a closed loop: each client sends its next request when it has its answer.
+`run_open` is an open loop: requests are sent at scheduled times, whatever the server does.
 
-Connections are kept, but not for ever: whichever process of a server is idle takes them all when
-they come in one burst, and would serve them alone.
+Connections are kept for a limited number of requests: an idle process of a server accepts all
+connections of a burst, and would go on to serve them alone.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import re
 import selectors
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.support.tables import percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 HOST = "127.0.0.1"
 PATIENCE = 60  # seconds without any answer after which a run is given up
 REQUESTS = 20  # that one connection is used for
 PAUSE = 0.003  # seconds between the first connections
+MOST_CONNECTIONS = 256  # of an open loop; arrivals beyond them wait, and their wait counts
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
@@ -88,8 +89,9 @@ class _Connection:
             self.socket.close()
             self.open()
 
-    def send(self, request: bytes) -> None:
-        self.started = time.perf_counter()
+    def send(self, request: bytes, due: float | None = None) -> None:
+        """Send a request; its latency counts from `due`, or from now."""
+        self.started = time.perf_counter() if due is None else due
         if self.socket.send(request) != len(request):
             raise LoadError("a request larger than the socket's buffer")
 
@@ -110,7 +112,7 @@ class _Connection:
 
 
 def run(port: int, requests: Iterable[bytes], *, clients: int, seconds: float) -> Load:
-    """Send the requests, each once, until they or the seconds are used up."""
+    """Send the requests, each once, until they or the seconds are used up (closed loop)."""
     load, waiting = Load(), iter(requests)
     with selectors.DefaultSelector() as selector:
         connections = []
@@ -140,6 +142,91 @@ def run(port: int, requests: Iterable[bytes], *, clients: int, seconds: float) -
             for one in connections:
                 one.socket.close()
     return load
+
+
+def schedule(count: int, rate: float) -> list[float]:
+    """Return when each of so many requests is due, in seconds from the first: evenly spaced."""
+    return [number / rate for number in range(count)]
+
+
+def run_open(
+    port: int, requests: Sequence[bytes], *, rate: float, connections: int = MOST_CONNECTIONS
+) -> Load:
+    """Send each request when it is due, `rate` a second, and wait for all answers.
+
+    Latencies count from the scheduled time: a request that waits for a connection, or is sent late
+    because the machine is busy, has waited since then (no coordinated omission).
+    """
+    with selectors.DefaultSelector() as selector:
+        arrivals = _Arrivals(port, requests, rate, connections, selector)
+        try:
+            while arrivals.under_way():
+                timeout = arrivals.send_due()
+                events = selector.select(timeout)
+                if not events and timeout == PATIENCE:
+                    raise LoadError(f"no answer for {PATIENCE} s")
+                for key, _ in events:
+                    arrivals.receive(key.data)
+        finally:
+            arrivals.close()
+    return arrivals.load
+
+
+class _Arrivals:
+    """The state of an open loop."""
+
+    def __init__(
+        self,
+        port: int,
+        requests: Sequence[bytes],
+        rate: float,
+        most: int,
+        selector: selectors.BaseSelector,
+    ) -> None:
+        self.load = Load()
+        self._port, self._most, self._selector = port, most, selector
+        self._connections: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()  # first in, first out: all are used in turn
+        self._began = time.perf_counter()
+        due = (self._began + after for after in schedule(len(requests), rate))
+        self._waiting = deque(zip(due, requests, strict=True))
+
+    def under_way(self) -> bool:
+        """Return whether requests or answers are outstanding."""
+        return bool(self._waiting) or len(self._idle) < len(self._connections)
+
+    def send_due(self) -> float:
+        """Send what is due; return how many seconds the next event may take."""
+        while self._waiting and (self._idle or len(self._connections) < self._most):
+            due, request = self._waiting[0]
+            if (left := due - time.perf_counter()) > 0:
+                return left
+            self._waiting.popleft()
+            one = self._connection()
+            self._selector.register(one.socket, selectors.EVENT_READ, one)
+            one.send(request, due)
+        return PATIENCE
+
+    def _connection(self) -> _Connection:
+        if self._idle:
+            return self._idle.popleft()
+        self._connections.append(_Connection(self._port, REQUESTS))
+        return self._connections[-1]
+
+    def receive(self, one: _Connection) -> None:
+        """Read what has come on a connection, and note the answer once it is complete."""
+        if (answer := one.answer()) is None:
+            return
+        now = time.perf_counter()
+        _note(self.load, answer, now - one.started)
+        self.load.duration = now - self._began
+        self._selector.unregister(one.socket)
+        one.renew(answer)
+        self._idle.append(one)
+
+    def close(self) -> None:
+        for one in self._connections:
+            one.socket.close()
 
 
 def _next(one: _Connection, selector: selectors.BaseSelector, waiting: Iterator[bytes]) -> bool:

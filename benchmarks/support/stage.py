@@ -49,6 +49,13 @@ class Stage:
         load = client.run(self.port, requests, clients=several, seconds=self.plan.seconds)
         return load.only(*expected)
 
+    def send_at(self, rate: float, requests: Sequence[bytes], *expected: int) -> client.Load:
+        """Send requests in an open loop, `rate` a second; see that the answers are as expected."""
+        most = int(rate * self.plan.seconds)
+        if most > len(requests):
+            raise client.LoadError(f"{len(requests)} requests prepared, {most} are needed")
+        return client.run_open(self.port, requests[:most], rate=rate).only(*expected)
+
     def sell(self, name: str, *, paid: bool) -> client.Load:
         """Let a set of buyers order, and see that the books say what the answers said."""
         made = self.made[name]
