@@ -21,6 +21,7 @@ _OURS = "retail.observability.middleware.ObservabilityMiddleware"
 _PEERS: dict[str, tuple[list[str], list[str]]] = {  # the first and the last middleware
     "on": ([_OURS], []),
     "off": ([], []),
+    "control": ([], []),  # the same again: what differs from `off` is noise
     "django-prometheus": (
         ["django_prometheus.middleware.PrometheusBeforeMiddleware"],
         ["django_prometheus.middleware.PrometheusAfterMiddleware"],
