@@ -191,8 +191,8 @@ def main() -> None:
                 rows += more_rows
                 compared.append(spreads)
                 done = sales
-    print(machine())
-    print(f"{YOUNG:,} of the sales are young; incremental: median of {arguments.runs} runs")
+    print(f"{machine()}; PostgreSQL 18\n")
+    print(f"{YOUNG:,} of the sales are young; incremental: median of {arguments.runs} runs\n")
     headings = ("sales", "invariant", "rows", "full, s", "rows", "incremental, ms")
     print(markdown(headings, rows), end="\n\n")
     few, many = compared[0], compared[-1]

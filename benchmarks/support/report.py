@@ -83,6 +83,6 @@ def oversold(races: Sequence[tuple[int, int]]) -> str:
         "django-oscar": [theirs for _, theirs in races],
     }
     return markdown(
-        [f"{RACERS} buyers, {PIECES} pieces", "sold too many"],
+        [f"{RACERS} buyers, {PIECES} units", "sold too many"],
         [[who, ", ".join(str(number) for number in numbers)] for who, numbers in columns.items()],
     )
