@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT / "app"), str(ROOT)]
 from benchmarks.observed.process import install_otel, prepare, processes
 from benchmarks.support.client import HOST
 from benchmarks.support.server import python
-from benchmarks.support.tables import machine
+from benchmarks.support.tables import figure, machine
 from benchmarks.support.watching import (
     CONTROL,
     OFF,
@@ -30,6 +30,7 @@ from benchmarks.support.watching import (
     WAYS,
     Cost,
     Launch,
+    by_target,
     costs_table,
     verdicts,
 )
@@ -98,7 +99,8 @@ def launch_all(launches: int, rounds: int, ways: dict[str, list[str]], core: int
             os.environ["PYTHONHASHSEED"] = str(number + 1)
             with processes(ways["bare"], folder / str(number), environment) as watched:
                 measured.append(measure(watched, rounds, ways))
-            print(f"launch {number + 1} of {launches}", file=sys.stderr)
+            values = " · ".join(figure(one.median) for _, one in by_target(measured[-1:]))
+            print(f"launch {number + 1} of {launches}: {values}", file=sys.stderr)
         return measured
 
 

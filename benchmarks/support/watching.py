@@ -96,7 +96,7 @@ def costs_table(launches: Sequence[Launch]) -> str:
     return markdown(["", "watched by", *headings], rows)
 
 
-def measured(launches: Sequence[Launch]) -> Iterator[tuple[Target, Spread]]:
+def by_target(launches: Sequence[Launch]) -> Iterator[tuple[Target, Spread]]:
     """Yield each target with its values, one a launch."""
     for peer, target in PEERS.items():
         quotients = (added(one, "bare", ON) / added(one, "bare", peer) for one in launches)
@@ -108,4 +108,4 @@ def measured(launches: Sequence[Launch]) -> Iterator[tuple[Target, Spread]]:
 
 def verdicts(launches: Sequence[Launch]) -> str:
     """Return the table of targets."""
-    return targets_table(measured(launches))
+    return targets_table(by_target(launches))

@@ -11,8 +11,8 @@ from benchmarks.support.watching import (
     added,
     added_percent,
     added_percent_alone,
+    by_target,
     costs_table,
-    measured,
     verdicts,
 )
 
@@ -56,7 +56,7 @@ def test_a_database_that_works_more_counts_as_cost() -> None:
 
 def test_targets_have_one_value_a_launch() -> None:
     launches = [_launch(20, 50, 200), _launch(30, 50, 100, percent=6)]
-    assert [spread.values for _, spread in measured(launches)] == [
+    assert [spread.values for _, spread in by_target(launches)] == [
         pytest.approx((0.4, 0.6)),
         pytest.approx((0.1, 0.3)),
         *[pytest.approx((4, 6))] * 3,
