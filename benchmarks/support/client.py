@@ -2,7 +2,6 @@
 
 One process, non-blocking sockets, requests prepared as bytes; only the status and the length of an
 answer are read. `run` is a closed loop: each client sends its next request when it has its answer.
-`run_open` is an open loop: requests are sent at scheduled times, whatever the server does.
 
 Connections are kept for a limited number of requests: an idle process of a server accepts all
 connections of a burst, and would go on to serve them alone.
@@ -14,20 +13,19 @@ import re
 import selectors
 import socket
 import time
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.support.tables import percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 HOST = "127.0.0.1"
 PATIENCE = 60  # seconds without any answer after which a run is given up
 REQUESTS = 20  # that one connection is used for
 PAUSE = 0.003  # seconds between the first connections
-MOST_CONNECTIONS = 256  # of an open loop; arrivals beyond them wait, and their wait counts
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
@@ -44,6 +42,13 @@ class Load:
     statuses: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     bodies: dict[int, bytes] = field(default_factory=dict)  # the first answer of each status
+
+    def note(self, answer: bytes, seconds: float) -> None:
+        """Add an answer that took so long."""
+        status = int(answer[9:12])
+        self.statuses.append(status)
+        self.seconds.append(seconds)
+        self.bodies.setdefault(status, answer)
 
     def count(self, status: int) -> int:
         """Return how many answers had the status."""
@@ -66,7 +71,7 @@ class Load:
         return percentile(self.seconds, share) * 1000
 
 
-class _Connection:
+class Connection:
     """One client: at most one request under way."""
 
     def __init__(self, port: int, requests: int) -> None:
@@ -75,6 +80,7 @@ class _Connection:
         self._left = requests
 
     def open(self) -> None:
+        """Connect."""
         self._left = REQUESTS
         self.socket = socket.create_connection((HOST, self._port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -119,7 +125,7 @@ def run(port: int, requests: Iterable[bytes], *, clients: int, seconds: float) -
         for number in range(clients):
             time.sleep(PAUSE)
             # Not all of them are renewed at the same moment.
-            connections.append(_Connection(port, 1 + number % REQUESTS))
+            connections.append(Connection(port, 1 + number % REQUESTS))
         began = time.perf_counter()
         try:
             busy = sum(_next(one, selector, waiting) for one in connections)
@@ -128,11 +134,11 @@ def run(port: int, requests: Iterable[bytes], *, clients: int, seconds: float) -
                 if not events:
                     raise LoadError(f"no answer for {PATIENCE} s")
                 for key, _ in events:
-                    one: _Connection = key.data
+                    one: Connection = key.data
                     if (answer := one.answer()) is None:
                         continue
                     now = time.perf_counter()
-                    _note(load, answer, now - one.started)
+                    load.note(answer, now - one.started)
                     selector.unregister(one.socket)
                     one.renew(answer)
                     over = now - began >= seconds
@@ -144,105 +150,13 @@ def run(port: int, requests: Iterable[bytes], *, clients: int, seconds: float) -
     return load
 
 
-def schedule(count: int, rate: float) -> list[float]:
-    """Return when each of so many requests is due, in seconds from the first: evenly spaced."""
-    return [number / rate for number in range(count)]
-
-
-def run_open(
-    port: int, requests: Sequence[bytes], *, rate: float, connections: int = MOST_CONNECTIONS
-) -> Load:
-    """Send each request when it is due, `rate` a second, and wait for all answers.
-
-    Latencies count from the scheduled time: a request that waits for a connection, or is sent late
-    because the machine is busy, has waited since then (no coordinated omission).
-    """
-    with selectors.DefaultSelector() as selector:
-        arrivals = _Arrivals(port, requests, rate, connections, selector)
-        try:
-            while arrivals.under_way():
-                timeout = arrivals.send_due()
-                events = selector.select(timeout)
-                if not events and timeout == PATIENCE:
-                    raise LoadError(f"no answer for {PATIENCE} s")
-                for key, _ in events:
-                    arrivals.receive(key.data)
-        finally:
-            arrivals.close()
-    return arrivals.load
-
-
-class _Arrivals:
-    """The state of an open loop."""
-
-    def __init__(
-        self,
-        port: int,
-        requests: Sequence[bytes],
-        rate: float,
-        most: int,
-        selector: selectors.BaseSelector,
-    ) -> None:
-        self.load = Load()
-        self._port, self._most, self._selector = port, most, selector
-        self._connections: list[_Connection] = []
-        self._idle: deque[_Connection] = deque()  # first in, first out: all are used in turn
-        self._began = time.perf_counter()
-        due = (self._began + after for after in schedule(len(requests), rate))
-        self._waiting = deque(zip(due, requests, strict=True))
-
-    def under_way(self) -> bool:
-        """Return whether requests or answers are outstanding."""
-        return bool(self._waiting) or len(self._idle) < len(self._connections)
-
-    def send_due(self) -> float:
-        """Send what is due; return how many seconds the next event may take."""
-        while self._waiting and (self._idle or len(self._connections) < self._most):
-            due, request = self._waiting[0]
-            if (left := due - time.perf_counter()) > 0:
-                return left
-            self._waiting.popleft()
-            one = self._connection()
-            self._selector.register(one.socket, selectors.EVENT_READ, one)
-            one.send(request, due)
-        return PATIENCE
-
-    def _connection(self) -> _Connection:
-        if self._idle:
-            return self._idle.popleft()
-        self._connections.append(_Connection(self._port, REQUESTS))
-        return self._connections[-1]
-
-    def receive(self, one: _Connection) -> None:
-        """Read what has come on a connection, and note the answer once it is complete."""
-        if (answer := one.answer()) is None:
-            return
-        now = time.perf_counter()
-        _note(self.load, answer, now - one.started)
-        self.load.duration = now - self._began
-        self._selector.unregister(one.socket)
-        one.renew(answer)
-        self._idle.append(one)
-
-    def close(self) -> None:
-        for one in self._connections:
-            one.socket.close()
-
-
-def _next(one: _Connection, selector: selectors.BaseSelector, waiting: Iterator[bytes]) -> bool:
+def _next(one: Connection, selector: selectors.BaseSelector, waiting: Iterator[bytes]) -> bool:
     request = next(waiting, None)
     if request is None:
         return False
     selector.register(one.socket, selectors.EVENT_READ, one)
     one.send(request)
     return True
-
-
-def _note(load: Load, answer: bytes, seconds: float) -> None:
-    status = int(answer[9:12])
-    load.statuses.append(status)
-    load.seconds.append(seconds)
-    load.bodies.setdefault(status, answer)
 
 
 def post(path: str, fields: str, cookies: str = "") -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from benchmarks.support import books, client, fill, server
+from benchmarks.support import books, client, fill, open_loop, server
 from benchmarks.support.buyers import Made, Wanted, buyers
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Stage:
         most = int(rate * self.plan.seconds)
         if most > len(requests):
             raise client.LoadError(f"{len(requests)} requests prepared, {most} are needed")
-        return client.run_open(self.port, requests[:most], rate=rate).only(*expected)
+        return open_loop.run(self.port, requests[:most], rate=rate).only(*expected)
 
     def sell(self, name: str, *, paid: bool) -> client.Load:
         """Let a set of buyers order, and see that the books say what the answers said."""

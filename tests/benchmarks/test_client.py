@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.support import client
+from benchmarks.support import client, open_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,15 +47,15 @@ def _server(before_answer: Callable[[], object]) -> Iterator[int]:
 
 
 def test_arrivals_are_evenly_spaced() -> None:
-    assert client.schedule(5, rate=4) == [0, 0.25, 0.5, 0.75, 1]
-    assert client.schedule(0, rate=4) == []
+    assert open_loop.schedule(5, rate=4) == [0, 0.25, 0.5, 0.75, 1]
+    assert open_loop.schedule(0, rate=4) == []
 
 
 def test_an_open_loop_does_not_wait_for_answers() -> None:
     """Nobody is answered before all have asked; a closed loop would wait for ever."""
     everybody = threading.Barrier(5)
     with _server(lambda: everybody.wait(timeout=30)) as port:
-        load = client.run_open(port, [client.get("/")] * 5, rate=50)
+        load = open_loop.run(port, [client.get("/")] * 5, rate=50)
     assert load.statuses == [503] * 5
     # The last one is due after 4/50 s, so the first ones have waited as long.
     assert max(load.seconds) >= 4 / 50
@@ -65,14 +65,14 @@ def test_an_open_loop_does_not_wait_for_answers() -> None:
 def test_the_wait_for_a_connection_counts() -> None:
     """One connection, and each answer takes 50 ms: whoever is due later waits for those before."""
     with _server(lambda: time.sleep(0.05)) as port:
-        load = client.run_open(port, [client.get("/")] * 4, rate=1000, connections=1)
+        load = open_loop.run(port, [client.get("/")] * 4, rate=1000, connections=1)
     for place, seconds in enumerate(load.seconds):
         assert seconds >= 0.05 * (place + 1) - place / 1000
 
 
 def test_nothing_is_sent_before_it_is_due() -> None:
     with _server(lambda: None) as port:
-        load = client.run_open(port, [client.get("/")] * 3, rate=20)
+        load = open_loop.run(port, [client.get("/")] * 3, rate=20)
     assert load.duration >= 2 / 20
     assert min(load.seconds) > 0
 
@@ -80,7 +80,7 @@ def test_nothing_is_sent_before_it_is_due() -> None:
 def test_used_connections_are_renewed() -> None:
     requests = client.REQUESTS * 2 + 1
     with _server(lambda: None) as port:
-        load = client.run_open(port, [client.get("/")] * requests, rate=10_000, connections=1)
+        load = open_loop.run(port, [client.get("/")] * requests, rate=10_000, connections=1)
         assert load.only(503).count(503) == requests
 
 
