@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+BENCH ?= $(basename $(notdir $(wildcard benchmarks/*.py)))
 
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -18,7 +19,7 @@ PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
 ISSUE_FORMS := $(addprefix .github/ISSUE_TEMPLATE/,bug_report.yml feature_request.yml)
 
 # What these test does not know which database there is: once is enough.
-WITHOUT_DATABASE := $(addprefix tests/,alerts browser config contracts gateway_simulator tools \
+WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks browser config contracts gateway_simulator tools \
 	test_conftest_left_out.py)
 
 .DEFAULT_GOAL := help
@@ -61,10 +62,9 @@ types: .venv/.dev
 
 check: lint types ## lint, and check types and Django's settings
 
-bench: .venv/.dev ## run the benchmarks in benchmarks/
-	@echo "Benchmarks live in benchmarks/."
-	@set -e; for file in benchmarks/*.py; do \
-		if [ -f "$$file" ]; then echo "$$file"; $(BIN)/python "$$file" $(ARGS); fi; done
+bench: .venv/.dev ## run the benchmarks with ARGS (--quick works for each); BENCH=checkout chooses
+	@set -e; for name in $(BENCH); do \
+		echo "benchmarks/$$name.py"; $(BIN)/python "benchmarks/$$name.py" $(ARGS); done
 
 lock: .venv/.dev ## write requirements*.txt, with hashes, from requirements*.in
 	$(LOCK) requirements.in --output-file requirements.txt

@@ -1,7 +1,7 @@
-"""What the shop's audit costs with 10,000 sales and with a million.
+"""Measure what the shop's audit costs with 10,000 sales and with a million.
 
-Fills a PostgreSQL of its own, and the ledger of a gateway of its own, with sales that are right, a
-thousand of them young; then times the audit of what is new, the full one, and one scrape.
+Fills a PostgreSQL database and a gateway's ledger with correct sales, a thousand of them young;
+then times the incremental audit, the full one, and one scrape.
 """
 
 from __future__ import annotations
@@ -133,15 +133,18 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def measure(sales: int, runs: int) -> list[list[str]]:
-    """Return the table's rows for a shop with so many sales. Raises SystemExit if it finds any."""
+def measure(sales: int, runs: int) -> tuple[list[list[str]], dict[str, Spread]]:
+    """Return the table's rows for a shop with so many sales, and what to compare with another.
+
+    Raises SystemExit if the audit finds a violation.
+    """
     from retail.audit import results, runner  # noqa: PLC0415 - Django is set up by now
 
     full = {report.invariant: report for report in runner.audit(full=True)}
     new = [runner.audit() for _ in range(runs)]
     reports = [*full.values(), *(report for run in new for report in run)]
     if wrong := [report for report in reports if report.subjects or report.problem]:
-        sys.exit(f"the audit has something to say about books that are right: {wrong[0]}")
+        sys.exit(f"the audit found a violation in correct books: {wrong[0]}")
     results.read_audit()
     scrapes = Spread(tuple(1000 * seconds(results.read_audit) for _ in range(SCRAPES)))
     rows = [
@@ -159,15 +162,17 @@ def measure(sales: int, runs: int) -> list[list[str]]:
     whole = sum(report.seconds for report in full.values())
     rows.append([f"{sales:,}", "all", "", figure(whole), "", str(total)])
     rows.append([f"{sales:,}", "one scrape of the gauges", "", "", "", str(scrapes)])
-    return rows
+    return rows, {"Incremental audit": total, "Scrape of the gauges": scrapes}
 
 
 def main() -> None:
     """Fill, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sales", type=int, nargs="+", default=[10_000, 1_000_000])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--sales", type=int, nargs="+", help="default: 10,000 and a million")
+    parser.add_argument("--runs", type=int, default=6)
+    parser.add_argument("--quick", action="store_true", help="2,000 sales and 10,000")
     arguments = parser.parse_args()
+    sizes = arguments.sales or ([2_000, 10_000] if arguments.quick else [10_000, 1_000_000])
     with tempfile.TemporaryDirectory() as name, postgres() as server:
         folder = Path(name)
         environment = shop_environment(folder, server.url, workers=1, threads=1)
@@ -177,16 +182,22 @@ def main() -> None:
 
         django.setup()
         rows: list[list[str]] = []
+        compared: list[dict[str, Spread]] = []
         with gateway(folder, environment) as ledger:
             done = 0
-            for sales in sorted(arguments.sales):
+            for sales in sorted(sizes):
                 fill(ledger, done + 1, sales)
-                rows += measure(sales, arguments.runs)
+                more_rows, spreads = measure(sales, arguments.runs)
+                rows += more_rows
+                compared.append(spreads)
                 done = sales
-    print(machine())
-    print(f"{YOUNG:,} of the sales are young; incremental: median of {arguments.runs} runs")
+    print(f"{machine()}; PostgreSQL 18\n")
+    print(f"{YOUNG:,} of the sales are young; incremental: median of {arguments.runs} runs\n")
     headings = ("sales", "invariant", "rows", "full, s", "rows", "incremental, ms")
-    print(markdown(headings, rows))
+    print(markdown(headings, rows), end="\n\n")
+    few, many = compared[0], compared[-1]
+    quotients = [[what, figure(many[what].median / few[what].median)] for what in few]
+    print(markdown([f"{max(sizes):,} sales / {min(sizes):,}", "ratio of the medians"], quotients))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""How many orders a second, beside a peer and beside the database's own limit (see README.md).
+"""Measure orders a second, compared with django-oscar and with the database's limit (README.md).
 
-Everything is measured side by side: one run of each in turn, several rounds of that, medians and
-the spread between the rounds. Each run ends with a look into the books: as many sales as answers
-said so, as many units as sales, the stock as the ledger has it.
+All measurements take turns, for several rounds. After each run the database is checked: as many
+sales as successful answers, as many units as sales, and a stock that matches its movements.
 """
 
 from __future__ import annotations
@@ -37,16 +36,15 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, add_help=True)
     names = ", ".join([*MEASUREMENTS, "race"])
     parser.add_argument("--only", help=f"measure only these, with commas between: {names}")
-    parser.add_argument("--quick", action="store_true", help="few and short rounds")
+    parser.add_argument("--quick", action="store_true", help="short rounds")
     parser.add_argument("--million", action="store_true", help="also with a million old sales")
-    parser.add_argument("--rounds", type=int, help="rounds (default 5)")
+    parser.add_argument("--rounds", type=int, default=6, help="rounds (default 6)")
     parser.add_argument("--seconds", type=float, help="seconds of each run (default 4)")
     parser.add_argument("--workers", type=int, default=2, help="processes of each server")
     parser.add_argument("--threads", type=int, default=8, help="threads of each process")
     parser.add_argument("--clients", type=int, default=32, help="clients of each run")
     given = parser.parse_args()
-    given.rounds = given.rounds or (3 if given.quick else 5)
-    given.seconds = given.seconds or (1.5 if given.quick else 4)
+    given.seconds = given.seconds or (1 if given.quick else 4)
     given.only = given.only.split(",") if given.only else [*MEASUREMENTS, "race"]
     if unknown := set(given.only) - {*MEASUREMENTS, "race"}:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are: {names}")

@@ -1,6 +1,6 @@
-"""One process of the shop, watched in one way, that answers requests and says what they cost it.
+"""One process of the shop, watched in one way, that answers requests and returns their CPU time.
 
-The requests are prepared before and handed to gunicorn's worker one after the other; only their own
+The requests are prepared before and passed to gunicorn's worker one after the other; only their own
 CPU time is counted, that of the process with all its threads.
 """
 
@@ -11,6 +11,8 @@ import os
 import socket
 import sys
 import uuid
+from collections import deque
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -28,15 +30,14 @@ if TYPE_CHECKING:
     from products.models import Product
 
 PAGES = ("bare", "product", "flash", "cart")
-BUYERS = 48  # a window has at most one checkout of each
-SALES = 48  # a second, for the price of the rows about them
+BUYERS = 48  # at most one checkout of each is prepared at a time
 CSRF = "c" * 32
 
 
 def serve(
     connection: Connection, environment: dict[str, str], paths: list[str], output: str
 ) -> None:
-    """Answer `(page, requests)` with CPU seconds a request, until None comes.
+    """Run the named methods of a shop and return their results, until None is received.
 
     `output` is the file that becomes standard output.
     """
@@ -49,7 +50,8 @@ def serve(
     shop = _Shop()
     connection.send("ready")
     while (asked := connection.recv()) is not None:
-        connection.send(shop.window(*asked))
+        name, *arguments = asked
+        connection.send(getattr(shop, name)(*arguments))
     connection.send(shop.seen())
 
 
@@ -77,6 +79,20 @@ class _Server:
         if not kept or int(answer[9:12]) != expected:
             raise RuntimeError(f"{request[:60]!r} was answered {answer[:1500]!r}, not {expected}")
         return spent
+
+
+class _Backend:
+    """The CPU clock of this connection's PostgreSQL process."""
+
+    def __init__(self) -> None:
+        from django.db import connection  # noqa: PLC0415
+
+        pid = connection.connection.get_backend_pid()
+        self._clock = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY)
+
+    def seconds(self) -> float:
+        """Return the CPU seconds it has had."""
+        return int(os.pread(self._clock, 100, 0).split()[0]) / 1e9
 
 
 class _Shop:
@@ -107,48 +123,40 @@ class _Shop:
         self._writers = [one for one in logging.root.handlers if isinstance(one, LineWriter)]
         for writer in self._writers:
             writer.use_thread = False
-        self._rows_price = {"bare": 0.0, "product": 0.0}  # they record none
-        self._rows_price |= {page: self._price_of_rows(page) for page in self._products}
+        self._backend = _Backend()
+        self._page, self._prepared = "", deque[bytes]()
 
-    def window(self, page: str, requests: int) -> tuple[float, float]:
-        """Return the CPU seconds of one request in so many: this process's, and PostgreSQL's.
+    def prepare(self, page: str, requests: int) -> None:
+        """Make so many requests ready; what that logs is written and not counted."""
+        self._page = page
+        self._prepared = deque(self._request(page, number) for number in range(requests))
+        self.write()
 
-        The first is the median request's. Its shares are added of what threads write beside the
-        requests: the rows for the in-app pages, each second, and the lines of the log, each tenth
-        of one. A window has about as many of them as that has in a process that is busy.
+    def turn(self, requests: int) -> tuple[float, float]:
+        """Answer some of the requests; return the CPU seconds of one, in both processes.
+
+        Both are medians, without the first requests, for which other processes left cold caches.
         """
-        prepared = [self._request(page, number) for number in range(requests)]
-        began = self._database_seconds()
-        spent = self._answer(page, prepared)
-        lines = self._write_lines() / requests
-        self._flush()
-        database = (self._database_seconds() - began) / requests
-        return median(spent) + lines + self._rows_price[page], database
+        server = self._bare_server if self._page == "bare" else self._server
+        expected = 302 if self._page in self._products else 200
+        own, clock = [], [self._backend.seconds()]
+        for _ in range(requests):
+            own.append(server.answer(self._prepared.popleft(), expected))
+            clock.append(self._backend.seconds())
+        self.answered[self._page] += requests
+        database = [after - before for before, after in pairwise(clock)]
+        cold = requests // 6
+        return median(own[cold:]), median(database[cold:])
 
-    def _answer(self, page: str, prepared: list[bytes]) -> list[float]:
-        server = self._bare_server if page == "bare" else self._server
-        expected = 302 if page in self._products else 200
-        spent = [server.answer(request, expected) for request in prepared]
-        self.answered[page] += len(prepared)
-        return spent
+    def write(self) -> tuple[float, float]:
+        """Write what threads write apart from requests; return the CPU seconds of both processes.
 
-    @staticmethod
-    def _database_seconds() -> float:
-        """Return the CPU time that this connection's PostgreSQL process has had."""
-        from django.db import connection  # noqa: PLC0415
-
-        pid = connection.connection.get_backend_pid()
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-
-    def _price_of_rows(self, page: str) -> float:
-        """Return the CPU seconds a request that writing rows takes, SALES orders at a time."""
-        prices = []
-        for _ in range(3):
-            for _ in range(SALES // BUYERS):
-                self._answer(page, [self._request(page, number) for number in range(BUYERS)])
-            self._write_lines()
-            prices.append(self._flush() / SALES)
-        return median(prices)
+        These are the log lines (every tenth of a second) and the Metric rows (every second). A busy
+        process answers about as many requests in that time as were prepared.
+        """
+        began = self._backend.seconds()
+        own = self._write_lines() + self._write_rows()
+        return own, self._backend.seconds() - began
 
     def _write_lines(self) -> float:
         started = process_time()
@@ -157,7 +165,7 @@ class _Shop:
         return process_time() - started
 
     @staticmethod
-    def _flush() -> float:
+    def _write_rows() -> float:
         from retail.observability.rows.recorder import recorder  # noqa: PLC0415
 
         started = process_time()

@@ -1,11 +1,10 @@
 """An HTTP client that costs next to nothing, since it shares the machine with what it measures.
 
-One process, non-blocking sockets, requests made beforehand as bytes; of an answer only the status
-and the length are read. A closed loop: each of the clients sends its next request as soon as it has
-its answer.
+One process, non-blocking sockets, requests prepared as bytes; only the status and the length of an
+answer are read. `run` is a closed loop: each client sends its next request when it has its answer.
 
-Connections are kept, but not for ever: whichever process of a server is idle takes them all when
-they come in one burst, and would serve them alone.
+Connections are kept for a limited number of requests: an idle process of a server accepts all
+connections of a burst, and would go on to serve them alone.
 """
 
 from __future__ import annotations
@@ -44,6 +43,13 @@ class Load:
     seconds: list[float] = field(default_factory=list)
     bodies: dict[int, bytes] = field(default_factory=dict)  # the first answer of each status
 
+    def note(self, answer: bytes, seconds: float) -> None:
+        """Add an answer that took so long."""
+        status = int(answer[9:12])
+        self.statuses.append(status)
+        self.seconds.append(seconds)
+        self.bodies.setdefault(status, answer)
+
     def count(self, status: int) -> int:
         """Return how many answers had the status."""
         return self.statuses.count(status)
@@ -65,7 +71,7 @@ class Load:
         return percentile(self.seconds, share) * 1000
 
 
-class _Connection:
+class Connection:
     """One client: at most one request under way."""
 
     def __init__(self, port: int, requests: int) -> None:
@@ -74,6 +80,7 @@ class _Connection:
         self._left = requests
 
     def open(self) -> None:
+        """Connect."""
         self._left = REQUESTS
         self.socket = socket.create_connection((HOST, self._port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -88,8 +95,9 @@ class _Connection:
             self.socket.close()
             self.open()
 
-    def send(self, request: bytes) -> None:
-        self.started = time.perf_counter()
+    def send(self, request: bytes, due: float | None = None) -> None:
+        """Send a request; its latency counts from `due`, or from now."""
+        self.started = time.perf_counter() if due is None else due
         if self.socket.send(request) != len(request):
             raise LoadError("a request larger than the socket's buffer")
 
@@ -110,14 +118,14 @@ class _Connection:
 
 
 def run(port: int, requests: Iterable[bytes], *, clients: int, seconds: float) -> Load:
-    """Send the requests, each once, until they or the seconds are used up."""
+    """Send the requests, each once, until they or the seconds are used up (closed loop)."""
     load, waiting = Load(), iter(requests)
     with selectors.DefaultSelector() as selector:
         connections = []
         for number in range(clients):
             time.sleep(PAUSE)
             # Not all of them are renewed at the same moment.
-            connections.append(_Connection(port, 1 + number % REQUESTS))
+            connections.append(Connection(port, 1 + number % REQUESTS))
         began = time.perf_counter()
         try:
             busy = sum(_next(one, selector, waiting) for one in connections)
@@ -126,11 +134,11 @@ def run(port: int, requests: Iterable[bytes], *, clients: int, seconds: float) -
                 if not events:
                     raise LoadError(f"no answer for {PATIENCE} s")
                 for key, _ in events:
-                    one: _Connection = key.data
+                    one: Connection = key.data
                     if (answer := one.answer()) is None:
                         continue
                     now = time.perf_counter()
-                    _note(load, answer, now - one.started)
+                    load.note(answer, now - one.started)
                     selector.unregister(one.socket)
                     one.renew(answer)
                     over = now - began >= seconds
@@ -142,20 +150,13 @@ def run(port: int, requests: Iterable[bytes], *, clients: int, seconds: float) -
     return load
 
 
-def _next(one: _Connection, selector: selectors.BaseSelector, waiting: Iterator[bytes]) -> bool:
+def _next(one: Connection, selector: selectors.BaseSelector, waiting: Iterator[bytes]) -> bool:
     request = next(waiting, None)
     if request is None:
         return False
     selector.register(one.socket, selectors.EVENT_READ, one)
     one.send(request)
     return True
-
-
-def _note(load: Load, answer: bytes, seconds: float) -> None:
-    status = int(answer[9:12])
-    load.statuses.append(status)
-    load.seconds.append(seconds)
-    load.bodies.setdefault(status, answer)
 
 
 def post(path: str, fields: str, cookies: str = "") -> bytes:

@@ -84,6 +84,17 @@ def _breaker_open(one: Everything, name: str, clients: int) -> Run:
     return _run(load, 503)
 
 
+def _breaker_open_half(one: Everything, name: str) -> Run:
+    """Measure how many refusals a second are possible, then send half as many in an open loop."""
+    made = one.stage.made[name]
+    share = len(made.requests) * 2 // 3  # the closed loop sends twice as many
+    with one.stage.breaker_open():
+        capacity = one.stage.send(made.requests[:share] * TIMES, 503).rate(503)
+        load = one.stage.send_at(capacity / 2, made.requests[share:] * TIMES, 503)
+    books.check(one.stage.url, made.products, sold=0)
+    return _run(load, 503)
+
+
 def _pgbench(one: Everything, name: str) -> Run:
     made, plan = one.stage.made[name], one.stage.plan
     done, rate = pgbench.run(
@@ -193,6 +204,11 @@ MEASUREMENTS = {
         "Refused: breaker open (503)",
         partial(_breaker_open, clients=0),
         partial(_refused, stock=PLENTY),
+    ),
+    "open-half": Measurement(
+        "Refused: breaker open (503), open loop at half of its capacity",
+        _breaker_open_half,
+        partial(_refused, stock=PLENTY, a_second=3000),
     ),
     "open-alone": Measurement(
         "Refused: breaker open (503), one buyer at a time",

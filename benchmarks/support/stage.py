@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from benchmarks.support import books, client, fill, server
+from benchmarks.support import books, client, fill, open_loop, server
 from benchmarks.support.buyers import Made, Wanted, buyers
 
 if TYPE_CHECKING:
@@ -48,6 +48,13 @@ class Stage:
         several = clients or self.plan.clients
         load = client.run(self.port, requests, clients=several, seconds=self.plan.seconds)
         return load.only(*expected)
+
+    def send_at(self, rate: float, requests: Sequence[bytes], *expected: int) -> client.Load:
+        """Send requests in an open loop, `rate` a second; see that the answers are as expected."""
+        most = int(rate * self.plan.seconds)
+        if most > len(requests):
+            raise client.LoadError(f"{len(requests)} requests prepared, {most} are needed")
+        return open_loop.run(self.port, requests[:most], rate=rate).only(*expected)
 
     def sell(self, name: str, *, paid: bool) -> client.Load:
         """Let a set of buyers order, and see that the books say what the answers said."""
