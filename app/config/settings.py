@@ -183,7 +183,7 @@ AUTHENTICATION_BACKENDS = [
 AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURE_LIMIT", 5, least=1)
 AXES_COOLOFF_TIME = timedelta(seconds=env.integer("LOGIN_COOLOFF_SECONDS", 300, least=1))
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_CALLABLE = "accounts.views.username_tried"
+AXES_USERNAME_CALLABLE = "accounts.views.login_username"
 AXES_LOCKOUT_CALLABLE = "accounts.views.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False

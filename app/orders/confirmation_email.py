@@ -5,7 +5,7 @@ from django.core.mail import send_mail
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from accounts.services import profile_remember
+from accounts.services import profile_save_delivery
 from orders.models import Sale
 from retail.jobs import job
 
@@ -17,7 +17,7 @@ def send_confirmation(sale_id: int) -> str:
     Where it went is kept for the customer's next order.
     """
     sale = Sale.objects.select_related("user").get(pk=sale_id)
-    profile_remember(
+    profile_save_delivery(
         user_id=sale.user_id, full_name=sale.delivery_name, address=sale.delivery_address
     )
     if not sale.user.email:

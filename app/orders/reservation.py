@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from cart.services import CartChangedError, cart_take_out
+from cart.services import CartChangedError, cart_remove_lines
 from orders import reservation_sql
 from orders.models import Payment, Sale, SaleItem
 from products.services import SoldOutError, stock_take
@@ -74,7 +74,7 @@ def _write_at_once(order: CheckoutRequest, sale: Sale, payment: Payment) -> None
 @transaction.atomic
 def _write_in_steps(order: CheckoutRequest, sale: Sale, payment: Payment) -> None:
     """Do the same with the ORM, for SQLite, where there is but one writer anyway."""
-    cart_take_out(user_id=order.user_id, quantities=order.quantities)
+    cart_remove_lines(user_id=order.user_id, quantities=order.quantities)
     stock_take(quantities=order.quantities, reference=sale.reference)
     sale.save(force_insert=True)
     SaleItem.objects.bulk_create(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from cart.services import cart_put_back
+from cart.services import cart_restore
 from orders import metrics
 from orders.confirmation_email import send_confirmation
 from orders.models import PAYMENT_TRANSITIONS, SALE_TRANSITIONS, Payment, Sale, sources_not_allowed
@@ -81,7 +81,7 @@ def payment_settle(*, payment: Payment, answer: Answer) -> bool:
     else:
         quantities = dict(sale.items.values_list("product_id", "quantity"))
         # The cart first and then the products, in which order a reservation locks them too.
-        cart_put_back(user_id=sale.user_id, quantities=quantities)
+        cart_restore(user_id=sale.user_id, quantities=quantities)
         stock_return(quantities=quantities, reference=sale.reference)
         transaction.on_commit(partial(metrics.record_ended, sale, _OUTCOME[answer]))
     transaction.on_commit(partial(metrics.record_settled, sale, payment))

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services import profile_get
 from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
-from cart.visit import bring_along, current_items
+from cart.visit import current_items, merge_visitor_cart
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
 from orders.order import CheckoutRequest
@@ -104,7 +104,7 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
 def checkout(request: HttpRequest) -> HttpResponse:
     """Show what is about to be bought; on POST, buy it."""
     if request.method == "POST":
-        bring_along(request, _user_id(request))
+        merge_visitor_cart(request, _user_id(request))
         form = CheckoutForm(request.POST)
         if form.is_valid():
             return _buy(request, form)

@@ -123,7 +123,7 @@ P1 = Scenario(
         "tests/retail/test_throttling.py::test_each_key_is_counted_by_itself",
         (
             "tests/accounts/test_password_reset.py"
-            "::test_who_guesses_passwords_is_locked_out_for_a_while"
+            "::test_repeated_failed_logins_are_locked_out_for_a_while"
         ),
     ),
     runbooks=("RetailErrorRateHigh",),

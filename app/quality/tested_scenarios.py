@@ -15,7 +15,7 @@ S1 = Scenario(
     measure="No form without the shop's own token changes a row of any table",
     proofs=(
         "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused",
-        "tests/cart/test_pages.py::test_forms_from_elsewhere_are_refused",
+        "tests/cart/test_pages.py::test_cross_site_forms_are_refused",
         "tests/payments/test_admin.py::test_neither_without_a_token_nor_without_any_permission",
         "tests/retail/web/test_problems.py::test_a_foreign_host_is_refused",
     ),

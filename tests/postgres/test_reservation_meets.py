@@ -184,7 +184,7 @@ def test_who_locks_products_in_another_order_would_be_seen_as_a_deadlock(
 @pytest.mark.parametrize(
     ("owner", "name", "winner"),
     [
-        (reservation, "cart_take_out", "ben"),
+        (reservation, "cart_remove_lines", "ben"),
         (reservation, "stock_take", "ben"),
         (Sale, "save", "anna"),
         (SaleItem.objects, "bulk_create", "anna"),

@@ -133,7 +133,7 @@ def test_a_payment_that_is_being_settled_is_not_claimed(payment: Payment) -> Non
     assert met == (True, [], False)
 
 
-@pytest.mark.parametrize("step", ["cart_put_back", "stock_return"])
+@pytest.mark.parametrize("step", ["cart_restore", "stock_return"])
 def test_a_declined_order_comes_back_while_its_buyer_orders_the_same_again(
     payment: Payment, anna: User, lamp: Product, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
