@@ -122,7 +122,7 @@ def without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
         for product_id, quantity in quantities.items():
             Product.objects.filter(pk=product_id).update(stock=F("stock") - quantity)
 
-    monkeypatch.setattr("orders.reservation.stock_take", take)  # SQLite's way
+    monkeypatch.setattr("orders.reservation.stock_reserve", take)  # SQLite's way
     monkeypatch.setattr("orders.reservation_sql.GUARD", "TRUE")  # PostgreSQL's way
 
 

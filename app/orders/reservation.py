@@ -12,7 +12,7 @@ from django.utils import timezone
 from cart.services import CartChangedError, cart_remove_lines
 from orders import reservation_sql
 from orders.models import Payment, Sale, SaleItem
-from products.services import SoldOutError, stock_take
+from products.services import SoldOutError, stock_reserve
 from retail.observability import current_request_id
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _write_at_once(order: CheckoutRequest, sale: Sale, payment: Payment) -> None
 def _write_in_steps(order: CheckoutRequest, sale: Sale, payment: Payment) -> None:
     """Do the same with the ORM, for SQLite, where there is but one writer anyway."""
     cart_remove_lines(user_id=order.user_id, quantities=order.quantities)
-    stock_take(quantities=order.quantities, reference=sale.reference)
+    stock_reserve(quantities=order.quantities, reference=sale.reference)
     sale.save(force_insert=True)
     SaleItem.objects.bulk_create(
         [

@@ -130,7 +130,7 @@ T2 = Scenario(
         "tests/orders/test_races.py::test_two_workers_never_claim_the_same_payment",
         (
             "tests/products/test_stock.py"
-            "::test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold"
+            "::test_the_ledger_always_equals_the_stock_and_nothing_is_oversold"
         ),
     ),
 )

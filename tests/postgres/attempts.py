@@ -31,7 +31,7 @@ from orders import services  # noqa: E402
 from payments import gateway  # noqa: E402
 from payments.gateway import Answer, Charge  # noqa: E402
 from products.models import StockMovement  # noqa: E402
-from products.services import SoldOutError, stock_change, stock_set  # noqa: E402
+from products.services import SoldOutError, stock_adjust, stock_set  # noqa: E402
 from tests.support import order_of  # noqa: E402
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Hand:
         if self.random.random() < 0.3:
             stock_set(product_id=product, stock=5 * units, reason=STAFF, reference="counted")
         else:
-            stock_change(product_id=product, difference=units, reason=STAFF, reference="filled")
+            stock_adjust(product_id=product, difference=units, reason=STAFF, reference="filled")
         return "stock changed"
 
 

@@ -21,7 +21,7 @@ from orders.models import Payment, Sale, SaleItem, new_payment_key
 from orders.reservation import reserve
 from products.models import Product, StockMovement
 from products.selectors import unbalanced_products
-from products.services import stock_change
+from products.services import stock_adjust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,7 +175,7 @@ def reserving(order: CheckoutRequest) -> Sale:
 def staff(product: Product, difference: int) -> int:
     """Change a product's stock as staff do."""
     reason = StockMovement.Reason.ADMIN
-    return stock_change(
+    return stock_adjust(
         product_id=product.pk, difference=difference, reason=reason, reference="staff"
     )
 

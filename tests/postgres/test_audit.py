@@ -13,7 +13,7 @@ from django.utils import timezone
 from orders.models import Sale
 from products import audit as stock_audit
 from products.models import Product, StockMovement
-from products.services import stock_return, stock_take
+from products.services import stock_reserve, stock_return
 from retail.db.reads import settled_before
 from tests.audits import elsewhere, found, reached
 from tests.support import make_buyer, make_product
@@ -74,7 +74,7 @@ def test_a_movement_that_is_committed_late_is_not_lost(
 
 def test_the_audit_waits_for_no_sale_and_no_sale_for_it(in_twos: None) -> None:
     lamp = make_product("Lamp", stock=10)
-    stock_take(quantities={lamp.pk: 1}, reference="VT-1")
+    stock_reserve(quantities={lamp.pk: 1}, reference="VT-1")
     age()
     statements: list[str] = []
 

@@ -185,7 +185,7 @@ def test_who_locks_products_in_another_order_would_be_seen_as_a_deadlock(
     ("owner", "name", "winner"),
     [
         (reservation, "cart_remove_lines", "ben"),
-        (reservation, "stock_take", "ben"),
+        (reservation, "stock_reserve", "ben"),
         (Sale, "save", "anna"),
         (SaleItem.objects, "bulk_create", "anna"),
         (Payment, "save", "anna"),
@@ -217,7 +217,7 @@ def test_who_looks_and_writes_later_needs_the_constraint(
     without_the_guard(monkeypatch)
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
-    first = stopping_before(monkeypatch, reservation, "stock_take", lambda: reserving(annas))
+    first = stopping_before(monkeypatch, reservation, "stock_reserve", lambda: reserving(annas))
     met = meet(first, lambda: reserving(bens))
     assert isinstance(met.first, IntegrityError)
     assert "product_stock_not_negative" in str(met.first)
