@@ -113,7 +113,7 @@ def _admit(order: CheckoutRequest) -> Permit:
     """Return leave to go on, from the throttle, the stock as it was seen, and the breaker."""
     _throttle(order)
     _refuse_sold_out(order)
-    return payment_acquire(key=new_payment_key(), seen=order.breaker)
+    return payment_acquire(key=new_payment_key(), known_row=order.breaker)
 
 
 def _place(order: CheckoutRequest, permit: Permit) -> Sale:

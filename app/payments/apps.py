@@ -10,7 +10,7 @@ class PaymentsConfig(AppConfig):
     verbose_name = "Payments"
 
     def ready(self) -> None:
-        """Let the breaker's state be read at each scrape."""
+        """Register the gauge that reads the breaker's state at each scrape."""
         from payments import metrics  # noqa: PLC0415 - apps are loaded before models
 
         exposition.database_gauges.add("breakers", metrics.read_breakers)

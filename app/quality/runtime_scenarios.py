@@ -87,7 +87,7 @@ A2 = Scenario(
     proofs=(
         "tests/orders/test_checkout.py::test_an_open_breaker_refuses_before_anything_is_reserved",
         "tests/orders/test_recovery.py::test_later_its_key_is_cancelled_and_the_answer_settles_it",
-        "tests/payments/test_breaker.py::test_it_opens_at_the_limit_and_refuses_for_the_whole_time",
+        "tests/payments/test_breaker.py::test_it_opens_at_the_limit_and_refuses_for_the_whole_reset_time",
     ),
     runbooks=("RetailPaymentSuccessLow", "RetailCircuitBreakerOpen"),
 )

@@ -16,7 +16,7 @@ S1 = Scenario(
     proofs=(
         "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused",
         "tests/cart/test_pages.py::test_cross_site_forms_are_refused",
-        "tests/payments/test_admin.py::test_neither_without_a_token_nor_without_any_permission",
+        "tests/payments/test_admin.py::test_forcing_requires_a_csrf_token_and_permission",
         "tests/retail/web/test_problems.py::test_a_foreign_host_is_refused",
     ),
 )
@@ -64,7 +64,7 @@ M2 = Scenario(
         "tests/contracts/test_architecture.py::test_services_know_nothing_of_pages",
         "tests/contracts/test_architecture.py::test_only_the_stocks_own_service_moves_stock",
         "tests/retail/test_thresholds.py::test_the_thresholds_are_those_that_were_promised",
-        "tests/payments/test_breaker_machine.py::test_no_history_leads_it_astray",
+        "tests/payments/test_breaker_machine.py::test_the_breaker_matches_the_model_under_any_history",
     ),
 )
 I1 = Scenario(
@@ -104,7 +104,7 @@ T1 = Scenario(
         "tests/gateway_simulator/test_process.py::test_lost_answer_is_charged_once",
         (
             "tests/payments/test_gateway_client.py"
-            "::test_what_is_no_answer_is_told_as_none_and_the_key_keeps_it_one_charge"
+            "::test_a_failed_call_raises_no_answer_and_the_key_keeps_it_one_charge"
         ),
         (
             "tests/running/test_running_shop.py"
