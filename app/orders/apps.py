@@ -1,4 +1,4 @@
-"""Orders."""
+"""Orders: checkout, settlement, recovery and their audits."""
 
 from django.apps import AppConfig
 
@@ -9,7 +9,7 @@ class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self) -> None:
-        """Declare jobs and invariants, and let what the tables tell be read and rolled up."""
+        """Register jobs, invariants, database gauges and rollup sources."""
         from orders import (  # noqa: PLC0415 - models first
             audit,  # noqa: F401
             audit_gateway,  # noqa: F401

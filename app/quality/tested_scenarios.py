@@ -30,8 +30,8 @@ S2 = Scenario(
     response="Visitors are sent to the log-in; everybody else is refused, and nothing is shown",
     measure="Nobody sees or changes what is not theirs",
     proofs=(
-        "tests/orders/test_views.py::test_another_customers_order_is_as_good_as_none",
-        "tests/orders/test_views.py::test_who_is_not_logged_in_is_asked_to",
+        "tests/orders/test_views.py::test_another_customers_order_is_404",
+        "tests/orders/test_views.py::test_anonymous_visitors_are_asked_to_log_in",
         "tests/accounts/test_pages.py::test_nobody_registers_as_staff",
         "tests/cart/test_pages.py::test_customers_do_not_see_each_others_carts",
         "tests/oncall/test_pages.py::test_only_staff_look",
@@ -122,11 +122,8 @@ T2 = Scenario(
     response="A test makes the race happen, and fails if it is lost",
     measure="With the guard taken away the same tests fail: they can see what they look for",
     proofs=(
-        (
-            "tests/orders/test_races.py"
-            "::test_without_the_guard_the_same_race_is_lost_so_the_test_above_can_see"
-        ),
-        "tests/orders/test_races.py::test_one_form_sent_twenty_times_at_once_is_one_order",
+        ("tests/orders/test_races.py::test_without_the_guard_the_same_race_hits_the_constraint"),
+        "tests/orders/test_races.py::test_one_form_submitted_twenty_times_at_once_places_one_order",
         "tests/orders/test_races.py::test_two_workers_never_claim_the_same_payment",
         (
             "tests/products/test_stock.py"
@@ -152,7 +149,7 @@ U1 = Scenario(
             "tests/retail/web/test_problems.py"
             "::test_a_database_that_is_away_is_a_sentence_and_no_traceback_even_with_debug"
         ),
-        "tests/orders/test_views.py::test_sold_out_is_409_with_a_sentence_and_the_cart_is_kept",
+        "tests/orders/test_views.py::test_sold_out_is_409_with_an_explanation_and_the_cart_is_kept",
     ),
     runbooks=("RetailErrorRateHigh",),
 )
@@ -169,7 +166,7 @@ U2 = Scenario(
     proofs=(
         (
             "tests/orders/test_views.py"
-            "::test_an_open_breaker_is_503_with_the_time_to_wait_and_is_measured_as_a_fast_fail"
+            "::test_an_open_breaker_is_503_with_the_time_to_wait_and_timed_as_a_fast_fail"
         ),
         "tests/orders/test_checkout.py::test_an_open_breaker_refuses_before_anything_is_reserved",
     ),

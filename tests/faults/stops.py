@@ -176,4 +176,4 @@ class StopsConfig(AppConfig):
         for owner, name, wrapper in around:
             setattr(owner, name, wrapper(getattr(owner, name)))
         # So many orders stop in one worker at the same time.
-        recovery.AT_ONCE = recovery.BATCH = 150
+        recovery.CONCURRENCY = recovery.BATCH = 150

@@ -16,7 +16,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     from orders import reservation  # noqa: PLC0415 - Django comes first
 
     if request.param == "in steps":
-        monkeypatch.setattr(reservation, "_write_at_once", reservation._write_in_steps)
+        monkeypatch.setattr(reservation, "_reserve_in_one_statement", reservation._reserve_with_orm)
     return str(request.param)
 
 

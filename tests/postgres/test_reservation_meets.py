@@ -195,7 +195,7 @@ def test_who_locks_products_in_another_order_would_be_seen_as_a_deadlock(
 def test_another_buyer_comes_before_a_step(
     anna: User, ben: User, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, winner: str
 ) -> None:
-    monkeypatch.setattr(reservation, "_write_at_once", reservation._write_in_steps)
+    monkeypatch.setattr(reservation, "_reserve_in_one_statement", reservation._reserve_with_orm)
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
     first = stopping_before(monkeypatch, owner, name, lambda: reserving(annas))
@@ -213,7 +213,7 @@ def test_another_buyer_comes_before_a_step(
 def test_who_looks_and_writes_later_needs_the_constraint(
     anna: User, ben: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reservation, "_write_at_once", reservation._write_in_steps)
+    monkeypatch.setattr(reservation, "_reserve_in_one_statement", reservation._reserve_with_orm)
     without_the_guard(monkeypatch)
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
