@@ -1,7 +1,7 @@
-"""Two who meet at a moment of the test's choosing, each in a thread and connection of their own.
+"""Interleave two transactions at a chosen point, each in its own thread and connection.
 
-A statement cannot be stopped from outside. But it can be made to wait: one holds the rows, the
-other runs into them, PostgreSQL says that it waits, and only then does the first one end.
+A statement cannot be paused from outside, but it can be made to wait: the first participant holds
+row locks, the second blocks on them, and the first continues once PostgreSQL reports the wait.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 PATIENCE = 30  # seconds after which a test gives up; nothing is asserted about speed
 
 
-class Someone(threading.Thread):
-    """Does `work`, with a stop on the way if somewhere in it `stop()` is called.
+class Participant(threading.Thread):
+    """A thread that runs `work` and pauses where it calls `pause()`.
 
     `result` is what the work returned or raised.
     """
@@ -43,8 +43,8 @@ class Someone(threading.Thread):
         super().__init__(daemon=True)
         self.work = work
         self.result: Any = None
-        self.backend = 0  # PostgreSQL's process that serves this connection
-        self.stopped, self._go_on = threading.Event(), threading.Event()
+        self.backend = 0  # pid of PostgreSQL's process for this connection
+        self.paused, self._resume = threading.Event(), threading.Event()
 
     def run(self) -> None:
         try:
@@ -52,115 +52,115 @@ class Someone(threading.Thread):
                 cursor.execute("SELECT pg_backend_pid()")
                 self.backend = cursor.fetchone()[0]
             self.result = self.work()
-        except Exception as error:  # noqa: BLE001 - what was raised is a result here
+        except Exception as error:  # noqa: BLE001 - an exception is a result here
             self.result = error
         finally:
             connections.close_all()
 
-    def reached(self) -> None:
-        """Wait until the stop is reached; the work must not end before it."""
-        while self.is_alive() and not self.stopped.wait(0.01):
+    def wait_until_paused(self) -> None:
+        """Wait for the pause; the work must not end before it."""
+        while self.is_alive() and not self.paused.wait(0.01):
             pass
-        assert self.stopped.is_set(), self.result
+        assert self.paused.is_set(), self.result
 
-    def stop(self) -> None:
-        """Wait here, the first time, until the other one is where the test wants them."""
-        if not self.stopped.is_set():
-            self.stopped.set()
-            assert self._go_on.wait(PATIENCE)
+    def pause(self) -> None:
+        """Pause once, until the test resumes the work."""
+        if not self.paused.is_set():
+            self.paused.set()
+            assert self._resume.wait(PATIENCE)
 
-    def go_on(self) -> None:
-        """Let the work end, and wait until it has."""
-        self._go_on.set()
+    def resume(self) -> None:
+        """Resume the work and wait for its end."""
+        self._resume.set()
         self.join(PATIENCE)
         assert not self.is_alive()
 
-    def waits_for(self, other: Someone) -> bool:
-        """Whether PostgreSQL says so."""
+    def is_blocked_by(self, other: Participant) -> bool:
+        """Whether PostgreSQL reports that this connection waits for the other's locks."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT %s = ANY(pg_blocking_pids(%s))", [other.backend, self.backend])
             return bool(cursor.fetchone()[0])
 
 
-def stop() -> None:
-    """Stop whoever is at work here, if it is one of the two."""
-    if isinstance(me := threading.current_thread(), Someone):
-        me.stop()
+def pause() -> None:
+    """Pause the current thread if it is a participant."""
+    if isinstance(participant := threading.current_thread(), Participant):
+        participant.pause()
 
 
-def unfinished(work: Callable[[], Any], *, commits: bool = True) -> Someone:
-    """Return someone who stops when all is written, and then commits, or rolls it back."""
+def before_commit(work: Callable[[], Any], *, commits: bool = True) -> Participant:
+    """Return a participant that pauses before it commits, or rolls back."""
 
-    def do() -> Any:
+    def run() -> Any:
         with transaction.atomic():
             result = work()
-            stop()
+            pause()
             transaction.set_rollback(not commits)
         return result
 
-    return Someone(do)
+    return Participant(run)
 
 
-def stopping_before(
+def paused_before(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, work: Callable[[], Any]
-) -> Someone:
-    """Return someone who stops in the middle of `work`: before it calls `owner.name`."""
+) -> Participant:
+    """Return a participant that pauses in `work` before it calls `owner.name`."""
     original = getattr(owner, name)
 
     @wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if threading.current_thread() is someone:
-            someone.stop()
+        if threading.current_thread() is participant:
+            participant.pause()
         return original(*args, **kwargs)
 
     monkeypatch.setattr(owner, name, call)
-    someone = Someone(work)
-    return someone
+    participant = Participant(work)
+    return participant
 
 
-class Met(NamedTuple):
-    """What came of it for each, and whether the second one had to wait for the first."""
+class Interleaved(NamedTuple):
+    """The result of each, and whether the second had to wait for the first."""
 
     first: Any
     second: Any
     waited: bool
 
 
-def meet(first: Someone, second: Callable[[], Any]) -> Met:
-    """Have `second` come while `first` has stopped; once it waits or has ended, `first` goes on."""
+def interleave(first: Participant, second: Callable[[], Any]) -> Interleaved:
+    """Run `second` while `first` is paused; resume `first` once `second` waits or has ended."""
     first.start()
-    other = Someone(second)
+    other = Participant(second)
     try:
-        first.reached()
+        first.wait_until_paused()
         other.start()
         until = time.monotonic() + PATIENCE
-        while other.is_alive() and not (waited := other.waits_for(first)):
+        while other.is_alive() and not (waited := other.is_blocked_by(first)):
             assert time.monotonic() < until
             time.sleep(0.005)
     finally:
-        first.go_on()
-    with contextlib.suppress(RuntimeError):  # never started: what went wrong is on its way
+        first.resume()
+    with contextlib.suppress(RuntimeError):  # never started; another exception is being raised
         other.join(PATIENCE)
     assert not other.is_alive()
-    return Met(first.result, other.result, waited)
+    return Interleaved(first.result, other.result, waited)
 
 
-def books() -> dict[str, Any]:
-    """Return all that matters: stock, orders by customer and what they took, carts.
+def state() -> dict[str, Any]:
+    """Return stock by product, order lines by customer, and carts.
 
-    Every order must have its payment, and every product the movements that its stock is the sum of.
+    Also checks that every order has its payment and every product's movements sum to its stock.
     """
     assert unbalanced_products() == []
     assert list(Payment.objects.values_list("sale_id", flat=True).order_by("sale_id")) == list(
         Sale.objects.values_list("pk", flat=True).order_by("pk")
     )
     orders: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
-    for item in SaleItem.objects.select_related("sale__user").order_by("sale_id", "product_name"):
-        line = (item.sale.status, item.product_name, item.quantity)
-        orders[item.sale.user.username].append(line)
+    for sold in SaleItem.objects.select_related("sale__user").order_by("sale_id", "product_name"):
+        line = (sold.sale.status, sold.product_name, sold.quantity)
+        orders[sold.sale.user.username].append(line)
     carts: dict[str, dict[str, int]] = defaultdict(dict)
-    for held in CartItem.objects.select_related("cart__user", "product"):
-        carts[held.cart.user.username][held.product.name] = held.quantity  # type: ignore[union-attr]
+    for item in CartItem.objects.select_related("cart__user", "product"):
+        carts[item.cart.user.username][item.product.name] = item.quantity  # type: ignore[union-attr]
     return {
         "stock": dict(Product.objects.order_by("pk").values_list("name", "stock")),
         "orders": dict(orders),
@@ -168,12 +168,12 @@ def books() -> dict[str, Any]:
     }
 
 
-def reserving(order: CheckoutRequest) -> Sale:
+def reserve_sale(order: CheckoutRequest) -> Sale:
     return reserve(order, new_payment_key())[0]
 
 
 def staff(product: Product, difference: int) -> int:
-    """Change a product's stock as staff do."""
+    """Adjust a product's stock as staff do."""
     reason = StockMovement.Reason.ADMIN
     return stock_adjust(
         product_id=product.pk, difference=difference, reason=reason, reference="staff"
@@ -181,7 +181,7 @@ def staff(product: Product, difference: int) -> int:
 
 
 def without(monkeypatch: pytest.MonkeyPatch, part: str, instead: str = "") -> None:
-    """Take a part out of the one statement."""
+    """Remove or replace a part of the reservation's statement."""
     assert reservation_sql._STATEMENT.count(part) == 1
     changed = reservation_sql._STATEMENT.replace(part, instead)
     monkeypatch.setattr(reservation_sql, "_STATEMENT", changed)

@@ -1,4 +1,4 @@
-"""A reservation that meets others who want, bring or hide the same product: each way to reserve."""
+"""A reservation that races with other buyers and staff, on both ways to reserve."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,14 +9,14 @@ from orders import reservation
 from orders.models import Payment, Sale, SaleItem
 from products.models import Product
 from products.services import SoldOutError, stock_return
-from tests.postgres.meeting import (
-    books,
-    meet,
-    reserving,
+from tests.postgres.interleaving import (
+    before_commit,
+    interleave,
+    pause,
+    paused_before,
+    reserve_sale,
     staff,
-    stop,
-    stopping_before,
-    unfinished,
+    state,
     without,
 )
 from tests.support import fill_cart, make_product, order_for, order_of, without_the_guard
@@ -27,88 +27,92 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # --- The last unit ------------------------------------------------------------------------------
 
 
-def test_the_last_unit_taken_meanwhile(way: str, anna: User, ben: User) -> None:
+def test_the_last_unit_sold_concurrently_is_sold_once(
+    reserve_path: str, anna: User, ben: User
+) -> None:
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
-    met = meet(unfinished(lambda: reserving(annas)), lambda: reserving(bens))
-    assert met.waited
-    assert isinstance(met.second, SoldOutError)
-    assert books() == {
+    result = interleave(before_commit(lambda: reserve_sale(annas)), lambda: reserve_sale(bens))
+    assert result.waited
+    assert isinstance(result.second, SoldOutError)
+    assert state() == {
         "stock": {"Lamp": 0},
         "orders": {"anna": [("PENDING", "Lamp", 1)]},
         "carts": {"ben": {"Lamp": 1}},
     }
 
 
-def test_the_last_unit_not_taken_after_all(way: str, anna: User, ben: User) -> None:
+def test_the_last_unit_is_sold_after_a_rollback(reserve_path: str, anna: User, ben: User) -> None:
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
-    met = meet(unfinished(lambda: reserving(annas), commits=False), lambda: reserving(bens))
-    assert met.waited
-    assert books() == {
+    result = interleave(
+        before_commit(lambda: reserve_sale(annas), commits=False), lambda: reserve_sale(bens)
+    )
+    assert result.waited
+    assert state() == {
         "stock": {"Lamp": 0},
         "orders": {"ben": [("PENDING", "Lamp", 1)]},
         "carts": {"anna": {"Lamp": 1}},
     }
 
 
-def test_without_the_guard_the_last_unit_is_lost_but_for_the_constraint(
-    way: str, anna: User, ben: User, monkeypatch: pytest.MonkeyPatch
+def test_without_the_guard_the_last_unit_hits_the_constraint(
+    reserve_path: str, anna: User, ben: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_the_guard(monkeypatch)
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
-    first = unfinished(lambda: reserving(annas))
-    met = meet(first, lambda: reserving(bens))
-    assert met.waited
-    assert isinstance(met.second, IntegrityError)
-    assert "product_stock_not_negative" in str(met.second)
+    first = before_commit(lambda: reserve_sale(annas))
+    result = interleave(first, lambda: reserve_sale(bens))
+    assert result.waited
+    assert isinstance(result.second, IntegrityError)
+    assert "product_stock_not_negative" in str(result.second)
 
 
-def test_without_the_rows_lock_a_condition_that_was_true_is_not_enough(
+def test_without_the_row_lock_the_guard_checks_outdated_stock(
     anna: User, ben: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(monkeypatch, "FOR NO KEY UPDATE OF product")
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
-    met = meet(unfinished(lambda: reserving(annas)), lambda: reserving(bens))
-    assert isinstance(met.second, IntegrityError)
-    assert "product_stock_not_negative" in str(met.second)
+    result = interleave(before_commit(lambda: reserve_sale(annas)), lambda: reserve_sale(bens))
+    assert isinstance(result.second, IntegrityError)
+    assert "product_stock_not_negative" in str(result.second)
 
 
-def test_staff_take_stock_away_meanwhile(way: str, anna: User) -> None:
+def test_stock_removed_by_staff_concurrently_is_not_sold(reserve_path: str, anna: User) -> None:
     lamp = make_product("Lamp", "10.00", 5)
     order = order_for(anna, lamp, 3)
-    met = meet(unfinished(lambda: staff(lamp, -3)), lambda: reserving(order))
-    assert met.waited
-    assert isinstance(met.second, SoldOutError)
-    assert books() == {"stock": {"Lamp": 2}, "orders": {}, "carts": {"anna": {"Lamp": 3}}}
+    result = interleave(before_commit(lambda: staff(lamp, -3)), lambda: reserve_sale(order))
+    assert result.waited
+    assert isinstance(result.second, SoldOutError)
+    assert state() == {"stock": {"Lamp": 2}, "orders": {}, "carts": {"anna": {"Lamp": 3}}}
 
 
-def test_stock_comes_back_meanwhile(way: str, anna: User) -> None:
+def test_stock_returned_concurrently_is_sold(reserve_path: str, anna: User) -> None:
     lamp = make_product("Lamp", "10.00", 2)
     order = order_for(anna, lamp, 2)
-    coming_back = unfinished(lambda: stock_return(quantities={lamp.pk: 3}, reference="VT-OTHER"))
-    met = meet(coming_back, lambda: reserving(order))
-    assert met.waited
-    assert books() == {
+    returning = before_commit(lambda: stock_return(quantities={lamp.pk: 3}, reference="VT-OTHER"))
+    result = interleave(returning, lambda: reserve_sale(order))
+    assert result.waited
+    assert state() == {
         "stock": {"Lamp": 3},
         "orders": {"anna": [("PENDING", "Lamp", 2)]},
         "carts": {},
     }
 
 
-def test_what_may_come_back_is_not_waited_for(way: str, anna: User) -> None:
+def test_a_sold_out_reservation_does_not_wait_for_a_return(reserve_path: str, anna: User) -> None:
     lamp = make_product("Lamp", "10.00", 2)
     order = order_for(anna, lamp, 3)
-    coming_back = unfinished(lambda: stock_return(quantities={lamp.pk: 3}, reference="VT-OTHER"))
-    met = meet(coming_back, lambda: reserving(order))
-    assert not met.waited
-    assert isinstance(met.second, SoldOutError)
-    assert books() == {"stock": {"Lamp": 5}, "orders": {}, "carts": {"anna": {"Lamp": 3}}}
+    returning = before_commit(lambda: stock_return(quantities={lamp.pk: 3}, reference="VT-OTHER"))
+    result = interleave(returning, lambda: reserve_sale(order))
+    assert not result.waited
+    assert isinstance(result.second, SoldOutError)
+    assert state() == {"stock": {"Lamp": 5}, "orders": {}, "carts": {"anna": {"Lamp": 3}}}
 
 
-# --- Off sale -----------------------------------------------------------------------------------
+# --- Hidden products ----------------------------------------------------------------------------
 
 
 def hide(product: Product) -> int:
@@ -116,13 +120,17 @@ def hide(product: Product) -> int:
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_the_product_is_hidden_meanwhile(way: str, anna: User, *, commits: bool) -> None:
+def test_a_product_hidden_concurrently_is_not_sold(
+    reserve_path: str, anna: User, *, commits: bool
+) -> None:
     lamp = make_product("Lamp", "10.00", 5)
     order = order_for(anna, lamp)
-    met = meet(unfinished(lambda: hide(lamp), commits=commits), lambda: reserving(order))
-    assert met.waited
-    assert isinstance(met.second, SoldOutError if commits else Sale)
-    assert books() == {
+    result = interleave(
+        before_commit(lambda: hide(lamp), commits=commits), lambda: reserve_sale(order)
+    )
+    assert result.waited
+    assert isinstance(result.second, SoldOutError if commits else Sale)
+    assert state() == {
         "stock": {"Lamp": 5 if commits else 4},
         "orders": {} if commits else {"anna": [("PENDING", "Lamp", 1)]},
         "carts": {"anna": {"Lamp": 1}} if commits else {},
@@ -130,55 +138,55 @@ def test_the_product_is_hidden_meanwhile(way: str, anna: User, *, commits: bool)
 
 
 def test_without_its_condition_a_hidden_product_is_sold(
-    way: str, anna: User, monkeypatch: pytest.MonkeyPatch
+    reserve_path: str, anna: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(monkeypatch, "product.is_active AND ")
     without_the_guard(monkeypatch)
     lamp = make_product("Lamp", "10.00", 5)
     order = order_for(anna, lamp)
-    met = meet(unfinished(lambda: hide(lamp)), lambda: reserving(order))
-    assert isinstance(met.second, Sale)
+    result = interleave(before_commit(lambda: hide(lamp)), lambda: reserve_sale(order))
+    assert isinstance(result.second, Sale)
 
 
 # --- Several products --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_of_two_products_the_second_is_taken_meanwhile(way: str, anna: User, left: int) -> None:
+def test_of_two_products_the_second_is_reduced_concurrently(
+    reserve_path: str, anna: User, left: int
+) -> None:
     one, two = make_product("One", "1.00", 5), make_product("Two", "1.00", 5)
     fill_cart(anna, **{f"p{one.pk}": 2, f"p{two.pk}": 1})
     order = order_of(anna)
     order.lines.reverse()
-    met = meet(unfinished(lambda: staff(two, left - 5)), lambda: reserving(order))
-    assert met.waited
+    result = interleave(before_commit(lambda: staff(two, left - 5)), lambda: reserve_sale(order))
+    assert result.waited
     lines = [("PENDING", "One", 2), ("PENDING", "Two", 1)]
-    assert books() == {
+    assert state() == {
         "stock": {"One": 3 if left else 5, "Two": 0},
         "orders": {"anna": lines} if left else {},
         "carts": {} if left else {"anna": {"One": 2, "Two": 1}},
     }
     if not left:
-        assert met.second.product_id == two.pk
+        assert result.second.product_id == two.pk
 
 
-def test_who_locks_products_in_another_order_would_be_seen_as_a_deadlock(
-    way: str, anna: User
-) -> None:
+def test_locking_products_in_another_order_deadlocks(reserve_path: str, anna: User) -> None:
     one, two = make_product("One", "1.00", 5), make_product("Two", "1.00", 5)
     fill_cart(anna, **{f"p{one.pk}": 1, f"p{two.pk}": 1})
     order = order_of(anna)
 
-    def the_wrong_way_round() -> None:
+    def wrong_order() -> None:
         staff(two, 1)
-        stop()
+        pause()
         staff(one, 1)
 
-    met = meet(unfinished(the_wrong_way_round), lambda: reserving(order))
-    failed = [result for result in met[:2] if isinstance(result, OperationalError)]
-    assert [type(error.__cause__) for error in failed] == [DeadlockDetected]
+    result = interleave(before_commit(wrong_order), lambda: reserve_sale(order))
+    errors = [each for each in result[:2] if isinstance(each, OperationalError)]
+    assert [type(error.__cause__) for error in errors] == [DeadlockDetected]
 
 
-# --- In steps: another buyer comes between any two of them --------------------------------------
+# --- With the ORM: another buyer comes between any two steps ------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -198,26 +206,26 @@ def test_another_buyer_comes_before_a_step(
     monkeypatch.setattr(reservation, "_reserve_in_one_statement", reservation._reserve_with_orm)
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
-    first = stopping_before(monkeypatch, owner, name, lambda: reserving(annas))
-    met = meet(first, lambda: reserving(bens))
-    assert met.waited is (winner == "anna")
-    assert isinstance(met.first if winner == "ben" else met.second, SoldOutError)
+    first = paused_before(monkeypatch, owner, name, lambda: reserve_sale(annas))
+    result = interleave(first, lambda: reserve_sale(bens))
+    assert result.waited is (winner == "anna")
+    assert isinstance(result.first if winner == "ben" else result.second, SoldOutError)
     loser = {"anna": "ben", "ben": "anna"}[winner]
-    assert books() == {
+    assert state() == {
         "stock": {"Lamp": 0},
         "orders": {winner: [("PENDING", "Lamp", 1)]},
         "carts": {loser: {"Lamp": 1}},
     }
 
 
-def test_who_looks_and_writes_later_needs_the_constraint(
+def test_reading_and_writing_in_two_steps_needs_the_constraint(
     anna: User, ben: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reservation, "_reserve_in_one_statement", reservation._reserve_with_orm)
     without_the_guard(monkeypatch)
     lamp = make_product("Lamp", "10.00", 1)
     annas, bens = order_for(anna, lamp), order_for(ben, lamp)
-    first = stopping_before(monkeypatch, reservation, "stock_reserve", lambda: reserving(annas))
-    met = meet(first, lambda: reserving(bens))
-    assert isinstance(met.first, IntegrityError)
-    assert "product_stock_not_negative" in str(met.first)
+    first = paused_before(monkeypatch, reservation, "stock_reserve", lambda: reserve_sale(annas))
+    result = interleave(first, lambda: reserve_sale(bens))
+    assert isinstance(result.first, IntegrityError)
+    assert "product_stock_not_negative" in str(result.first)

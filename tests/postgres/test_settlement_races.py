@@ -1,4 +1,4 @@
-"""A settlement that meets another one, or its own buyer in another tab."""
+"""A settlement that races with another one, or with its buyer in another tab."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from orders.reservation import reserve
 from orders.settlement import payment_mark_unknown, payment_settle
 from payments.services import Answer
 from products.models import Product
-from tests.postgres.meeting import books, meet, stopping_before, unfinished
+from tests.postgres.interleaving import before_commit, interleave, paused_before, state
 from tests.support import make_product, moved, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,18 +34,18 @@ def lamp() -> Product:
 
 @pytest.fixture
 def payment(anna: User, lamp: Product) -> Payment:
-    """Make an order of two lamps of ten that waits for its payment."""
+    """Return the pending payment of an order of two lamps out of ten."""
     return reserve(order_for(anna, lamp, 2), new_payment_key())[1]
 
 
-def settling(payment: Payment, answer: Answer) -> Callable[[], bool]:
-    found = Payment.objects.select_related("sale").get(pk=payment.pk)  # as each process has its own
-    return lambda: payment_settle(payment=found, answer=answer)
+def settle(payment: Payment, answer: Answer) -> Callable[[], bool]:
+    copy = Payment.objects.select_related("sale").get(pk=payment.pk)  # each process has its own
+    return lambda: payment_settle(payment=copy, answer=answer)
 
 
-def giving_up(payment: Payment) -> Callable[[], bool]:
-    found = Payment.objects.select_related("sale").get(pk=payment.pk)
-    return lambda: payment_mark_unknown(payment=found)
+def mark_unknown(payment: Payment) -> Callable[[], bool]:
+    copy = Payment.objects.select_related("sale").get(pk=payment.pk)
+    return lambda: payment_mark_unknown(payment=copy)
 
 
 def settled(answer: Answer) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def settled(answer: Answer) -> dict[str, Any]:
 
 
 def without_the_condition(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every state follow on every other."""
+    """Allow every transition."""
     monkeypatch.setattr(settlement, "sources_not_allowed", lambda _table, _target: [])
 
 
@@ -71,82 +71,86 @@ def without_the_condition(monkeypatch: pytest.MonkeyPatch) -> None:
         (Answer.CANCELLED, Answer.APPROVED),
     ],
 )
-def test_of_two_who_settle_the_second_changes_nothing(
+def test_of_two_settlements_the_second_changes_nothing(
     payment: Payment, first: Answer, second: Answer
 ) -> None:
     with moved() as changes:
-        met = meet(unfinished(settling(payment, first)), settling(payment, second))
-    assert met == (True, False, True)
-    assert books() == settled(first)
+        result = interleave(before_commit(settle(payment, first)), settle(payment, second))
+    assert result == (True, False, True)
+    assert state() == settled(first)
     outcome = {"CONFIRMED": "confirmed", "FAILED": "payment_declined", "CANCELLED": "cancelled"}
     counted = {name: by for name, by in changes.items() if name.startswith("retail_orders_total")}
     assert counted == {f'retail_orders_total{{outcome="{outcome[SETTLED[first][0]]}"}}': 1}
 
 
 @pytest.mark.parametrize("second", [Answer.APPROVED, Answer.DECLINED])
-def test_if_the_first_to_settle_fails_the_second_does_it(payment: Payment, second: Answer) -> None:
-    first = unfinished(settling(payment, Answer.APPROVED), commits=False)
-    met = meet(first, settling(payment, second))
-    assert met == (True, True, True)
-    assert books() == settled(second)
+def test_if_the_first_settlement_is_rolled_back_the_second_succeeds(
+    payment: Payment, second: Answer
+) -> None:
+    first = before_commit(settle(payment, Answer.APPROVED), commits=False)
+    result = interleave(first, settle(payment, second))
+    assert result == (True, True, True)
+    assert state() == settled(second)
 
 
-def test_nobody_answered_the_one_while_the_other_settles(payment: Payment) -> None:
-    met = meet(unfinished(settling(payment, Answer.APPROVED)), giving_up(payment))
-    assert met == (True, False, True)
-    assert books() == settled(Answer.APPROVED)
+def test_a_settled_payment_is_not_marked_as_unknown(payment: Payment) -> None:
+    result = interleave(before_commit(settle(payment, Answer.APPROVED)), mark_unknown(payment))
+    assert result == (True, False, True)
+    assert state() == settled(Answer.APPROVED)
     payment.refresh_from_db()
     assert (payment.status, payment.failure_reason) == ("COMPLETED", "")
 
 
 @pytest.mark.parametrize("answer", list(SETTLED))
-def test_an_answer_comes_while_the_other_notes_that_there_was_none(
+def test_a_payment_marked_as_unknown_is_settled_by_a_later_answer(
     payment: Payment, answer: Answer
 ) -> None:
-    met = meet(unfinished(giving_up(payment)), settling(payment, answer))
-    assert met == (True, True, True)
-    assert books() == settled(answer)
+    result = interleave(before_commit(mark_unknown(payment)), settle(payment, answer))
+    assert result == (True, True, True)
+    assert state() == settled(answer)
 
 
-def test_without_the_condition_stock_comes_back_twice(
+def test_without_the_condition_stock_is_returned_twice(
     payment: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_the_condition(monkeypatch)
-    first, second = (settling(payment, Answer.DECLINED) for _ in range(2))
-    assert meet(unfinished(first), second) == (True, True, True)
-    assert books()["stock"] == {"Lamp": 12}
+    first, second = (settle(payment, Answer.DECLINED) for _ in range(2))
+    assert interleave(before_commit(first), second) == (True, True, True)
+    assert state()["stock"] == {"Lamp": 12}
 
 
-def test_without_the_condition_what_is_paid_becomes_unknown(
+def test_without_the_condition_a_paid_order_becomes_unknown(
     payment: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_the_condition(monkeypatch)
-    met = meet(unfinished(settling(payment, Answer.APPROVED)), giving_up(payment))
-    assert met == (True, True, True)
+    result = interleave(before_commit(settle(payment, Answer.APPROVED)), mark_unknown(payment))
+    assert result == (True, True, True)
     payment.refresh_from_db()
     assert payment.status == "UNKNOWN"
 
 
-def test_a_payment_that_is_being_settled_is_not_claimed(payment: Payment) -> None:
+def test_a_payment_being_settled_is_not_claimed(payment: Payment) -> None:
     Payment.objects.update(due_at=timezone.now())
-    met = meet(unfinished(settling(payment, Answer.APPROVED)), lambda: claim(timezone.now()))
-    assert met == (True, [], False)
+    result = interleave(
+        before_commit(settle(payment, Answer.APPROVED)), lambda: claim(timezone.now())
+    )
+    assert result == (True, [], False)
 
 
 @pytest.mark.parametrize("step", ["cart_restore", "stock_return"])
-def test_a_declined_order_comes_back_while_its_buyer_orders_the_same_again(
+def test_a_declined_order_and_a_new_one_of_the_same_cart_do_not_deadlock(
     payment: Payment, anna: User, lamp: Product, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Both need the cart and the lamp: who took them in another order would wait in a circle.
+    # Both lock the cart and the lamp; in different orders they would deadlock.
     again = order_for(anna, lamp, 3)
-    first = stopping_before(monkeypatch, settlement, step, settling(payment, Answer.DECLINED))
-    met = meet(first, lambda: reserve(again, new_payment_key()))
-    assert met.first is True
-    came_back_first = step == "stock_return"
-    assert (met.waited, isinstance(met.second, CartChangedError)) == (came_back_first,) * 2
+    first = paused_before(monkeypatch, settlement, step, settle(payment, Answer.DECLINED))
+    result = interleave(first, lambda: reserve(again, new_payment_key()))
+    assert result.first is True
+    returned_first = step == "stock_return"
+    assert (result.waited, isinstance(result.second, CartChangedError)) == (returned_first,) * 2
     orders = [("FAILED", "Lamp", 2), ("PENDING", "Lamp", 3)]
-    assert books() == {
-        "stock": {"Lamp": 10 if came_back_first else 7},
-        "orders": {"anna": orders[:1] if came_back_first else orders},
-        "carts": {"anna": {"Lamp": 5 if came_back_first else 2}},
+    assert state() == {
+        "stock": {"Lamp": 10 if returned_first else 7},
+        "orders": {"anna": orders[:1] if returned_first else orders},
+        "carts": {"anna": {"Lamp": 5 if returned_first else 2}},
     }
