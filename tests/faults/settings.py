@@ -1,7 +1,7 @@
-"""The shop's settings, and the app that stops its processes at a chosen step."""
+"""The shop's settings with the app that stops processes at chosen steps."""
 
 from config.settings import *  # noqa: F403
-from config.settings import INSTALLED_APPS as THE_SHOPS
+from config.settings import INSTALLED_APPS as SHOP_APPS
 
-INSTALLED_APPS = [*THE_SHOPS, "tests.faults.stops.StopsConfig"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # many customers, quickly
+INSTALLED_APPS = [*SHOP_APPS, "tests.faults.stops.StopsConfig"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast, for many customers
