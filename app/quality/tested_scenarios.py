@@ -32,7 +32,7 @@ S2 = Scenario(
     proofs=(
         "tests/orders/test_views.py::test_another_customers_order_is_404",
         "tests/orders/test_views.py::test_anonymous_visitors_are_asked_to_log_in",
-        "tests/accounts/test_pages.py::test_nobody_registers_as_staff",
+        "tests/accounts/test_pages.py::test_registration_never_creates_staff",
         "tests/cart/test_pages.py::test_customers_do_not_see_each_others_carts",
         "tests/oncall/test_pages.py::test_only_staff_look",
         "tests/retail/test_admin.py::test_staff_without_permission_see_nothing",

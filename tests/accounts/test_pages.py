@@ -77,7 +77,7 @@ def test_an_invalid_registration_is_shown_again_with_400(
     assert logged_in_as(client) is None
 
 
-def test_nobody_registers_as_staff(client: Client) -> None:
+def test_registration_never_creates_staff(client: Client) -> None:
     client.post("/accounts/register/", {**NEW, "is_staff": "on", "is_superuser": "on"})
     user = User.objects.get()
     assert (user.is_staff, user.is_superuser) == (False, False)

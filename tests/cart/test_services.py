@@ -137,7 +137,7 @@ def test_the_database_refuses_a_duplicate_product(cart: Cart) -> None:
         (0, False, 1, "no longer on sale"),
     ],
 )
-def test_a_line_says_why_it_cannot_be_bought(
+def test_a_line_has_the_reason_why_it_cannot_be_bought(
     stock: int, active: bool, quantity: int, problem: str
 ) -> None:
     product = make_product(stock=stock, is_active=active)

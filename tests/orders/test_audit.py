@@ -19,7 +19,7 @@ from orders.reservation import reserve
 from orders.settlement import payment_settle
 from payments.services import Answer
 from retail.audit import runner
-from tests.audits import found, reached
+from tests.audits import checkpoint_of, open_violations
 from tests.support import make_buyer, make_product, order_for
 
 pytestmark = pytest.mark.django_db
@@ -77,9 +77,9 @@ def test_a_confirmed_order_that_is_not_paid_in_full_is_found_and_resolved(
     settle(good)
     settle(bad)
     Payment.objects.filter(pk=bad.pk).update(**changes)
-    assert found(PAID) == {bad.sale.reference: detail}
+    assert open_violations(PAID) == {bad.sale.reference: detail}
     Payment.objects.filter(pk=bad.pk).update(amount=10, currency="EUR", status="COMPLETED")
-    assert found(PAID) == {}
+    assert open_violations(PAID) == {}
 
 
 @pytest.mark.parametrize(("amount", "of_total"), [(10, 2), (1, 1)])
@@ -90,7 +90,7 @@ def test_an_order_paid_twice_is_found(amount: int, of_total: int) -> None:
         cursor.execute("DROP INDEX sale_paid_once")  # the constraint that prevents this
     again = Payment.objects.filter(pk=other.pk)
     again.update(sale=payment.sale, status="COMPLETED", amount=amount)
-    assert found(PAID) == {
+    assert open_violations(PAID) == {
         payment.sale.reference: f"CONFIRMED with 2 completed payments, {of_total} of 10.00 EUR"
     }
 
@@ -100,7 +100,7 @@ def test_an_order_that_is_paid_but_not_confirmed_is_found(status: str) -> None:
     (payment,) = make_payments(1)
     settle(payment)
     Sale.objects.update(status=status)
-    assert found(PAID) == {
+    assert open_violations(PAID) == {
         payment.sale.reference: f"{status} with 1 completed payments, 1 of 10.00 EUR"
     }
 
@@ -111,17 +111,17 @@ def test_the_checkpoint_stops_below_rows_that_may_still_change(
     payments = make_payments(5)
     for payment in (*payments[:3], payments[4]):
         settle(payment)
-    assert found(PAID) == {}
-    assert reached(PAID) == 0  # all are too recent
+    assert open_violations(PAID) == {}
+    assert checkpoint_of(PAID) == 0  # all are too recent
     age()
-    assert found(PAID) == {}
-    assert reached(PAID) == payments[2].sale_id  # the fourth is pending
+    assert open_violations(PAID) == {}
+    assert checkpoint_of(PAID) == payments[2].sale_id  # the fourth is pending
     settle(payments[3])
     Payment.objects.filter(pk=payments[4].pk).update(amount=1)
     # Found although it was correct when first scanned: the checkpoint had not passed it.
-    assert list(found(PAID)) == [payments[4].sale.reference]
-    assert reached(PAID) == payments[4].sale_id
-    assert list(found(PAID)) == [payments[4].sale.reference]
+    assert list(open_violations(PAID)) == [payments[4].sale.reference]
+    assert checkpoint_of(PAID) == payments[4].sale_id
+    assert list(open_violations(PAID)) == [payments[4].sale.reference]
 
 
 def test_a_row_that_appears_below_a_recent_one_is_not_skipped(chunks_of_two: None) -> None:
@@ -136,10 +136,10 @@ def test_a_row_that_appears_below_a_recent_one_is_not_skipped(chunks_of_two: Non
     Sale.objects.filter(pk=payments[0].sale_id).update(
         created_at=timezone.now() - timedelta(minutes=10)
     )
-    assert found(PAID) == {}
-    assert reached(PAID) == payments[0].sale_id  # not the row below the first recent one
+    assert open_violations(PAID) == {}
+    assert checkpoint_of(PAID) == payments[0].sale_id  # not the row below the first recent one
     Sale.objects.create(**fields)
-    assert list(found(PAID)) == [hidden.reference]
+    assert list(open_violations(PAID)) == [hidden.reference]
 
 
 def test_a_changed_old_order_is_found_by_the_full_scan_and_stays_open(
@@ -149,12 +149,12 @@ def test_a_changed_old_order_is_found_by_the_full_scan_and_stays_open(
     for payment in payments:
         settle(payment)
     age()
-    assert found(PAID) == {}
+    assert open_violations(PAID) == {}
     Payment.objects.filter(pk=payments[0].pk).update(amount=1)
-    assert found(PAID) == {}
+    assert open_violations(PAID) == {}
     wrong = {payments[0].sale.reference: "CONFIRMED with 1 completed payments, 0 of 10.00 EUR"}
-    assert found(PAID, full=True) == wrong
-    assert found(PAID) == wrong
+    assert open_violations(PAID, full=True) == wrong
+    assert open_violations(PAID) == wrong
 
 
 def test_payments_past_their_deadline_are_found_and_resolved() -> None:
@@ -165,13 +165,13 @@ def test_payments_past_their_deadline_are_found_and_resolved() -> None:
         Payment.objects.filter(pk=payment.pk).update(created_at=created_at)
     Payment.objects.filter(pk__in=[payments[2].pk, payments[3].pk]).update(status="UNKNOWN")
     since = f"{times[0]:%Y-%m-%d %H:%M:%S} UTC"
-    assert found(PENDING) == {
+    assert open_violations(PENDING) == {
         payments[0].key: f"{payments[0].sale.reference}: PENDING since {since}",
         payments[2].key: f"{payments[2].sale.reference}: UNKNOWN since {since}",
     }
     settle(payments[0])
     settle(payments[2], Answer.CANCELLED)
-    assert found(PENDING) == {}
+    assert open_violations(PENDING) == {}
 
 
 OPERATIONS = st.lists(
@@ -221,8 +221,8 @@ def test_an_incremental_scan_finds_what_a_full_scan_finds(
         buyer, lamp = make_buyer(), make_product("Lamp", "10.00", 100)
         for operation, number in operations:
             apply(operation, number, lambda: order_for(buyer, lamp))
-        incremental = found(PAID)
-        assert incremental == found(PAID, full=True)
+        incremental = open_violations(PAID)
+        assert incremental == open_violations(PAID, full=True)
         wrong = [
             sale.reference
             for sale in Sale.objects.order_by("reference")

@@ -20,7 +20,7 @@ from payments import gateway, selectors
 from payments.services import Answer, Charge
 from retail.audit import runner
 from retail.models import AuditCheck, AuditViolation
-from tests.audits import found, reached
+from tests.audits import checkpoint_of, open_violations
 from tests.gateway_simulator.support import Process
 from tests.support import make_buyer, make_product, order_for
 
@@ -100,7 +100,9 @@ def refund(process: Process, payment: Payment, amount: str) -> None:
 
 
 def all_violations(*, full: bool = False) -> dict[str, dict[str, str]]:
-    return {name: found(name, full=full) for name in ALL if found(name, full=full)}
+    return {
+        name: open_violations(name, full=full) for name in ALL if open_violations(name, full=full)
+    }
 
 
 def test_a_ledger_that_matches_row_by_row_passes(ledger: Ledger, process: Process) -> None:
@@ -135,9 +137,9 @@ def test_a_charge_that_our_payment_does_not_match_is_found_and_resolved(
 ) -> None:
     _, bad = make_payments(2)
     Payment.objects.filter(pk=bad.pk).update(**changes)
-    assert found(RECORDED) == {bad.key: f"charged 10.00 EUR, {recorded}"}
+    assert open_violations(RECORDED) == {bad.key: f"charged 10.00 EUR, {recorded}"}
     Payment.objects.filter(pk=bad.pk).update(amount=10, currency="EUR", status="COMPLETED")
-    assert found(RECORDED) == {}
+    assert open_violations(RECORDED) == {}
 
 
 def test_a_charge_without_a_payment_is_found(ledger: Ledger) -> None:
@@ -155,15 +157,15 @@ def test_a_charge_may_wait_for_its_payment_until_the_deadline(ledger: Ledger, st
     payment_settle(payment=paid, answer=Answer.APPROVED)
     Payment.objects.filter(pk=waiting.pk).update(status=status)
     ledger.age(14)
-    assert found(RECORDED) == {}
-    assert reached(RECORDED) == 0  # the checkpoint waits for it
+    assert open_violations(RECORDED) == {}
+    assert checkpoint_of(RECORDED) == 0  # the checkpoint waits for it
     ledger.age(2)
-    assert found(RECORDED) == {
+    assert open_violations(RECORDED) == {
         waiting.key: f"charged 10.00 EUR, payment 10.00 EUR {status}",
     }
-    assert reached(RECORDED) == 2
+    assert checkpoint_of(RECORDED) == 2
     payment_settle(payment=waiting, answer=Answer.APPROVED)
-    assert found(RECORDED) == {}
+    assert open_violations(RECORDED) == {}
 
 
 @pytest.mark.parametrize(
@@ -180,10 +182,10 @@ def test_a_payment_without_a_matching_charge_is_found_and_resolved(
 ) -> None:
     _, bad, _ = make_payments(3)
     ledger.execute(sql, bad.key)
-    assert found(CHARGED) == {bad.key: f"payment 10.00 EUR COMPLETED, {charged}"}
+    assert open_violations(CHARGED) == {bad.key: f"payment 10.00 EUR COMPLETED, {charged}"}
     ledger.execute("DELETE FROM charges WHERE key = ?", bad.key)
     charge(bad)
-    assert found(CHARGED) == {}
+    assert open_violations(CHARGED) == {}
 
 
 def test_a_charge_refunded_beyond_its_amount_is_found(ledger: Ledger, process: Process) -> None:
@@ -191,17 +193,17 @@ def test_a_charge_refunded_beyond_its_amount_is_found(ledger: Ledger, process: P
     refund(process, fine, "10.00")
     refund(process, over, "6.00")
     refund(process, gone, "1.00")
-    assert found(REFUNDED) == {}
+    assert open_violations(REFUNDED) == {}
     ledger.execute("UPDATE charges SET hundredths = 599 WHERE key = ?", over.key)
     ledger.execute("DELETE FROM charges WHERE key = ?", gone.key)
-    assert found(REFUNDED) == {
+    assert open_violations(REFUNDED) == {
         over.key: "refunded 6.00, captured 5.99",
         gone.key: "refunded an unknown charge, captured 0",
     }
     ledger.execute("UPDATE charges SET hundredths = 600 WHERE key = ?", over.key)
     ledger.execute("DELETE FROM refunds WHERE charge_key = ?", gone.key)
     charge(gone)
-    assert found(REFUNDED) == {}
+    assert open_violations(REFUNDED) == {}
 
 
 def test_scans_resume_at_the_checkpoint_and_full_scans_start_over(
@@ -212,8 +214,8 @@ def test_scans_resume_at_the_checkpoint_and_full_scans_start_over(
         refund(process, payment, "1.00")
     ledger.age()
     assert all_violations() == {}
-    assert [reached(name) for name in (RECORDED, REFUNDED)] == [3, 3]
-    assert reached(CHARGED) == old[-1].pk
+    assert [checkpoint_of(name) for name in (RECORDED, REFUNDED)] == [3, 3]
+    assert checkpoint_of(CHARGED) == old[-1].pk
     reports = runner.audit(ALL)
     assert [report.checked for report in reports] == [0, 0, 0]
     ledger.execute("UPDATE charges SET hundredths = 50 WHERE key = ?", old[0].key)
@@ -251,7 +253,7 @@ def test_without_the_gateway_its_invariants_are_reported_as_not_checked(
     assert [line["extra"]["invariants"] for line in warnings] == [sorted(ALL)]
     assert warnings[0]["level"] == "WARNING"
     assert warnings[0]["extra"]["reason"].startswith("the gateway does not answer: ")
-    assert set(found(RECORDED)) == set(found(CHARGED)) == {fine.key}
+    assert set(open_violations(RECORDED)) == set(open_violations(CHARGED)) == {fine.key}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def row(gateway: Process, key: str) -> dict[str, Any]:
     return charge
 
 
-def test_a_good_card_is_charged_the_exact_amount(gateway: Process) -> None:
+def test_an_accepted_card_is_charged_the_exact_amount(gateway: Process) -> None:
     request = charge_of()
     assert client.charge(request) is Answer.APPROVED
     recorded = row(gateway, request.key)
@@ -48,7 +48,7 @@ def test_a_good_card_is_charged_the_exact_amount(gateway: Process) -> None:
     )
 
 
-def test_a_bad_card_is_declined(gateway: Process) -> None:
+def test_a_declined_card_is_reported_as_declined(gateway: Process) -> None:
     assert client.charge(charge_of("tok_declined")) is Answer.DECLINED
 
 

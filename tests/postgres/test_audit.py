@@ -15,7 +15,7 @@ from products import audit as stock_audit
 from products.models import Product, StockMovement
 from products.services import stock_reserve, stock_return
 from retail.db.reads import settled_before
-from tests.audits import elsewhere, found, reached
+from tests.audits import checkpoint_of, on_own_connection, open_violations
 from tests.support import make_buyer, make_product
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,14 +62,14 @@ def test_a_movement_committed_late_is_not_missed(
             stock_return(quantities={lamp.pk: 1}, reference=f"VT-{number}")
         hour = timezone.now() + timedelta(hours=1)
         monkeypatch.setattr(timezone, "now", lambda: hour)
-        assert found(BALANCED) == {}
-        assert reached(BALANCED, "through") < written[0]
+        assert open_violations(BALANCED) == {}
+        assert checkpoint_of(BALANCED, "through") < written[0]
     finally:
         done.set()
         slow.join()
-    assert found(BALANCED) == {str(lamp.pk): "stock 14, movements sum to 11"}
-    assert reached(BALANCED, "through") > written[0]
-    assert found(BALANCED, full=True) == {str(lamp.pk): "stock 14, movements sum to 11"}
+    assert open_violations(BALANCED) == {str(lamp.pk): "stock 14, movements sum to 11"}
+    assert checkpoint_of(BALANCED, "through") > written[0]
+    assert open_violations(BALANCED, full=True) == {str(lamp.pk): "stock 14, movements sum to 11"}
 
 
 def test_audits_and_sales_do_not_wait_for_each_other(chunks_of_two: None) -> None:
@@ -86,13 +86,13 @@ def test_audits_and_sales_do_not_wait_for_each_other(chunks_of_two: None) -> Non
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = 2000")
         with connection.execute_wrapper(listen):
-            assert found(BALANCED, full=True) == {}
-            assert found(SOLD) == {}
+            assert open_violations(BALANCED, full=True) == {}
+            assert open_violations(SOLD) == {}
 
     with transaction.atomic():
         list(Product.objects.select_for_update())
         list(StockMovement.objects.select_for_update())
-        elsewhere(audit)
+        on_own_connection(audit)
     reads = [sql for sql in statements if "products_" in sql]
     assert reads
     assert {sql.split()[0] for sql in reads} == {"SELECT"}
@@ -132,13 +132,13 @@ def test_a_sale_committed_late_is_not_missed(monkeypatch: pytest.MonkeyPatch) ->
         later = [make_sale(number) for number in (1, 2)]
         hour = timezone.now() + timedelta(hours=1)
         monkeypatch.setattr(timezone, "now", lambda: hour)
-        assert set(found(PAID)) == {sale.reference for sale in later}
-        assert reached(PAID) < written[0].pk < later[0].pk
+        assert set(open_violations(PAID)) == {sale.reference for sale in later}
+        assert checkpoint_of(PAID) < written[0].pk < later[0].pk
     finally:
         done.set()
         slow.join()
-    assert set(found(PAID)) == {sale.reference for sale in (*written, *later)}
-    assert reached(PAID) == later[1].pk
+    assert set(open_violations(PAID)) == {sale.reference for sale in (*written, *later)}
+    assert checkpoint_of(PAID) == later[1].pk
 
 
 def test_rows_are_settled_up_to_the_oldest_open_writing_transaction() -> None:
@@ -148,9 +148,9 @@ def test_rows_are_settled_up_to_the_oldest_open_writing_transaction() -> None:
         make_product()
         begun = timezone.now()
         times: list[Any] = []
-        elsewhere(lambda: times.append(settled_before()))
+        on_own_connection(lambda: times.append(settled_before()))
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(0.05)")
-        elsewhere(lambda: times.append(settled_before()))
+        on_own_connection(lambda: times.append(settled_before()))
     assert times[0] == times[1] < begun - timedelta(minutes=5)
     assert settled_before() > begun - timedelta(minutes=5)

@@ -17,7 +17,7 @@ from products.services import stock_reserve, stock_return
 from retail.audit import results, runner
 from retail.models import AuditCheck
 from retail.observability.prometheus import catalogue
-from tests.audits import elsewhere, found, reached
+from tests.audits import checkpoint_of, on_own_connection, open_violations
 from tests.support import make_product
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ def age(minutes: float = 10) -> None:
 
 
 def through() -> int:
-    return reached(BALANCED, "through")
+    return checkpoint_of(BALANCED, "through")
 
 
 @pytest.fixture
@@ -49,35 +49,35 @@ def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_stock_that_differs_from_the_ledger_is_found_and_resolved() -> None:
     _, second, third = (make_product(stock=10) for _ in range(3))
-    assert found(BALANCED) == {}
+    assert open_violations(BALANCED) == {}
     Product.objects.filter(pk=second.pk).update(stock=11)
     StockMovement.objects.filter(product=third).delete()
-    assert found(BALANCED) == {
+    assert open_violations(BALANCED) == {
         str(second.pk): "stock 11, movements sum to 10",
         str(third.pk): "stock 10, movements sum to 0",
     }
-    assert {int(pk) for pk in found(BALANCED)} == set(unbalanced_products())
+    assert {int(pk) for pk in open_violations(BALANCED)} == set(unbalanced_products())
     Product.objects.filter(pk=second.pk).update(stock=10)
     third.delete()
-    assert found(BALANCED) == {}
+    assert open_violations(BALANCED) == {}
 
 
 def test_oversold_units_are_found_and_counted() -> None:
     over, spare = make_product("Over", stock=10), make_product("Spare", stock=100)
     move(over, -12, Reason.SALE)
     move(spare, -1, Reason.SALE)  # stock left of one product does not offset another's
-    assert found(SOLD) == {str(over.pk): "2 more sold than ever offered"}
+    assert open_violations(SOLD) == {str(over.pk): "2 more sold than ever offered"}
     assert results.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 2} == {(): oversold_units()}
     move(spare, -104, Reason.SALE)
     move(over, 1, Reason.RETURN)
-    assert found(SOLD) == {
+    assert open_violations(SOLD) == {
         str(over.pk): "1 more sold than ever offered",
         str(spare.pk): "5 more sold than ever offered",
     }
     assert results.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 6} == {(): oversold_units()}
     move(over, 1, Reason.FEED)
     move(spare, 5, Reason.ADMIN)
-    assert found(SOLD) == {}
+    assert open_violations(SOLD) == {}
     assert results.read_audit()[catalogue.OVERSOLD_UNITS] == {(): 0} == {(): oversold_units()}
 
 
@@ -85,17 +85,17 @@ def test_only_settled_movements_advance_the_checkpoint(chunks_of_two: None) -> N
     lamp, book = make_product("Lamp", stock=10), make_product("Book", stock=7)
     for number in range(3):
         stock_reserve(quantities={lamp.pk: 1}, reference=f"VT-{number}")
-    assert found(BALANCED) == {}
+    assert open_violations(BALANCED) == {}
     assert through() == 0
     age()
-    assert found(BALANCED) == {}
+    assert open_violations(BALANCED) == {}
     last = StockMovement.objects.order_by("pk")[3].pk  # of five: an incomplete chunk waits
     assert AuditCheck.objects.get(pk=BALANCED).checkpoint == {
         "through": last,
         "sums": {str(lamp.pk): 8, str(book.pk): 7},
     }
     stock_reserve(quantities={lamp.pk: 1}, reference="VT-4")
-    assert found(BALANCED) == {}
+    assert open_violations(BALANCED) == {}
     assert through() == last
 
 
@@ -105,12 +105,12 @@ def test_a_changed_old_movement_is_found_by_the_full_scan_and_stays_open(
     lamp = make_product("Lamp", stock=10)
     stock_reserve(quantities={lamp.pk: 1}, reference="VT-1")
     age()
-    assert found(BALANCED) == {}
+    assert open_violations(BALANCED) == {}
     StockMovement.objects.filter(reference="VT-1").update(quantity=-3)
-    assert found(BALANCED) == {}
+    assert open_violations(BALANCED) == {}
     wrong = {str(lamp.pk): "stock 9, movements sum to 7"}
-    assert found(BALANCED, full=True) == wrong
-    assert found(BALANCED) == wrong
+    assert open_violations(BALANCED, full=True) == wrong
+    assert open_violations(BALANCED) == wrong
 
 
 OPERATIONS = st.lists(
@@ -159,9 +159,9 @@ def test_an_incremental_scan_finds_what_a_full_scan_finds(
         products = [make_product(f"p{number}", stock=number * 4) for number in range(3)]
         for operation, which, number in operations:
             apply(operation, products[which], number)
-        incremental = [found(BALANCED), found(SOLD)]
+        incremental = [open_violations(BALANCED), open_violations(SOLD)]
         units = results.read_audit()[catalogue.OVERSOLD_UNITS]
-        full = [found(BALANCED, full=True), found(SOLD, full=True)]
+        full = [open_violations(BALANCED, full=True), open_violations(SOLD, full=True)]
         assert incremental == full
         assert sorted(int(pk) for pk in incremental[0]) == unbalanced_products()
         assert units == {(): oversold_units()}
@@ -181,7 +181,9 @@ def test_a_sale_between_two_statements_is_no_false_alarm(chunks_of_two: None, *,
     def sell_first(execute: Any, sql: str, *rest: Any) -> Any:
         if "FROM" in sql:
             sold.append(sql)
-            elsewhere(lambda: stock_reserve(quantities={lamp.pk: 1}, reference="VT-BETWEEN"))
+            on_own_connection(
+                lambda: stock_reserve(quantities={lamp.pk: 1}, reference="VT-BETWEEN")
+            )
         return execute(sql, *rest)
 
     with connection.execute_wrapper(sell_first):
@@ -192,5 +194,5 @@ def test_a_sale_between_two_statements_is_no_false_alarm(chunks_of_two: None, *,
     assert lamp.stock == 995 - len(sold)
     # Prove that the race exists: reading stock and ledger in two statements sees a difference.
     stock = Product.objects.get(pk=lamp.pk).stock
-    elsewhere(lambda: stock_reserve(quantities={lamp.pk: 1}, reference="VT-BETWEEN"))
+    on_own_connection(lambda: stock_reserve(quantities={lamp.pk: 1}, reference="VT-BETWEEN"))
     assert stock != sum(lamp.movements.values_list("quantity", flat=True))
