@@ -57,7 +57,7 @@ def no_longer_on_sale(lines: list[CartLine]) -> CheckoutRefusal | None:
     )
 
 
-@lru_cache(maxsize=64)  # editing the template takes a restart
+@lru_cache(maxsize=64)  # a changed template needs a restart
 def _rendered(refusal: CheckoutRefusal) -> tuple[str, str]:
     """Render the refusal; return the HTML before and after the form's hidden fields."""
     context = {

@@ -1,4 +1,4 @@
-"""A reservation that races with the same buyer in another tab, on both ways to reserve."""
+"""A reservation that races with the same buyer in another tab, with both ways to reserve."""
 
 import pytest
 from django.contrib.auth.models import User

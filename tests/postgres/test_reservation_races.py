@@ -1,4 +1,4 @@
-"""A reservation that races with other buyers and staff, on both ways to reserve."""
+"""A reservation that races with other buyers and staff, with both ways to reserve."""
 
 import pytest
 from django.contrib.auth.models import User
