@@ -1,4 +1,4 @@
-"""What the tests of audits share."""
+"""Helpers of the audit tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def found(name: str, *, full: bool = False) -> dict[str, str]:
-    """Audit one invariant and return what is open: subjects with details."""
+def open_violations(name: str, *, full: bool = False) -> dict[str, str]:
+    """Audit an invariant and return its open violations: details by subject."""
     (report,) = runner.audit([name], full=full)
     assert report.problem == ""
     rows = AuditViolation.objects.filter(invariant=name, resolved_at=None)
@@ -23,14 +23,14 @@ def found(name: str, *, full: bool = False) -> dict[str, str]:
     return {row.subject: row.detail for row in rows}
 
 
-def reached(name: str, key: str = "done") -> int:
-    """Return where the next look begins."""
+def checkpoint_of(name: str, key: str = "done") -> int:
+    """Return where the next scan starts."""
     checkpoint: dict[str, Any] = AuditCheck.objects.get(pk=name).checkpoint
     return int(checkpoint.get(key, 0))
 
 
-def elsewhere(call: Callable[[], Any]) -> None:
-    """Run `call` to its end on a connection of its own."""
+def on_own_connection(call: Callable[[], Any]) -> None:
+    """Run `call` in a thread with its own connection, and wait for it."""
     errors: list[BaseException] = []
 
     def run() -> None:

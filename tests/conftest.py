@@ -1,4 +1,4 @@
-"""What all tests share: careful telemetry, and a gateway that does as it is told."""
+"""Shared fixtures: strict telemetry and a scripted payment gateway."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def pytest_configure() -> None:
     from retail.observability.logs.sinks import SharedFile  # noqa: PLC0415 - tools need no shop
     from retail.observability.logs.writer import LineWriter  # noqa: PLC0415
 
-    # What tests log is not the shop's log, and each line is written when it is logged.
-    for writer in [one for one in logging.root.handlers if isinstance(one, LineWriter)]:
+    # Tests do not write to the log file, and write each line at once.
+    for writer in [handler for handler in logging.root.handlers if isinstance(handler, LineWriter)]:
         writer.sinks = [sink for sink in writer.sinks if not isinstance(sink, SharedFile)]
         writer.flush_seconds = 0
 
 
 @pytest.fixture(autouse=True)
-def _careful_telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a mistake in telemetry fail the test, and rows wait until the test asks for them."""
+def _strict_telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail tests on telemetry errors, and keep metric rows until a test flushes them."""
     from django.contrib.auth.hashers import get_hashers  # noqa: PLC0415 - tools need no Django
     from django.core.cache import cache  # noqa: PLC0415
 
     from retail.observability.prometheus import exposition, instruments  # noqa: PLC0415
     from retail.observability.rows import recorder  # noqa: PLC0415
 
-    # Hashing passwords the way production must would be most of the tests' time.
+    # Production's password hashing would take most of the tests' time.
     hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     monkeypatch.setattr("django.conf.settings.PASSWORD_HASHERS", hashers)
     get_hashers.cache_clear()  # type: ignore[attr-defined]
     monkeypatch.setattr(instruments.telemetry, "strict", True)
     monkeypatch.setattr(recorder.recorder, "use_thread", False)
-    recorder.recorder.after_fork()  # begin with no rows waiting
+    recorder.recorder.after_fork()  # start without pending rows
     exposition.database_gauges.forget()
     cache.clear()
     yield
@@ -62,7 +62,7 @@ def _careful_telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def scripted_gateway(monkeypatch: pytest.MonkeyPatch) -> ScriptedGateway:
-    """Put a gateway that does as it is told in the place of the HTTP client."""
+    """Replace the gateway's HTTP client with one that returns scripted answers."""
     from payments import gateway, services  # noqa: PLC0415 - Django comes first
     from tests.support import ScriptedGateway  # noqa: PLC0415
 
@@ -75,12 +75,12 @@ def scripted_gateway(monkeypatch: pytest.MonkeyPatch) -> ScriptedGateway:
 
 @pytest.fixture
 def staff(client: Client) -> Client:
-    """Return somebody who may look: of the staff, without any permission."""
+    """Return a client logged in as staff without permissions."""
     from django.contrib.auth.models import User  # noqa: PLC0415 - Django comes first
 
     from tests.support import make_buyer  # noqa: PLC0415 - the same
 
-    somebody = make_buyer("staff")
-    User.objects.filter(pk=somebody.pk).update(is_staff=True)
-    client.force_login(somebody)
+    user = make_buyer("staff")
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    client.force_login(user)
     return client

@@ -1,4 +1,4 @@
-"""What the shop's tests share: customers, products, a gateway that does as it is told."""
+"""Shared helpers: customers, products, orders and a scripted payment gateway."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
     import pytest
 
-# Sums of durations and ages are never the same twice.
-_NOT_COUNTED = ("_sum", "_bucket", "_created", "_oldest_seconds", "_oldest_waiting_seconds")
+# Sums of durations and ages differ between runs.
+_IGNORED = ("_sum", "_bucket", "_created", "_oldest_seconds", "_oldest_waiting_seconds")
 
 
 def _samples() -> dict[str, float]:
-    found = {}
+    samples = {}
     for family in REGISTRY.collect():
-        # The queue is the tests' own; what is read from the database is asserted by itself.
+        # Only the shop's own series.
         if family.name.startswith("retail_"):
             for sample in family.samples:
-                if not sample.name.endswith(_NOT_COUNTED):
+                if not sample.name.endswith(_IGNORED):
                     labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
-                    found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return found
+                    samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return samples
 
 
 @contextmanager
 def moved() -> Iterator[dict[str, float]]:
-    """Yield a dict that afterwards holds each sample that changed, and by how much."""
+    """Yield a dict that is filled at exit with each changed sample and its difference."""
     from retail.observability.prometheus.exposition import database_gauges  # noqa: PLC0415 - Django comes first
 
     database_gauges.forget()
@@ -57,16 +57,16 @@ def moved() -> Iterator[dict[str, float]]:
 
 
 def make_product(
-    name: str = "Lamp", price: str = "10.00", stock: int = 10, **facts: object
+    name: str = "Lamp", price: str = "10.00", stock: int = 10, **fields: object
 ) -> Product:
-    """Put a product on sale, with its ledger."""
+    """Create a product with stock and its ledger."""
     category = Category.objects.get_or_create(name="Shelf", slug="shelf")[0]
     product = Product.objects.create(
         category=category,
         name=name,
         slug=f"{name.lower()}-{uuid.uuid4().hex[:8]}",
         price=Decimal(price),
-        **facts,
+        **fields,
     )
     stock_set(
         product_id=product.pk, stock=stock, reason=StockMovement.Reason.SEED, reference="test"
@@ -76,18 +76,18 @@ def make_product(
 
 
 def make_buyer(name: str = "buyer") -> User:
-    """Make a customer; the password is "correct-horse-battery"."""
+    """Create a customer with the password "correct-horse-battery"."""
     return User.objects.create_user(name, f"{name}@example.com", "correct-horse-battery")
 
 
 def fill_cart(user: User, **quantities: int) -> None:
-    """Put products into a customer's cart, by `p<id>=quantity`."""
+    """Add products to a customer's cart, given as `p<id>=quantity`."""
     for key, quantity in quantities.items():
         cart_add(cart=cart_of_user(user_id=user.pk), product_id=int(key[1:]), quantity=quantity)
 
 
 def order_of(user: User, token: str = "tok_good", key: uuid.UUID | None = None) -> CheckoutRequest:
-    """Return what the customer's checkout form would ask for now."""
+    """Return a checkout request for the customer's cart."""
     lines = cart_lines(CartItem.objects.filter(cart__user_id=user.pk))
     return CheckoutRequest(
         user_id=user.pk,
@@ -104,33 +104,33 @@ def order_of(user: User, token: str = "tok_good", key: uuid.UUID | None = None) 
 def order_for(
     user: User, product: Product, quantity: int = 1, token: str = "tok_good"
 ) -> CheckoutRequest:
-    """Fill the customer's cart with a product and return the order of it."""
+    """Add a product to the customer's cart and return a checkout request for the cart."""
     cart_add(cart=cart_of_user(user_id=user.pk), product_id=product.pk, quantity=quantity)
     return order_of(user, token)
 
 
 def ledger(product: Product) -> list[tuple[int, str, str]]:
-    """Return a product's movements after the first, oldest first: quantity, reason, reference."""
+    """Return a product's movements after the first: quantity, reason and reference."""
     rows = product.movements.order_by("pk").values_list("quantity", "reason", "reference")
     return list(rows)[1:]
 
 
 def without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have reservations take stock that may be gone: only the database's constraint is left."""
+    """Let reservations skip the stock check, so that only the database's constraint is left."""
 
-    def take(*, quantities: dict[int, int], reference: str) -> None:
+    def reserve_unchecked(*, quantities: dict[int, int], reference: str) -> None:
         for product_id, quantity in quantities.items():
             Product.objects.filter(pk=product_id).update(stock=F("stock") - quantity)
 
-    monkeypatch.setattr("orders.reservation.stock_take", take)  # SQLite's way
-    monkeypatch.setattr("orders.reservation_sql.GUARD", "TRUE")  # PostgreSQL's way
+    monkeypatch.setattr("orders.reservation.stock_reserve", reserve_unchecked)  # on SQLite
+    monkeypatch.setattr("orders.reservation_sql.GUARD", "TRUE")  # on PostgreSQL
 
 
 @dataclass
 class ScriptedGateway:
-    """Stands in for `payments.gateway`'s calls: answers from a list, the last one for ever.
+    """Replaces the calls of `payments.gateway`: returns answers from a list, repeating the last.
 
-    An answer is an Answer, or an exception to raise.
+    An exception in the list is raised instead.
     """
 
     answers: list[Answer | NoAnswerError] = field(default_factory=lambda: [Answer.APPROVED])
@@ -145,12 +145,12 @@ class ScriptedGateway:
             raise answer
         return answer
 
-    def charge(self, wanted: Charge) -> Answer:
-        """Answer a charge."""
-        self.charged.append(wanted)
+    def charge(self, request: Charge) -> Answer:
+        """Record a charge and return its answer."""
+        self.charged.append(request)
         return self._next(self.answers)
 
     def cancel(self, key: str) -> Answer:
-        """Answer a cancellation."""
+        """Record a cancellation and return its answer."""
         self.cancelled.append(key)
         return self._next(self.cancels)

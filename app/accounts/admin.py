@@ -1,4 +1,4 @@
-"""Users, with what the shop knows of them as customers."""
+"""Users and their customer profiles in the admin."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from accounts.models import UserProfile
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-# What goes with a user, though staff delete none of it by itself.
-GOES_WITH_THE_USER = {"cart", "cart item"}
+# Read-only in the admin, but deleted along with their user.
+DELETED_WITH_USER = {"cart", "cart item"}
 
 
 class UserProfileInline(admin.StackedInline):  # type: ignore[type-arg]
@@ -30,12 +30,12 @@ class ShopUserAdmin(UserAdmin):  # type: ignore[type-arg]
     inlines = (UserProfileInline,)
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
-        # A new user is a name and a password; the rest comes on the next page.
+        # The page that adds a user has only a username and a password.
         return super().get_inlines(request, obj) if obj else ()
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        listed, counts, needed, protected = super().get_deleted_objects(objs, request)
-        return listed, counts, needed - GOES_WITH_THE_USER, protected
+        to_delete, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
+        return to_delete, counts, perms_needed - DELETED_WITH_USER, protected
 
 
 @admin.register(UserProfile)

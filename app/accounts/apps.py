@@ -1,4 +1,4 @@
-"""Customers."""
+"""Customer accounts: registration, login, sessions, profiles."""
 
 from django.apps import AppConfig
 
@@ -9,7 +9,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Declare the jobs and the checks."""
+        """Register the jobs and system checks."""
         from accounts import checks, tasks  # noqa: F401, PLC0415 - apps are loaded before models
 
         THROTTLE_SCOPES.add("login", "password_reset")

@@ -1,17 +1,17 @@
-"""Django's log-in by name and password; the account comes with the session."""
+"""Password authentication that reuses the account read with the session."""
 
 from __future__ import annotations
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 
-from accounts.sessions import take_account
+from accounts.sessions import pop_account
 
 
 class AccountBackend(ModelBackend):
-    """What AUTHENTICATION_BACKENDS names."""
+    """Django's ModelBackend without a second query for the session's account."""
 
     def get_user(self, user_id: int) -> User | None:
-        """Return the account of a session, if it is still active."""
-        user = take_account(user_id) or User.objects.filter(pk=user_id).first()
+        """Return a session's account if it is still active."""
+        user = pop_account(user_id) or User.objects.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None

@@ -10,11 +10,9 @@ from accounts.models import UserProfile
 
 
 class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
-    """A new customer."""
+    """Registration of a new customer."""
 
-    email = forms.EmailField(
-        required=False, help_text="We send the confirmation of your orders there."
-    )
+    email = forms.EmailField(required=False, help_text="We'll e-mail your receipts here.")
 
     class Meta:
         model = User
@@ -27,7 +25,7 @@ class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Where things go."""
+    """A customer's delivery details."""
 
     class Meta:
         model = UserProfile

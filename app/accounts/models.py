@@ -1,4 +1,4 @@
-"""What the shop knows of a customer beside the login."""
+"""Customer profiles and sessions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class UserProfile(models.Model):
-    """Where things go."""
+    """A customer's delivery details."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="profile"
@@ -28,13 +28,13 @@ class UserProfile(models.Model):
 
 
 class Session(AbstractBaseSession):
-    """A visitor's session. It names the account too, which is read with it (`sessions.py`)."""
+    """A visitor's session, with its account's id so that both are read together (`sessions.py`)."""
 
-    # No foreign key: who is deleted while logged in is a visitor from then on, and no error.
+    # No foreign key: a user deleted while logged in becomes an anonymous visitor.
     user_id = models.BigIntegerField(null=True, editable=False)
 
     @classmethod
     def get_session_store_class(cls) -> type[SessionBase]:
-        """Return the store that SESSION_ENGINE names; importing it here would be a circle."""
+        """Return SESSION_ENGINE's store. Imported late because the store imports this model."""
         store: type[SessionBase] = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
         return store

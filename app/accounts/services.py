@@ -1,16 +1,16 @@
-"""What changes customers' profiles."""
+"""Read and update customer profiles."""
 
 from accounts.models import UserProfile
 
 
 def profile_get(*, user_id: int) -> UserProfile:
-    """Return the user's profile; an empty one, not yet saved, if there is none."""
-    found = UserProfile.objects.filter(user_id=user_id).first()
-    return found or UserProfile(user_id=user_id)
+    """Return the user's profile, or an unsaved empty one."""
+    profile = UserProfile.objects.filter(user_id=user_id).first()
+    return profile or UserProfile(user_id=user_id)
 
 
-def profile_remember(*, user_id: int, full_name: str, address: str) -> None:
-    """Keep a delivery's name and address for next time, where the profile has none yet."""
+def profile_save_delivery(*, user_id: int, full_name: str, address: str) -> None:
+    """Save an order's name and address to the profile where these are still empty."""
     profile, _ = UserProfile.objects.get_or_create(user_id=user_id)
     if not (profile.full_name and profile.address):
         UserProfile.objects.filter(pk=profile.pk).update(

@@ -1,6 +1,6 @@
-"""Django's sessions in the database, each read together with the account it belongs to.
+"""Database sessions that load the session and its account in one query.
 
-Every page of every customer begins with these two.
+Every page view of a logged-in customer needs both.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ _SESSION = Statement(
     SELECT {columns(Session, "session")}, {columns(User, "account")}
     FROM accounts_session session LEFT JOIN auth_user account ON account.id = session.user_id
     WHERE session.session_key = %(key)s AND session.expire_date > %(now)s
-    """,  # noqa: S608 - only names of columns are put in
+    """,  # noqa: S608 - interpolates only column names
     {"key": "text", "now": "timestamptz"},
 )
-_WIDTH = len(Session._meta.concrete_fields)  # noqa: SLF001 - public in all but its name
+_WIDTH = len(Session._meta.concrete_fields)  # noqa: SLF001 - documented API
 
-# Of the session read last: whoever asks for a session's account has just read the session.
+# The account of the session read last: Django reads the session just before its account.
 _account: ContextVar[User | None] = ContextVar("account", default=None)
 
 
-def take_account(user_id: int) -> User | None:
-    """Return the account that was read with the last session, once, if it is this one's."""
+def pop_account(user_id: int) -> User | None:
+    """Return the account read with the last session if its id is `user_id`, and forget it."""
     account = _account.get()
     _account.set(None)
     return account if account is not None and account.pk == user_id else None
 
 
 class SessionStore(db.SessionStore):
-    """What SESSION_ENGINE names."""
+    """Django's database session store, reading the account along with the session."""
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
-        """Return the model of the rows."""
+        """Return the session model."""
         return Session
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
-        """Return the row of a session with `data`."""
+        """Return an unsaved session with `data` and its account's id."""
         session = super().create_model_instance(data)
         assert isinstance(session, Session)  # noqa: S101 - for the type checker
         session.user_id = data.get(SESSION_KEY)
@@ -59,11 +59,11 @@ class SessionStore(db.SessionStore):
 
     def _get_session_from_db(self) -> AbstractBaseSession | None:
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        found = _SESSION.rows({"key": self.session_key, "now": now})
-        if not found:
+        rows = _SESSION.rows({"key": self.session_key, "now": now})
+        if not rows:
             _account.set(None)
             self._session_key = None
             return None
-        session, account = found[0][:_WIDTH], found[0][_WIDTH:]
+        session, account = rows[0][:_WIDTH], rows[0][_WIDTH:]
         _account.set(instance(User, account) if account[0] is not None else None)
         return instance(Session, session)

@@ -1,7 +1,8 @@
-"""Account pages."""
+"""Account pages: registration, login, password reset, profile."""
 
 import hashlib
 from collections.abc import Mapping
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
+from django.template.defaultfilters import pluralize
 from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
@@ -28,18 +30,18 @@ USERNAME_LENGTH = 255
 
 
 def _next(request: HttpRequest) -> str:
-    """Return where the visitor wanted to go, if that is in this shop: an address, not a name."""
-    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    """Return the `next` URL if it is on this site, else the default page after login."""
+    next_url = request.POST.get("next") or request.GET.get("next") or ""
     if url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+        next_url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     ):
-        return wanted
+        return next_url
     return resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def register(request: HttpRequest) -> HttpResponse:
-    """Make an account and log it in."""
+    """Create an account and log in."""
     if request.user.is_authenticated:
         return HttpResponseRedirect(_next(request))
     form = RegisterForm(request.POST if request.method == "POST" else None)
@@ -57,7 +59,7 @@ def register(request: HttpRequest) -> HttpResponse:
 
 
 class LoginView(auth_views.LoginView):
-    """Log in; a wrong password answers 400, so that it can be told from a page."""
+    """Log in. A failed login responds with 400, to distinguish it from a page view."""
 
     template_name = "accounts/login.html"
     redirect_authenticated_user = True
@@ -67,27 +69,33 @@ class LoginView(auth_views.LoginView):
         return self.render_to_response(self.get_context_data(form=form), status=400)
 
 
-def username_tried(request: HttpRequest, credentials: Mapping[str, Any] | None = None) -> str:
-    """Return the name against which a log-in is counted: what axes has room for of it."""
+def login_username(request: HttpRequest, credentials: Mapping[str, Any] | None = None) -> str:
+    """Return the username that axes counts failures by, cut to the length of its column."""
     name = (credentials or request.POST).get("username")
     return str(name or "")[:USERNAME_LENGTH]
 
 
 def locked_out(request: HttpRequest, response: object, credentials: object) -> HttpResponse:
-    """Answer who has failed to log in too often."""
+    """Respond with 429 after too many failed logins."""
     record_throttled("login", None)
     seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
     return problem(
         request,
         429,
-        title="Too many tries to log in",
-        message=f"Wait {seconds // 60 or 1} minutes, then try again, or have your password reset.",
+        title="Too many failed login attempts",
+        message=f"Try again in {_in_minutes(seconds)}, or reset your password.",
         headers={"Retry-After": str(seconds)},
     )
 
 
+def _in_minutes(seconds: float) -> str:
+    """Return a waiting time in whole minutes, rounded up: "1 minute", "5 minutes"."""
+    minutes = ceil(seconds / 60)
+    return f"{minutes} minute{pluralize(minutes)}"
+
+
 class PasswordResetView(auth_views.PasswordResetView):
-    """Send a link that lets one choose a new password; never tell whose addresses we know."""
+    """Send a reset link. The response is the same whether or not the address is known."""
 
     template_name = "accounts/password_reset.html"
     email_template_name = "accounts/password_reset_email.txt"
@@ -96,7 +104,7 @@ class PasswordResetView(auth_views.PasswordResetView):
     extra_email_context = {"shop_name": settings.SHOP_NAME}
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
-        """Send the letter, but not again and again."""
+        """Send the e-mail, at most THROTTLE_PASSWORD_RESET_LIMIT times per period."""
         address = form.cleaned_data["email"].strip().lower()
         try:
             throttle(
@@ -110,42 +118,42 @@ class PasswordResetView(auth_views.PasswordResetView):
             return problem(
                 self.request,
                 429,
-                message="We have sent several letters to that address already. Look for them, also "
-                f"among the spam, or try again in {-(-error.retry_after // 60)} minutes.",
+                message="We've already sent several e-mails to that address. Check your spam "
+                f"folder, or try again in {_in_minutes(error.retry_after)}.",
                 headers={"Retry-After": str(error.retry_after)},
             )
         return super().form_valid(form)
 
 
 class PasswordResetSentView(auth_views.PasswordResetDoneView):
-    """Say that a letter is on its way, if the address is known."""
+    """Tell the visitor to check their e-mail."""
 
     template_name = "accounts/password_reset_sent.html"
     extra_context = {"mail_in_files": not settings.EMAIL_HOST and settings.DEBUG}
 
 
 class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
-    """Let one choose a new password."""
+    """Let the visitor choose a new password."""
 
     template_name = "accounts/password_reset_confirm.html"
     success_url = reverse_lazy("accounts:login")
 
     def form_valid(self, form: SetPasswordForm) -> HttpResponse:  # type: ignore[type-arg]
-        """Take the new password."""
-        messages.success(self.request, "Your password is changed. Log in with the new one.")
+        """Save the new password."""
+        messages.success(self.request, "Password changed. Log in with your new password.")
         return super().form_valid(form)
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
-    """Show and change the visitor's own profile."""
-    assert request.user.pk is not None  # noqa: S101 - for the type checker; login_required saw to it
-    own = profile_get(user_id=request.user.pk)
-    form = ProfileForm(request.POST if request.method == "POST" else None, instance=own)
+    """Show and update the visitor's own profile."""
+    assert request.user.pk is not None  # noqa: S101 - for the type checker; login_required ensures it
+    own_profile = profile_get(user_id=request.user.pk)
+    form = ProfileForm(request.POST if request.method == "POST" else None, instance=own_profile)
     if request.method == "POST" and form.is_valid():
         form.save()
-        messages.success(request, "Saved.")
+        messages.success(request, "Changes saved.")
         return redirect("accounts:profile")
     return render(
         request, "accounts/profile.html", {"form": form}, status=400 if form.errors else 200

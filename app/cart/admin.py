@@ -1,4 +1,4 @@
-"""Carts in the admin: to look at."""
+"""Carts in the admin, read-only."""
 
 from __future__ import annotations
 

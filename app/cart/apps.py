@@ -1,4 +1,4 @@
-"""Carts."""
+"""Shopping carts of customers and visitors."""
 
 from django.apps import AppConfig
 
@@ -7,5 +7,5 @@ class CartConfig(AppConfig):
     name = "cart"
 
     def ready(self) -> None:
-        """Declare the jobs."""
+        """Register the jobs."""
         from cart import tasks  # noqa: F401, PLC0415 - apps are loaded before models

@@ -1,12 +1,12 @@
-"""What every page knows of the cart."""
+"""Template context processor for the cart."""
 
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from cart.selectors import pieces
+from cart.selectors import unit_count
 from cart.visit import current_items
 
 
 def cart(request: HttpRequest) -> dict[str, object]:
-    """Return the number of pieces in the cart, counted only where a template asks."""
-    return {"cart_count": SimpleLazyObject(lambda: pieces(current_items(request)))}
+    """Return the number of units in the cart, counted only if a template uses it."""
+    return {"cart_count": SimpleLazyObject(lambda: unit_count(current_items(request)))}

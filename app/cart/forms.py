@@ -6,7 +6,7 @@ from cart.models import MAX_QUANTITY
 
 
 class QuantityForm(forms.Form):
-    """So many of a product; 0 takes it out of the cart."""
+    """A product and its quantity; 0 removes it from the cart."""
 
     product_id = forms.IntegerField(min_value=1, max_value=2**63 - 1)
     quantity = forms.IntegerField(min_value=0, max_value=MAX_QUANTITY)

@@ -1,4 +1,4 @@
-"""What visitors mean to buy."""
+"""Carts and their items."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ MAX_QUANTITY = 10
 
 
 class Cart(models.Model):
-    """A customer's cart, or (without a user) a visitor's, whose session knows its id."""
+    """A customer's cart, or a visitor's (no user), whose session stores its id."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True
@@ -24,7 +24,7 @@ class Cart(models.Model):
 
 
 class CartItem(models.Model):
-    """So many of a product."""
+    """A product in a cart, with its quantity."""
 
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="items")
     product = models.ForeignKey(Product, on_delete=models.CASCADE)

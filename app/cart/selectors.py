@@ -1,4 +1,4 @@
-"""What the shop reads of carts."""
+"""Read carts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CartLine:
-    """A line of a cart at today's price."""
+    """A line of a cart at the current price."""
 
     product: Product
     quantity: int
@@ -26,12 +26,12 @@ class CartLine:
 
     @property
     def line_total(self) -> Decimal:
-        """What the line costs."""
+        """Price of the whole line."""
         return self.unit_price * self.quantity
 
     @property
     def problem(self) -> str:
-        """Why the line cannot be bought as it is, or ""."""
+        """Reason why the line cannot be bought, or ""."""
         if not self.product.is_active:
             return "no longer on sale"
         if self.product.stock <= 0:
@@ -41,23 +41,23 @@ class CartLine:
         return ""
 
 
-def pieces(items: QuerySet[CartItem]) -> int:
-    """Return how many pieces the items are."""
-    return items.aggregate(pieces=Sum("quantity"))["pieces"] or 0
+def unit_count(items: QuerySet[CartItem]) -> int:
+    """Return the total quantity of the items."""
+    return items.aggregate(units=Sum("quantity"))["units"] or 0
 
 
 def cart_lines(items: QuerySet[CartItem]) -> list[CartLine]:
-    """Return the lines of the items, in the order of the products' ids."""
+    """Return the items as lines, by product id."""
     rows = items.select_related("product__category").order_by("product_id")
-    return [CartLine(one.product, one.quantity, one.product.current_price) for one in rows]
+    return [CartLine(item.product, item.quantity, item.product.current_price) for item in rows]
 
 
 def fingerprint(lines: list[CartLine]) -> str:
-    """Return what stands for these products, quantities and prices, and no others."""
-    said = ";".join(f"{line.product.pk}:{line.quantity}:{line.unit_price}" for line in lines)
-    return hashlib.sha256(said.encode()).hexdigest()
+    """Return a hash of the lines' products, quantities and prices."""
+    content = ";".join(f"{line.product.pk}:{line.quantity}:{line.unit_price}" for line in lines)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def lines_total(lines: list[CartLine]) -> Decimal:
-    """Return what all lines cost."""
+    """Return the total price of the lines."""
     return sum((line.line_total for line in lines), Decimal(0))

@@ -1,4 +1,4 @@
-"""The carts' own periodic job."""
+"""Periodic jobs of the cart app."""
 
 from datetime import timedelta
 
@@ -7,11 +7,11 @@ from django.utils import timezone
 from cart.models import Cart
 from retail.jobs import job
 
-KEEP = timedelta(days=30)
+MAX_AGE = timedelta(days=30)
 
 
 @job(every_minutes=24 * 60)
 def prune_carts() -> int:
-    """Delete visitors' carts that nobody has touched for a month."""
-    forgotten = Cart.objects.filter(user=None, updated_at__lt=timezone.now() - KEEP)
-    return forgotten.delete()[1].get("cart.Cart", 0)
+    """Delete visitors' carts that have not changed for 30 days; return how many."""
+    abandoned = Cart.objects.filter(user=None, updated_at__lt=timezone.now() - MAX_AGE)
+    return abandoned.delete()[1].get("cart.Cart", 0)

@@ -1,4 +1,4 @@
-"""Addresses of the cart."""
+"""URLs of the cart."""
 
 from django.urls import path
 

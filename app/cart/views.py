@@ -1,4 +1,4 @@
-"""Pages of the cart."""
+"""Cart pages."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 
-def _refused(request: HttpRequest, form: QuantityForm) -> HttpResponse:
+def _bad_request(request: HttpRequest, form: QuantityForm) -> HttpResponse:
     field, errors = next(iter(form.errors.get_json_data().items()))
     return problem(
         request,
         400,
-        title="That did not work",
+        title="We couldn't update your cart",
         message=f"{field.replace('_', ' ').capitalize()}: {errors[0]['message']}",
     )
 
@@ -48,31 +48,31 @@ def view(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def add(request: HttpRequest) -> HttpResponse:
-    """Put a product into the cart."""
+    """Add a product to the cart."""
     form = QuantityForm(request.POST)
     if not form.is_valid():
-        return _refused(request, form)
+        return _bad_request(request, form)
     product = Product.objects.filter(pk=form.cleaned_data["product_id"], is_active=True).first()
     if product is None:
-        raise Http404("No such product is on sale.")
+        raise Http404("No such product on sale.")
     if product.sold_out:
         messages.error(request, f"{product.name} is sold out.")
         return redirect("products:detail", slug=product.slug)
     if form.cleaned_data["quantity"] < 1:
         messages.error(request, "Choose at least one.")
         return redirect("products:detail", slug=product.slug)
-    now_in_cart = services.cart_add(
+    quantity = services.cart_add(
         cart=current_cart(request), product_id=product.pk, quantity=form.cleaned_data["quantity"]
     )
-    messages.success(request, f"{product.name} is in your cart ({now_in_cart}).")
+    messages.success(request, f"{product.name} is in your cart ({quantity}).")
     return redirect("cart:view")
 
 
 @require_POST
 def update(request: HttpRequest) -> HttpResponse:
-    """Change how many of a product are in the cart."""
+    """Change the quantity of a product in the cart."""
     form = QuantityForm(request.POST)
     if not form.is_valid():
-        return _refused(request, form)
+        return _bad_request(request, form)
     services.cart_set(cart=current_cart(request), **form.cleaned_data)
     return redirect("cart:view")

@@ -1,4 +1,4 @@
-"""Whose cart a request is about."""
+"""Find the cart that belongs to a request."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 SESSION_KEY = "cart"
 
 
-def bring_along(request: HttpRequest, user_id: int) -> None:
-    """Move what a visitor chose before logging in into the account's cart."""
+def merge_visitor_cart(request: HttpRequest, user_id: int) -> None:
+    """Merge the cart filled before logging in into the user's cart."""
     cart_id = request.session.pop(SESSION_KEY, None)
     if cart_id is not None:
-        services.cart_take_over(visitor_cart_id=cart_id, user_id=user_id)
+        services.cart_merge(visitor_cart_id=cart_id, user_id=user_id)
 
 
 def current_items(request: HttpRequest) -> QuerySet[CartItem]:
-    """Return the items of the visitor's cart; an anonymous one is known by the session only."""
+    """Return the items of the request's cart. An anonymous visitor's cart id is in the session."""
     if not hasattr(request, "user"):
-        return CartItem.objects.none()  # an error page, made before anyone asked who this is
+        return CartItem.objects.none()  # an error page rendered before authentication
     if request.user.is_authenticated:
-        bring_along(request, request.user.pk)
+        merge_visitor_cart(request, request.user.pk)
         return CartItem.objects.filter(cart__user_id=request.user.pk)
     cart_id = request.session.get(SESSION_KEY)
     if cart_id is None:
@@ -35,9 +35,9 @@ def current_items(request: HttpRequest) -> QuerySet[CartItem]:
 
 
 def current_cart(request: HttpRequest) -> Cart:
-    """Return the visitor's cart, made at first use."""
+    """Return the request's cart; create it at first use."""
     if request.user.is_authenticated:
-        bring_along(request, request.user.pk)
+        merge_visitor_cart(request, request.user.pk)
         return services.cart_of_user(user_id=request.user.pk)
     cart_id = request.session.get(SESSION_KEY)
     cart = Cart.objects.filter(pk=cart_id, user=None).first() if cart_id is not None else None

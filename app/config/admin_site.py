@@ -1,4 +1,4 @@
-"""The shop's admin site: Django's, but ids and filters that cannot be are refused, not a 500."""
+"""The shop's admin site: Django's, but invalid ids and filters are refused instead of a 500."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
-    """Looks at what an address or a form asks of the database before the database does."""
+    """Validates ids and filters of URLs and forms before they reach the database."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Whether the address may filter so; no page filters by patterns or ranges."""
+        """Whether a lookup is allowed in a URL. No page filters by patterns or ranges."""
         refused = lookup.endswith(("regex", "range"))
         return not refused and super().lookup_allowed(lookup, value, request)
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return the list that the address asks for."""
+        """Return the change list for the URL's filters."""
         try:
             return super().get_changelist_instance(request)
         except (DataError, ProgrammingError, OverflowError, TypeError, ValueError) as error:
@@ -35,37 +35,37 @@ class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Any:
-        """Return a row; a field without a name is none."""
+        """Return a row; ignore an empty `_to_field`."""
         return super().get_object(request, object_id, from_field or None)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Show or take the form of a row."""
+        """Show or save a row's form."""
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except OverflowError as error:  # an id of many digits, which SQLite cannot look for
-            raise BadRequest("no such id") from error
+        except OverflowError as error:  # an id too large for SQLite
+            raise BadRequest("invalid id") from error
 
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
     ) -> HttpResponse | None:
-        """Do the action."""
-        for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME):
+        """Run an action on the selected rows."""
+        for selected in request.POST.getlist(ACTION_CHECKBOX_NAME):
             try:
-                self.opts.pk.clean(chosen, None)
+                self.opts.pk.clean(selected, None)
             except ValidationError as error:
-                raise BadRequest("no such id") from error
-            if "\x00" in chosen:
-                raise BadRequest("no such id")
-        # Axes' own action reads from the request what only a log-in puts there.
+                raise BadRequest("invalid id") from error
+            if "\x00" in selected:
+                raise BadRequest("invalid id")
+        # Axes' own action needs request attributes that are otherwise set only by a login.
         AxesProxyHandler.update_request(request)
         return super().response_action(request, queryset, *args, **kwargs)
 
 
 class ShopAdminSite(AdminSite):
-    """Gives every admin class, also those of libraries, these checks."""
+    """Adds these checks to every admin class, including those of libraries."""
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register a model, or several."""
-        given = admin_class or ModelAdmin
-        checked = type(given.__name__, (CheckedAdmin, given), {"__module__": given.__module__})
+        """Register one or more models."""
+        base = admin_class or ModelAdmin
+        checked = type(base.__name__, (CheckedAdmin, base), {"__module__": base.__module__})
         super().register(model_or_iterable, checked, **options)

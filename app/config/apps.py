@@ -1,9 +1,9 @@
-"""Django's admin with the shop's own site."""
+"""Django's admin app with the shop's own admin site."""
 
 from django.contrib.admin.apps import AdminConfig
 
 
 class ShopAdminConfig(AdminConfig):
-    """Named in INSTALLED_APPS in the place of `django.contrib.admin`."""
+    """Replaces `django.contrib.admin` in INSTALLED_APPS."""
 
     default_site = "config.admin_site.ShopAdminSite"

@@ -1,8 +1,7 @@
-"""Typed reading of the environment.
+"""Typed access to environment variables.
 
-Every helper raises `ImproperlyConfigured` with a sentence that says what to set when a value cannot
-be used, and remembers the name it was asked for, so that a test can compare `.env.example` with
-what is really read.
+Helpers raise `ImproperlyConfigured`, saying what to set, if a value is invalid. They record the
+names they read, so that a test can compare them with `.env.example`.
 """
 
 import os
@@ -19,12 +18,12 @@ def _raw(name: str) -> str:
 
 
 def text(name: str, default: str = "") -> str:
-    """Return the variable as text; unset and empty both mean `default`."""
+    """Return the variable as text, or `default` if it is unset or empty."""
     return _raw(name) or default
 
 
 def flag(name: str, *, default: bool) -> bool:
-    """Return the variable as a yes or no."""
+    """Return the variable as a boolean."""
     value = _raw(name).lower()
     if not value:
         return default
@@ -32,11 +31,11 @@ def flag(name: str, *, default: bool) -> bool:
         return True
     if value in {"0", "false", "no", "off"}:
         return False
-    raise ImproperlyConfigured(f"{name}={value!r} is neither yes nor no: set {name}=True or False.")
+    raise ImproperlyConfigured(f"{name}={value!r} is not a boolean: use True or False.")
 
 
 def number(name: str, default: float, *, least: float = 0) -> float:
-    """Return the variable as a number that is not below `least`."""
+    """Return the variable as a number of at least `least`."""
     value = _raw(name)
     if not value:
         return default
@@ -68,12 +67,12 @@ def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
 
 
 def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
-    """Return the variable's comma-separated words."""
+    """Return the variable's comma-separated values."""
     value = _raw(name)
     return [word.strip() for word in value.split(",") if word.strip()] if value else list(default)
 
 
 def folder(name: str, default: Path) -> Path:
-    """Return the variable as an absolute path of a folder (not made here)."""
+    """Return the variable as an absolute path. Does not create the folder."""
     value = _raw(name)
     return Path(value).expanduser().resolve() if value else default

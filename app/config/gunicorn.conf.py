@@ -1,4 +1,4 @@
-"""How gunicorn serves the shop. Read by gunicorn as a file; the names are its settings."""
+"""gunicorn's configuration file; names are gunicorn's settings."""
 
 import sys
 from pathlib import Path
@@ -13,13 +13,13 @@ from config.processes import use_metric_files
 
 workers = env.integer("WEB_CONCURRENCY", 1, least=1)
 if workers > 1:
-    use_metric_files("web")  # before the settings, which declare the metrics
+    use_metric_files("web")  # before importing the settings, which import prometheus_client
 
 from config.settings import CACHE_URL, LOGGING
 
 
 class LoggerWithoutAccess(Logger):  # type: ignore[misc]  # it has no types
-    """Makes no line of a request, not even one that nobody sees: the shop has written its own."""
+    """Writes no access log: the shop logs requests itself."""
 
     def access(self, *_request: Any) -> None:
         """Do nothing."""
@@ -29,19 +29,20 @@ logger_class = LoggerWithoutAccess
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.integer('PORT', 8000, least=1)}"
 threads = env.integer("WEB_THREADS", 8, least=1)
 worker_class = "gthread"
-# Longer than the slowest honest request: a gateway call with its one retry takes at most 9 s.
+# Longer than the slowest request: a gateway call with a retry takes at most 9 s.
 timeout = 30
 graceful_timeout = 20
 keepalive = 5
-# A heartbeat file on a disk can block a worker; memory can't.
+# A heartbeat file on disk can block a worker.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 logconfig_dict = {**LOGGING, "disable_existing_loggers": False}
 control_socket_disable = True
 
 
 def on_starting(server: Any) -> None:
-    """Warn of what several processes would do wrong."""
+    """Warn if several processes would throttle separately."""
     if workers > 1 and not CACHE_URL:
         server.log.warning(
-            "CACHE_URL is not set: each of %s processes throttles by its own count.", workers
+            "CACHE_URL is not set: each of the %s processes counts throttled requests separately.",
+            workers,
         )

@@ -1,8 +1,8 @@
-"""Metric files, for roles that run as several processes.
+"""Metric files for roles that run as several processes.
 
-One process keeps its numbers in memory. Several share a folder of memory-mapped files, one set a
-slot (see `retail.observability.prometheus.slots`). prometheus_client finds the folder through an
-environment variable that must be set before it is imported.
+A single process keeps metrics in memory. Several share a folder of memory-mapped files, one set per
+slot (see `retail.observability.prometheus.slots`). prometheus_client reads the folder from an
+environment variable, which must be set before it is imported.
 """
 
 import os
@@ -13,9 +13,9 @@ from config import env
 
 
 def use_metric_files(role: str) -> None:
-    """Give `role` an empty folder for its metric files and tell prometheus_client of it.
+    """Create an empty folder for the metric files of `role` and set it for prometheus_client.
 
-    Counters start at zero with the role, as they do for a single process; Prometheus expects that.
+    Counters restart at zero with the role, as they do in a single process.
     """
     var = env.folder("VAR_DIR", Path(__file__).resolve().parent.parent.parent / "var")
     folder = env.folder("METRIC_FILES_DIR", var / "metrics") / role

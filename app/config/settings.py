@@ -1,7 +1,6 @@
-"""Settings of the shop, all from the environment (see `.env.example`).
+"""Settings of the shop, read from the environment (see `.env.example`).
 
-With DEBUG off the shop refuses to start on anything that is only good enough for development, and
-says what to set.
+With DEBUG off, the shop refuses to start with development defaults and says what to set.
 """
 
 import logging
@@ -44,10 +43,10 @@ if not DEBUG:
     if _missing:
         raise ImproperlyConfigured(
             f"With DEBUG off, set {', '.join(sorted(_missing))} in the environment "
-            "(.env.example says what each is), or set DEBUG=True for development."
+            "(see .env.example), or set DEBUG=True for development."
         )
-    if len(SECRET_KEY) < 50:  # noqa: PLR2004 - the length Django's own deploy check asks for
-        raise ImproperlyConfigured("SECRET_KEY must have at least 50 characters with DEBUG off.")
+    if len(SECRET_KEY) < 50:  # noqa: PLR2004 - the minimum of Django's deployment check
+        raise ImproperlyConfigured("With DEBUG off, SECRET_KEY must have at least 50 characters.")
 
 # --- The application ----------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -88,7 +87,7 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 
-# Exceptions reach ProblemMiddleware, which answers for the shop.
+# Let exceptions reach ProblemMiddleware, which renders error pages.
 DEBUG_PROPAGATE_EXCEPTIONS = True
 
 ROOT_URLCONF = "config.urls"
@@ -116,13 +115,13 @@ DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'vitrine.sqlite3'
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Return Django's entry for `url`: SQLite or PostgreSQL, with cursors that count."""
+    """Return Django's database settings for `url`, with a backend that counts queries."""
     try:
         database: dict[str, Any] = dict(dj_database_url.parse(url))
     except ValueError as error:
         raise ImproperlyConfigured(
-            "DATABASE_URL cannot be read: use sqlite:///path "
-            "or postgresql://user:password@host:port/name."
+            "DATABASE_URL is invalid: use sqlite:///path or "
+            "postgresql://user:password@host:port/name."
         ) from error
     vendor = database["ENGINE"].rpartition(".")[2]
     if vendor not in {"sqlite3", "postgresql"}:
@@ -131,14 +130,14 @@ def _database(url: str) -> dict[str, Any]:
     database["CONN_MAX_AGE"] = env.integer("DATABASE_CONN_MAX_AGE", 600)  # seconds
     database["CONN_HEALTH_CHECKS"] = vendor == "postgresql"
     if vendor == "sqlite3":
-        # Several processes write. IMMEDIATE takes the write lock when a transaction begins, so that
-        # none fails half-way with "database is locked"; WAL lets readers go on meanwhile.
+        # Several processes write. IMMEDIATE takes the write lock at the start of a transaction, so
+        # that none fails half-way with "database is locked"; WAL does not block readers.
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,  # seconds
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
-        # Tests of concurrency need a real file, and two test runs at once a file each.
+        # Concurrency tests need a file, and parallel test runs one each.
         database["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
         if database["NAME"] != ":memory:":
             Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
@@ -158,13 +157,13 @@ CACHES: dict[str, Any] = {
     if CACHE_URL
     else {
         "BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache",
-        # The default, 300, would forget counts of the throttle on any busy evening.
+        # The default of 300 entries would evict throttle counts under load.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, least=1)
 
-# --- People -------------------------------------------------------------------------------------
+# --- Accounts -----------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -175,7 +174,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 SESSION_ENGINE = "accounts.sessions"
-# Who fails to log in too often from one address has to wait.
+# Lock out a username and address after too many failed logins.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "accounts.backends.AccountBackend",
@@ -183,7 +182,7 @@ AUTHENTICATION_BACKENDS = [
 AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURE_LIMIT", 5, least=1)
 AXES_COOLOFF_TIME = timedelta(seconds=env.integer("LOGIN_COOLOFF_SECONDS", 300, least=1))
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_CALLABLE = "accounts.views.username_tried"
+AXES_USERNAME_CALLABLE = "accounts.views.login_username"
 AXES_LOCKOUT_CALLABLE = "accounts.views.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
@@ -216,7 +215,7 @@ CONTENT_SECURITY_POLICY = (
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-# A form of this shop is a few hundred bytes; nothing uploads files yet.
+# Forms are a few hundred bytes, and nothing uploads files yet.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Language and time --------------------------------------------------------------------------
@@ -227,9 +226,9 @@ USE_TZ = True
 
 # --- Static files -------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-# In development files are served from where they are; `collectstatic` gathers them for the rest.
-_gathered = env.folder("STATIC_ROOT", BASE_DIR.parent / "staticfiles")
-STATIC_ROOT = None if DEBUG else _gathered
+# In development, files are served from the source folders; `collectstatic` collects them otherwise.
+_static_root = env.folder("STATIC_ROOT", BASE_DIR.parent / "staticfiles")
+STATIC_ROOT = None if DEBUG else _static_root
 STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -242,7 +241,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = DEBUG
 
 # --- E-mail -------------------------------------------------------------------------------------
-# Without a mail server, letters are written to files: a console would mix them into the JSON log.
+# Without a mail server, e-mails are written to files: on the console they would mix with JSON logs.
 EMAIL_HOST = env.text("EMAIL_HOST")
 EMAIL_PORT = env.integer("EMAIL_PORT", 25, least=1)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
@@ -265,10 +264,10 @@ GATEWAY_CONNECT_TIMEOUT = env.number("GATEWAY_CONNECT_TIMEOUT", 1, least=0.05)  
 GATEWAY_READ_TIMEOUT = env.number("GATEWAY_READ_TIMEOUT", 3, least=0.05)  # seconds
 GATEWAY_ATTEMPTS = env.integer("GATEWAY_ATTEMPTS", 2, least=1)
 GATEWAY_RETRY = env.one_of("GATEWAY_RETRY", "keyed", ("keyed", "unsent"))
-BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # failures in a row
+BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # consecutive failures
 BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
-# How the worker finishes payments: it sends the charge again, and later cancels the key.
-PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since the last try began
+# How the worker finishes payments: it resends the charge for a while, then cancels the key.
+PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since the last attempt
 PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the reservation
 PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds a worker has to finish what it claimed
 
@@ -281,9 +280,9 @@ Q_CLUSTER = {
     "name": "vitrine",
     "orm": "default",
     "workers": env.integer("WORKER_PROCESSES", 1, least=1),
-    "poll": 0.2,  # seconds between looks at an empty queue
+    "poll": 0.2,  # seconds between polls of an empty queue
     "timeout": 170,  # seconds a job may take
-    "retry": 180,  # seconds after which a job whose worker died runs again; above the time-out
+    "retry": 180,  # seconds until a dead worker's job runs again; above the timeout
     "max_attempts": 5,
     "ack_failures": False,
     "save_limit": 250,
@@ -300,9 +299,9 @@ WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 8002, least=1)
 METRIC_FLUSH_SECONDS = env.number("METRIC_FLUSH_SECONDS", 1, least=0.05)
 METRIC_KEEP_DAYS = env.integer("METRIC_KEEP_DAYS", 90, least=1, most=36_500)
 RUNBOOKS_DIR = env.folder("RUNBOOKS_DIR", BASE_DIR.parent / "docs" / "runbooks")
-# Where people reach Grafana: errors on the dashboard lead to their log lines there.
+# Grafana's public URL: errors on the dashboard link to their log lines there.
 GRAFANA_URL = env.text("GRAFANA_URL").rstrip("/")
-# Whether Alertmanager tells people, and by what; addresses and keys are its business alone.
+# The channels that Alertmanager notifies. Only it knows the addresses and keys.
 ALERT_RECEIVERS = {
     "e-mail": bool(env.text("ALERT_EMAIL_TO")),
     "Slack": bool(env.text("ALERT_SLACK_WEBHOOK_URL")),

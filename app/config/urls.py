@@ -1,4 +1,4 @@
-"""All addresses of the shop."""
+"""All URLs of the shop."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -1,4 +1,4 @@
-"""Orders in the admin: to look at; money is not edited."""
+"""Orders and payments in the admin, read-only."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
-CUSTOMERS = 100
-HELP = (
-    "The whole reference of an order, or the beginning of a customer's username "
-    f"(of at most {CUSTOMERS} customers)."
+MAX_CUSTOMERS = 100
+SEARCH_HELP = (
+    "Search by full order reference or the beginning of a customer's username "
+    f"(at most {MAX_CUSTOMERS} customers)."
 )
 PAYMENT_KEY = re.compile(r"[0-9a-f]{32}")
 
 
-class OfSale(ReadOnlyAdmin):
-    """Searches by what people say on the phone, each by its index; `to_sale` leads to the sale."""
+class SaleSearchAdmin(ReadOnlyAdmin):
+    """Search by order reference or username, using indexes; `sale_lookup` leads to the sale."""
 
-    to_sale = ""
+    sale_lookup = ""
     search_fields: ClassVar[tuple[str, ...]] = ("reference", "user__username")
-    search_help_text = HELP
+    search_help_text = SEARCH_HELP
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -38,11 +38,11 @@ class OfSale(ReadOnlyAdmin):
         return (queryset.filter(self.search(term)) if term else queryset), False
 
     def search(self, term: str) -> Q:
-        # Their ids are looked up first: an OR over two tables would use the index of neither.
+        # Look up user ids first: an OR across two tables can use neither table's index.
         users = get_user_model().objects.filter(username__istartswith=term).order_by("username")
-        found = list(users.values_list("pk", flat=True)[:CUSTOMERS])
-        of_user = Q(**{f"{self.to_sale}user__in": found})
-        return of_user | Q(**{f"{self.to_sale}reference": term.upper()})
+        user_ids = list(users.values_list("pk", flat=True)[:MAX_CUSTOMERS])
+        of_user = Q(**{f"{self.sale_lookup}user__in": user_ids})
+        return of_user | Q(**{f"{self.sale_lookup}reference": term.upper()})
 
 
 class SaleItemInline(ReadOnlyInline):
@@ -59,11 +59,11 @@ class PaymentInline(ReadOnlyInline):
 
 
 @admin.register(Sale)
-class SaleAdmin(OfSale):
+class SaleAdmin(SaleSearchAdmin):
     list_display = ("reference", "user", "status", "kind", "total", "currency", "created_at")
     list_filter = ("status", "kind", recent("created_at"))
     list_select_related = ("user",)
-    ordering = ("-pk",)  # the newest first, by an index that is there anyway
+    ordering = ("-pk",)  # newest first, using the primary key's index
     sortable_by = ()
     fields = (
         ("reference", "status", "kind"),
@@ -78,8 +78,8 @@ class SaleAdmin(OfSale):
 
 
 @admin.register(SaleItem)
-class SaleItemAdmin(OfSale):
-    to_sale = "sale__"
+class SaleItemAdmin(SaleSearchAdmin):
+    sale_lookup = "sale__"
     list_display = ("sale", "product_name", "unit_price", "quantity", "line_total")
     list_select_related = ("sale",)
     search_fields = ("sale__reference", "sale__user__username")
@@ -87,16 +87,16 @@ class SaleItemAdmin(OfSale):
 
 
 @admin.register(Payment)
-class PaymentAdmin(OfSale):
-    """The token is left out: it stands for the customer's card."""
+class PaymentAdmin(SaleSearchAdmin):
+    """Payments without their token, which identifies the customer's card."""
 
-    to_sale = "sale__"
+    sale_lookup = "sale__"
     list_display = ("sale", "status", "amount", "currency", "failure_reason", "created_at")
     list_filter = ("status", "failure_reason", recent("created_at"))
     list_select_related = ("sale",)
     search_fields = ("sale__reference", "sale__user__username", "key")
-    search_help_text = f"{HELP} Or a payment's whole key, as the gateway knows it."
-    ordering = ("-pk",)  # the newest first, by an index that is there anyway
+    search_help_text = f"{SEARCH_HELP} Or by a payment's full key, as in the gateway's ledger."
+    ordering = ("-pk",)  # newest first, using the primary key's index
     sortable_by = ()
     fields = (
         "sale",

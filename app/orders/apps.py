@@ -1,4 +1,4 @@
-"""Orders."""
+"""Orders: checkout, settlement, recovery and their audits."""
 
 from django.apps import AppConfig
 

@@ -1,6 +1,6 @@
-"""What orders promise about money, compared with the gateway's ledger.
+"""Invariants about money, audited against the gateway's ledger.
 
-While the gateway does not answer, nothing is said about these invariants.
+While the gateway does not answer, these invariants are reported as not checked.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _COMPARED = Payment.objects.only("key", "amount", "currency", "status", "created
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
-    """Turn a silent gateway into an invariant that is not checked."""
+def _gateway_errors() -> Iterator[None]:
+    """Turn NoAnswerError into NotCheckedError."""
     try:
         yield
     except NoAnswerError as error:
@@ -43,7 +43,7 @@ def _payments_of(charges: Iterable[GatewayCharge]) -> dict[str, Payment]:
 
 
 def _in_time(payment: Payment | None) -> bool:
-    """Whether there is still time to settle a payment."""
+    """Whether a payment is unfinished but within its deadline."""
     return (
         payment is not None
         and payment.status in UNFINISHED
@@ -52,7 +52,7 @@ def _in_time(payment: Payment | None) -> bool:
 
 
 def _unrecorded(charge: GatewayCharge, payment: Payment | None) -> Violation | None:
-    """Return what is wrong with our record of a charge."""
+    """Return the violation if a charge has no matching completed payment."""
     if not charge.approved or _in_time(payment):
         return None
     charged = f"charged {charge.amount} {charge.currency}"
@@ -61,70 +61,70 @@ def _unrecorded(charge: GatewayCharge, payment: Payment | None) -> Violation | N
     ours = (payment.amount, payment.currency, payment.status)
     if ours == (charge.amount, charge.currency, Payment.Status.COMPLETED):
         return None
-    told = f"payment {payment.amount} {payment.currency} {payment.status}"
-    return Violation(charge.key, f"{charged}, {told}")
+    recorded = f"payment {payment.amount} {payment.currency} {payment.status}"
+    return Violation(charge.key, f"{charged}, {recorded}")
 
 
 def _unrecorded_of(charges: list[GatewayCharge], payments: dict[str, Payment]) -> list[Violation]:
-    found = [_unrecorded(charge, payments.get(charge.key)) for charge in charges]
-    return [violation for violation in found if violation is not None]
+    results = [_unrecorded(charge, payments.get(charge.key)) for charge in charges]
+    return [violation for violation in results if violation is not None]
 
 
 def charge_has_payment_of(keys: list[str]) -> list[Violation]:
-    """Return which of these charges have no payment as they should."""
-    with _asking():
+    """Recheck which of these charges lack a matching payment."""
+    with _gateway_errors():
         charges = list(gateway_charges_of(keys=keys).values())
     return _unrecorded_of(charges, _payments_of(charges))
 
 
 @invariant("charge_has_payment", recheck=charge_has_payment_of)
 def charge_has_payment(checkpoint: Checkpoint) -> Iterator[Part]:
-    """Look for charges of the gateway that are not completed payments of ours.
+    """Find gateway charges without a matching completed payment.
 
-    The checkpoint waits for payments that may still be settled in time.
+    The checkpoint stops before payments that are unfinished but within their deadline.
     """
     last = done = checkpoint.get("done", 0)
-    moving, settled = True, timezone.now() - ROW_MARGIN
+    advancing, settled = True, timezone.now() - ROW_MARGIN
     while True:
-        with _asking():
+        with _gateway_errors():
             page = gateway_charges(after=last)
         if not page:
             return
         payments = _payments_of(page)
         for charge in page:
-            waits = charge.approved and _in_time(payments.get(charge.key))
-            moving = moving and charge.created_at < settled and not waits
-            done = charge.id if moving else done
+            unfinished = charge.approved and _in_time(payments.get(charge.key))
+            advancing = advancing and charge.created_at < settled and not unfinished
+            done = charge.id if advancing else done
         last = page[-1].id
         yield Part(len(page), _unrecorded_of(page, payments), {"done": done} if done else {})
 
 
 def _uncharged(payments: list[Payment]) -> list[Violation]:
-    """Return the payments that are not approved charges of their amount at the gateway."""
-    with _asking():
+    """Return the payments without an approved charge of the same amount at the gateway."""
+    with _gateway_errors():
         charges = gateway_charges_of(keys=[payment.key for payment in payments])
     violations = []
     for payment in payments:
         charge = charges.get(payment.key)
-        told = "no charge"
+        charged = "no charge"
         if charge is not None and charge.approved:
             if (charge.amount, charge.currency) == (payment.amount, payment.currency):
                 continue
-            told = f"charged {charge.amount} {charge.currency}"
-        ours = f"payment {payment.amount} {payment.currency} COMPLETED"
-        violations.append(Violation(payment.key, f"{ours}, {told}"))
+            charged = f"charged {charge.amount} {charge.currency}"
+        recorded = f"payment {payment.amount} {payment.currency} COMPLETED"
+        violations.append(Violation(payment.key, f"{recorded}, {charged}"))
     return violations
 
 
 def payment_has_charge_of(keys: list[str]) -> list[Violation]:
-    """Return which of these payments have no charge as they should."""
+    """Recheck which of these payments lack a matching charge."""
     completed = _COMPARED.filter(status=Payment.Status.COMPLETED)
     return _uncharged(list(completed.filter(key__in=keys)))
 
 
 @invariant("payment_has_charge", recheck=payment_has_charge_of)
 def payment_has_charge(checkpoint: Checkpoint) -> Iterator[Part]:
-    """Look for completed payments that the gateway knows nothing of, or otherwise."""
+    """Find completed payments without a matching charge at the gateway."""
     completed = _COMPARED.filter(status=Payment.Status.COMPLETED)
     for rows in ranges(Payment.objects.all(), checkpoint.get("done", 0), UNFINISHED):
         with bounded_read(SECONDS):
@@ -133,8 +133,8 @@ def payment_has_charge(checkpoint: Checkpoint) -> Iterator[Part]:
 
 
 def refunds_within_captured_of(keys: list[str]) -> list[Violation]:
-    """Return of which of these charges more was given back than had been taken."""
-    with _asking():
+    """Recheck which of these charges were refunded beyond the captured amount."""
+    with _gateway_errors():
         charges = gateway_charges_of(keys=keys)
     violations = []
     for key in keys:
@@ -142,25 +142,25 @@ def refunds_within_captured_of(keys: list[str]) -> list[Violation]:
         captured = charge.amount if charge is not None and charge.approved else 0
         refunded = charge.refunded if charge is not None else None
         if refunded is None or refunded > captured:
-            told = f"refunded {'an unknown charge' if refunded is None else refunded}"
-            violations.append(Violation(key, f"{told}, captured {captured}"))
+            detail = f"refunded {'an unknown charge' if refunded is None else refunded}"
+            violations.append(Violation(key, f"{detail}, captured {captured}"))
     return violations
 
 
 @invariant("refunds_within_captured", recheck=refunds_within_captured_of)
 def refunds_within_captured(checkpoint: Checkpoint) -> Iterator[Part]:
-    """Look for charges of which more was given back than had been taken, by the latest refunds."""
+    """Find charges refunded beyond the captured amount, going by the latest refunds."""
     last = done = checkpoint.get("done", 0)
     settled = timezone.now() - ROW_MARGIN
-    moving = True
+    advancing = True
     while True:
-        with _asking():
+        with _gateway_errors():
             page = gateway_refunds(after=last)
         if not page:
             return
         for refund in page:
-            moving = moving and refund.created_at < settled
-            done = refund.id if moving else done
+            advancing = advancing and refund.created_at < settled
+            done = refund.id if advancing else done
         last = page[-1].id
         keys = sorted({refund.charge_key for refund in page})
         violations = refunds_within_captured_of(keys)

@@ -12,7 +12,7 @@ from payments.services import longest_charge
 
 def longest_batch() -> float:
     """Return how many seconds the gateway's answers to one batch of payments can take."""
-    return ceil(recovery.BATCH / recovery.AT_ONCE) * longest_charge()
+    return ceil(recovery.BATCH / recovery.CONCURRENCY) * longest_charge()
 
 
 @register()

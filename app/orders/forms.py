@@ -1,19 +1,19 @@
-"""The checkout's form."""
+"""The checkout form."""
 
 import uuid
 
 from django import forms
 
-# The simulator's test cards. The shop stores the token, which stands for a card, and nothing else.
+# The simulator's test cards. The shop stores only the token that identifies a card.
 TEST_CARDS = (
     ("tok_good", "Test card that is accepted"),
     ("tok_declined", "Test card that is declined"),
-    ("tok_slow", "Test card whose bank takes its time"),
+    ("tok_slow", "Test card with a slow bank"),
 )
 
 
 class CheckoutForm(forms.Form):
-    """Where it goes and how it is paid."""
+    """Delivery details and payment method of an order."""
 
     delivery_name = forms.CharField(
         label="Name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "name"})
@@ -26,7 +26,7 @@ class CheckoutForm(forms.Form):
     payment_token = forms.ChoiceField(
         label="Payment", choices=TEST_CARDS, initial="tok_good", widget=forms.RadioSelect
     )
-    # The same form sent twice is one order.
+    # Submitting the same form twice places one order.
     idempotency_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-    # What the buyer saw and agreed to: `cart.selectors.fingerprint` of the lines.
+    # The lines and prices the buyer saw, as `cart.selectors.fingerprint`.
     lines_shown = forms.CharField(max_length=64, widget=forms.HiddenInput)

@@ -1,4 +1,7 @@
-"""Orders and settled payments by step, from the tables: rows of a killed process may be lost."""
+"""History of orders and settled payments, read from their tables.
+
+Metric rows would be incomplete: a killed process loses its unflushed ones.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,22 @@ _CONFIRMED = Sale.objects.filter(status=Sale.Status.CONFIRMED).order_by()
 _SETTLED = Payment.objects.filter(settled_at__isnull=False)
 
 
-def _steps(points: Iterable[Point]) -> list[Point]:
-    sums: Accumulators[datetime] = Accumulators()
+def _merged(points: Iterable[Point]) -> list[Point]:
+    accumulators: Accumulators[datetime] = Accumulators()
     for point in points:
-        sums.add(point.start, point)
-    return list(sums.points().values())
+        accumulators.add(point.start, point)
+    return list(accumulators.points().values())
 
 
 def confirmed_orders(since: datetime, until: datetime, step: timedelta) -> list[Point]:
-    """Return the orders confirmed from `since` to before `until`, each of value 1."""
+    """Return the orders confirmed from `since` to before `until`, each with value 1."""
     rows = (
         _CONFIRMED.filter(finished_at__gte=since, finished_at__lt=until)
         .annotate(at=Trunc("finished_at", _UNIT[step], tzinfo=UTC))
         .values_list("at", "kind", "currency")
         .annotate(Count("pk"), Sum("total"))
     )
-    return _steps(
+    return _merged(
         Point(
             at,
             count,
@@ -51,14 +54,14 @@ def confirmed_orders(since: datetime, until: datetime, step: timedelta) -> list[
 
 
 def settled_payments(since: datetime, until: datetime, step: timedelta) -> list[Point]:
-    """Return the payments settled from `since` to before `until`, of value 100 if completed."""
+    """Return the payments settled from `since` to before `until`: 100 if completed, else 0."""
     rows = (
         _SETTLED.filter(settled_at__gte=since, settled_at__lt=until)
         .annotate(at=Trunc("settled_at", _UNIT[step], tzinfo=UTC))
         .values_list("at", "status", "failure_reason")
         .annotate(Count("pk"))
     )
-    return _steps(_settled(*row) for row in rows)
+    return _merged(_settled(*row) for row in rows)
 
 
 def _settled(at: datetime, status: str, reason: str, count: int) -> Point:

@@ -1,4 +1,4 @@
-"""Sales, their lines, and their payments."""
+"""Orders (sales), their lines and their payments."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from products.models import Product
 if TYPE_CHECKING:
     from decimal import Decimal
 
-# Read aloud on the phone: no letters or digits that are mistaken for each other.
+# For reading aloud: without letters and digits that are easily confused.
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 def new_reference() -> str:
-    """Return an order reference that says nothing about how many orders there are."""
+    """Return a random order reference, which does not reveal the number of orders."""
     return "VT-" + "".join(secrets.choice(_ALPHABET) for _ in range(10))
 
 
 def new_payment_key() -> str:
-    """Return the key under which a payment is charged once, however often it is asked for."""
+    """Return a new idempotency key for a charge."""
     return uuid.uuid4().hex
 
 
 class Sale(models.Model):
-    """An order. Its status moves only along SALE_TRANSITIONS."""
+    """An order. Its status changes only along SALE_TRANSITIONS."""
 
     class Status(models.TextChoices):
-        """Where an order stands."""
+        """Status of an order."""
 
         PENDING = "PENDING", "Waiting for payment"
         CONFIRMED = "CONFIRMED", "Confirmed"
@@ -42,7 +42,7 @@ class Sale(models.Model):
         CANCELLED = "CANCELLED", "Cancelled"
 
     class Kind(models.TextChoices):
-        """How it was checked out: a flash sale charges in the background."""
+        """Type of checkout: a flash sale is charged in the background."""
 
         CART = "cart"
         FLASH = "flash"
@@ -83,7 +83,7 @@ class Sale(models.Model):
 
 
 class SaleItem(models.Model):
-    """A line of an order, at the price it was bought for."""
+    """A line of an order, at the price paid."""
 
     sale = models.ForeignKey(Sale, on_delete=models.CASCADE, related_name="items")
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="sale_items")
@@ -106,15 +106,15 @@ class SaleItem(models.Model):
 
     @property
     def line_total(self) -> Decimal:
-        """What the line cost, in the sale's currency."""
+        """Price of the whole line, in the sale's currency."""
         return self.unit_price * self.quantity
 
 
 class Payment(models.Model):
-    """Money asked for an order. Its status moves only along PAYMENT_TRANSITIONS."""
+    """A payment of an order. Its status changes only along PAYMENT_TRANSITIONS."""
 
     class Status(models.TextChoices):
-        """What is known of the money."""
+        """Status of a payment. UNKNOWN: the gateway gave no answer, so it may have been charged."""
 
         PENDING = "PENDING", "Pending"
         COMPLETED = "COMPLETED", "Completed"
@@ -130,14 +130,14 @@ class Payment(models.Model):
 
     sale = models.ForeignKey(Sale, on_delete=models.PROTECT, related_name="payments")
     key = models.CharField(max_length=64, unique=True, default=new_payment_key, editable=False)
-    token = models.CharField(max_length=64, help_text="stands for the card at the gateway")
+    token = models.CharField(max_length=64, help_text="identifies the card at the gateway")
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     failure_reason = models.CharField(max_length=9, choices=Failure.choices, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     settled_at = models.DateTimeField(null=True, blank=True)
-    due_at = models.DateTimeField(help_text="when the worker takes it up, if it is not settled")
+    due_at = models.DateTimeField(help_text="when the worker claims it, if unsettled")
 
     class Meta:
         indexes: ClassVar = [
@@ -186,5 +186,5 @@ PAYMENT_TRANSITIONS: dict[str, frozenset[str]] = {
 
 
 def sources_not_allowed(table: dict[str, frozenset[str]], target: str) -> list[str]:
-    """Return the states from which `target` may not be reached."""
+    """Return the states that cannot change to `target`."""
     return [state for state, targets in table.items() if target not in targets]

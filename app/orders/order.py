@@ -20,8 +20,8 @@ class CheckoutRequest:
     """A validated checkout form with its cart lines at the prices shown.
 
     `idempotency_key` is the form's: submitting the same form twice places one order. `form_used`
-    and `breaker` are what was read along with the cart: whether the form had already placed an
-    order (None if that was not read), and the circuit breaker's row.
+    and `breaker` were read along with the cart: whether the form has already placed an order (None
+    if not read), and the circuit breaker's row.
     """
 
     user_id: int
@@ -42,6 +42,6 @@ class CheckoutRequest:
 
     @property
     def kind(self) -> Sale.Kind:
-        """Flash if anything in it is on flash sale now."""
+        """Flash if any line is on flash sale now, else cart."""
         flash = any(line.product.flash_active for line in self.lines)
         return Sale.Kind.FLASH if flash else Sale.Kind.CART

@@ -1,8 +1,8 @@
-"""Step 5 of a checkout: the worker finishes what a request did not.
+"""Step 5 of a checkout: the worker finishes payments that a request left unsettled.
 
-A payment that is due is claimed by pushing its `due_at` ahead, so that no other worker takes it up
-meanwhile, and whoever dies with it loses it again. Young ones are charged once more under the same
-key; old ones are cancelled at the gateway, which answers with what became of them.
+Claiming a due payment moves its `due_at` ahead by a lease, so that no other worker claims it until
+the lease expires. Recent payments are charged again under the same key. Older ones are cancelled at
+the gateway, which returns their outcome.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django.utils import timezone
 from orders.models import Payment
 from orders.selectors import UNFINISHED
 from orders.settlement import (
-    ASK_AGAIN_AFTER,
+    RETRY_AFTER,
     charge,
     payment_mark_unknown,
     payment_settle,
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 BATCH = 40
-AT_ONCE = 8  # calls to the gateway; it is waiting for them that takes the time
-BUDGET_SECONDS = 20  # then other jobs have their turn; the worker's watch goes on with this
+CONCURRENCY = 8  # threads, which mostly wait for the gateway
+BUDGET_SECONDS = 20  # then the worker's other pollers have their turn
 
 logger = logging.getLogger("retail.orders")
 
 
 @transaction.atomic
 def claim(now: datetime) -> list[Payment]:
-    """Return payments that are due, now this worker's for the length of a lease."""
+    """Claim a batch of due payments for the length of a lease and return them."""
     due = list(
         Payment.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("sale")
@@ -55,7 +55,7 @@ def claim(now: datetime) -> list[Payment]:
 
 
 def finish(payment: Payment) -> None:
-    """Charge or cancel one payment; where nobody answers, have it taken up again later."""
+    """Charge or cancel a payment; without an answer, schedule the next attempt."""
     age = timezone.now() - payment.created_at
     with request_context(payment.sale.request_id or current_request_id()):
         try:
@@ -63,12 +63,12 @@ def finish(payment: Payment) -> None:
                 charge(payment, payment_acquire(key=payment.key), first=False)
             else:
                 payment_settle(payment=payment, answer=payment_cancel(key=payment.key))
-            wait = ASK_AGAIN_AFTER
+            wait = RETRY_AFTER
         except BreakerOpenError as error:
             wait = timedelta(seconds=error.retry_after)
         except NoAnswerError:
             payment_mark_unknown(payment=payment)
-            wait = ASK_AGAIN_AFTER
+            wait = RETRY_AFTER
         still_movable(payment, Payment.Status.COMPLETED).update(due_at=timezone.now() + wait)
 
 
@@ -76,32 +76,32 @@ def _finish_in_thread(payment: Payment) -> None:
     try:
         finish(payment)
     except Exception:
-        # Its lease runs out and it is taken up again; the others must not wait for it.
+        # It is claimed again when its lease expires; the rest of the batch goes on.
         logger.exception("event=payment.finish_failed", extra={"order_ref": payment.sale.reference})
     finally:
         connections.close_all()
 
 
 def settle_due() -> int:
-    """Take up the payments that are due; return how many that were."""
-    taken = 0
+    """Claim and finish due payments; return how many were claimed."""
+    claimed = 0
     until = monotonic() + BUDGET_SECONDS
     while monotonic() < until and _any_due() and (batch := claim(timezone.now())):
-        taken += len(batch)
+        claimed += len(batch)
         if len(batch) == 1:
             finish(batch[0])
             continue
-        with ThreadPoolExecutor(min(AT_ONCE, len(batch)), "settle") as pool:
+        with ThreadPoolExecutor(min(CONCURRENCY, len(batch)), "settle") as pool:
             list(pool.map(_finish_in_thread, batch))
-    return taken
+    return claimed
 
 
 def _any_due() -> bool:
-    """Whether it is worth a transaction to claim payments: asked many times for one yes."""
+    """Whether any payment is due. Most polls find none, and this needs no transaction."""
     return Payment.objects.filter(status__in=UNFINISHED, due_at__lte=timezone.now()).exists()
 
 
 @job(every_minutes=1)
 def settle_payments() -> int:
-    """Do the same from the queue, should the worker's own watch over payments be stuck."""
+    """Settle due payments from the job queue too, in case the worker's poller is stuck."""
     return settle_due()

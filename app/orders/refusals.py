@@ -1,4 +1,4 @@
-"""Why an order was not placed, and the page that says so."""
+"""Reasons why an order was not placed, and the page that shows them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from cart.selectors import CartLine
     from orders.forms import CheckoutForm
 
-HIDDEN = '<input type="hidden" name="{}" value="{}">'
-# Where they go in the template. No text can pass for it: that is escaped.
-FIELDS = "<!-- fields -->"
+HIDDEN_INPUT = '<input type="hidden" name="{}" value="{}">'
+# Placeholder in the template. User input cannot contain it: it is escaped.
+FIELDS_MARKER = "<!-- fields -->"
 
 
 @dataclass(frozen=True)
 class CheckoutRefusal:
-    """Why an order was not placed, for the buyer."""
+    """The reason why an order was not placed, as shown to the buyer."""
 
     status: int
     title: str
@@ -34,59 +34,58 @@ class CheckoutRefusal:
 
 
 def sold_out(lines: list[CartLine], product_id: int | None = None) -> CheckoutRefusal:
-    """Return what to tell who came too late for a product of these lines."""
+    """Return the refusal for buyers who are too late for a product of these lines."""
     names = [line.product.name for line in lines if line.product.pk == product_id]
     return CheckoutRefusal(
         409,
-        "Somebody was quicker",
-        f"{names[0] if names else 'Something in your cart'} is sold out, or fewer are left than "
-        "you asked for. Change or remove it in your cart and order again.",
+        "Sold out",
+        f"{names[0] if names else 'An item in your cart'} is sold out, or fewer are left than you "
+        "ordered. Change or remove it in your cart, then order again.",
         try_again=False,
     )
 
 
-def off_sale(lines: list[CartLine]) -> CheckoutRefusal | None:
-    """Return what to tell who wants something that has left the shop; None if nothing has."""
+def no_longer_on_sale(lines: list[CartLine]) -> CheckoutRefusal | None:
+    """Return the refusal if a product of these lines is no longer on sale."""
     names = [line.product.name for line in lines if not line.product.is_active]
     if not names:
         return None
     return CheckoutRefusal(
         409,
-        "Something is no longer on sale",
-        f"{names[0]} has left the shop since you chose it. Remove it in your cart and order again.",
+        "No longer on sale",
+        f"{names[0]} is no longer on sale. Remove it from your cart, then order again.",
     )
 
 
-@lru_cache(maxsize=64)  # who edits the template restarts the server
-def _told(problem: CheckoutRefusal) -> tuple[str, str]:
-    """Return the page that says why not, up to the fields of its form and from there on."""
+@lru_cache(maxsize=64)  # a changed template needs a restart
+def _rendered(refusal: CheckoutRefusal) -> tuple[str, str]:
+    """Render the refusal; return the HTML before and after the form's hidden fields."""
     context = {
-        "title": problem.title,
-        "message": problem.message,
-        "status": problem.status,
-        "try_again": problem.try_again,
+        "title": refusal.title,
+        "message": refusal.message,
+        "status": refusal.status,
+        "try_again": refusal.try_again,
     }
-    before, _, after = render_to_string("orders/refused.html", context).partition(FIELDS)
+    before, _, after = render_to_string("orders/refused.html", context).partition(FIELDS_MARKER)
     return before, after
 
 
 def refusal_page(
-    request: HttpRequest, form: CheckoutForm, problem: CheckoutRefusal
+    request: HttpRequest, form: CheckoutForm, refusal: CheckoutRefusal
 ) -> HttpResponse:
-    """Say why not, and let the same form be sent again where that may help.
+    """Show why the order was refused, with a button to submit the same form again if it may help.
 
-    At a flash sale, and while payments are away, most buyers are answered with this page: it must
-    cost little, so it has no menu, asks nothing of the database, and is made but once for all who
-    are told the same.
+    In a flash sale, or while payments are unavailable, most buyers get this page. To be cheap, it
+    has no navigation, makes no queries and is rendered once for all buyers with the same refusal.
     """
-    # Just checked and good for the next time too; to make another costs more than the page.
+    # The token was just verified and stays valid; masking a new one costs more than the page.
     token = request.POST.get("csrfmiddlewaretoken") or get_token(request)
     fields = [("csrfmiddlewaretoken", token), *form.cleaned_data.items()]
-    before, after = _told(problem)
+    before, after = _rendered(refusal)
     page = HttpResponse(
-        [before, format_html_join("\n", HIDDEN, fields) if problem.try_again else "", after],
-        status=problem.status,
+        [before, format_html_join("\n", HIDDEN_INPUT, fields) if refusal.try_again else "", after],
+        status=refusal.status,
     )
-    if problem.retry_after is not None:
-        page.headers["Retry-After"] = str(problem.retry_after)
+    if refusal.retry_after is not None:
+        page.headers["Retry-After"] = str(refusal.retry_after)
     return page

@@ -1,4 +1,4 @@
-"""Step 2 of a checkout: the order, its lines, its payment and the stock, all or nothing."""
+"""Step 2 of a checkout: reserve stock and create the order with its payment, atomically."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from cart.services import CartChangedError, cart_take_out
+from cart.services import CartChangedError, cart_remove_lines
 from orders import reservation_sql
 from orders.models import Payment, Sale, SaleItem
-from products.services import SoldOutError, stock_take
+from products.services import SoldOutError, stock_reserve
 from retail.observability import current_request_id
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def reserve(order: CheckoutRequest, payment_key: str) -> tuple[Sale, Payment]:
-    """Move the order's lines from the cart into an order that waits for its payment.
+    """Move lines from the cart into a new order with a pending payment.
 
-    The customer's cart is locked first, then the stock's rows, until the commit, with no call to
-    anyone outside in between. Raises CartChangedError if the cart no longer holds these lines (in
-    another tab they were ordered a moment ago), SoldOutError; IntegrityError for a form sent twice,
-    or if the stock would fall below zero in spite of the condition.
+    Locks the customer's cart, then the products' rows, until the commit; no external call is made
+    in between. Raises CartChangedError if the cart no longer contains these lines (such as after an
+    order in another tab), SoldOutError if stock is missing, and IntegrityError for a form submitted
+    twice or if the stock would fall below zero despite the check.
     """
     if not order.lines:
-        raise CartChangedError  # a cart never holds nothing: it was emptied
+        raise CartChangedError  # emptied since the form was shown
     now = timezone.now()
     sale = Sale(
         user_id=order.user_id,
@@ -41,8 +41,8 @@ def reserve(order: CheckoutRequest, payment_key: str) -> tuple[Sale, Payment]:
         request_id=current_request_id(),
         created_at=now,
     )
-    # A flash sale's payment is the worker's from the start; another only if its request dies.
-    patience = 0 if sale.kind == Sale.Kind.FLASH else settings.PAYMENT_RESEND_AFTER
+    # The worker charges a flash sale's payment at once, others only if their request dies.
+    due_in = 0 if sale.kind == Sale.Kind.FLASH else settings.PAYMENT_RESEND_AFTER
     payment = Payment(
         sale=sale,
         key=payment_key,
@@ -50,32 +50,32 @@ def reserve(order: CheckoutRequest, payment_key: str) -> tuple[Sale, Payment]:
         amount=order.total,
         currency=order.currency,
         created_at=now,
-        due_at=now + timedelta(seconds=patience),
+        due_at=now + timedelta(seconds=due_in),
     )
     if connection.vendor == "postgresql":
-        _write_at_once(order, sale, payment)
+        _reserve_in_one_statement(order, sale, payment)
     else:
-        _write_in_steps(order, sale, payment)
+        _reserve_with_orm(order, sale, payment)
     return sale, payment
 
 
-def _write_at_once(order: CheckoutRequest, sale: Sale, payment: Payment) -> None:
-    written = reservation_sql.write(order, sale, payment)
-    if not written.cart_held:
+def _reserve_in_one_statement(order: CheckoutRequest, sale: Sale, payment: Payment) -> None:
+    result = reservation_sql.reserve(order, sale, payment)
+    if not result.cart_unchanged:
         raise CartChangedError
-    if written.sale_id is None:
-        raise SoldOutError(min(order.quantities.keys() - set(written.in_stock)))
-    for row, key in ((sale, written.sale_id), (payment, written.payment_id)):
+    if result.sale_id is None:
+        raise SoldOutError(min(order.quantities.keys() - set(result.in_stock)))
+    for row, key in ((sale, result.sale_id), (payment, result.payment_id)):
         row.pk = key
-        row._state.adding = False  # noqa: SLF001 - Django's own way to say that the row is there
+        row._state.adding = False  # noqa: SLF001 - documented: marks the instance as saved
     payment.sale = sale
 
 
 @transaction.atomic
-def _write_in_steps(order: CheckoutRequest, sale: Sale, payment: Payment) -> None:
-    """Do the same with the ORM, for SQLite, where there is but one writer anyway."""
-    cart_take_out(user_id=order.user_id, quantities=order.quantities)
-    stock_take(quantities=order.quantities, reference=sale.reference)
+def _reserve_with_orm(order: CheckoutRequest, sale: Sale, payment: Payment) -> None:
+    """Reserve with the ORM. For SQLite, where writers are serialised anyway."""
+    cart_remove_lines(user_id=order.user_id, quantities=order.quantities)
+    stock_reserve(quantities=order.quantities, reference=sale.reference)
     sale.save(force_insert=True)
     SaleItem.objects.bulk_create(
         [
@@ -89,5 +89,5 @@ def _write_in_steps(order: CheckoutRequest, sale: Sale, payment: Payment) -> Non
             for line in order.lines
         ]
     )
-    payment.sale = sale  # it has its id only now
+    payment.sale = sale  # copies the new id
     payment.save(force_insert=True)

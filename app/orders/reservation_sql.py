@@ -1,9 +1,9 @@
-"""The reservation as PostgreSQL takes it: one statement, one round trip, all or nothing.
+"""The reservation on PostgreSQL: one statement in one round trip, all or nothing.
 
-Under a flash sale all buyers wait for one product's row. Every round trip that is made while it is
-locked is time in which nobody else is served, so nothing is asked in between: this one statement
-locks, looks, takes and writes, and its commit follows at once. Where anything is missing it writes
-nothing but when the cart was last touched, so that a refusal leaves no rolled-back rows either.
+In a flash sale, all buyers wait for one product's row lock, and every round trip made under it
+lowers throughput. This statement locks, checks and writes, and its commit follows at once. If
+anything is missing, it writes only the cart's `updated_at`, so a refusal leaves no dead rows in the
+other tables.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from orders.models import Payment, Sale
     from orders.order import CheckoutRequest
 
-# What keeps the stock from being sold twice; the tests take it away to see that they would notice.
+# Prevents overselling. Tests remove it to prove that they would detect it missing.
 GUARD = "product.stock >= wanted.quantity"
 
-# `held` and `stock` lock their rows before they look: what they see is the newest, and stays so.
-# Rows are locked in one order everywhere, the cart first and then products by their ids.
+# `in_cart` and `stock` lock rows before they read them, so they see the latest version. Everywhere,
+# the cart is locked first and then products by id.
 _STATEMENT = """
 WITH wanted AS (
     SELECT * FROM unnest(%(products)s, %(quantities)s, %(names)s, %(prices)s)
         AS line (product_id, quantity, product_name, unit_price)
 ), cart AS (
     UPDATE cart_cart SET updated_at = %(now)s WHERE user_id = %(user)s RETURNING id
-), held AS (
+), in_cart AS (
     SELECT item.id FROM cart
     JOIN cart_cartitem item ON item.cart_id = cart.id
     JOIN wanted ON wanted.product_id = item.product_id AND wanted.quantity = item.quantity
@@ -37,16 +37,16 @@ WITH wanted AS (
 ), stock AS (
     SELECT product.id FROM products_product product
     JOIN wanted ON wanted.product_id = product.id
-    WHERE (SELECT count(*) FROM held) = %(lines)s AND product.is_active AND {guard}
+    WHERE (SELECT count(*) FROM in_cart) = %(lines)s AND product.is_active AND {guard}
     ORDER BY product.id
     FOR NO KEY UPDATE OF product
 ), ready AS (
     SELECT WHERE (SELECT count(*) FROM stock) = %(lines)s
-), taken AS (
+), decremented AS (
     UPDATE products_product product SET stock = product.stock - wanted.quantity
     FROM wanted, ready WHERE product.id = wanted.product_id
-), taken_out AS (
-    DELETE FROM cart_cartitem item USING held, ready WHERE item.id = held.id
+), removed AS (
+    DELETE FROM cart_cartitem item USING in_cart, ready WHERE item.id = in_cart.id
 ), movement AS (
     INSERT INTO products_stockmovement (product_id, quantity, reason, reference, created_at)
     SELECT product_id, -quantity, 'sale', %(reference)s, %(now)s FROM wanted, ready
@@ -67,10 +67,10 @@ WITH wanted AS (
     RETURNING id
 )
 SELECT (SELECT id FROM sale), (SELECT id FROM payment),
-    (SELECT count(*) FROM held) = %(lines)s, ARRAY(SELECT id FROM stock)
+    (SELECT count(*) FROM in_cart) = %(lines)s, ARRAY(SELECT id FROM stock)
 """
 
-# Its parameters, in the order and of the types in which PostgreSQL is given them.
+# The statement's parameters and their types, in order.
 _PARAMETERS = {
     "products": "bigint[]",
     "quantities": "integer[]",
@@ -94,19 +94,19 @@ _PARAMETERS = {
 
 
 @dataclass(frozen=True)
-class Written:
-    """What the statement did: the new rows' ids, or None and what it found instead."""
+class Result:
+    """The new rows' ids, or None with the reason: a changed cart, or products without stock."""
 
     sale_id: int | None
     payment_id: int | None
-    cart_held: bool
+    cart_unchanged: bool
     in_stock: list[int]
 
 
-def write(order: CheckoutRequest, sale: Sale, payment: Payment) -> Written:
-    """Take the stock and the cart's lines; insert `sale` with its items, and `payment`.
+def reserve(order: CheckoutRequest, sale: Sale, payment: Payment) -> Result:
+    """Take stock and cart lines; insert `sale` with its items and `payment`.
 
-    Raises IntegrityError if a constraint stops it; then, too, nothing is written.
+    Raises IntegrityError if a constraint is violated; nothing is written then.
     """
     values = {
         "products": [line.product.pk for line in order.lines],
@@ -128,7 +128,7 @@ def write(order: CheckoutRequest, sale: Sale, payment: Payment) -> Written:
         "token": payment.token,
         "due": payment.due_at,
     }
-    return Written(*_statement(_STATEMENT, GUARD).rows(values)[0])
+    return Result(*_statement(_STATEMENT, GUARD).rows(values)[0])
 
 
 @cache

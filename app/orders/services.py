@@ -1,4 +1,4 @@
-"""Checkout: throttle, ask the breaker, reserve, charge, settle (docs/checkout.md)."""
+"""Checkout: throttle, acquire a breaker permit, reserve, charge, settle (docs/checkout.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["CartChangedError", "StockConflictError", "sale_by_form", "sale_check
 
 
 class StockConflictError(Exception):
-    """The database's constraint stopped the reservation; nothing was taken."""
+    """A database constraint refused the reservation; nothing was reserved."""
 
 
 def _throttle(order: CheckoutRequest) -> None:
@@ -40,7 +40,7 @@ def _throttle(order: CheckoutRequest) -> None:
 
 
 def sale_by_form(*, user_id: int, idempotency_key: UUID) -> Sale | None:
-    """Return the order that this form has made already, if it has."""
+    """Return the order already placed with this form, if any."""
     return Sale.objects.filter(user_id=user_id, idempotency_key=idempotency_key).first()
 
 
@@ -49,26 +49,25 @@ def _by_form(order: CheckoutRequest) -> Sale | None:
 
 
 def sale_checkout(*, order: CheckoutRequest) -> Sale:
-    """Place an order and, unless it is of a flash sale, charge it; return it as it then stands.
+    """Place an order, charge it unless it is a flash sale, and return it.
 
-    The same form sent again, or twice at the same moment, returns the one order that it made. Must
-    run with no transaction open. Raises ThrottledError, BreakerOpenError (nothing was reserved),
-    CartChangedError, SoldOutError, or StockConflictError; after any of these, cart and stock are as
-    before.
+    Submitting the same form again, even concurrently, returns the same order. Must run outside a
+    transaction. Raises ThrottledError, BreakerOpenError, CartChangedError, SoldOutError or
+    StockConflictError; cart and stock are then unchanged.
     """
     started = perf_counter()
     outcome: str | None = "error"
-    look = order.form_used is not False
+    maybe_placed = order.form_used is not False
     try:
         permit = _admit(order)
-        look = True  # from here on the form's other sending may be what is in the way
+        maybe_placed = True  # a concurrent submission of the form may cause the refusals below
         sale = _place(order, permit)
         outcome = _outcome(sale)
     except _REFUSALS as refusal:
-        made = _by_form(order) if look else None
-        if made is not None:
+        existing = _by_form(order) if maybe_placed else None
+        if existing is not None:
             outcome = None
-            return made
+            return existing
         outcome = _record_refusal(order, refusal)
         if isinstance(refusal, IntegrityError):
             raise StockConflictError from refusal
@@ -79,12 +78,12 @@ def sale_checkout(*, order: CheckoutRequest) -> Sale:
     return sale
 
 
-# What a second sending of a form can meet because of the first; the first one's order answers both.
+# Refusals that an earlier submission of the same form can cause; its order is then returned.
 _REFUSALS = (ThrottledError, BreakerOpenError, CartChangedError, SoldOutError, IntegrityError)
 
 
 def _record_refusal(order: CheckoutRequest, refusal: Exception) -> str | None:
-    """Count a refusal and return its outcome; None where the checkout never began."""
+    """Count a refusal and return its outcome, or None if the checkout is not counted."""
     if isinstance(refusal, BreakerOpenError):
         metrics.record_refused("payment_unavailable")
         return "payment_unavailable"
@@ -99,10 +98,9 @@ def _record_refusal(order: CheckoutRequest, refusal: Exception) -> str | None:
 
 
 def _refuse_sold_out(order: CheckoutRequest) -> None:
-    """Refuse at once what the buyer's own look at the stock, a moment ago, says is gone.
+    """Fail before the row lock if the last read shows too little stock.
 
-    It is the reservation that guards the stock; this only keeps those who come too late from
-    queueing for a row that has nothing left.
+    This is a fast path that spares late buyers the lock queue. The reservation is the guard.
     """
     for line in order.lines:
         if line.product.stock < line.quantity:
@@ -110,10 +108,10 @@ def _refuse_sold_out(order: CheckoutRequest) -> None:
 
 
 def _admit(order: CheckoutRequest) -> Permit:
-    """Return leave to go on, from the throttle, the stock as it was seen, and the breaker."""
+    """Check the throttle and the last known stock, then acquire the breaker's permit."""
     _throttle(order)
     _refuse_sold_out(order)
-    return payment_acquire(key=new_payment_key(), seen=order.breaker)
+    return payment_acquire(key=new_payment_key(), known_row=order.breaker)
 
 
 def _place(order: CheckoutRequest, permit: Permit) -> Sale:
@@ -128,13 +126,13 @@ def _place(order: CheckoutRequest, permit: Permit) -> Sale:
 
 
 def _outcome(sale: Sale) -> str:
-    """Return how the checkout that made `sale` ended for the buyer, as a label."""
+    """Return the checkout's outcome as a metric label."""
     if sale.status == Sale.Status.CONFIRMED:
         return "confirmed"
     if sale.status == Sale.Status.CANCELLED:
         return "cancelled"
     if sale.status == Sale.Status.FAILED:
-        # The same word as in retail_orders_total: a rejected charge is the shop's failure.
+        # As in retail_orders_total: a rejected charge is the shop's fault, not the card's.
         rejected = sale.payments.filter(failure_reason=Payment.Failure.REJECTED).exists()
         return "payment_unavailable" if rejected else "payment_declined"
     return "pending" if sale.kind == Sale.Kind.FLASH else "payment_unknown"

@@ -1,4 +1,4 @@
-"""Steps 3 and 4 of a checkout: charge, and what the answer makes of the payment and its order."""
+"""Steps 3 and 4 of a checkout: charge the payment, then settle it and its order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from cart.services import cart_put_back
+from cart.services import cart_restore
 from orders import metrics
 from orders.confirmation_email import send_confirmation
 from orders.models import PAYMENT_TRANSITIONS, SALE_TRANSITIONS, Payment, Sale, sources_not_allowed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-ASK_AGAIN_AFTER = timedelta(seconds=10)
+RETRY_AFTER = timedelta(seconds=10)
 
 _PAYMENT: Mapping[Answer, tuple[Payment.Status, str]] = {
     Answer.APPROVED: (Payment.Status.COMPLETED, ""),
@@ -35,7 +35,7 @@ _SALE: Mapping[Answer, Sale.Status] = {
     Answer.CANCELLED: Sale.Status.CANCELLED,
     Answer.REJECTED: Sale.Status.FAILED,
 }
-# How an order that failed is counted. A rejected charge is the shop's failure, not the card's.
+# Metric label of a failed order. A rejected charge is the shop's fault, not the card's.
 _OUTCOME: Mapping[Answer, str] = {
     Answer.DECLINED: "payment_declined",
     Answer.CANCELLED: "cancelled",
@@ -44,32 +44,32 @@ _OUTCOME: Mapping[Answer, str] = {
 
 
 def still_movable(payment: Payment, status: Payment.Status) -> QuerySet[Payment]:
-    """Return the payment if it may still become `status`.
+    """Return a queryset of the payment if its status may still change to `status`.
 
-    Not asked as "is it pending": those that are have an index, and PostgreSQL would go through all
-    of it, thousands on a busy night, instead of taking the one row by its id.
+    Excludes the other states instead of filtering for PENDING: PostgreSQL would scan the partial
+    index on pending payments, thousands of rows on a busy night, instead of using the primary key.
     """
-    barred = sources_not_allowed(PAYMENT_TRANSITIONS, status)
-    return Payment.objects.filter(pk=payment.pk).exclude(status__in=barred)
+    not_allowed = sources_not_allowed(PAYMENT_TRANSITIONS, status)
+    return Payment.objects.filter(pk=payment.pk).exclude(status__in=not_allowed)
 
 
 @transaction.atomic
 def payment_settle(*, payment: Payment, answer: Answer) -> bool:
-    """Settle a payment and finish its order; say whether this call did it.
+    """Settle a payment and finish its order; return whether this call did.
 
-    Whoever comes second (the request, the worker, another worker) changes nothing. `payment` and
-    its sale are then as the database has them.
+    Of concurrent callers (a request, workers) only the first changes anything. `payment` and its
+    sale then match the database.
     """
     status, reason = _PAYMENT[answer]
     sale, now = payment.sale, timezone.now()
-    moved = still_movable(payment, status).update(
+    updated = still_movable(payment, status).update(
         status=status, failure_reason=reason, settled_at=now
     )
-    if not moved:
+    if not updated:
         _refresh(payment)
         return False
-    barred = sources_not_allowed(SALE_TRANSITIONS, _SALE[answer])
-    open_sale = Sale.objects.filter(pk=sale.pk).exclude(status__in=barred)
+    not_allowed = sources_not_allowed(SALE_TRANSITIONS, _SALE[answer])
+    open_sale = Sale.objects.filter(pk=sale.pk).exclude(status__in=not_allowed)
     finished = open_sale.update(status=_SALE[answer], finished_at=now)
     if not finished:
         raise AssertionError(f"{sale.reference} was finished before its payment was settled")
@@ -80,8 +80,8 @@ def payment_settle(*, payment: Payment, answer: Answer) -> bool:
         transaction.on_commit(partial(metrics.record_confirmed, sale))
     else:
         quantities = dict(sale.items.values_list("product_id", "quantity"))
-        # The cart first and then the products, in which order a reservation locks them too.
-        cart_put_back(user_id=sale.user_id, quantities=quantities)
+        # Lock the cart before the products, as a reservation does.
+        cart_restore(user_id=sale.user_id, quantities=quantities)
         stock_return(quantities=quantities, reference=sale.reference)
         transaction.on_commit(partial(metrics.record_ended, sale, _OUTCOME[answer]))
     transaction.on_commit(partial(metrics.record_settled, sale, payment))
@@ -90,14 +90,14 @@ def payment_settle(*, payment: Payment, answer: Answer) -> bool:
 
 @transaction.atomic
 def payment_mark_unknown(*, payment: Payment) -> bool:
-    """Note that nobody answered; the stock stays with the order. Say whether that was news.
+    """Mark a payment as unknown; return whether it changed. The stock stays reserved.
 
-    The worker asks again after ASK_AGAIN_AFTER.
+    The worker retries after RETRY_AFTER.
     """
-    moved = still_movable(payment, Payment.Status.UNKNOWN).update(
-        status=Payment.Status.UNKNOWN, due_at=timezone.now() + ASK_AGAIN_AFTER
+    updated = still_movable(payment, Payment.Status.UNKNOWN).update(
+        status=Payment.Status.UNKNOWN, due_at=timezone.now() + RETRY_AFTER
     )
-    if not moved:
+    if not updated:
         _refresh(payment)
         return False
     payment.status = Payment.Status.UNKNOWN
@@ -106,7 +106,7 @@ def payment_mark_unknown(*, payment: Payment) -> bool:
 
 
 def _refresh(payment: Payment) -> None:
-    """Bring a payment that somebody else has moved, and its order, up to date."""
+    """Reread a payment that another caller has changed, and its order."""
     sale = payment.sale
     sale.refresh_from_db()
     payment.refresh_from_db()
@@ -114,12 +114,12 @@ def _refresh(payment: Payment) -> None:
 
 
 def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
-    """Charge a payment at the gateway and settle it, or note that nobody answered.
+    """Charge a payment at the gateway and settle it, or mark it as unknown without an answer.
 
-    `first` says that nobody can have sent this charge before: only then does a rejection mean that
-    there is no charge. Must run with no transaction open.
+    `first` means that this charge cannot have been sent before: only then does a rejection prove
+    that nothing was charged. Must run outside a transaction.
     """
-    wanted = Charge(
+    request = Charge(
         key=payment.key,
         amount=payment.amount,
         currency=payment.currency,
@@ -127,9 +127,9 @@ def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
         reference=payment.sale.reference,
     )
     try:
-        answer = payment_charge(charge=wanted, permit=permit)
+        answer = payment_charge(charge=request, permit=permit)
         if answer is Answer.REJECTED and not first:
-            raise NoAnswerError("rejected now, but an earlier sending may have been taken")  # noqa: TRY301
+            raise NoAnswerError("rejected, but an earlier attempt may have been charged")  # noqa: TRY301
     except NoAnswerError:
         payment_mark_unknown(payment=payment)
     else:

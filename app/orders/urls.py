@@ -1,4 +1,4 @@
-"""Addresses of checkout and orders."""
+"""URLs of checkout and orders."""
 
 from django.urls import path
 

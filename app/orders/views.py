@@ -1,4 +1,4 @@
-"""Pages of checkout and orders."""
+"""Checkout and order pages."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import pluralize
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services import profile_get
 from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
-from cart.visit import bring_along, current_items
+from cart.visit import current_items, merge_visitor_cart
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
 from orders.order import CheckoutRequest
-from orders.refusals import CheckoutRefusal, off_sale, refusal_page, sold_out
+from orders.refusals import CheckoutRefusal, no_longer_on_sale, refusal_page, sold_out
 from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
@@ -40,7 +41,7 @@ NOT_PAID = (Sale.Status.FAILED, Sale.Status.CANCELLED)
 
 
 def _user_id(request: HttpRequest) -> int:
-    assert request.user.pk is not None  # noqa: S101 - for the type checker; login_required saw to it
+    assert request.user.pk is not None  # noqa: S101 - for the type checker; login_required ensures it
     return request.user.pk
 
 
@@ -48,9 +49,9 @@ def _checkout_page(
     request: HttpRequest,
     form: CheckoutForm,
     lines: list[CartLine],
-    problem: CheckoutRefusal | None = None,
+    refusal: CheckoutRefusal | None = None,
 ) -> HttpResponse:
-    status = problem.status if problem else 400 if form.errors else 200
+    status = refusal.status if refusal else 400 if form.errors else 200
     return render(
         request,
         "orders/checkout.html",
@@ -59,18 +60,19 @@ def _checkout_page(
             "lines": lines,
             "total": lines_total(lines),
             "currency": settings.CURRENCY,
-            "problem": problem,
+            "refusal": refusal,
             "cart_count": sum(line.quantity for line in lines),
         },
         status=status,
     )
 
 
-def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefusal | None:
-    """Place the order; a refusal comes back as something to tell the buyer.
+def _seconds(count: int) -> str:
+    return f"{count} second{pluralize(count)}"
 
-    None says that the cart is not what the order was made from.
-    """
+
+def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefusal | None:
+    """Place the order; return it, the refusal to show, or None if the cart has changed."""
     try:
         return sale_checkout(order=order)
     except CartChangedError:
@@ -78,18 +80,17 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
     except ThrottledError as error:
         return CheckoutRefusal(
             429,
-            "A little slower, please",
-            "You have tried to order this many times in a short while. "
-            f"Try again in {error.retry_after} seconds.",
+            "Too many attempts",
+            "You've tried to order this too many times in a short period. "
+            f"Try again in {_seconds(error.retry_after)}.",
             error.retry_after,
         )
     except BreakerOpenError as error:
         request.fast_fail = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
         return CheckoutRefusal(
             503,
-            "We cannot take payments at this moment",
-            "The payment service does not answer. "
-            f"Try again in {error.retry_after} seconds; nothing else is needed.",
+            "We can't take payments right now",
+            f"The payment service is not responding. Try again in {_seconds(error.retry_after)}.",
             error.retry_after,
         )
     except SoldOutError as error:
@@ -102,16 +103,16 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
-    """Show what is about to be bought; on POST, buy it."""
+    """Show the checkout page; on POST, place the order."""
     if request.method == "POST":
-        bring_along(request, _user_id(request))
+        merge_visitor_cart(request, _user_id(request))
         form = CheckoutForm(request.POST)
         if form.is_valid():
             return _buy(request, form)
         return _checkout_page(request, form, cart_lines(current_items(request)))
     lines = cart_lines(current_items(request))
     if not lines:
-        return _nothing_to_buy(request)
+        return _redirect_empty_cart(request)
     profile = profile_get(user_id=_user_id(request))
     form = CheckoutForm(
         initial={
@@ -123,20 +124,20 @@ def checkout(request: HttpRequest) -> HttpResponse:
     return _checkout_page(request, form, lines)
 
 
-def _nothing_to_buy(request: HttpRequest) -> HttpResponse:
-    messages.info(request, "Your cart is empty: put something in it first.")
+def _redirect_empty_cart(request: HttpRequest) -> HttpResponse:
+    messages.info(request, "Your cart is empty. Add a product to check out.")
     return redirect("cart:view")
 
 
 def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
-    """Place the order that a valid form asks for."""
+    """Place the order of a valid form."""
     user_id, data = _user_id(request), form.cleaned_data
-    wanted = to_buy(user_id=user_id, idempotency_key=data["idempotency_key"])
-    lines = wanted.lines
+    cart = to_buy(user_id=user_id, idempotency_key=data["idempotency_key"])
+    lines = cart.lines
     if not lines or data["lines_shown"] != fingerprint(lines):
         return _changed(request, form, lines)
-    if not wanted.form_used and (problem := off_sale(lines)):
-        return _checkout_page(request, form, lines, problem)
+    if not cart.form_used and (refusal := no_longer_on_sale(lines)):
+        return _checkout_page(request, form, lines, refusal)
     result = _place(
         request,
         CheckoutRequest(
@@ -148,8 +149,8 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
             delivery_name=data["delivery_name"],
             delivery_address=data["delivery_address"],
             payment_token=data["payment_token"],
-            form_used=wanted.form_used,
-            breaker=wanted.breaker,
+            form_used=cart.form_used,
+            breaker=cart.breaker,
         ),
     )
     if result is None:
@@ -157,41 +158,41 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
     if isinstance(result, CheckoutRefusal):
         return refusal_page(request, form, result)
     if result.request_id != current_request_id() and result.status in NOT_PAID:
-        return _once_more(request, form, lines)
+        return _try_again(request, form, lines)
     return redirect("orders:detail", reference=result.reference)
 
 
 def _changed(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
-    """Answer a form whose cart is not what it was when the buyer saw it."""
-    # The first sending of this very form may have emptied the cart.
+    """Respond to a form whose cart or prices have changed since it was shown."""
+    # An earlier submission of the same form may have emptied the cart.
     key = form.cleaned_data["idempotency_key"]
-    if made := sale_by_form(user_id=_user_id(request), idempotency_key=key):
-        return redirect("orders:detail", reference=made.reference)
+    if sale := sale_by_form(user_id=_user_id(request), idempotency_key=key):
+        return redirect("orders:detail", reference=sale.reference)
     if not lines:
-        return _nothing_to_buy(request)
+        return _redirect_empty_cart(request)
     again = CheckoutForm({**form.cleaned_data, "lines_shown": fingerprint(lines)})
-    problem = CheckoutRefusal(
+    refusal = CheckoutRefusal(
         409,
-        "Something has changed",
-        "A price or your cart has changed since you opened this page. "
-        "Look at the new total, and order again if it is right.",
+        "Your order has changed",
+        "Your cart or a price has changed since you opened this page. "
+        "Check the new total, then order again.",
     )
-    return _checkout_page(request, again, lines, problem)
+    return _checkout_page(request, again, lines, refusal)
 
 
-def _once_more(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
-    """Answer a form sent again after its order failed: its key is used up, the cart is not."""
+def _try_again(request: HttpRequest, form: CheckoutForm, lines: list[CartLine]) -> HttpResponse:
+    """Respond to a form resubmitted after its order failed: show it with a new key."""
     again = CheckoutForm({**form.cleaned_data, "idempotency_key": uuid.uuid4()})
-    problem = CheckoutRefusal(
+    refusal = CheckoutRefusal(
         409,
-        "The first try did not go through",
-        "That order's payment failed. Choose how to pay, and order again.",
+        "Your payment failed",
+        "The payment for this order failed. Choose a payment method, then order again.",
     )
-    return _checkout_page(request, again, lines, problem)
+    return _checkout_page(request, again, lines, refusal)
 
 
 def _own_sale(request: HttpRequest, reference: str) -> Sale:
-    """Return the visitor's own order; another's is as good as none (404)."""
+    """Return the customer's own order. Raises Http404 for unknown ones and other customers'."""
     sales = Sale.objects.prefetch_related("items__product__category", "payments")
     return get_object_or_404(sales, reference=reference, user_id=_user_id(request))
 
@@ -205,7 +206,7 @@ def _order_context(sale: Sale) -> dict[str, object]:
 @never_cache
 @require_safe
 def detail(request: HttpRequest, reference: str) -> HttpResponse:
-    """Show an order; while its payment is under way the page follows it."""
+    """Show an order. While its payment is pending, the page updates itself."""
     sale = _own_sale(request, reference)
     return render(request, "orders/order_detail.html", _order_context(sale))
 
@@ -214,7 +215,7 @@ def detail(request: HttpRequest, reference: str) -> HttpResponse:
 @never_cache
 @require_safe
 def status(request: HttpRequest, reference: str) -> HttpResponse:
-    """Answer the order page's question how far the payment is."""
+    """Return the status fragment that the order page polls."""
     sale = _own_sale(request, reference)
     return render(request, "orders/_status.html", _order_context(sale))
 
@@ -222,7 +223,7 @@ def status(request: HttpRequest, reference: str) -> HttpResponse:
 @login_required
 @require_safe
 def history(request: HttpRequest) -> HttpResponse:
-    """Show the visitor's orders."""
+    """List the customer's orders."""
     sales = Sale.objects.filter(user_id=_user_id(request)).order_by("-created_at")
     page = Paginator(sales, PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "orders/order_list.html", {"page_obj": page})

@@ -1,4 +1,4 @@
-"""The circuit breaker in the admin: to look at, and for those who may to force it for a while."""
+"""The circuit breaker in the admin: read-only, unless the user may force it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from retail.admin import ReadOnlyAdmin
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-FACTS = ("state_shown", "forced", "failures", "opened_at", "probe_until")
-NOW = ("Now", {"fields": FACTS})
-FORCE = ("Force it", {"fields": ("force_to", "reason", "minutes")})
+STATE_FIELDS = ("current_state", "forced", "failures", "opened_at", "probe_until")
+NOW = ("Current state", {"fields": STATE_FIELDS})
+FORCE = ("Force the breaker", {"fields": ("force_to", "reason", "minutes")})
 
 
 @admin.register(CircuitBreaker)
 class CircuitBreakerAdmin(ReadOnlyAdmin):
     form = ForceForm
-    list_display = ("name", *FACTS)
+    list_display = ("name", *STATE_FIELDS)
     ordering = ("name",)
-    readonly_fields = FACTS
+    readonly_fields = STATE_FIELDS
 
     @admin.display(description="state")
-    def state_shown(self, breaker: CircuitBreaker) -> str:
+    def current_state(self, breaker: CircuitBreaker) -> str:
         return str(breaker.state_now.label)
 
     @admin.display(description="forced")
@@ -40,9 +40,9 @@ class CircuitBreakerAdmin(ReadOnlyAdmin):
         return f"forced {breaker.forced_state} until {until} by {by}: {reason}"
 
     def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        # What those who have it may change is in the form, and of this one breaker.
-        known = not isinstance(obj, CircuitBreaker) or obj.name == NAME
-        return known and admin.ModelAdmin.has_change_permission(self, request, obj)
+        # Only the breaker in use can be forced, and only through the form.
+        in_use = not isinstance(obj, CircuitBreaker) or obj.name == NAME
+        return in_use and admin.ModelAdmin.has_change_permission(self, request, obj)
 
     def get_fieldsets(self, request: HttpRequest, obj: CircuitBreaker | None = None) -> Any:
         return [NOW, FORCE] if self.has_change_permission(request, obj) else [NOW]
@@ -56,26 +56,26 @@ class CircuitBreakerAdmin(ReadOnlyAdmin):
     def save_model(
         self, request: HttpRequest, obj: CircuitBreaker, form: ForceForm, change: bool
     ) -> None:
-        said, user = form.cleaned_data, request.user
-        if said["force_to"] == AUTOMATIC:
+        data, user = form.cleaned_data, request.user
+        if data["force_to"] == AUTOMATIC:
             breaker_unforce(user_id=user.pk)
-            told = "It is automatic again."
+            text = "The breaker is automatic again."
         else:
             until = breaker_force(
-                state=said["force_to"],
-                reason=said["reason"],
-                minutes=said["minutes"],
+                state=data["force_to"],
+                reason=data["reason"],
+                minutes=data["minutes"],
                 by=user.get_username(),
                 user_id=user.pk,
             )
-            told = f"Forced {said['force_to']} until {until:%H:%M %Z}."
-        obj.refresh_from_db()  # for those who name it after this
-        messages.success(request, told)
+            text = f"Forced {data['force_to']} until {until:%H:%M %Z}."
+        obj.refresh_from_db()  # Django's message shows the new state
+        messages.success(request, text)
 
-    def construct_change_message(  # type: ignore[override] # Django takes a sentence, too
+    def construct_change_message(  # type: ignore[override] # Django accepts a string too
         self, request: HttpRequest, form: ForceForm, formsets: Any, add: bool = False
     ) -> str:
-        said = form.cleaned_data
-        if said["force_to"] == AUTOMATIC:
-            return "Handed back to automatic."
-        return f"Forced {said['force_to']} for {said['minutes']} min: {said['reason']}"
+        data = form.cleaned_data
+        if data["force_to"] == AUTOMATIC:
+            return "Returned to automatic."
+        return f"Forced {data['force_to']} for {data['minutes']} min: {data['reason']}"

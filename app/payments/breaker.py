@@ -1,9 +1,9 @@
 """The circuit breaker in front of the payment gateway.
 
-pybreaker says what an outcome does to a breaker; the database row says what the breaker is, for all
-processes and over restarts; compare-and-set on the row's version keeps the two honest. The call to
-the gateway runs in between, under no lock: `ask` before, `tell` after. An operator may force it
-open or closed for a while: then outcomes change nothing (docs/adr/0004).
+pybreaker decides what an outcome changes. A database row stores the state, shared by all processes
+and kept across restarts, and is updated by compare-and-set on its version. Callers `acquire` a
+permit, call the gateway without holding a lock and `report` the outcome. While an operator forces
+the breaker open or closed, outcomes change nothing (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 NAME = "payments"
 _ROW = Statement(
     "breaker",
-    f"SELECT {columns(CircuitBreaker, 'breaker')} FROM payments_circuitbreaker breaker "  # noqa: S608 - only names of columns are put in
+    f"SELECT {columns(CircuitBreaker, 'breaker')} FROM payments_circuitbreaker breaker "  # noqa: S608 - interpolates only column names
     "WHERE name = %(name)s",
     {"name": "text"},
 )
 State = CircuitBreaker.State
-# Longer than a charge can take with its retries; then a probe whose process died is given up.
+# Longer than a charge with all retries. A probe that takes longer is abandoned.
 PROBE_SECONDS = 15
 
 
 class BreakerOpenError(Exception):
-    """The gateway is not to be called now; `retry_after` seconds from now it may be."""
+    """The gateway must not be called before `retry_after` seconds from now."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"payments are unavailable; try again in {retry_after} s")
@@ -49,23 +49,23 @@ class BreakerOpenError(Exception):
 
 @dataclass(frozen=True)
 class Permit:
-    """The breaker's yes to one caller; give it back with `tell` or `give_back`."""
+    """Permission for one caller; return it with `report` or `release`."""
 
     holder: str
     probe: bool
-    failures: int = 0  # how many in a row there were when it was given
+    failures: int = 0  # consecutive failures when the permit was issued
 
 
 def _read() -> CircuitBreaker:
-    """Return the row, made closed if it was never there; an existing one is never reset.
+    """Return the row. A missing row is created closed; an existing one is never reset.
 
-    Of a force whose time is over, the first who reads makes an end.
+    The first read after a force has expired ends the force.
     """
     while True:
-        found = _ROW.rows({"name": NAME})
+        rows = _ROW.rows({"name": NAME})
         row = (
-            instance(CircuitBreaker, found[0])
-            if found
+            instance(CircuitBreaker, rows[0])
+            if rows
             else CircuitBreaker.objects.get_or_create(name=NAME)[0]
         )
         if not row.force_is_over:
@@ -74,50 +74,50 @@ def _read() -> CircuitBreaker:
 
 
 def is_closed() -> bool:
-    """Whether calls go through as usual."""
+    """Whether the breaker lets all calls through."""
     return _read().state == State.CLOSED
 
 
-def _swap(row: CircuitBreaker, **changes: object) -> bool:
-    """Write `changes` unless somebody wrote since `row` was read; say whether it was written."""
-    swapped = CircuitBreaker.objects.filter(name=NAME, version=row.version).update(
+def _compare_and_set(row: CircuitBreaker, **changes: object) -> bool:
+    """Write `changes` if the row is unchanged since it was read; return whether it was written."""
+    updated = CircuitBreaker.objects.filter(name=NAME, version=row.version).update(
         version=row.version + 1, **changes
     )
-    if swapped and "state" in changes and changes["state"] != row.state:
+    if updated and "state" in changes and changes["state"] != row.state:
         failures = int(str(changes.get("failures", row.failures)))
-        _note(metrics.record_transition, NAME, str(changes["state"]), failures)
-    return bool(swapped)
+        _on_commit(metrics.record_transition, NAME, str(changes["state"]), failures)
+    return bool(updated)
 
 
-def _note(record: Callable[..., None], *facts: object) -> None:
-    """Record once it holds: the admin forces inside a transaction."""
-    transaction.on_commit(partial(record, *facts))
+def _on_commit(record: Callable[..., None], *args: object) -> None:
+    """Call `record` after the commit: the admin forces the breaker inside a transaction."""
+    transaction.on_commit(partial(record, *args))
 
 
 def _seconds_until(row: CircuitBreaker, now: datetime) -> int:
-    """Return in how many whole seconds the next probe may go; 0 when it may go now."""
+    """Return the seconds until the next probe, rounded up; 0 if it may start now."""
     if row.state == State.HALF_OPEN and row.probe_until is not None and row.probe_until > now:
-        # A probe is under way and will have told within moments.
+        # A probe is in progress and usually ends within a second.
         return 1
     if row.forced_until is not None:
-        # It may end earlier, by hand; and no buyer is told more than the usual rest.
-        rest = min(settings.BREAKER_RESET_SECONDS, (row.forced_until - now).total_seconds())
-        return max(1, ceil(rest))
+        # An operator may end the force early, so never return more than the usual reset time.
+        wait = min(settings.BREAKER_RESET_SECONDS, (row.forced_until - now).total_seconds())
+        return max(1, ceil(wait))
     if row.state == State.OPEN and row.opened_at is not None:
         due = row.opened_at + timedelta(seconds=settings.BREAKER_RESET_SECONDS)
         return max(0, ceil((due - now).total_seconds()))
     return 0
 
 
-def acquire(holder: str, seen: CircuitBreaker | None = None) -> Permit:
-    """Return leave to call the gateway; the row is read unless the caller has just `seen` it.
+def acquire(holder: str, known_row: CircuitBreaker | None = None) -> Permit:
+    """Return a permit to call the gateway. `known_row` saves a read if the caller just read it.
 
-    While half-open only one holder at a time has it; the same holder may ask again.
-    Raises BreakerOpenError, with the seconds to wait, when the gateway is not to be called.
+    While half-open, only one holder at a time gets a permit; the same holder may acquire it again.
+    Raises BreakerOpenError, with the seconds to wait, if the gateway must not be called.
     """
     while True:
-        row = _read() if seen is None or seen.force_is_over else seen
-        seen = None  # whoever was quicker has changed it
+        row = _read() if known_row is None or known_row.force_is_over else known_row
+        known_row = None  # reread after a lost compare-and-set
         if row.state == State.CLOSED:
             metrics.record_state_seen(NAME, row.state)
             return Permit(holder, probe=False, failures=row.failures)
@@ -129,17 +129,17 @@ def acquire(holder: str, seen: CircuitBreaker | None = None) -> Permit:
             metrics.record_short_circuited()
             raise BreakerOpenError(wait)
         until = now + timedelta(seconds=PROBE_SECONDS)
-        if _swap(row, state=State.HALF_OPEN, probe=holder, probe_until=until):
+        if _compare_and_set(row, state=State.HALF_OPEN, probe=holder, probe_until=until):
             metrics.record_state_seen(NAME, State.HALF_OPEN)
             return Permit(holder, probe=True)
 
 
 def report(permit: Permit, *, succeeded: bool) -> None:
-    """Tell how a permitted call ended. A decline is a success: the gateway answered.
+    """Report the outcome of a permitted call. A decline is a success: the gateway answered.
 
-    Late news does not count: of a call that began before the breaker opened, or of a probe that was
-    given up. Nor does any while the breaker is forced. In the usual case, closed and well, the
-    database is not asked.
+    Late outcomes are ignored: those of calls that began before the breaker opened and of abandoned
+    probes. While the breaker is forced, all are ignored. A success of a closed breaker without
+    failures makes no query.
     """
     if succeeded and not permit.probe and not permit.failures:
         return
@@ -151,37 +151,37 @@ def report(permit: Permit, *, succeeded: bool) -> None:
         if permit.probe and row.probe != permit.holder:
             return
         changes = decide(row, succeeded=succeeded)
-        if not changes or _swap(row, **changes):
+        if not changes or _compare_and_set(row, **changes):
             return
 
 
 def release(permit: Permit) -> None:
-    """Give back a permit that was not used; a probe becomes free for the next."""
+    """Return an unused permit; a probe becomes available to the next caller."""
     while permit.probe:
         row = _read()
         if row.state != State.HALF_OPEN or row.probe != permit.holder:
             return
-        if _swap(row, probe="", probe_until=None):
+        if _compare_and_set(row, probe="", probe_until=None):
             return
 
 
 def force(*, state: str, reason: str, minutes: int, by: str, user_id: int | None) -> datetime:
-    """Keep the breaker `state` (open or closed) for `minutes`; return until when.
+    """Force the breaker open or closed for `minutes`; return when the force ends.
 
-    `by` is the username of who does so, and `user_id` goes into the log in its place. A probe under
-    way loses its word. An earlier force is replaced. Raises ValueError for a state that cannot be
-    forced, an empty or too long reason, and too short or long a time.
+    `by` is the operator's username; the log records `user_id` instead. Replaces an earlier force
+    and cancels a probe in progress. Raises ValueError for a state that cannot be forced, an empty
+    or too long reason, or a duration out of range.
     """
     least, most = FORCE_MINUTES
     if state not in CircuitBreaker.FORCIBLE or not least <= minutes <= most:
-        raise ValueError(f"forced open or closed, for {least} to {most} minutes")
+        raise ValueError(f"A breaker can be forced open or closed for {least} to {most} minutes.")
     if not by or not 0 < len(reason) <= REASON_LENGTH:
-        raise ValueError(f"somebody's reason of 1 to {REASON_LENGTH} characters")
+        raise ValueError(f"A username and a reason of 1 to {REASON_LENGTH} characters are needed.")
     to = State(state)
     while True:
         row, now = _read(), timezone.now()
         until = now + timedelta(minutes=minutes)
-        if _swap(
+        if _compare_and_set(
             row,
             state=to,
             failures=row.failures if to == State.OPEN else 0,
@@ -193,14 +193,14 @@ def force(*, state: str, reason: str, minutes: int, by: str, user_id: int | None
             forced_until=until,
             forced_by=by,
         ):
-            _note(metrics.record_forced, NAME, str(to), reason, until, user_id)
+            _on_commit(metrics.record_forced, NAME, str(to), reason, until, user_id)
             return until
 
 
 def unforce(*, user_id: int | None) -> bool:
-    """Hand the breaker back to automatic: half-open if it was forced open, else closed.
+    """Return the breaker to automatic: half-open if it was forced open, else closed.
 
-    Say whether it was forced.
+    Returns whether it was forced.
     """
     while True:
         row = _read()
@@ -211,9 +211,9 @@ def unforce(*, user_id: int | None) -> bool:
 
 
 def _end_force(row: CircuitBreaker, *, user_id: int | None) -> bool:
-    """Make it automatic again unless somebody wrote since; `user_id` is None when time did it."""
+    """End a force if the row is unchanged. `user_id` is None if the force expired."""
     to = row.state_after_force
-    ended = _swap(
+    ended = _compare_and_set(
         row,
         state=to,
         failures=0,
@@ -223,5 +223,5 @@ def _end_force(row: CircuitBreaker, *, user_id: int | None) -> bool:
         forced_by="",
     )
     if ended:
-        _note(metrics.record_unforced, NAME, str(to), user_id)
+        _on_commit(metrics.record_unforced, NAME, str(to), user_id)
     return ended

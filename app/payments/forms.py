@@ -1,4 +1,4 @@
-"""The admin's form of the circuit breaker."""
+"""The admin form of the circuit breaker."""
 
 from __future__ import annotations
 
@@ -11,63 +11,66 @@ from payments.models import FORCE_MINUTES, REASON_LENGTH, CircuitBreaker
 
 AUTOMATIC = "automatic"
 LEAST, MOST = FORCE_MINUTES
-# What each does to buyers.
-OPEN = (
-    "Open: nobody can pay. The gateway is not called; carts are kept, and buyers are asked to try "
-    "again in a moment."
+# What each choice means for buyers.
+OPEN_LABEL = (
+    "Open: nobody can pay. The gateway is not called, carts are kept, and buyers are asked to try "
+    "again shortly."
 )
-CLOSED = (
-    "Closed: every order goes to the gateway, however often it fails. Buyers wait for its answer; "
-    "without one their payment stays unknown until the worker has settled it."
+CLOSED_LABEL = (
+    "Closed: every order is charged, even if the gateway keeps failing. Buyers wait for its "
+    "response; without one, the payment stays unknown until the worker settles it."
 )
-BY_ITSELF = (
-    "Automatic: it decides by itself again. After “open”, one payment tries the gateway before "
-    "everybody's go through."
+AUTOMATIC_LABEL = (
+    "Automatic: the breaker opens and closes by itself. After a forced open, one payment probes "
+    "the gateway before others go through."
 )
 
 
 class ForceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Forces a breaker, or hands it back."""
+    """Forces a breaker, or returns it to automatic."""
 
     force_to = forms.ChoiceField(
-        label="Make it",
+        label="New state",
         widget=AdminRadioSelect(attrs={"class": "radiolist"}),
-        choices=[("open", OPEN), ("closed", CLOSED), (AUTOMATIC, BY_ITSELF)],
+        choices=[("open", OPEN_LABEL), ("closed", CLOSED_LABEL), (AUTOMATIC, AUTOMATIC_LABEL)],
     )
     reason = forms.CharField(
         required=False,
         max_length=REASON_LENGTH,
         widget=AdminTextInputWidget,
         help_text=(
-            "For open and closed. Goes into the log and is shown here beside your name: no names "
-            "of customers."
+            "Required for open and closed. Logged and shown here with your username; don't include "
+            "customers' names."
         ),
     )
     minutes = forms.IntegerField(
         required=False,
         min_value=LEAST,
         max_value=MOST,
-        label="For how many minutes",
-        help_text=f"For open and closed: {LEAST} to {MOST}. Then it is automatic by itself.",
+        label="Duration in minutes",
+        help_text=(
+            f"Required for open and closed: {LEAST} to {MOST}. The breaker then returns to "
+            "automatic."
+        ),
     )
 
     class Meta:
         model = CircuitBreaker
-        fields = ()  # they are the breaker's own
+        fields = ()  # the breaker's fields are not edited directly
 
     def clean_reason(self) -> str:
-        """Make the reason one line."""
+        """Normalise whitespace to keep the reason on one line."""
         return " ".join(self.cleaned_data["reason"].split())
 
     def clean(self) -> dict[str, Any]:
-        """Ask for a reason and a time, which only handing back does without."""
+        """Require a reason and a duration, unless the breaker returns to automatic."""
         super().clean()
         if self.cleaned_data.get("force_to") == AUTOMATIC and not self.instance.is_forced:
-            self.add_error("force_to", "It is automatic already.")
+            self.add_error("force_to", "The breaker is already automatic.")
         if self.cleaned_data.get("force_to") not in CircuitBreaker.FORCIBLE:
             return self.cleaned_data
         if not self.cleaned_data.get("reason") and "reason" not in self.errors:
-            self.add_error("reason", "Say why: the next on duty will ask.")
+            self.add_error("reason", "Enter a reason.")
         if self.cleaned_data.get("minutes") is None and "minutes" not in self.errors:
-            self.add_error("minutes", "Say for how long.")
+            self.add_error("minutes", "Enter a duration.")
         return self.cleaned_data

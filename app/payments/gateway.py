@@ -1,4 +1,4 @@
-"""The payment gateway's HTTP API, as the shop speaks it."""
+"""HTTP client of the payment gateway."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 class Answer(StrEnum):
-    """What the gateway says of a payment key."""
+    """The gateway's answer about a payment key."""
 
     APPROVED = "approved"
     DECLINED = "declined"
     CANCELLED = "cancelled"
-    REJECTED = "rejected"  # it will not take this charge, whatever the card: our mistake
+    REJECTED = "rejected"  # the request is invalid, whatever the card: the shop's fault
 
 
 class NoAnswerError(Exception):
-    """The gateway gave no answer that means anything; the charge may or may not have happened.
+    """The gateway gave no valid answer; the charge may or may not have happened.
 
-    With `maybe_sent` False it cannot have: no connection to the gateway was made.
+    It cannot have happened if `maybe_sent` is False: no connection was made.
     """
 
     outcome = "error"
 
-    def __init__(self, *told: object, maybe_sent: bool = True) -> None:
-        super().__init__(*told)
+    def __init__(self, *args: object, maybe_sent: bool = True) -> None:
+        super().__init__(*args)
         self.maybe_sent = maybe_sent
 
 
@@ -49,9 +49,9 @@ class GatewayTimeoutError(NoAnswerError):
 
 @dataclass(frozen=True)
 class Charge:
-    """What is to be paid: `amount` in units of `currency`, with the buyer's payment `token`.
+    """A charge of `amount` in `currency` to the buyer's payment `token`.
 
-    `key` makes it one charge however often it is sent.
+    The idempotency `key` makes it one charge, however often it is sent.
     """
 
     key: str
@@ -61,7 +61,7 @@ class Charge:
     reference: str
 
 
-_STATUS = {
+_VALID_ANSWERS = {
     200: {Answer.APPROVED, Answer.DECLINED, Answer.CANCELLED},
     402: {Answer.DECLINED},
     409: {Answer.CANCELLED},
@@ -72,35 +72,32 @@ _local = threading.local()
 
 
 def _session() -> requests.Session:
-    """Return this thread's session: connections are kept, and never shared between threads."""
+    """Return this thread's session, with its own keep-alive connections."""
     session: requests.Session | None = getattr(_local, "session", None)
     if session is None:
         session = _local.session = requests.Session()
-        session.trust_env = False  # no proxy from the environment between the shop and its money
+        session.trust_env = False  # no proxy from the environment for payments
     return session
 
 
 def _maybe_sent(error: Exception) -> bool:
-    """Whether the request may have reached the gateway: in doubt, yes.
+    """Whether the request may have reached the gateway; yes if in doubt.
 
-    Surely not where no connection was made: refused, timed out while connecting, no such host. A
-    connection that broke may have carried it, above all a kept one that the other side had closed.
+    No, if no connection was made: refused, timed out while connecting, unknown host. A broken
+    connection may have carried the request, including a keep-alive connection closed by the peer.
     """
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", None)
     return not isinstance(reason, ConnectTimeoutError | NewConnectionError)
 
 
-def _send(method: str, path: str, key: str, body: Mapping[str, Any] | None = None) -> Answer:
-    """Send one request and return the gateway's answer.
-
-    Raises NoAnswerError for everything that is not a clear answer.
-    """
+def _send(method: str, path: str, key: str, payload: Mapping[str, Any] | None = None) -> Answer:
+    """Send a request and return the gateway's answer. Raises NoAnswerError without a valid one."""
     try:
         response = _session().request(
             method,
             f"{settings.GATEWAY_URL}{path}",
-            json=body,
+            json=payload,
             headers={
                 "Authorization": f"Bearer {settings.GATEWAY_API_KEY}",
                 "Idempotency-Key": key,
@@ -111,46 +108,43 @@ def _send(method: str, path: str, key: str, body: Mapping[str, Any] | None = Non
         )
         if response.status_code in _REJECTED:
             return Answer.REJECTED
-        said = response.json()
-        answer = Answer(said["status"])
+        body = response.json()
+        answer = Answer(body["status"])
     except requests.Timeout as error:
         raise GatewayTimeoutError(str(error), maybe_sent=_maybe_sent(error)) from error
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-        told = f"{type(error).__name__}: {error}"
-        raise NoAnswerError(told, maybe_sent=_maybe_sent(error)) from error
-    if answer not in _STATUS.get(response.status_code, ()) or said.get("key", key) != key:
-        raise NoAnswerError(f"{response.status_code} with status {answer} makes no sense")
+        reason = f"{type(error).__name__}: {error}"
+        raise NoAnswerError(reason, maybe_sent=_maybe_sent(error)) from error
+    if answer not in _VALID_ANSWERS.get(response.status_code, ()) or body.get("key", key) != key:
+        raise NoAnswerError(f"unexpected answer: {response.status_code} with status {answer}")
     return answer
 
 
-def charge(wanted: Charge) -> Answer:
-    """Ask for a charge. Raises NoAnswerError."""
+def charge(request: Charge) -> Answer:
+    """Charge the buyer's card. Raises NoAnswerError."""
     return _send(
         "POST",
         "/v1/charges",
-        wanted.key,
+        request.key,
         {
-            "amount": f"{wanted.amount:.2f}",
-            "currency": wanted.currency,
-            "token": wanted.token,
-            "reference": wanted.reference,
+            "amount": f"{request.amount:.2f}",
+            "currency": request.currency,
+            "token": request.token,
+            "reference": request.reference,
         },
     )
 
 
 def cancel(key: str) -> Answer:
-    """Have the key refused for ever, or learn what became of it. Raises NoAnswerError."""
+    """Cancel the key for good, or return the outcome if it was used. Raises NoAnswerError."""
     answer = _send("POST", f"/v1/charges/{key}/cancel", key)
     if answer is Answer.REJECTED:
-        raise NoAnswerError("a refused cancellation says nothing about the charge")
+        raise NoAnswerError("a rejected cancellation does not tell the charge's outcome")
     return answer
 
 
 def read(path: str, query: Mapping[str, Any]) -> Any:
-    """Return the JSON that the gateway answers a question with; nothing moves by asking.
-
-    Raises NoAnswerError.
-    """
+    """Send a GET request and return the JSON response. Raises NoAnswerError."""
     try:
         response = _session().get(
             f"{settings.GATEWAY_URL}{path}",
@@ -164,7 +158,7 @@ def read(path: str, query: Mapping[str, Any]) -> Any:
         )
         response.raise_for_status()
         if response.status_code != HTTPStatus.OK:
-            raise NoAnswerError(f"{response.status_code} instead of {path}")
+            raise NoAnswerError(f"unexpected status {response.status_code} for {path}")
         return response.json()
     except (requests.RequestException, ValueError) as error:
         raise NoAnswerError(f"{type(error).__name__}: {error}") from error

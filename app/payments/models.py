@@ -1,4 +1,4 @@
-"""The circuit breaker's state, shared by all processes and kept over restarts."""
+"""The circuit breaker's state, shared by all processes and kept across restarts."""
 
 from typing import ClassVar
 
@@ -7,11 +7,11 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 REASON_LENGTH = 200
-FORCE_MINUTES = (1, 240)  # a forgotten force ends by itself within a shift
+FORCE_MINUTES = (1, 240)  # a forgotten force expires within a shift
 
 
 class CircuitBreaker(models.Model):
-    """One breaker. Changed only by `payments.breaker`, by compare-and-set on `version`."""
+    """A circuit breaker. Only `payments.breaker` changes it, by compare-and-set on `version`."""
 
     class State(models.TextChoices):
         """What the breaker does with calls."""
@@ -24,12 +24,12 @@ class CircuitBreaker(models.Model):
 
     name = models.CharField(max_length=40, primary_key=True)
     state = models.CharField(max_length=9, choices=State.choices, default=State.CLOSED)
-    failures = models.PositiveIntegerField(default=0, help_text="failures in a row")
+    failures = models.PositiveIntegerField(default=0, help_text="consecutive failures")
     opened_at = models.DateTimeField(null=True, blank=True)
-    probe = models.CharField(max_length=64, blank=True, help_text="who may try while half-open")
+    probe = models.CharField(max_length=64, blank=True, help_text="holder of the half-open probe")
     probe_until = models.DateTimeField(null=True, blank=True)
     forced_state = models.CharField(
-        max_length=9, blank=True, choices=[(one.value, one.label) for one in FORCIBLE]
+        max_length=9, blank=True, choices=[(state.value, state.label) for state in FORCIBLE]
     )
     forced_reason = models.CharField(max_length=REASON_LENGTH, blank=True)
     forced_until = models.DateTimeField(null=True, blank=True)
@@ -60,21 +60,21 @@ class CircuitBreaker(models.Model):
 
     @property
     def force_is_over(self) -> bool:
-        """Whether it was forced until some time that has passed; the next call will see to it."""
+        """Whether a force has expired; the next call ends it."""
         return self.forced_until is not None and self.forced_until <= timezone.now()
 
     @property
     def is_forced(self) -> bool:
-        """Whether an operator's force holds now."""
+        """Whether the breaker is forced now."""
         return self.forced_until is not None and not self.force_is_over
 
     @property
     def state_after_force(self) -> State:
-        """What it is when its force ends: nobody knows how the gateway is behind an open one."""
+        """State when the force ends. After a forced open, the gateway must be probed first."""
         opened = self.forced_state == self.State.OPEN
         return self.State.HALF_OPEN if opened else self.State.CLOSED
 
     @property
     def state_now(self) -> State:
-        """What it does with the next call, also between the end of a force and that call."""
+        """State that the next call will find, also if a force has expired since the last one."""
         return self.state_after_force if self.force_is_over else self.State(self.state)

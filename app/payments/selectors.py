@@ -1,4 +1,4 @@
-"""What the gateway's ledger says, for an audit. It is asked past the circuit breaker."""
+"""Read the gateway's ledger for audits, bypassing the circuit breaker."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from payments.gateway import NoAnswerError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-PAGE = 1000  # rows the gateway gives at most
-KEYS = 50  # it may be asked for at once
+PAGE = 1000  # maximum rows per response
+KEYS = 50  # maximum keys per request
 
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
 class GatewayCharge:
-    """A row of the gateway's ledger; amounts in units of `currency`."""
+    """A charge in the gateway's ledger; amounts are in `currency`."""
 
     id: int
     key: str
@@ -32,8 +32,8 @@ class GatewayCharge:
     created_at: datetime
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> Self:
-        """Make one of a row of the listing. A cancelled key has neither amount nor currency."""
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Parse a row of the ledger. A cancelled key has neither amount nor currency."""
         return cls(
             id=int(row["id"]),
             key=str(row["key"]),
@@ -54,8 +54,8 @@ class GatewayRefund:
     created_at: datetime
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> Self:
-        """Make one of a row of the listing."""
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Parse a row of the ledger."""
         return cls(
             id=int(row["id"]),
             charge_key=str(row["charge_key"]),
@@ -64,34 +64,34 @@ class GatewayRefund:
 
 
 def gateway_charges(*, after: int) -> list[GatewayCharge]:
-    """Return the next rows of the ledger with an id above `after`. Raises NoAnswerError."""
+    """Return the next page of charges with an id above `after`. Raises NoAnswerError."""
     rows = _rows("charges", {"after": after, "limit": PAGE})
-    return _made(GatewayCharge.of(row) for row in rows)
+    return _parsed(GatewayCharge.from_row(row) for row in rows)
 
 
 def gateway_charges_of(*, keys: Sequence[str]) -> dict[str, GatewayCharge]:
-    """Return the ledger's rows of these keys, by key. Raises NoAnswerError."""
-    found: list[GatewayCharge] = []
+    """Return the charges with these keys, by key. Raises NoAnswerError."""
+    charges: list[GatewayCharge] = []
     for first in range(0, len(keys), KEYS):
         rows = _rows("charges", {"key": keys[first : first + KEYS]})
-        found += _made(GatewayCharge.of(row) for row in rows)
-    return {charge.key: charge for charge in found}
+        charges += _parsed(GatewayCharge.from_row(row) for row in rows)
+    return {charge.key: charge for charge in charges}
 
 
 def gateway_refunds(*, after: int) -> list[GatewayRefund]:
-    """Return the next refunds with an id above `after`. Raises NoAnswerError."""
+    """Return the next page of refunds with an id above `after`. Raises NoAnswerError."""
     rows = _rows("refunds", {"after": after, "limit": PAGE})
-    return _made(GatewayRefund.of(row) for row in rows)
+    return _parsed(GatewayRefund.from_row(row) for row in rows)
 
 
 def _rows(table: str, query: dict[str, object]) -> Iterator[dict[str, Any]]:
-    """Return the rows of an answer, which are still to be understood."""
+    """Yield the raw rows of a response."""
     yield from gateway.read(f"/v1/{table}", query)[table]
 
 
-def _made(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows. Raises NoAnswerError for what makes no sense."""
+def _parsed(rows: Iterable[Row]) -> list[Row]:
+    """Return the parsed rows. Raises NoAnswerError if any is invalid."""
     try:
         return list(rows)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
-        raise NoAnswerError(f"a ledger that makes no sense: {error!r}") from error
+        raise NoAnswerError(f"invalid ledger row: {error!r}") from error

@@ -1,4 +1,4 @@
-"""Charging and cancelling at the gateway, behind the circuit breaker."""
+"""Charge and cancel at the gateway, behind the circuit breaker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 BACKOFF_SECONDS = 0.1  # before the second try; each further pause is twice as long
 SPREAD = (0.5, 1.5)  # a pause is multiplied by something in between
 
-# How an answer is counted. A rejected charge is our mistake, not the card's.
+# Metric label of each answer. A rejected charge is the shop's fault, not the card's.
 _OUTCOMES = {
     Answer.APPROVED: "approved",
     Answer.DECLINED: "declined",
@@ -50,21 +50,21 @@ _OUTCOMES = {
 logger = logging.getLogger("retail.payments")
 
 
-def payment_acquire(*, key: str, seen: CircuitBreaker | None = None) -> Permit:
-    """Ask the breaker for leave to charge under `key`. Raises BreakerOpenError.
+def payment_acquire(*, key: str, known_row: CircuitBreaker | None = None) -> Permit:
+    """Acquire the breaker's permit to charge under `key`. Raises BreakerOpenError.
 
-    `seen` is the breaker as the caller has just read it.
+    `known_row` is the breaker's row, if the caller has just read it.
     """
-    return breaker.acquire(key, seen)
+    return breaker.acquire(key, known_row)
 
 
 def payment_release(*, permit: Permit) -> None:
-    """Give back leave that was not used."""
+    """Return an unused permit."""
     breaker.release(permit)
 
 
 def _call(charge: Charge, attempt: int) -> Answer:
-    """Send the charge once and note how it went. Raises NoAnswerError."""
+    """Send the charge once and record the outcome. Raises NoAnswerError."""
     started = perf_counter()
     try:
         answer = gateway.charge(charge)
@@ -77,9 +77,9 @@ def _call(charge: Charge, attempt: int) -> Answer:
 
 
 def _may_retry(error: NoAnswerError, permit: Permit) -> bool:
-    """Whether to try again after `error`, which the breaker has been told.
+    """Whether to retry after `error`, once it is reported to the breaker.
 
-    A probe has one try; and there is no point in trying against a breaker just opened.
+    A probe is never retried, nor is any charge once the breaker has opened.
     """
     safe = settings.GATEWAY_RETRY == "keyed" or not error.maybe_sent
     return safe and not permit.probe and breaker.is_closed()
@@ -94,11 +94,11 @@ def longest_charge() -> float:
 
 
 def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
-    """Charge, trying again a little later where there was no answer; the key keeps it one charge.
+    """Charge, with retries and backoff if there is no answer. The key keeps it one charge.
 
-    For a gateway whose keys do not, GATEWAY_RETRY=unsent leaves out every second try that could
-    charge twice. Must run with no transaction open. Raises NoAnswerError when no try was answered:
-    the charge may have happened.
+    For a gateway without idempotency keys, GATEWAY_RETRY=unsent skips every retry that could charge
+    twice. Must run outside a transaction. Raises NoAnswerError if no attempt was answered: the
+    charge may have happened.
     """
     for attempt in range(1, settings.GATEWAY_ATTEMPTS + 1):
         try:
@@ -107,21 +107,20 @@ def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
             breaker.report(permit, succeeded=False)
             if attempt == settings.GATEWAY_ATTEMPTS or not _may_retry(error, permit):
                 raise
-            # The gateway's Retry-After is not waited for: a buyer is. The worker comes back later.
+            # Ignore the gateway's Retry-After: a buyer is waiting. The worker retries later.
             time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(*SPREAD))  # noqa: S311
         else:
             breaker.report(permit, succeeded=True)
             if answer is Answer.REJECTED and attempt > 1:
-                raise NoAnswerError("rejected now, but an earlier try may have been taken")
+                raise NoAnswerError("rejected, but an earlier attempt may have been charged")
             return answer
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def payment_cancel(*, key: str) -> Answer:
-    """Have the gateway refuse `key` for ever, or learn what became of it.
+    """Cancel `key` at the gateway for good, or return the outcome if it was used.
 
-    Raises BreakerOpenError when the gateway is not to be called, NoAnswerError when it says
-    nothing.
+    Raises BreakerOpenError if the gateway must not be called, NoAnswerError if it does not answer.
     """
     permit = breaker.acquire(key)
     try:

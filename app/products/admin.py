@@ -1,4 +1,4 @@
-"""The catalogue in the admin. Stock is changed by movements with a reason, never written over."""
+"""The catalogue in the admin. Stock changes only through movements with a reason."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from django.utils.html import format_html
 
 from products.forms import ProductForm
 from products.models import Category, Product, StockMovement
-from products.services import stock_change
+from products.services import stock_adjust
 from retail.admin import ReadOnlyAdmin, recent
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
-FACTS = (None, {"fields": ("name", "slug", "category", "description", "image", "is_active")})
+DETAILS = (None, {"fields": ("name", "slug", "category", "description", "image", "is_active")})
 PRICE = ("Price", {"fields": (("price", "currency"),)})
 FLASH_SALE = (
     "Flash sale",
     {
         "fields": ("flash_price", "flash_starts_at", "flash_ends_at"),
-        "description": "All three, or none of them.",
+        "description": "Fill in all three fields or none.",
     },
 )
 STOCK = ("Stock", {"fields": ("stock", "movements")})
@@ -40,13 +40,13 @@ class CategoryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class FlashSaleFilter(admin.SimpleListFilter):
-    """By where the flash sale stands now."""
+    """Filter products by whether their flash sale is active, upcoming or ended."""
 
     title = "flash sale"
     parameter_name = "flash"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [("now", "On now"), ("coming", "To come"), ("over", "Over"), ("none", "None")]
+        return [("now", "Active"), ("coming", "Upcoming"), ("over", "Ended"), ("none", "None")]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Product]
@@ -80,46 +80,47 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="ledger")
     def movements(self, product: Product) -> str:
-        address = reverse("admin:products_stockmovement_changelist")
+        url = reverse("admin:products_stockmovement_changelist")
         return format_html(
-            '<a href="{}?product__id__exact={}">Stock movements</a>', address, product.pk
+            '<a href="{}?product__id__exact={}">Stock movements</a>', url, product.pk
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
-        # What has a ledger keeps it: such a product is hidden instead. (None asks for the action
-        # that deletes many at once.)
+        # A product with movements keeps its ledger; hide it instead. Without `obj`, Django asks
+        # about the bulk delete action, which is not offered.
         deletable = obj is not None and not obj.movements.exists()
         return deletable and super().has_delete_permission(request, obj)
 
     def get_fieldsets(self, request: HttpRequest, obj: Product | None = None) -> Any:
         if obj is None:
-            return [FACTS, PRICE, FLASH_SALE, ("Stock", CHANGE_STOCK[1])]
+            return [DETAILS, PRICE, FLASH_SALE, ("Stock", CHANGE_STOCK[1])]
         if not self.has_change_permission(request, obj):
-            return [FACTS, PRICE, FLASH_SALE, STOCK]
-        return [FACTS, PRICE, FLASH_SALE, STOCK, CHANGE_STOCK]
+            return [DETAILS, PRICE, FLASH_SALE, STOCK]
+        return [DETAILS, PRICE, FLASH_SALE, STOCK, CHANGE_STOCK]
 
     def get_form(
         self, request: HttpRequest, obj: Product | None = None, change: bool = False, **kwargs: Any
     ) -> type[ProductForm]:
         form: type[ProductForm] = super().get_form(request, obj, change, **kwargs)  # type: ignore[assignment]
-        form.staff = request.user.get_username()  # the class is this request's own
+        form.staff = request.user.get_username()  # get_form creates a class for each request
         return form
 
     def save_model(
         self, request: HttpRequest, obj: Product, form: ProductForm, change: bool
     ) -> None:
-        # A sale may have taken stock since the row was read: only what the form shows is written.
-        shown = [one.name for one in obj._meta.concrete_fields if one.name in form.cleaned_data]  # noqa: SLF001 - Django's public way to a model's fields
-        obj.save(update_fields=shown if change else None)
+        # Save only the form's fields: a sale may have changed the stock since the row was read.
+        fields = obj._meta.concrete_fields  # noqa: SLF001 - documented API
+        edited = [field.name for field in fields if field.name in form.cleaned_data]
+        obj.save(update_fields=edited if change else None)
         if difference := form.cleaned_data["stock_difference"]:
-            after = stock_change(
+            after = stock_adjust(
                 product_id=obj.pk,
                 difference=difference,
                 reason=StockMovement.Reason.ADMIN,
                 reference=form.stock_reference(),
             )
-            told = f"Stock of {obj}: {after - difference} → {after} ({difference:+d})."
-            messages.success(request, told)
+            text = f"Stock of {obj}: {after - difference} → {after} ({difference:+d})."
+            messages.success(request, text)
 
 
 @admin.register(StockMovement)
@@ -127,17 +128,17 @@ class StockMovementAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "product", "quantity", "reason", "reference")
     list_filter = ("reason", recent("created_at"))
     list_select_related = ("product",)
-    ordering = ("-pk",)  # the newest first, by an index that is there anyway
+    ordering = ("-pk",)  # newest first, using the primary key's index
     sortable_by = ()
     search_fields = ("reference", "product__name")
-    search_help_text = "A whole reference (of an order, say), or a part of a product's name."
+    search_help_text = "Search by full reference (such as an order's) or part of a product's name."
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[StockMovement], search_term: str
     ) -> tuple[QuerySet[StockMovement], bool]:
         if not (term := search_term.strip()):
             return queryset, False
-        # Their ids are looked up first: an OR over two tables would use the index of neither.
+        # Look up product ids first: an OR across two tables can use neither table's index.
         products = Product.objects.filter(name__icontains=term).order_by("pk")
-        found = list(products.values_list("pk", flat=True)[:100])
-        return queryset.filter(Q(reference=term) | Q(product__in=found)), False
+        product_ids = list(products.values_list("pk", flat=True)[:100])
+        return queryset.filter(Q(reference=term) | Q(product__in=product_ids)), False

@@ -1,4 +1,4 @@
-"""The catalogue and the stock."""
+"""The product catalogue and the stock ledger."""
 
 from django.apps import AppConfig
 
@@ -7,5 +7,5 @@ class ProductsConfig(AppConfig):
     name = "products"
 
     def ready(self) -> None:
-        """Declare the stock's invariants."""
+        """Register the stock's invariants."""
         from products import audit  # noqa: F401, PLC0415 - apps are loaded before models

@@ -1,4 +1,4 @@
-"""The admin's form of a product."""
+"""The admin form of a product."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from django.core.exceptions import SuspiciousFileOperation
 from products.models import Product, StockMovement
 from products.services import MAX_STOCK
 
-NAME_LENGTH = 24  # what of a long username goes into the ledger
-FIRST_STOCK = "first stock"
-_REFERENCE_LENGTH = StockMovement._meta.get_field("reference").max_length or 0  # noqa: SLF001 - Django's public way to a field
+NAME_LENGTH = 24  # characters of a username kept in the ledger
+INITIAL_STOCK = "initial stock"
+_REFERENCE_LENGTH = StockMovement._meta.get_field("reference").max_length or 0  # noqa: SLF001 - documented API
 
 
 class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A product's facts, and beside them a change of its stock."""
+    """A product's fields, plus a change of its stock."""
 
-    staff = ""  # who changes
+    staff = ""  # username of the editor
 
     stock_difference = forms.IntegerField(
         required=False,
@@ -29,31 +29,33 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         max_value=MAX_STOCK,
         label="Add or remove",
         help_text=(
-            "How many come in (12) or go out (-12). Counts from the stock at the moment of saving, "
-            "so what is sold meanwhile stays sold."
+            "Units to add (12) or remove (-12). Applied to the stock at the time you save, so "
+            "sales made in the meantime are kept."
         ),
     )
     stock_reason = forms.CharField(
         required=False,
         label="Reason",
-        help_text="Goes into the ledger beside your name: recount, delivery 4711, broken …",
+        help_text="Recorded in the ledger with your username: recount, delivery 4711, damaged…",
     )
 
     class Meta:
         model = Product
-        fields = ()  # the admin says which
+        fields = ()  # set by the admin
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         reason = self.fields.get("stock_reason")
         if reason is None:
-            return  # for those who may only look
+            return  # view permission only
         reason.widget.attrs["maxlength"] = self._reason_length
         if self.instance.pk is None:
             difference = self.fields["stock_difference"]
-            difference.label = "First stock"
-            difference.help_text = "How many there are to begin with."
-            reason.help_text = f"Goes into the ledger beside your name; “{FIRST_STOCK}” if empty."
+            difference.label = "Initial stock"
+            difference.help_text = "Units in stock at the start."
+            reason.help_text = (
+                f"Recorded in the ledger with your username. Defaults to “{INITIAL_STOCK}”."
+            )
 
     @property
     def _prefix(self) -> str:
@@ -64,31 +66,31 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         return _REFERENCE_LENGTH - len(self._prefix)
 
     def stock_reference(self) -> str:
-        """Return what the movement's reference is to be."""
-        return self._prefix + (self.cleaned_data["stock_reason"] or FIRST_STOCK)
+        """Return the movement's reference: the editor and the reason."""
+        return self._prefix + (self.cleaned_data["stock_reason"] or INITIAL_STOCK)
 
     def clean_image(self) -> str:
-        """Refuse a file that is not there: a page that shows it would fail."""
+        """Refuse a file that does not exist: pages that show it would fail."""
         image: str = self.cleaned_data["image"]
         try:
-            found = finders.find(image)
+            path = finders.find(image)
         except SuspiciousFileOperation:
-            found = None
-        if not isinstance(found, str) or not Path(found).is_file():
-            raise forms.ValidationError("There is no such static file.")
+            path = None
+        if not isinstance(path, str) or not Path(path).is_file():
+            raise forms.ValidationError("No such static file.")
         if posixpath.normpath(image) != image:
-            raise forms.ValidationError("Write the path plainly, without “.” or double slashes.")
+            raise forms.ValidationError("Enter the path without “.” or double slashes.")
         return image
 
     def clean_stock_reason(self) -> str:
-        """Make the reason one line that fits into the ledger."""
+        """Normalise whitespace and check that the reason fits the ledger's column."""
         reason = " ".join(self.cleaned_data["stock_reason"].split())
         if len(reason) > self._reason_length:
-            raise forms.ValidationError(f"At most {self._reason_length} characters.")
+            raise forms.ValidationError(f"Enter at most {self._reason_length} characters.")
         return reason
 
     def clean(self) -> dict[str, Any]:
-        """Check what takes more than one field."""
+        """Check prices and the change of stock."""
         super().clean()
         self._check_prices()
         if "stock_difference" in self.cleaned_data and "stock_reason" in self.cleaned_data:
@@ -100,7 +102,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         if price is not None and price < 0:
             self.add_error("price", "The price cannot be negative.")
         elif flash_price is not None and price is not None and not 0 <= flash_price <= price:
-            self.add_error("flash_price", "The flash price must lie between zero and the price.")
+            self.add_error("flash_price", "The flash price must be between zero and the price.")
 
     def _check_stock(self) -> None:
         difference = self.cleaned_data["stock_difference"]
@@ -108,19 +110,19 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
             stock = 0
         elif difference is None:
             if self.cleaned_data["stock_reason"]:
-                self.add_error("stock_difference", "Say how many come in or go out.")
+                self.add_error("stock_difference", "Enter the number of units to add or remove.")
             return
         elif difference == 0:
-            self.add_error("stock_difference", "Zero changes nothing: leave it empty instead.")
+            self.add_error("stock_difference", "Leave this empty to keep the stock unchanged.")
             return
         else:
             if not self.cleaned_data["stock_reason"]:
-                self.add_error("stock_reason", "Say why the stock changes.")
-            # Locked until the change is made, or the page shown again: the admin's views are
-            # transactions. So no sale comes between this check and the change.
+                self.add_error("stock_reason", "Enter a reason for the change.")
+            # The admin's views are transactions, so the row stays locked until the change is saved
+            # and no sale can come between.
             stock = Product.objects.select_for_update().get(pk=self.instance.pk).stock
         after = stock + (difference or 0)
         if after < 0:
-            self.add_error("stock_difference", f"There are only {stock} now.")
+            self.add_error("stock_difference", f"Only {stock} in stock.")
         elif after > MAX_STOCK:
-            self.add_error("stock_difference", f"The stock can be {MAX_STOCK} at most.")
+            self.add_error("stock_difference", f"Stock can't exceed {MAX_STOCK}.")

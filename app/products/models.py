@@ -21,7 +21,7 @@ def default_currency() -> str:
 
 
 class Category(models.Model):
-    """A shelf of the shop."""
+    """A category of products."""
 
     name = models.CharField(max_length=60, unique=True)
     slug = models.SlugField(max_length=60, unique=True)
@@ -35,7 +35,7 @@ class Category(models.Model):
 
 
 class Product(models.Model):
-    """Something to buy. `stock` is changed only by `products.services`, with a movement."""
+    """A product. Only `products.services` changes `stock`, always with a movement."""
 
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="products")
     name = models.CharField(max_length=120)
@@ -89,39 +89,39 @@ class Product(models.Model):
 
     @property
     def flash_active(self) -> bool:
-        """Whether the flash sale runs now."""
+        """Whether the flash sale is active now."""
         if self.flash_price is None or self.flash_starts_at is None or self.flash_ends_at is None:
             return False
         return self.flash_starts_at <= timezone.now() < self.flash_ends_at
 
     @property
     def current_price(self) -> Decimal:
-        """What one costs now, in units of `currency`."""
+        """Unit price now, in `currency`."""
         if self.flash_active and self.flash_price is not None:
             return self.flash_price
         return self.price
 
     @property
     def sold_out(self) -> bool:
-        """Whether none is left."""
+        """Whether no units are left."""
         return self.stock <= 0
 
     @property
     def low_stock(self) -> bool:
-        """Whether so few are left that the buyer should know."""
+        """Whether few units are left (LOW_STOCK or fewer)."""
         return 0 < self.stock <= LOW_STOCK
 
 
 class StockMovement(models.Model):
-    """One change of a product's stock: the sum of a product's movements is its stock."""
+    """A change of a product's stock. The sum of a product's movements is its stock."""
 
     class Reason(models.TextChoices):
         """Why the stock changed."""
 
-        SEED = "seed", "put on sale at the start"
+        SEED = "seed", "initial stock"
         ADMIN = "admin", "changed by staff"
         SALE = "sale", "sold"
-        RETURN = "return", "came back"
+        RETURN = "return", "returned"
         FEED = "feed", "partner feed"
 
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="movements")

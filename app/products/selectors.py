@@ -1,4 +1,4 @@
-"""What the shop reads of its catalogue."""
+"""Read the catalogue and the stock ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORD_LIMIT = 8
 
 
 def shown_products(*, query: str = "", category: Category | None = None) -> QuerySet[Product]:
-    """Return products on show; each word of `query` must be in the name or the description."""
+    """Return active products; every word of `query` must be in the name or description."""
     products = Product.objects.filter(is_active=True).select_related("category").order_by("name")
     if category is not None:
         products = products.filter(category=category)
@@ -22,7 +22,7 @@ def shown_products(*, query: str = "", category: Category | None = None) -> Quer
 
 
 def flash_products() -> QuerySet[Product]:
-    """Return products whose flash sale runs now, the soonest to end first."""
+    """Return products with an active flash sale, the soonest to end first."""
     now = timezone.now()
     return (
         shown_products()
@@ -32,7 +32,7 @@ def flash_products() -> QuerySet[Product]:
 
 
 def unbalanced_products() -> list[int]:
-    """Return the ids of products whose stock is not the sum of their movements."""
+    """Return the ids of products whose stock differs from the sum of their movements."""
     return list(
         Product.objects.annotate(ledger=Coalesce(Sum("movements__quantity"), 0))
         .exclude(ledger=F("stock"))
@@ -42,15 +42,15 @@ def unbalanced_products() -> list[int]:
 
 
 def oversold_units() -> int:
-    """Return how many units were sold beyond what was ever put on sale.
+    """Return the number of units sold beyond those ever offered, summed over products.
 
-    By product, from the ledger: what went out by sales and did not come back, less all that was put
-    on sale by other reasons, where that is positive.
+    For each product: units sold and not returned, minus units offered for any other reason, if
+    positive.
     """
     Reason = StockMovement.Reason  # noqa: N806 - a class
-    of_sales = Q(movements__reason__in=[Reason.SALE, Reason.RETURN])
+    is_sale = Q(movements__reason__in=[Reason.SALE, Reason.RETURN])
     rows = Product.objects.annotate(
-        sold=-Coalesce(Sum("movements__quantity", filter=of_sales), 0),
-        offered=Coalesce(Sum("movements__quantity", filter=~of_sales), 0),
+        sold=-Coalesce(Sum("movements__quantity", filter=is_sale), 0),
+        offered=Coalesce(Sum("movements__quantity", filter=~is_sale), 0),
     ).filter(sold__gt=F("offered"))
     return sum(row.sold - row.offered for row in rows)

@@ -1,4 +1,4 @@
-"""What changes the stock: always the product's row and its ledger together."""
+"""Change the stock: a product's row and its ledger, always in one transaction."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Reason = StockMovement.Reason
-# What staff may fill a product up to: far below what a column holds, so that returns always fit.
+# The most staff can set: far below the column's limit, so that returns always fit.
 MAX_STOCK = 1_000_000_000
 
 
 class SoldOutError(Exception):
-    """Less is left of a product than was asked for; nothing was taken."""
+    """Too little stock of a product; nothing was reserved."""
 
     def __init__(self, product_id: int) -> None:
         super().__init__(f"product {product_id} is sold out")
@@ -26,18 +26,18 @@ class SoldOutError(Exception):
 
 
 @transaction.atomic
-def stock_take(*, quantities: Mapping[int, int], reference: str) -> None:
-    """Take stock for a sale: `quantities` by product id, all or nothing.
+def stock_reserve(*, quantities: Mapping[int, int], reference: str) -> None:
+    """Take stock for a sale, all or nothing: `quantities` by product id.
 
-    Products are taken in the order of their ids, so that two sales never wait for each other in a
-    circle. Raises SoldOutError for the first product of which too little is left.
+    Rows are updated by ascending product id, so that concurrent sales cannot deadlock. Raises
+    SoldOutError for the first product with too little stock.
     """
     for product_id, quantity in sorted(quantities.items()):
-        # The condition is checked by the database while it holds the row.
-        taken = Product.objects.filter(pk=product_id, is_active=True, stock__gte=quantity).update(
+        # The database checks the condition under the row lock.
+        updated = Product.objects.filter(pk=product_id, is_active=True, stock__gte=quantity).update(
             stock=F("stock") - quantity
         )
-        if not taken:
+        if not updated:
             raise SoldOutError(product_id)
     StockMovement.objects.bulk_create(
         [
@@ -51,7 +51,7 @@ def stock_take(*, quantities: Mapping[int, int], reference: str) -> None:
 
 @transaction.atomic
 def stock_return(*, quantities: Mapping[int, int], reference: str) -> None:
-    """Put back what a sale had taken: `quantities` by product id."""
+    """Return a sale's stock: `quantities` by product id."""
     for product_id, quantity in sorted(quantities.items()):
         Product.objects.filter(pk=product_id).update(stock=F("stock") + quantity)
     StockMovement.objects.bulk_create(
@@ -66,7 +66,7 @@ def stock_return(*, quantities: Mapping[int, int], reference: str) -> None:
 
 @transaction.atomic
 def stock_set(*, product_id: int, stock: int, reason: StockMovement.Reason, reference: str) -> int:
-    """Bring a product's stock to `stock` and return by how much it changed.
+    """Set a product's stock and return the difference.
 
     Raises ValueError for a negative stock.
     """
@@ -83,12 +83,12 @@ def stock_set(*, product_id: int, stock: int, reason: StockMovement.Reason, refe
 
 
 @transaction.atomic
-def stock_change(
+def stock_adjust(
     *, product_id: int, difference: int, reason: StockMovement.Reason, reference: str
 ) -> int:
-    """Add `difference` to a product's stock, or take it if it is negative; return the new stock.
+    """Add `difference`, which may be negative, to a product's stock and return the new stock.
 
-    Raises ValueError if that would be below zero or above MAX_STOCK.
+    Raises ValueError if the result would be below zero or above MAX_STOCK.
     """
     stock = Product.objects.select_for_update().get(pk=product_id).stock + difference
     if not 0 <= stock <= MAX_STOCK:

@@ -1,4 +1,4 @@
-"""Pages of the catalogue."""
+"""Catalogue pages."""
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +15,7 @@ QUERY_LENGTH = 100
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """Show the shop window."""
+    """Show the home page: flash sales and featured products."""
     flash = list(selectors.flash_products()[:FEATURED])
     shown = {product.pk for product in flash}
     featured = selectors.shown_products().filter(stock__gt=0).exclude(pk__in=shown)[:FEATURED]
@@ -32,8 +32,8 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def product_list(request: HttpRequest) -> HttpResponse:
-    """Show the products of a search or a category, a page at a time."""
-    # A NUL is no text to PostgreSQL, and nobody searches for one.
+    """List products by search and category, one page at a time."""
+    # PostgreSQL refuses NUL characters in text.
     query = request.GET.get("q", "").replace("\x00", "").strip()[:QUERY_LENGTH]
     slug = request.GET.get("category", "").replace("\x00", "")
     category = get_object_or_404(Category, slug=slug) if slug else None
@@ -55,7 +55,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show one product."""
+    """Show a product."""
     product = get_object_or_404(
         Product.objects.select_related("category"), slug=slug, is_active=True
     )

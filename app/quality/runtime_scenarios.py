@@ -43,12 +43,9 @@ A1 = Scenario(
         EvidenceQuery("PromQL", f"max({catalogue.OVERSOLD_UNITS.name})"),
     ),
     proofs=(
-        "tests/orders/test_races.py::test_fifty_buyers_of_the_last_ten_units",
-        (
-            "tests/orders/test_races.py"
-            "::test_without_the_guard_the_same_race_is_lost_so_the_test_above_can_see"
-        ),
-        "tests/orders/test_races.py::test_one_cart_in_many_tabs_is_one_order",
+        "tests/orders/test_races.py::test_fifty_concurrent_buyers_of_ten_units_get_ten",
+        ("tests/orders/test_races.py::test_without_the_guard_the_same_race_hits_the_constraint"),
+        "tests/orders/test_races.py::test_one_cart_ordered_in_many_tabs_places_one_order",
     ),
     runbooks=("RetailOversold", "RetailStockConflict"),
 )
@@ -87,8 +84,8 @@ A2 = Scenario(
     ),
     proofs=(
         "tests/orders/test_checkout.py::test_an_open_breaker_refuses_before_anything_is_reserved",
-        "tests/orders/test_recovery.py::test_later_its_key_is_cancelled_and_the_answer_settles_it",
-        "tests/payments/test_breaker.py::test_it_opens_at_the_limit_and_refuses_for_the_whole_time",
+        "tests/orders/test_recovery.py::test_after_two_minutes_its_key_is_cancelled_and_the_answer_settles_it",
+        "tests/payments/test_breaker.py::test_it_opens_at_the_limit_and_refuses_for_the_whole_reset_time",
     ),
     runbooks=("RetailPaymentSuccessLow", "RetailCircuitBreakerOpen"),
 )
@@ -119,12 +116,12 @@ P1 = Scenario(
         ),
     ),
     proofs=(
-        "tests/orders/test_views.py::test_asking_too_often_is_429_with_the_time_to_wait",
+        "tests/orders/test_views.py::test_too_many_attempts_are_429_with_the_time_to_wait",
         "tests/retail/test_throttling.py::test_exactly_the_limit_passes_in_a_window",
         "tests/retail/test_throttling.py::test_each_key_is_counted_by_itself",
         (
             "tests/accounts/test_password_reset.py"
-            "::test_who_guesses_passwords_is_locked_out_for_a_while"
+            "::test_repeated_failed_logins_are_locked_out_for_a_while"
         ),
     ),
     runbooks=("RetailErrorRateHigh",),
@@ -155,10 +152,10 @@ P2 = Scenario(
         EvidenceQuery("PromQL", f"max({catalogue.JOBS_OLDEST_WAITING.name})"),
     ),
     proofs=(
-        "tests/orders/test_checkout.py::test_a_flash_sale_reserves_now_and_charges_in_the_worker",
+        "tests/orders/test_checkout.py::test_a_flash_sale_reserves_in_the_request_and_charges_in_the_worker",
         (
             "tests/orders/test_recovery.py"
-            "::test_the_workers_watch_takes_up_what_is_due_and_needs_no_queue"
+            "::test_the_workers_poller_finishes_due_payments_without_the_queue"
         ),
     ),
     runbooks=("RetailQueueStalled",),

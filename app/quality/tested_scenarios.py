@@ -15,8 +15,8 @@ S1 = Scenario(
     measure="No form without the shop's own token changes a row of any table",
     proofs=(
         "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused",
-        "tests/cart/test_pages.py::test_forms_from_elsewhere_are_refused",
-        "tests/payments/test_admin.py::test_neither_without_a_token_nor_without_any_permission",
+        "tests/cart/test_pages.py::test_cross_site_forms_are_refused",
+        "tests/payments/test_admin.py::test_forcing_requires_a_csrf_token_and_permission",
         "tests/retail/web/test_problems.py::test_a_foreign_host_is_refused",
     ),
 )
@@ -30,9 +30,9 @@ S2 = Scenario(
     response="Visitors are sent to the log-in; everybody else is refused, and nothing is shown",
     measure="Nobody sees or changes what is not theirs",
     proofs=(
-        "tests/orders/test_views.py::test_another_customers_order_is_as_good_as_none",
-        "tests/orders/test_views.py::test_who_is_not_logged_in_is_asked_to",
-        "tests/accounts/test_pages.py::test_nobody_registers_as_staff",
+        "tests/orders/test_views.py::test_another_customers_order_is_404",
+        "tests/orders/test_views.py::test_anonymous_visitors_are_asked_to_log_in",
+        "tests/accounts/test_pages.py::test_registration_never_creates_staff",
         "tests/cart/test_pages.py::test_customers_do_not_see_each_others_carts",
         "tests/oncall/test_pages.py::test_only_staff_look",
         "tests/retail/test_admin.py::test_staff_without_permission_see_nothing",
@@ -68,7 +68,7 @@ M2 = Scenario(
             "tests/contracts/test_thresholds.py"
             "::test_no_old_number_is_shown_when_all_values_have_changed"
         ),
-        "tests/payments/test_breaker_machine.py::test_no_history_leads_it_astray",
+        "tests/payments/test_breaker_machine.py::test_the_breaker_matches_the_model_under_any_history",
     ),
 )
 I1 = Scenario(
@@ -108,7 +108,7 @@ T1 = Scenario(
         "tests/gateway_simulator/test_process.py::test_lost_answer_is_charged_once",
         (
             "tests/payments/test_gateway_client.py"
-            "::test_what_is_no_answer_is_told_as_none_and_the_key_keeps_it_one_charge"
+            "::test_a_failed_call_raises_no_answer_and_the_key_keeps_it_one_charge"
         ),
         (
             "tests/running/test_running_shop.py"
@@ -126,15 +126,12 @@ T2 = Scenario(
     response="A test makes the race happen, and fails if it is lost",
     measure="With the guard taken away the same tests fail: they can see what they look for",
     proofs=(
-        (
-            "tests/orders/test_races.py"
-            "::test_without_the_guard_the_same_race_is_lost_so_the_test_above_can_see"
-        ),
-        "tests/orders/test_races.py::test_one_form_sent_twenty_times_at_once_is_one_order",
+        ("tests/orders/test_races.py::test_without_the_guard_the_same_race_hits_the_constraint"),
+        "tests/orders/test_races.py::test_one_form_submitted_twenty_times_at_once_places_one_order",
         "tests/orders/test_races.py::test_two_workers_never_claim_the_same_payment",
         (
             "tests/products/test_stock.py"
-            "::test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold"
+            "::test_the_ledger_always_equals_the_stock_and_nothing_is_oversold"
         ),
     ),
 )
@@ -156,7 +153,7 @@ U1 = Scenario(
             "tests/retail/web/test_problems.py"
             "::test_a_database_that_is_away_is_a_sentence_and_no_traceback_even_with_debug"
         ),
-        "tests/orders/test_views.py::test_sold_out_is_409_with_a_sentence_and_the_cart_is_kept",
+        "tests/orders/test_views.py::test_sold_out_is_409_with_an_explanation_and_the_cart_is_kept",
     ),
     runbooks=("RetailErrorRateHigh",),
 )
@@ -173,7 +170,7 @@ U2 = Scenario(
     proofs=(
         (
             "tests/orders/test_views.py"
-            "::test_an_open_breaker_is_503_with_the_time_to_wait_and_is_measured_as_a_fast_fail"
+            "::test_an_open_breaker_is_503_with_the_time_to_wait_and_timed_as_a_fast_fail"
         ),
         "tests/orders/test_checkout.py::test_an_open_breaker_refuses_before_anything_is_reserved",
     ),

@@ -1,4 +1,4 @@
-"""Users in the admin: with their profile, and not to be deleted with what they bought."""
+"""Users in the admin: profiles inline, and users with orders cannot be deleted."""
 
 import uuid
 
@@ -14,8 +14,8 @@ from tests.support import fill_cart, make_buyer, make_product
 pytestmark = pytest.mark.django_db
 
 
-def facts(user: User, **others: str) -> dict[str, str]:
-    """Return what the page of a user sends."""
+def user_form(user: User, **others: str) -> dict[str, str]:
+    """Return the form data of a user's change page."""
     profile = UserProfile.objects.filter(user=user).first()
     return {
         "username": user.username,
@@ -32,28 +32,28 @@ def facts(user: User, **others: str) -> dict[str, str]:
     }
 
 
-def test_the_profile_is_on_the_users_page(admin_client: Client) -> None:
+def test_the_profile_is_edited_on_the_users_page(admin_client: Client) -> None:
     bea = make_buyer("bea")
     page = f"/admin/auth/user/{bea.pk}/change/"
-    sent = {"profile-0-full_name": "Bea Buyer", "profile-0-phone": "123"}
-    assert admin_client.post(page, facts(bea, **sent)).status_code == 302
+    form = {"profile-0-full_name": "Bea Buyer", "profile-0-phone": "123"}
+    assert admin_client.post(page, user_form(bea, **form)).status_code == 302
     profile = UserProfile.objects.get()
     assert (profile.user, profile.full_name, profile.phone) == (bea, "Bea Buyer", "123")
     assert 'value="Bea Buyer"' in admin_client.get(page).content.decode()
-    sent = {"first_name": "Bea", "profile-0-full_name": "Bea B. Buyer"}
-    assert admin_client.post(page, facts(bea, **sent)).status_code == 302
+    form = {"first_name": "Bea", "profile-0-full_name": "Bea B. Buyer"}
+    assert admin_client.post(page, user_form(bea, **form)).status_code == 302
     bea.refresh_from_db()
     assert (bea.first_name, UserProfile.objects.get().full_name) == ("Bea", "Bea B. Buyer")
 
 
-def test_a_user_who_has_no_profile_gets_none_by_being_saved(admin_client: Client) -> None:
+def test_saving_a_user_without_a_profile_creates_none(admin_client: Client) -> None:
     bea = make_buyer("bea")
-    response = admin_client.post(f"/admin/auth/user/{bea.pk}/change/", facts(bea))
+    response = admin_client.post(f"/admin/auth/user/{bea.pk}/change/", user_form(bea))
     assert response.status_code == 302
     assert not UserProfile.objects.exists()
 
 
-def test_a_new_user_is_a_name_and_a_password(admin_client: Client) -> None:
+def test_a_new_user_needs_only_a_username_and_a_password(admin_client: Client) -> None:
     assert "Full name" not in admin_client.get("/admin/auth/user/add/").content.decode()
     new = {
         "username": "carl",
@@ -84,7 +84,7 @@ def test_a_user_is_deleted_with_cart_and_profile(admin_client: Client) -> None:
     assert lamp.stock == 10
 
 
-def test_a_user_who_ordered_is_not_deleted(admin_client: Client) -> None:
+def test_a_user_with_orders_cannot_be_deleted(admin_client: Client) -> None:
     bea = make_buyer("bea")
     Sale.objects.create(
         user=bea,
@@ -103,7 +103,7 @@ def test_a_user_who_ordered_is_not_deleted(admin_client: Client) -> None:
 def test_profiles_are_found_by_name_and_user(admin_client: Client) -> None:
     for name in ("bea", "carl"):
         UserProfile.objects.create(user=make_buyer(name), full_name=f"{name.title()} Buyer")
-    for query, found in (("bea", ["bea"]), ("Carl Buyer", ["carl"]), ("dora", [])):
+    for query, expected in (("bea", ["bea"]), ("Carl Buyer", ["carl"]), ("dora", [])):
         response = admin_client.get("/admin/accounts/userprofile/", {"q": query})
-        shown = [profile.user.username for profile in response.context["cl"].result_list]
-        assert shown == found, query
+        usernames = [profile.user.username for profile in response.context["cl"].result_list]
+        assert usernames == expected, query

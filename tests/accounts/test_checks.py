@@ -13,37 +13,37 @@ def _production(settings: Settings) -> None:
     settings.DEBUG = False
 
 
-def make(name: str, password: str, **facts: bool) -> None:
-    user = User(username=name, **facts)
+def make_user(name: str, password: str, **fields: bool) -> None:
+    user = User(username=name, **fields)
     user.set_password(password)
     user.save()
 
 
-def test_staff_with_the_default_password_is_refused_by_name() -> None:
-    make("boss", "admin123", is_staff=True)
+def test_staff_with_the_default_password_are_reported_by_name() -> None:
+    make_user("boss", "admin123", is_staff=True)
     [error] = default_password(databases=["default"])
     assert (error.id, error.msg) == (
         "accounts.E001",
-        "The default admin password still opens the account 'boss'.",
+        "Staff account 'boss' still has the default admin password.",
     )
     with pytest.raises(ImproperlyConfigured, match="create_admin --username boss --password"):
         refuse_default_password()
 
 
-def test_others_are_no_concern(settings: Settings) -> None:
-    make("customer", "admin123")
-    make("gone", "admin123", is_staff=True, is_active=False)
-    make("careful", "correct-horse-battery", is_staff=True)
+def test_customers_inactive_staff_and_changed_passwords_pass(settings: Settings) -> None:
+    make_user("customer", "admin123")
+    make_user("gone", "admin123", is_staff=True, is_active=False)
+    make_user("careful", "correct-horse-battery", is_staff=True)
     assert default_password(databases=["default"]) == []
     refuse_default_password()
 
 
-def test_in_development_it_is_allowed(settings: Settings) -> None:
+def test_the_default_password_is_allowed_in_development(settings: Settings) -> None:
     settings.DEBUG = True
-    make("boss", "admin123", is_staff=True)
+    make_user("boss", "admin123", is_staff=True)
     refuse_default_password()
 
 
-def test_without_a_database_to_look_into_nothing_is_said() -> None:
-    make("boss", "admin123", is_staff=True)
+def test_without_a_database_nothing_is_checked() -> None:
+    make_user("boss", "admin123", is_staff=True)
     assert default_password(databases=None) == []

@@ -1,4 +1,4 @@
-"""create_admin, as the guide has it, and no weaker than it must be."""
+"""create_admin works as the guide says, and refuses weak passwords with DEBUG off."""
 
 from io import StringIO
 
@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
-GOOD = "correct-horse-battery"
+STRONG = "correct-horse-battery"
 
 
 def create(*arguments: str) -> str:
@@ -34,43 +34,43 @@ def development(settings: Settings) -> None:
     settings.DEBUG = True
 
 
-def test_in_development_it_makes_the_guides_admin(development: None) -> None:
-    assert create() == "Admin admin made.\n"
+def test_in_development_it_creates_the_guides_admin(development: None) -> None:
+    assert create() == "Admin admin created.\n"
     assert admin().email == "admin@example.com"
     assert admin().check_password("admin123")
 
 
-def test_it_makes_the_admin_that_is_asked_for(development: None) -> None:
-    said = create(
+def test_the_options_set_username_email_and_password(development: None) -> None:
+    output = create(
         "--username", "myadmin", "--email", "myadmin@example.com", "--password", "mypassword123"
     )
-    assert said == "Admin myadmin made.\n"
+    assert output == "Admin myadmin created.\n"
     assert admin("myadmin").email == "myadmin@example.com"
     assert admin("myadmin").check_password("mypassword123")
     assert User.objects.count() == 1
 
 
-def test_repeating_it_leaves_the_admin_and_the_password_alone(development: None) -> None:
+def test_running_it_again_changes_neither_admin_nor_password(development: None) -> None:
     create()
     user = admin()
-    user.set_password(GOOD)
+    user.set_password(STRONG)
     user.save()
     before = User.objects.values().get()
-    assert create() == "Admin admin is there already; its password is unchanged.\n"
+    assert create() == "Admin admin already exists; password unchanged.\n"
     assert User.objects.values().get() == before
 
 
-def test_a_password_that_is_given_is_set_on_an_admin_who_is_there(development: None) -> None:
+def test_a_given_password_is_set_on_an_existing_admin(development: None) -> None:
     create()
-    assert create("--password", GOOD) == "Admin admin updated.\n"
-    assert admin().check_password(GOOD)
+    assert create("--password", STRONG) == "Admin admin updated.\n"
+    assert admin().check_password(STRONG)
     assert User.objects.count() == 1
 
 
-def test_a_customer_of_that_name_becomes_admin_and_keeps_the_password(development: None) -> None:
-    User.objects.create_user("admin", "bea@example.com", GOOD, is_active=False)
+def test_an_existing_customer_becomes_admin_and_keeps_the_password(development: None) -> None:
+    User.objects.create_user("admin", "bea@example.com", STRONG, is_active=False)
     assert create() == "Admin admin updated.\n"
-    assert admin().check_password(GOOD)
+    assert admin().check_password(STRONG)
     assert admin().email == "bea@example.com"
 
 
@@ -78,7 +78,7 @@ def test_a_customer_of_that_name_becomes_admin_and_keeps_the_password(developmen
 def test_outside_development_the_default_password_is_refused(
     production: None, arguments: tuple[str, ...]
 ) -> None:
-    with pytest.raises(CommandError, match="give the admin a --password of its own"):
+    with pytest.raises(CommandError, match="choose your own admin password with --password"):
         create(*arguments)
     assert User.objects.count() == 0
 
@@ -100,16 +100,18 @@ def test_outside_development_a_weak_password_is_refused(
     assert User.objects.count() == 0
 
 
-def test_outside_development_a_good_password_is_taken(production: None) -> None:
-    assert create("--password", GOOD) == "Admin admin made.\n"
-    assert admin().check_password(GOOD)
+def test_outside_development_a_strong_password_is_accepted(production: None) -> None:
+    assert create("--password", STRONG) == "Admin admin created.\n"
+    assert admin().check_password(STRONG)
 
 
-def test_outside_development_a_weak_password_does_not_replace_a_good_one(production: None) -> None:
-    create("--password", GOOD)
+def test_outside_development_a_weak_password_never_replaces_a_strong_one(
+    production: None,
+) -> None:
+    create("--password", STRONG)
     with pytest.raises(CommandError):
         create("--password", "12345678")
-    assert admin().check_password(GOOD)
+    assert admin().check_password(STRONG)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_outside_development_a_weak_password_does_not_replace_a_good_one(product
         (("--email", "nowhere"), "email: Enter a valid email address"),
     ],
 )
-def test_a_name_or_address_that_is_none_is_refused_in_a_sentence(
+def test_an_invalid_username_or_email_is_refused_with_the_reason(
     development: None, arguments: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(CommandError, match=message):

@@ -1,18 +1,18 @@
-"""Registering, logging in and out, the profile: and never a way out of the shop."""
+"""Registration, login, logout and profile, without open redirects."""
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
 from accounts.models import UserProfile
-from accounts.services import profile_get, profile_remember
+from accounts.services import profile_get, profile_save_delivery
 from tests.support import make_buyer
 
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct-horse-battery"
 NEW = {"username": "bea", "email": "", "password1": PASSWORD, "password2": PASSWORD}
-ELSEWHERE = [
+UNSAFE_URLS = [
     "https://evil.example/",
     "//evil.example/",
     "///evil.example",
@@ -24,7 +24,7 @@ ELSEWHERE = [
 ]
 
 
-def logged_in(client: Client) -> str | None:
+def logged_in_as(client: Client) -> str | None:
     user_id = client.session.get("_auth_user_id")
     return None if user_id is None else User.objects.get(pk=user_id).username
 
@@ -35,18 +35,18 @@ def session_key(client: Client) -> str:
 
 @pytest.fixture
 def visitor(client: Client) -> Client:
-    """A visitor who has a session already."""
+    """A visitor who already has a session."""
     session = client.session
     session["chosen"] = "a lamp"
     session.save()
     return client
 
 
-def test_registering_makes_an_account_and_logs_it_in(client: Client) -> None:
+def test_registering_creates_an_account_and_logs_in(client: Client) -> None:
     assert client.get("/accounts/register/").status_code == 200
     response = client.post("/accounts/register/", {**NEW, "email": "bea@example.com"})
     assert (response.status_code, response.headers["Location"]) == (302, "/")
-    assert logged_in(client) == "bea"
+    assert logged_in_as(client) == "bea"
     user = User.objects.get()
     assert user.email == "bea@example.com"
     assert user.check_password(PASSWORD)
@@ -66,7 +66,7 @@ def test_registering_makes_an_account_and_logs_it_in(client: Client) -> None:
         ({"password1": "12345678", "password2": "12345678"}, "This password is too common."),
     ],
 )
-def test_a_form_that_is_wrong_is_shown_again_with_400(
+def test_an_invalid_registration_is_shown_again_with_400(
     client: Client, wrong: dict[str, str], message: str
 ) -> None:
     make_buyer("taken")
@@ -74,42 +74,42 @@ def test_a_form_that_is_wrong_is_shown_again_with_400(
     assert response.status_code == 400
     assert message in response.content.decode()
     assert User.objects.count() == 1
-    assert logged_in(client) is None
+    assert logged_in_as(client) is None
 
 
-def test_nobody_registers_as_staff(client: Client) -> None:
+def test_registration_never_creates_staff(client: Client) -> None:
     client.post("/accounts/register/", {**NEW, "is_staff": "on", "is_superuser": "on"})
     user = User.objects.get()
     assert (user.is_staff, user.is_superuser) == (False, False)
 
 
-def test_logging_in_and_out(client: Client) -> None:
+def test_a_customer_logs_in_and_out(client: Client) -> None:
     make_buyer("bea")
     assert client.get("/accounts/login/").status_code == 200
     response = client.post("/accounts/login/", {"username": "bea", "password": PASSWORD})
     assert (response.status_code, response.headers["Location"]) == (302, "/")
-    assert logged_in(client) == "bea"
+    assert logged_in_as(client) == "bea"
     assert client.get("/accounts/logout/").status_code == 405
     response = client.post("/accounts/logout/")
     assert (response.status_code, response.headers["Location"]) == (302, "/")
-    assert logged_in(client) is None
+    assert logged_in_as(client) is None
 
 
 @pytest.mark.parametrize(
     "wrong", [{"password": "wrong"}, {"username": "nobody"}, {"username": ""}, {"password": ""}]
 )
-def test_a_wrong_login_answers_400_and_does_not_say_which_part(
+def test_a_failed_login_is_400_and_does_not_say_which_part_was_wrong(
     client: Client, wrong: dict[str, str]
 ) -> None:
     make_buyer("bea")
     response = client.post("/accounts/login/", {"username": "bea", "password": PASSWORD, **wrong})
     assert response.status_code == 400
-    assert logged_in(client) is None
+    assert logged_in_as(client) is None
     if "" not in wrong.values():
         assert "Please enter a correct username and password." in response.content.decode()
 
 
-def test_the_session_has_a_new_key_after_login_and_what_was_in_it(visitor: Client) -> None:
+def test_login_changes_the_session_key_and_keeps_its_data(visitor: Client) -> None:
     make_buyer("bea")
     before = session_key(visitor)
     visitor.post("/accounts/login/", {"username": "bea", "password": PASSWORD})
@@ -118,15 +118,15 @@ def test_the_session_has_a_new_key_after_login_and_what_was_in_it(visitor: Clien
     assert not type(visitor.session)().exists(before)
 
 
-def test_the_session_has_a_new_key_after_registering(visitor: Client) -> None:
+def test_registering_changes_the_session_key(visitor: Client) -> None:
     before = session_key(visitor)
     visitor.post("/accounts/register/", NEW)
-    assert logged_in(visitor) == "bea"
+    assert logged_in_as(visitor) == "bea"
     assert session_key(visitor) != before
     assert not type(visitor.session)().exists(before)
 
 
-def test_the_session_is_gone_after_logout(visitor: Client) -> None:
+def test_logout_deletes_the_session(visitor: Client) -> None:
     visitor.force_login(make_buyer("bea"))
     before = session_key(visitor)
     visitor.post("/accounts/logout/")
@@ -141,7 +141,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("address", "form"), FORMS)
-def test_the_visitor_goes_on_where_they_wanted_to(
+def test_the_visitor_continues_to_the_next_page(
     client: Client, address: str, form: dict[str, str]
 ) -> None:
     make_buyer("bea")
@@ -152,29 +152,29 @@ def test_the_visitor_goes_on_where_they_wanted_to(
 
 
 @pytest.mark.parametrize(("address", "form"), FORMS)
-@pytest.mark.parametrize("elsewhere", ELSEWHERE)
-def test_nobody_is_led_out_of_the_shop(
-    client: Client, address: str, form: dict[str, str], elsewhere: str
+@pytest.mark.parametrize("unsafe_url", UNSAFE_URLS)
+def test_redirects_stay_on_this_site(
+    client: Client, address: str, form: dict[str, str], unsafe_url: str
 ) -> None:
     make_buyer("bea")
-    response = client.post(address, {**form, "next": elsewhere})
+    response = client.post(address, {**form, "next": unsafe_url})
     assert (response.status_code, response.headers["Location"]) == (302, "/")
-    again = client.get(address, {"next": elsewhere})
+    again = client.get(address, {"next": unsafe_url})
     assert (again.status_code, again.headers["Location"]) == (302, "/")
     client.logout()
-    response = client.post("/accounts/logout/", {"next": elsewhere})
+    response = client.post("/accounts/logout/", {"next": unsafe_url})
     assert response.headers["Location"] == "/"
 
 
-def test_the_profile_is_behind_the_login(client: Client) -> None:
+def test_the_profile_requires_a_login(client: Client) -> None:
     response = client.get("/accounts/profile/")
     assert response.status_code == 302
     assert response.headers["Location"] == "/accounts/login/?next=/accounts/profile/"
 
 
-def test_the_profile_is_ones_own(client: Client) -> None:
+def test_customers_see_and_change_only_their_own_profile(client: Client) -> None:
     bea, other = make_buyer("bea"), make_buyer("other")
-    profile_remember(user_id=other.pk, full_name="Other", address="Elsewhere 1")
+    profile_save_delivery(user_id=other.pk, full_name="Other", address="Elsewhere 1")
     client.force_login(bea)
     assert client.get("/accounts/profile/").status_code == 200
     form = {"full_name": "Bea", "phone": "123", "address": "Here 1", "user": other.pk}
@@ -184,14 +184,14 @@ def test_the_profile_is_ones_own(client: Client) -> None:
         UserProfile.objects.order_by("full_name").values_list("user_id", "full_name", "address")
     ) == [(bea.pk, "Bea", "Here 1"), (other.pk, "Other", "Elsewhere 1")]
     page = client.get("/accounts/profile/").content.decode()
-    assert "Saved." in page
+    assert "Changes saved." in page
     assert "Elsewhere" not in page
 
 
 @pytest.mark.parametrize(
     "wrong", [{"phone": "1" * 31}, {"full_name": "x" * 121}, {"address": "x" * 501}]
 )
-def test_a_profile_that_is_too_long_is_shown_again_with_400(
+def test_a_value_that_is_too_long_is_shown_again_with_400(
     client: Client, wrong: dict[str, str]
 ) -> None:
     bea = make_buyer("bea")
@@ -201,10 +201,10 @@ def test_a_profile_that_is_too_long_is_shown_again_with_400(
     assert profile_get(user_id=bea.pk).full_name == ""
 
 
-def test_a_delivery_is_remembered_where_nothing_is_known_yet() -> None:
+def test_delivery_details_are_saved_only_where_the_profile_is_empty() -> None:
     bea = make_buyer("bea")
-    profile_remember(user_id=bea.pk, full_name="Bea", address="")
-    profile_remember(user_id=bea.pk, full_name="Gift for Ada", address="There 2")
+    profile_save_delivery(user_id=bea.pk, full_name="Bea", address="")
+    profile_save_delivery(user_id=bea.pk, full_name="Gift for Ada", address="There 2")
     profile = profile_get(user_id=bea.pk)
     assert (profile.full_name, profile.address) == ("Bea", "There 2")
     assert str(profile) == f"Profile of user {bea.pk}"

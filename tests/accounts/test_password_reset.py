@@ -18,68 +18,69 @@ def buyer() -> User:
     return make_buyer()
 
 
-def ask(client: Client, address: str) -> tuple[int, str]:
-    answer = client.post(RESET, {"email": address})
-    return answer.status_code, answer.headers.get("Location", "")
+def request_reset(client: Client, address: str) -> tuple[int, str]:
+    response = client.post(RESET, {"email": address})
+    return response.status_code, response.headers.get("Location", "")
 
 
 def link() -> str:
-    [letter] = mail.outbox
-    [found] = re.findall(r"http\S+", str(letter.body))
-    return str(urlsplit(found).path)
+    [message] = mail.outbox
+    [url] = re.findall(r"http\S+", str(message.body))
+    return str(urlsplit(url).path)
 
 
-def test_the_link_in_the_letter_sets_a_new_password_once(client: Client, buyer: User) -> None:
-    assert ask(client, "buyer@example.com") == (302, f"{RESET}sent/")
-    assert "Look into your mail" in client.get(f"{RESET}sent/").content.decode()
-    [letter] = mail.outbox
-    assert (letter.to, letter.subject) == (
-        ["buyer@example.com"],
-        "Your new password at Vitrine",
-    )
+def test_the_link_in_the_email_sets_a_new_password_once(client: Client, buyer: User) -> None:
+    assert request_reset(client, "buyer@example.com") == (302, f"{RESET}sent/")
+    assert "Check your e-mail" in client.get(f"{RESET}sent/").content.decode()
+    [message] = mail.outbox
+    assert (message.to, message.subject) == (["buyer@example.com"], "Reset your Vitrine password")
     page = client.get(link(), follow=True)
     assert "Choose a new password" in page.content.decode()
-    words = {"new_password1": "new-horse-battery-9", "new_password2": "new-horse-battery-9"}
-    answer = client.post(page.request["PATH_INFO"], words)
-    assert answer.headers["Location"] == "/accounts/login/"
+    form = {"new_password1": "new-horse-battery-9", "new_password2": "new-horse-battery-9"}
+    response = client.post(page.request["PATH_INFO"], form)
+    assert response.headers["Location"] == "/accounts/login/"
     buyer.refresh_from_db()
     assert buyer.check_password("new-horse-battery-9")
     used = Client().get(link(), follow=True)
-    assert "That link no longer works" in used.content.decode()
+    assert "This link no longer works" in used.content.decode()
 
 
 def test_a_weak_new_password_is_refused_with_the_reason(client: Client, buyer: User) -> None:
-    ask(client, "buyer@example.com")
+    request_reset(client, "buyer@example.com")
     page = client.get(link(), follow=True)
-    answer = client.post(
+    response = client.post(
         page.request["PATH_INFO"], {"new_password1": "12345678", "new_password2": "12345678"}
     )
-    assert "too common" in answer.content.decode()
+    assert "too common" in response.content.decode()
     buyer.refresh_from_db()
     assert buyer.check_password("correct-horse-battery")
 
 
-def test_an_unknown_address_gets_the_same_answer_and_no_letter(client: Client, buyer: User) -> None:
-    assert ask(client, "nobody@example.com") == ask(client, "buyer@example.com")
-    assert [letter.to for letter in mail.outbox] == [["buyer@example.com"]]
+def test_an_unknown_address_gets_the_same_response_and_no_email(
+    client: Client, buyer: User
+) -> None:
+    assert request_reset(client, "nobody@example.com") == request_reset(client, "buyer@example.com")
+    assert [message.to for message in mail.outbox] == [["buyer@example.com"]]
 
 
-def test_nobody_is_flooded_with_letters(client: Client, buyer: User, settings: Settings) -> None:
+def test_reset_emails_to_one_address_are_throttled(
+    client: Client, buyer: User, settings: Settings
+) -> None:
     settings.THROTTLE_PASSWORD_RESET_LIMIT = 2
     for _ in range(2):
-        assert ask(client, "buyer@example.com")[0] == 302
+        assert request_reset(client, "buyer@example.com")[0] == 302
     with moved() as changes:
-        answer = client.post(RESET, {"email": " Buyer@Example.com "})
-    assert answer.status_code == 429
-    assert 1 <= int(answer.headers["Retry-After"]) <= 3600
+        response = client.post(RESET, {"email": " Buyer@Example.com "})
+    assert response.status_code == 429
+    assert 1 <= int(response.headers["Retry-After"]) <= 3600
     assert changes['retail_throttled_requests_total{scope="password_reset"}'] == 1
     assert len(mail.outbox) == 2
 
 
-def test_the_log_never_has_the_link(
+def test_the_reset_token_is_never_logged(
     client: Client, buyer: User, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ask(client, "buyer@example.com")
+    request_reset(client, "buyer@example.com")
     token = link().rstrip("/").rpartition("/")[2]
     with caplog.at_level("INFO"):
         client.get(link())
@@ -88,7 +89,7 @@ def test_the_log_never_has_the_link(
     assert token not in caplog.text
 
 
-def test_who_guesses_passwords_is_locked_out_for_a_while(
+def test_repeated_failed_logins_are_locked_out_for_a_while(
     client: Client, buyer: User, settings: Settings
 ) -> None:
     wrong = {"username": "buyer", "password": "guess"}
@@ -96,10 +97,10 @@ def test_who_guesses_passwords_is_locked_out_for_a_while(
     statuses = [client.post("/accounts/login/", wrong).status_code for _ in range(4)]
     assert statuses == [400] * 4
     with moved() as changes:
-        answer = client.post("/accounts/login/", wrong)
-    assert answer.status_code == 429
-    assert answer.headers["Retry-After"] == "300"
-    assert "Wait 5 minutes" in answer.content.decode()
+        response = client.post("/accounts/login/", wrong)
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "300"
+    assert "Try again in 5 minutes, or reset your password." in response.content.decode()
     assert changes['retail_throttled_requests_total{scope="login"}'] == 1
     assert client.post("/accounts/login/", right).status_code == 429
     other = make_buyer("other")
@@ -107,7 +108,7 @@ def test_who_guesses_passwords_is_locked_out_for_a_while(
     assert client.post("/accounts/login/", good).status_code == 302
 
 
-def test_the_admins_login_is_guarded_too(client: Client, buyer: User) -> None:
+def test_the_admin_login_is_locked_out_too(client: Client, buyer: User) -> None:
     wrong = {"username": "buyer", "password": "guess"}
     statuses = [client.post("/admin/login/", wrong).status_code for _ in range(5)]
     assert statuses == [200] * 4 + [429]

@@ -1,4 +1,4 @@
-"""A session and its account are read together, and are never older than the request."""
+"""A session and its account are read in one query, and always reread for each request."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -26,8 +26,8 @@ def log_in(user: User) -> str:
     return client.cookies["sessionid"].value
 
 
-def who(key: str) -> User | AnonymousUser:
-    """Return who a request with this session is."""
+def user_of(key: str) -> User | AnonymousUser:
+    """Return the user of a request with this session."""
     request = HttpRequest()
     request.session = SessionStore(key)
     return get_user(request)
@@ -43,66 +43,66 @@ def key(bea: User) -> str:
     return log_in(bea)
 
 
-def test_both_are_one_statement(
+def test_session_and_account_are_read_in_one_query(
     bea: User, key: str, django_assert_num_queries: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    who(key)  # on PostgreSQL a connection prepares it once
+    user_of(key)  # on PostgreSQL, each connection prepares the statement once
     with django_assert_num_queries(1):
-        found = who(key)
-    assert isinstance(found, User)
-    assert {**vars(found), "_state": None} == {**vars(User.objects.get()), "_state": None}
-    assert (found._state.adding, found._state.db) == (False, "default")
+        user = user_of(key)
+    assert isinstance(user, User)
+    assert {**vars(user), "_state": None} == {**vars(User.objects.get()), "_state": None}
+    assert (user._state.adding, user._state.db) == (False, "default")
 
 
-def test_the_session_names_its_account(client: Client, bea: User, key: str) -> None:
+def test_the_session_stores_its_account(client: Client, bea: User, key: str) -> None:
     assert Session.objects.get().user_id == bea.pk
     session = client.session  # a visitor's
     session["chosen"] = "a lamp"
     session.save()
     assert Session.objects.get(pk=session.session_key).user_id is None
     assert SessionStore(session.session_key)["chosen"] == "a lamp"
-    assert isinstance(who(str(session.session_key)), AnonymousUser)
+    assert isinstance(user_of(str(session.session_key)), AnonymousUser)
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "!new"}])
-def test_what_changes_elsewhere_holds_at_the_next_request(
+def test_a_changed_account_is_logged_out_at_the_next_request(
     bea: User, key: str, change: dict[str, object]
 ) -> None:
-    assert who(key) == bea
-    SessionStore(key).load()  # a request that never asked who it was from
+    assert user_of(key) == bea
+    SessionStore(key).load()  # a request that never read its user
     User.objects.update(**change)
-    assert isinstance(who(key), AnonymousUser)
+    assert isinstance(user_of(key), AnonymousUser)
 
 
-def test_who_was_deleted_is_a_visitor(bea: User, key: str) -> None:
+def test_a_deleted_user_becomes_an_anonymous_visitor(bea: User, key: str) -> None:
     bea.delete()
-    assert isinstance(who(key), AnonymousUser)
+    assert isinstance(user_of(key), AnonymousUser)
     assert Session.objects.count() == 1
 
 
-def test_nobody_is_taken_for_who_came_before(bea: User, key: str) -> None:
+def test_an_account_is_never_used_for_another_session(bea: User, key: str) -> None:
     ada = make_buyer("ada")
     adas = log_in(ada)
     SessionStore(key).load()
-    assert who(adas) == ada
+    assert user_of(adas) == ada
     SessionStore(adas).load()
     assert AccountBackend().get_user(bea.pk) == bea
     SessionStore(key).load()
-    assert isinstance(who("a" * 32), AnonymousUser)
+    assert isinstance(user_of("a" * 32), AnonymousUser)
     User.objects.update(is_active=False)
     assert AccountBackend().get_user(bea.pk) is None
 
 
-def test_an_account_is_handed_over_once(bea: User, key: str) -> None:
-    assert who(key) == bea
+def test_a_loaded_account_is_used_once(bea: User, key: str) -> None:
+    assert user_of(key) == bea
     User.objects.update(is_active=False)
     assert AccountBackend().get_user(bea.pk) is None
 
 
-def test_a_session_that_is_over_is_not_read_and_then_deleted(bea: User, key: str) -> None:
+def test_an_expired_session_is_ignored_and_then_deleted(bea: User, key: str) -> None:
     kept = log_in(bea)
     Session.objects.filter(pk=key).update(expire_date=timezone.now() - timedelta(seconds=1))
-    assert isinstance(who(key), AnonymousUser)
+    assert isinstance(user_of(key), AnonymousUser)
     prune_sessions()
     assert list(Session.objects.values_list("pk", flat=True)) == [kept]
-    assert who(kept) == bea
+    assert user_of(kept) == bea

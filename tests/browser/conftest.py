@@ -1,4 +1,4 @@
-"""A browser, a shop of real processes, and visitors."""
+"""A browser, a running shop and visitors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.looks import DESKTOP
-from tests.browser.support import ShopWithoutDebug, Visitor, Watch
+from tests.browser.support import PageMonitor, ShopWithoutDebug, Visitor
 from tests.running.support import PATIENCE
 
 if TYPE_CHECKING:
@@ -27,30 +27,30 @@ FLAGS = (
 
 
 class OpenVisitor(Protocol):
-    """How a test asks for a visitor."""
+    """The function that opens a visitor."""
 
     def __call__(self, *, customer: bool = True, **options: Any) -> Visitor:
-        """Return one; options are those of Playwright's browser context."""
+        """Return a visitor; options are passed to Playwright's browser context."""
 
 
 @pytest.fixture(scope="session")
 def chromium(left_out: LeaveOut) -> str:
-    """Return the path of Playwright's own Chromium, or else of the system's."""
+    """Return the path of Playwright's Chromium, or else the system's."""
     with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
+        bundled = playwright.chromium.executable_path
     return (
-        (own if Path(own).exists() else None)
+        (bundled if Path(bundled).exists() else None)
         or next(filter(None, map(shutil.which, NAMES)), None)
         or left_out(
             "chromium",
-            "nobody has looked at the pages with a browser",
+            "the pages were not tested in a browser",
             "sudo apt-get install --no-install-recommends chromium",
         )
     )
 
 
-# Not for the session: while Playwright runs, its thread counts as asynchronous and Django refuses
-# to touch the database, which the tests after these do.
+# Not session-scoped: while Playwright runs, Django refuses database access in this thread, which
+# later tests need.
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     """Return a browser."""
@@ -64,7 +64,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 def running_shop(
     chromium: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ShopWithoutDebug]:
-    """Return a shop whose web process runs. The worker is started by the tests that need it."""
+    """Return a shop with a running web process. Tests that need the worker start it."""
     shop = ShopWithoutDebug(tmp_path_factory.mktemp("shop"))
     try:
         shop.start("web", GATEWAY_READ_TIMEOUT=str(PATIENCE))  # no test races against it
@@ -75,13 +75,13 @@ def running_shop(
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder for pictures of the pages, for people to look at."""
+    """Return the folder for screenshots."""
     return tmp_path_factory.mktemp("pictures")
 
 
 @pytest.fixture
 def shop(running_shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
-    """Return the shop; after each test no worker runs and the gateway is well again."""
+    """Return the shop; after each test, stop the worker and reset the gateway."""
     yield running_shop
     running_shop.gateway.knobs()
     if "worker" in running_shop.processes:
@@ -90,22 +90,22 @@ def shop(running_shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
 
 @pytest.fixture
 def visitor(browser: Browser, shop: ShopWithoutDebug) -> Iterator[OpenVisitor]:
-    """Return a function that sends a new visitor to the shop: a new customer, logged in."""
+    """Return a function that opens a new visitor, by default a new customer who is logged in."""
     visitors: list[Visitor] = []
 
     def open_one(*, customer: bool = True, **options: Any) -> Visitor:
         viewport = {"width": DESKTOP[0], "height": DESKTOP[1]}
         context = browser.new_context(**{"viewport": viewport, **options})
         context.set_default_timeout(PATIENCE * 1000)
-        one = Visitor(context, context.new_page(), Watch(context, shop.url), shop.url)
-        visitors.append(one)
+        new = Visitor(context, context.new_page(), PageMonitor(context, shop.url), shop.url)
+        visitors.append(new)
         if customer:
-            one.shopper = shop.shopper()
-            cookies = one.shopper.session.cookies.get_dict()
+            new.shopper = shop.shopper()
+            cookies = new.shopper.session.cookies.get_dict()
             context.add_cookies(
                 [{"name": name, "value": cookies[name], "url": shop.url} for name in cookies]
             )
-        return one
+        return new
 
     yield open_one
-    assert [line for one in visitors for line in one.leave()] == []
+    assert [line for each in visitors for line in each.leave()] == []

@@ -1,6 +1,6 @@
-"""How a page looks and whether everybody can use it, judged by axe-core.
+"""Check a page's accessibility with axe-core, and its layout.
 
-axe.min.js is axe-core 4.14.1 as npm has it (MPL-2.0: axe.LICENSE, axe.LICENSE-3RD-PARTY).
+axe.min.js is axe-core 4.14.1 from npm (MPL-2.0: axe.LICENSE, axe.LICENSE-3RD-PARTY).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ DESKTOP = (1280, 800)
 PHONE = (390, 844)
 
 RUN_AXE = """async (tags) => {
-  const found = await axe.run(document, {runOnly: tags, resultTypes: ["violations"]});
-  return found.violations.flatMap((rule) =>
+  const result = await axe.run(document, {runOnly: tags, resultTypes: ["violations"]});
+  return result.violations.flatMap((rule) =>
     rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`));
 }"""
-# Images further down the page load when they are scrolled to: have them now.
+# Load images that would be loaded lazily.
 LOAD_ALL = """async () => {
   await document.fonts.ready;
   for (const image of document.images) image.loading = "eager";
@@ -31,23 +31,23 @@ WIDTHS = "[document.documentElement.scrollWidth, document.documentElement.client
 
 
 def look(page: Page, size: tuple[int, int], scheme: Literal["light", "dark"]) -> list[str]:
-    """Look at the page in one way; return what is wrong with it."""
+    """Check the page at one size and in one colour scheme; return the problems."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    found = [f"{scheme} {size[0]}: {line}" for line in page.evaluate(RUN_AXE, TAGS)]
-    wide, seen = page.evaluate(WIDTHS)
-    if wide > seen:
-        found.append(f"{scheme} {size[0]}: {wide} pixels wide, scrolls sideways")
-    return found
+    problems = [f"{scheme} {size[0]}: {line}" for line in page.evaluate(RUN_AXE, TAGS)]
+    width, visible = page.evaluate(WIDTHS)
+    if width > visible:
+        problems.append(f"{scheme} {size[0]}: {width} pixels wide, scrolls sideways")
+    return problems
 
 
 def examine(page: Page, name: str, pictures: Path) -> None:
-    """Look at the page as it stands, light, dark, and on a phone; keep a picture of the latter."""
+    """Check the page on a desktop in light mode and on a phone in dark mode; take a screenshot."""
     page.evaluate(LOAD_ALL)
-    found = [*look(page, DESKTOP, "light"), *look(page, PHONE, "dark")]
+    problems = [*look(page, DESKTOP, "light"), *look(page, PHONE, "dark")]
     page.emulate_media(color_scheme="light")
     page.screenshot(path=pictures / f"{name}.png", full_page=True, animations="disabled")
     page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
-    assert not found, "\n".join(found)
+    assert not problems, "\n".join(problems)

@@ -1,4 +1,4 @@
-"""A visitor of the shop: one browser context with its own cookies, watched at every step."""
+"""Visitors of the shop: browser contexts with their own cookies, monitored for errors."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 LAMP = "lumen-desk-lamp"
 TEAPOT = "stoneware-teapot"
-FLASH = "aurora-wireless-headphones"  # its payment is made by the worker
-# Made by `shop` in conftest.py, beside the ten sample products.
-LANTERN = "last-lantern"  # three of it; only the test of selling out may buy it
-CAP = "long-name-cap"  # two of it, and a name that is one very long word
+FLASH = "aurora-wireless-headphones"  # charged by the worker
+# Created in addition to the ten sample products.
+LANTERN = "last-lantern"  # three in stock, only for the test of selling out
+CAP = "long-name-cap"  # two in stock; the name is one very long word
 GLOBE = "sold-out-globe"
 EXTRA_PRODUCTS = f"""
 from products.models import Category, Product, StockMovement
@@ -47,10 +47,10 @@ for slug, name, stock in (
 ORDER_TITLE = re.compile(r"^Order \S+ · Vitrine$")
 ALERTS_TOKEN = "alerts-token-of-the-browser-tests"
 PASSWORD = "a lantern in the rain"
-AWAY = 2  # gateway calls without an answer that open the breaker: one order's
-REST = 3600  # seconds the breaker stays open, so that no test races against it
+FAIL_MAX = 2  # failures that open the breaker: one order's two attempts
+REST = 3600  # the breaker's reset time: so long that no test races against it
 
-# Chromium tells of each refused thing by an event; the console carries it over navigations.
+# Log violations to the console, because its messages survive navigation.
 REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`refused by ${event.effectiveDirective}: ${event.blockedURI}`));
@@ -58,7 +58,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 class ShopWithoutDebug(RunningShop):
-    """A shop as in production, but for HTTPS: hashed static files and its own error pages."""
+    """A shop as in production except for HTTPS: hashed static files, no debug pages."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
@@ -73,13 +73,13 @@ class ShopWithoutDebug(RunningShop):
                 "RUNBOOKS_DIR": str(folder / "runbooks"),
                 "GATEWAY_API_KEY": "gateway-key-of-the-browser-tests",
                 "STATIC_ROOT": str(folder / "static"),
-                "BREAKER_FAIL_MAX": str(AWAY),
+                "BREAKER_FAIL_MAX": str(FAIL_MAX),
                 "BREAKER_RESET_SECONDS": str(REST),
                 "THROTTLE_CHECKOUT_LIMIT": "10",
                 "THROTTLE_CHECKOUT_SECONDS": "86400",
             },
         )
-        # With DEBUG off the shop refuses the gateway's development key: give the gateway this one.
+        # With DEBUG off the shop refuses the development key, so restart the gateway with this one.
         self.gateway.stop()
         self.gateway.env["GATEWAY_API_KEY"] = self.environment["GATEWAY_API_KEY"]
         self.gateway.url = ""
@@ -88,13 +88,13 @@ class ShopWithoutDebug(RunningShop):
         self.run(EXTRA_PRODUCTS)
 
 
-class Watch:
-    """Notes what no page of the shop may do, and how often the shop refused something."""
+class PageMonitor:
+    """Records what no page may do, and error responses."""
 
     def __init__(self, context: BrowserContext, shop_url: str) -> None:
         self._shop = f"{shop_url}/"
-        self.broken: list[str] = []
-        self.refused: list[int] = []  # the statuses from 400 up, in their order
+        self.errors: list[str] = []
+        self.refused: list[int] = []  # statuses from 400 up, in order
         self.aborted: list[str] = []
         context.add_init_script(REPORT_VIOLATIONS)
         context.on("console", self._console)
@@ -104,21 +104,21 @@ class Watch:
         context.on("response", self._response)
 
     def _console(self, message: ConsoleMessage) -> None:
-        # The browser's line about a status from 400 up: `_response` judges that.
+        # The browser's message about a status from 400 up is handled by `_response`.
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            self.broken.append(f"console: {message.text}")
+            self.errors.append(f"console: {message.text}")
 
     def _error(self, error: WebError) -> None:
-        self.broken.append(f"script: {error.error}")
+        self.errors.append(f"script: {error.error}")
 
     def _request(self, request: Request) -> None:
         if not request.url.startswith((self._shop, "data:")):
-            self.broken.append(f"another host: {request.url}")
+            self.errors.append(f"another host: {request.url}")
 
     def _failed(self, request: Request) -> None:
         if request.failure != "net::ERR_ABORTED":
-            self.broken.append(f"failed: {request.url} {request.failure}")
-        elif request.method != "GET":  # leaving a page may end the loading of its images
+            self.errors.append(f"failed: {request.url} {request.failure}")
+        elif request.method != "GET":  # leaving a page may abort loading its images
             self.aborted.append(f"{request.method} {request.url.removeprefix(self._shop)}")
 
     def _response(self, response: Response) -> None:
@@ -128,11 +128,11 @@ class Watch:
 
 @dataclass
 class Visitor:
-    """Somebody at a browser. What they expect to be refused, they say."""
+    """A user with a browser; `expected` lists the error statuses they expect."""
 
     context: BrowserContext
     page: Page
-    watch: Watch
+    monitor: PageMonitor
     url: str
     shopper: Shopper | None = None  # the same customer, without the browser
     expected: list[int] = field(default_factory=list)
@@ -140,15 +140,15 @@ class Visitor:
     gone: bool = False
 
     def open(self, path: str) -> None:
-        """Open a page by its address."""
+        """Open a path."""
         self.page.goto(self.url + path)
 
     def press(self, button: str) -> None:
-        """Press the button that is called exactly so."""
+        """Press the button with exactly this name."""
         self.page.get_by_role("button", name=button, exact=True).click()
 
     def follow(self, link: str) -> None:
-        """Follow the first link inside the page's main part that is called exactly so."""
+        """Follow the first link with exactly this name in the main content."""
         self.page.get_by_role("main").get_by_role("link", name=link, exact=True).first.click()
 
     def sees(self, title: str) -> None:
@@ -156,15 +156,15 @@ class Visitor:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(title)
 
     def reads(self, text: str) -> None:
-        """Check that the page says so, word for word, where it can be seen."""
+        """Check that the text is visible in the main content."""
         expect(self.page.get_by_role("main").get_by_text(text)).to_be_visible()
 
-    def stands_at(self, path: str) -> None:
-        """Check the page's address."""
+    def is_at(self, path: str) -> None:
+        """Check the page's URL."""
         expect(self.page).to_have_url(self.url + path)
 
     def put_in_cart(self, product: str, quantity: int = 1) -> None:
-        """Put a product into the cart by its page."""
+        """Add a product to the cart from its page."""
         self.open(f"/products/{product}/")
         self.page.get_by_label("Quantity").fill(str(quantity))
         self.press("Add to cart")
@@ -179,65 +179,65 @@ class Visitor:
 
     @property
     def place_order(self) -> Locator:
-        """The button that buys."""
+        """The button that places the order."""
         return self.page.get_by_role("button", name="Place order")
 
     def buy(self, card: str = "Test card that is accepted") -> None:
-        """Buy what is in the cart; end on the order's page."""
+        """Order the cart's contents; end on the order's page."""
         self.fill_in_checkout(card)
         self.place_order.click()
         expect(self.page).to_have_title(ORDER_TITLE)
 
     def place_order_twice(self) -> None:
-        """Press the button that buys again while the first press waits for its answer."""
+        """Press the button again while the first request is pending."""
         self.place_order.scroll_into_view_if_needed()
         box = self.place_order.bounding_box()
         assert box is not None
-        for _ in range(2):  # by hand, because a locator would wait for the answer
+        for _ in range(2):  # with the mouse, because a locator would wait for the response
             with self.page.expect_request(self._is_order):
                 self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
     def _is_order(self, request: Request) -> bool:
-        """Say whether a request sends the checkout's form."""
+        """Return whether a request submits the checkout form."""
         return request.method == "POST" and request.url == f"{self.url}/checkout/"
 
     @property
     def status(self) -> Locator:
-        """The heading that says how the order stands."""
+        """The heading with the order's status."""
         return self.page.locator("#order-status").get_by_role("heading", level=2)
 
     @property
     def cart_link(self) -> Locator:
-        """The link to the cart, with how much is in it."""
+        """The link to the cart, with its number of items."""
         return self.page.locator("#cart-link")
 
     def has_in_cart(self, quantities: dict[str, int]) -> None:
-        """Open the cart and check what is in it: quantities by the products' names."""
+        """Open the cart and check its contents: quantities by product name."""
         self.open("/cart/")
         fields = self.page.get_by_label("Quantity of").all()
         names = self.page.locator(".line h2").all_inner_texts()
-        found = dict(zip(names, (int(one.input_value()) for one in fields), strict=True))
-        assert found == quantities, f"{found} is in the cart"
+        values = (int(field.input_value()) for field in fields)
+        assert dict(zip(names, values, strict=True)) == quantities
 
     def has_orders(self, *statuses: str) -> None:
-        """Open the history and check the orders' statuses, the newest first."""
+        """Open the list of orders and check their statuses, newest first."""
         self.open("/orders/")
         expect(self.page.locator("table.orders .pill")).to_have_text(list(statuses))
 
     def leave(self) -> list[str]:
-        """Close the browser's context, once; return what its pages did that none may do."""
+        """Close the browser context, once; return the errors that its pages caused."""
         if self.gone:
             return []
         self.gone = True
         for page in self.context.pages:
-            page.evaluate("0")  # what happened until now has been told when this comes back
-        found = [*self.watch.broken]
-        if self.watch.refused != self.expected:
-            found.append(f"refused: {self.watch.refused}, expected: {self.expected}")
-        if self.watch.aborted != self.expected_aborted:
-            found.append(f"aborted: {self.watch.aborted}, expected: {self.expected_aborted}")
+            page.evaluate("0")  # all earlier events have arrived when this returns
+        problems = [*self.monitor.errors]
+        if self.monitor.refused != self.expected:
+            problems.append(f"refused: {self.monitor.refused}, expected: {self.expected}")
+        if self.monitor.aborted != self.expected_aborted:
+            problems.append(f"aborted: {self.monitor.aborted}, expected: {self.expected_aborted}")
         self.context.close()
-        return found
+        return problems
 
 
 expect.set_options(timeout=PATIENCE * 1000)

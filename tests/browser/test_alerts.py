@@ -107,7 +107,7 @@ def on_call(visitor: OpenVisitor, watched_shop: ShopWithoutDebug) -> Visitor:
     somebody.page.get_by_label("Username").fill("on-call")
     somebody.page.get_by_label("Password").fill(PASSWORD)
     somebody.press("Log in")
-    somebody.stands_at(LIST)
+    somebody.is_at(LIST)
     return somebody
 
 
@@ -196,7 +196,7 @@ def test_who_is_logged_out_elsewhere_is_asked_to_log_in(on_call: Visitor) -> Non
     on_call.context.clear_cookies()
     on_call.page.evaluate(ASK)
     on_call.sees("Log in")
-    on_call.stands_at(f"/accounts/login/?next={LIST}")
+    on_call.is_at(f"/accounts/login/?next={LIST}")
     on_call.expected = [401]
 
 
@@ -207,7 +207,7 @@ def test_from_the_alert_to_its_runbook_without_a_mouse(
     on_call.open(LIST)
     on_call.page.get_by_role("link", name="Runbook", exact=True).focus()
     on_call.page.keyboard.press("Enter")
-    on_call.stands_at("/metrics/runbooks/RetailOversold/")
+    on_call.is_at("/metrics/runbooks/RetailOversold/")
     on_call.sees("RetailOversold")
     examine(on_call.page, "runbook", pictures)
     on_call.follow("the other one")

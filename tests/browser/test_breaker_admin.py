@@ -1,4 +1,4 @@
-"""An operator forces the circuit breaker in the admin: without a mouse, on a desk, on a phone."""
+"""Operators force the circuit breaker in the admin: by keyboard, on a desktop, on a phone."""
 
 from pathlib import Path
 from typing import Any
@@ -29,28 +29,28 @@ def staffed_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
 
 
 def log_in(visitor: OpenVisitor, name: str, **options: Any) -> Visitor:
-    """Send somebody to the breaker's page, by way of the login."""
+    """Open the breaker's page as a new visitor and log in."""
     somebody = visitor(customer=False, **options)
     somebody.open(PAGE)
     somebody.page.get_by_label("Username").fill(name)
     somebody.page.get_by_label("Password").fill(PASSWORD)
     somebody.press("Log in")
-    somebody.stands_at(PAGE)
+    somebody.is_at(PAGE)
     return somebody
 
 
-def looks(page: Page, name: str, pictures: Path) -> None:
-    """Examine the page on a desk and on a phone, and keep a picture of each."""
-    found = []
+def check(page: Page, name: str, pictures: Path) -> None:
+    """Check the page on a desktop and a phone, and take a screenshot of each."""
+    problems = []
     for size in (DESKTOP, PHONE):
-        found += look(page, size, "light")
+        problems += look(page, size, "light")
         page.screenshot(path=pictures / f"{name}-{size[0]}.png", full_page=True)
     page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
-    # Every list of Django's admin has its breadcrumbs in these colours.
-    assert [line for line in found if ".breadcrumbs" not in line] == []
+    # Ignore the low contrast of the breadcrumbs in Django's admin.
+    assert [line for line in problems if ".breadcrumbs" not in line] == []
 
 
-def test_staff_force_the_breaker_and_hand_it_back_by_keyboard(
+def test_staff_force_the_breaker_and_return_it_to_automatic_by_keyboard(
     visitor: OpenVisitor, staffed_shop: ShopWithoutDebug, pictures: Path
 ) -> None:
     anna = log_in(visitor, "may-change")
@@ -61,29 +61,29 @@ def test_staff_force_the_breaker_and_hand_it_back_by_keyboard(
     keys.press("Tab")
     keys.type("10")
     keys.press("Enter")
-    expect(page.get_by_text("Say why: the next on duty will ask.")).to_be_visible()
+    expect(page.get_by_text("Enter a reason.")).to_be_visible()
     page.get_by_label("Reason").fill("<b>the gateway's</b> night shift")
     page.get_by_label("Reason").press("Enter")
-    anna.stands_at(LIST)
-    shown = page.locator("td.field-forced")
-    expect(shown).to_contain_text("by may-change: <b>the gateway's</b> night shift")
+    anna.is_at(LIST)
+    forced = page.locator("td.field-forced")
+    expect(forced).to_contain_text("by may-change: <b>the gateway's</b> night shift")
 
     buyer = visitor()
     buyer.put_in_cart(LAMP)
     buyer.fill_in_checkout()
     buyer.expected = [503]
     buyer.place_order.click()
-    buyer.reads("We cannot take payments at this moment")
+    buyer.reads("We can't take payments right now")
 
     anna.open(PAGE)
-    page.get_by_label("Automatic: it decides by itself again").check()
+    page.get_by_label("Automatic: the breaker opens and closes by itself").check()
     anna.press("Save")
-    expect(page.get_by_text("It is automatic again.")).to_be_visible()
+    expect(page.get_by_text("The breaker is automatic again.")).to_be_visible()
     buyer.buy()
-    expect(buyer.status).to_have_text("Thank you, it is paid")
+    expect(buyer.status).to_have_text("Thank you for your order")
 
 
-def test_who_may_only_look_sees_the_facts(
+def test_view_permission_shows_the_state_without_a_form(
     visitor: OpenVisitor, staffed_shop: ShopWithoutDebug, pictures: Path
 ) -> None:
     otto = log_in(visitor, "may-view")
@@ -92,24 +92,24 @@ def test_who_may_only_look_sees_the_facts(
     expect(otto.page.get_by_role("button", name="Save")).to_have_count(0)
 
 
-def test_its_pages_fit_a_desk_and_a_phone(
+def test_the_breakers_pages_fit_a_desktop_and_a_phone(
     visitor: OpenVisitor, staffed_shop: ShopWithoutDebug, pictures: Path
 ) -> None:
-    # axe brings a style of its own, which the shop's policy refuses on Django's pages.
+    # axe injects a style that the content security policy refuses.
     anna = log_in(visitor, "may-change", bypass_csp=True)
-    looks(anna.page, "breaker", pictures)
+    check(anna.page, "breaker", pictures)
     anna.press("Save")
     expect(anna.page.get_by_text("This field is required.")).to_be_visible()
-    looks(anna.page, "breaker-errors", pictures)
+    check(anna.page, "breaker-errors", pictures)
     anna.page.get_by_label("Closed: every order").check()
     anna.page.get_by_label("Reason").fill("word " * 40)
-    anna.page.get_by_label("For how many minutes").fill("240")
+    anna.page.get_by_label("Duration in minutes").fill("240")
     anna.press("Save")
-    anna.stands_at(LIST)
-    looks(anna.page, "breaker-list", pictures)
+    anna.is_at(LIST)
+    check(anna.page, "breaker-list", pictures)
     anna.open(PAGE)
-    looks(anna.page, "breaker-forced", pictures)
-    anna.page.get_by_label("Automatic: it decides by itself again").check()
+    check(anna.page, "breaker-forced", pictures)
+    anna.page.get_by_label("Automatic: the breaker opens and closes by itself").check()
     anna.press("Save")
-    anna.stands_at(LIST)
-    looks(log_in(visitor, "may-view", bypass_csp=True).page, "breaker-view-only", pictures)
+    anna.is_at(LIST)
+    check(log_in(visitor, "may-view", bypass_csp=True).page, "breaker-view-only", pictures)

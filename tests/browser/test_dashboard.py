@@ -124,7 +124,7 @@ def somebody(visitor: OpenVisitor, staffed_shop: ShopWithoutDebug) -> Visitor:
     one.page.get_by_label("Username").fill("merchandiser")
     one.page.get_by_label("Password").fill(PASSWORD)
     one.press("Log in")
-    one.stands_at(PAGE)
+    one.is_at(PAGE)
     return one
 
 
@@ -309,7 +309,7 @@ def test_who_is_logged_out_elsewhere_is_asked_to_log_in(looking: Visitor) -> Non
     looking.context.clear_cookies()
     looking.page.evaluate(ASK)
     looking.sees("Log in")
-    looking.stands_at(f"/accounts/login/?next={PAGE}")
+    looking.is_at(f"/accounts/login/?next={PAGE}")
     looking.expected = [401]
 
 

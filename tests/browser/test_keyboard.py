@@ -1,31 +1,31 @@
-"""Buying without a mouse: Tab, Enter, Space, arrows and typing."""
+"""Buying by keyboard: Tab, Enter, Space, arrows and typing."""
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenVisitor
 from tests.browser.support import PASSWORD
 
-STOPS = 60  # of the Tab key at most on the way to anything
-# A card's link shows its focus around the whole card, by its ::after.
-MARKED = """(element) => ["", "::after"].some((part) => {
+STOPS = 60  # maximum presses of Tab to reach anything
+# A card's link outlines the whole card with its ::after.
+HAS_OUTLINE = """(element) => ["", "::after"].some((part) => {
   const style = getComputedStyle(element, part || null);
   return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
 })"""
 
 
 def tab_to(page: Page, target: Locator) -> None:
-    """Press Tab until the target has the focus; each stop on the way must show that it has it."""
+    """Press Tab until the target has the focus; each stop must have a visible focus outline."""
     expect(target).to_be_visible()
     for _ in range(STOPS):
         page.keyboard.press("Tab")
         stop = page.locator(":focus")
-        assert stop.evaluate(MARKED), f"no focus to be seen: {stop.evaluate('e => e.outerHTML')}"
+        assert stop.evaluate(HAS_OUTLINE), f"no outline: {stop.evaluate('e => e.outerHTML')}"
         if target.evaluate("(element) => element === document.activeElement"):
             return
-    raise AssertionError(f"{STOPS} stops and never at {target}")
+    raise AssertionError(f"{target} was not reached in {STOPS} stops")
 
 
-def test_from_the_front_page_to_a_paid_order_without_a_mouse(visitor: OpenVisitor) -> None:
+def test_from_the_home_page_to_a_paid_order_by_keyboard(visitor: OpenVisitor) -> None:
     buyer = visitor(customer=False)
     page = buyer.page
     keys = page.keyboard
@@ -43,16 +43,16 @@ def test_from_the_front_page_to_a_paid_order_without_a_mouse(visitor: OpenVisito
     keys.press("Enter")
     buyer.sees("Stoneware Teapot")
     tab_to(page, page.get_by_label("Quantity"))
-    keys.type("2")  # Tab has selected what was in the field
+    keys.type("2")  # Tab has selected the field's value
     tab_to(page, page.get_by_role("button", name="Add to cart"))
     keys.press("Space")
 
     buyer.sees("Your cart")
     tab_to(page, page.get_by_role("link", name="Log in to check out"))
     keys.press("Enter")
-    tab_to(page, page.get_by_role("link", name="Make an account"))
+    tab_to(page, page.get_by_role("link", name="Create an account"))
     keys.press("Enter")
-    buyer.sees("Make an account")
+    buyer.sees("Create an account")
     expect(page.get_by_label("Username")).to_be_focused()
     keys.type("keyboard-only")
     for field in ("Password", "Password confirmation"):
@@ -73,7 +73,7 @@ def test_from_the_front_page_to_a_paid_order_without_a_mouse(visitor: OpenVisito
     keys.press("ArrowUp")
     tab_to(page, buyer.place_order)
     keys.press("Enter")
-    expect(buyer.status).to_have_text("Thank you, it is paid")
+    expect(buyer.status).to_have_text("Thank you for your order")
     expect(page.locator(".sum-total dd")).to_have_text("€92.00")
     buyer.reads("Exampletown")
     buyer.has_orders("Confirmed")

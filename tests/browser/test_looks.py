@@ -1,7 +1,7 @@
-"""Every page in every state: usable by everybody, light and dark, on a desk and on a phone.
+"""Every page in every state is accessible, in light and dark mode, on a desktop and a phone.
 
-A new page gets a line in STATES for each state it can be in. The states that take a story to reach
-are examined where the story is told: test_refusals.py.
+Add a line to STATES for each state of a new page. States that take several steps to reach are
+checked in test_refusals.py.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.browser.support import CAP, FLASH, GLOBE, LAMP, Visitor
 
 @dataclass(frozen=True)
 class State:
-    """A page in a state: how a visitor gets there, and what the shop answers."""
+    """A page in a state: how a visitor reaches it, and the error statuses on the way."""
 
     title: str
     reach: Callable[[Visitor], None]
@@ -27,7 +27,7 @@ class State:
 
 
 def at(path: str) -> Callable[[Visitor], None]:
-    """Return how to get to a page by its address."""
+    """Return a function that opens a path."""
     return lambda visitor: visitor.open(path)
 
 
@@ -36,7 +36,7 @@ def full_cart(visitor: Visitor) -> None:
     visitor.put_in_cart(LAMP, 2)
 
 
-def more_than_there_is(visitor: Visitor) -> None:
+def more_than_in_stock(visitor: Visitor) -> None:
     visitor.put_in_cart(CAP, 3)
 
 
@@ -50,19 +50,19 @@ def checkout_with_errors(visitor: Visitor) -> None:
     visitor.page.get_by_label("Name", exact=True).fill("   ")
     visitor.page.get_by_label("Address").fill("   ")
     visitor.place_order.click()
-    visitor.reads("A few things need a second look.")
+    visitor.reads("Please correct the errors below.")
 
 
 def pending_order(visitor: Visitor) -> None:
-    full_cart(visitor)  # with a flash sale in it, it waits for the worker
+    full_cart(visitor)  # a flash sale waits for the worker
     visitor.buy()
-    expect(visitor.status).to_have_text("We are charging your card")
+    expect(visitor.status).to_have_text("Processing your payment")
 
 
 def paid_order(visitor: Visitor) -> None:
     visitor.put_in_cart(LAMP)
     visitor.buy()
-    expect(visitor.status).to_have_text("Thank you, it is paid")
+    expect(visitor.status).to_have_text("Thank you for your order")
 
 
 def declined_order(visitor: Visitor) -> None:
@@ -82,8 +82,8 @@ def refused_registration(visitor: Visitor) -> None:
     visitor.page.get_by_label("Username").fill("no spaces, please")
     visitor.page.get_by_label("Password", exact=True).fill("12345")
     visitor.page.get_by_label("Password confirmation").fill("54321")
-    visitor.press("Make my account")
-    visitor.reads("A few things need a second look.")
+    visitor.press("Create account")
+    visitor.reads("Please correct the errors below.")
 
 
 def refused_login(visitor: Visitor) -> None:
@@ -115,7 +115,7 @@ STATES = {
     "product-sold-out": State("Sold-out Globe", at(f"/products/{GLOBE}/")),
     "cart-empty": State("Your cart", at("/cart/")),
     "cart-full": State("Your cart", full_cart),
-    "cart-too-many": State("Your cart", more_than_there_is, customer=True),
+    "cart-too-many": State("Your cart", more_than_in_stock, customer=True),
     "checkout": State("Checkout", checkout, customer=True),
     "checkout-errors": State("Checkout", checkout_with_errors, customer=True, refused=(400,)),
     "order-pending": State("Order", pending_order, customer=True),
@@ -123,24 +123,24 @@ STATES = {
     "order-declined": State("Order", declined_order, customer=True),
     "orders": State("Your orders", orders, customer=True),
     "orders-none": State("Your orders", at("/orders/"), customer=True),
-    "register": State("Make an account", at("/accounts/register/")),
-    "register-errors": State("Make an account", refused_registration, refused=(400,)),
+    "register": State("Create an account", at("/accounts/register/")),
+    "register-errors": State("Create an account", refused_registration, refused=(400,)),
     "login": State("Log in", at("/accounts/login/")),
     "login-errors": State("Log in", refused_login, refused=(400,)),
     "password-reset": State("Reset your password", at("/accounts/password-reset/")),
-    "password-sent": State("Look into your mail", at("/accounts/password-reset/sent/")),
-    "password-stale": State("That link no longer works", at("/accounts/password-reset/MQ/a-b/")),
+    "password-sent": State("Check your e-mail", at("/accounts/password-reset/sent/")),
+    "password-stale": State("This link no longer works", at("/accounts/password-reset/MQ/a-b/")),
     "profile": State("Your account", at("/accounts/profile/"), customer=True),
     "not-found": State("That page is not in the shop", at("/no/such/page/"), refused=(404,)),
     "not-yours": State(
-        "That is not yours to open", at("/metrics/alerts/"), customer=True, refused=(403,)
+        "You don't have access to this page", at("/metrics/alerts/"), customer=True, refused=(403,)
     ),
     "stale-form": State("That form went stale", stale_form, refused=(403,)),
 }
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_everybody_can_use_the_page_and_it_fits_a_phone(
+def test_the_page_is_accessible_and_fits_a_phone(
     name: str, visitor: OpenVisitor, pictures: Path
 ) -> None:
     state = STATES[name]

@@ -1,4 +1,4 @@
-"""From the cart to an order: paid at once, in the background, and never twice."""
+"""From the cart to an order: paid in the request, in the background, and never twice."""
 
 from playwright.sync_api import expect
 
@@ -6,8 +6,9 @@ from tests.browser.conftest import OpenVisitor
 from tests.browser.support import FLASH, LAMP, TEAPOT, ShopWithoutDebug, Visitor
 from tests.running.support import wait_until
 
-PAID = "Thank you, it is paid"
-CHARGING = "We are charging your card"
+PAID = "Thank you for your order"
+CHARGING = "Processing your payment"
+EMPTY = "Your cart is empty. Add a product to check out."
 
 
 def address_in_profile(buyer: Visitor) -> str:
@@ -15,7 +16,7 @@ def address_in_profile(buyer: Visitor) -> str:
     return buyer.page.get_by_label("Address").input_value()
 
 
-def test_an_order_is_confirmed_and_remembers_where_it_goes(
+def test_an_order_is_confirmed_and_its_address_is_saved(
     visitor: OpenVisitor, shop: ShopWithoutDebug
 ) -> None:
     buyer = visitor()
@@ -28,11 +29,11 @@ def test_an_order_is_confirmed_and_remembers_where_it_goes(
     buyer.reads("1 Example Street")
     buyer.has_orders("Confirmed")
     shop.start("worker")
-    wait_until(lambda: address_in_profile(buyer), "the worker to remember the address")
+    wait_until(lambda: address_in_profile(buyer), "the worker to save the address")
     expect(buyer.page.get_by_label("Address")).to_have_value("1 Example Street\nExampletown")
 
 
-def test_the_page_of_a_flash_order_follows_its_payment_by_itself(
+def test_the_page_of_a_flash_order_updates_itself(
     visitor: OpenVisitor, shop: ShopWithoutDebug
 ) -> None:
     buyer = visitor()
@@ -47,7 +48,7 @@ def test_the_page_of_a_flash_order_follows_its_payment_by_itself(
     buyer.has_orders("Confirmed")
 
 
-def test_a_flash_order_is_followed_without_javascript_too(
+def test_the_page_of_a_flash_order_updates_without_javascript_too(
     visitor: OpenVisitor, shop: ShopWithoutDebug
 ) -> None:
     buyer = visitor(java_script_enabled=False)
@@ -59,13 +60,13 @@ def test_a_flash_order_is_followed_without_javascript_too(
     buyer.has_orders("Confirmed")
 
 
-def test_a_declined_card_gives_the_items_back(visitor: OpenVisitor) -> None:
+def test_a_declined_card_returns_the_items_to_the_cart(visitor: OpenVisitor) -> None:
     buyer = visitor()
     buyer.put_in_cart(LAMP, 2)
     buyer.put_in_cart(TEAPOT)
     buyer.buy("Test card that is declined")
     expect(buyer.status).to_have_text("Your card was declined")
-    buyer.reads("Nothing was charged. Your items are back in your cart")
+    buyer.reads("You haven't been charged. Your items are back in your cart")
     expect(buyer.cart_link).to_have_text("Cart 3 items")
     buyer.has_in_cart({"Lumen Desk Lamp": 2, "Stoneware Teapot": 1})
     buyer.buy()
@@ -73,13 +74,13 @@ def test_a_declined_card_gives_the_items_back(visitor: OpenVisitor) -> None:
     buyer.has_orders("Confirmed", "Payment failed")
 
 
-def test_pressing_the_button_again_makes_no_second_order(
+def test_pressing_the_button_twice_places_one_order(
     visitor: OpenVisitor, shop: ShopWithoutDebug
 ) -> None:
     buyer = visitor()
     buyer.put_in_cart(LAMP)
     buyer.fill_in_checkout()
-    shop.gateway.knobs(hold=True)  # so that the first is under way when the second comes
+    shop.gateway.knobs(hold=True)  # so that the first is pending when the second comes
     buyer.expected_aborted = ["POST checkout/"]
     buyer.place_order_twice()
     wait_until(lambda: shop.gateway.held() == 1, "the first to reach the gateway")
@@ -88,22 +89,22 @@ def test_pressing_the_button_again_makes_no_second_order(
     buyer.has_orders("Confirmed")
 
 
-def test_going_back_after_ordering_does_no_harm(visitor: OpenVisitor) -> None:
+def test_going_back_after_ordering_places_no_second_order(visitor: OpenVisitor) -> None:
     buyer = visitor()
     buyer.put_in_cart(LAMP)
     buyer.buy()
-    address = buyer.page.url
+    order_url = buyer.page.url
     buyer.page.go_back()
     buyer.sees("Your cart")
-    buyer.reads("Your cart is empty: put something in it first.")
+    buyer.reads(EMPTY)
     buyer.page.go_forward()
-    expect(buyer.page).to_have_url(address)
+    expect(buyer.page).to_have_url(order_url)
     buyer.page.reload()
     expect(buyer.status).to_have_text(PAID)
     buyer.has_orders("Confirmed")
 
 
-def test_a_checkout_left_open_elsewhere_orders_nothing_more(visitor: OpenVisitor) -> None:
+def test_a_checkout_left_open_in_another_tab_places_no_second_order(visitor: OpenVisitor) -> None:
     buyer = visitor()
     buyer.put_in_cart(LAMP)
     buyer.fill_in_checkout()
@@ -112,5 +113,5 @@ def test_a_checkout_left_open_elsewhere_orders_nothing_more(visitor: OpenVisitor
     expect(buyer.status).to_have_text(PAID)
     buyer.page = first
     buyer.place_order.click()
-    buyer.reads("Your cart is empty: put something in it first.")
+    buyer.reads(EMPTY)
     buyer.has_orders("Confirmed")

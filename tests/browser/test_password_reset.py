@@ -1,4 +1,4 @@
-"""Somebody has forgotten the password."""
+"""A customer resets a forgotten password."""
 
 import re
 from urllib.parse import urlsplit
@@ -13,15 +13,15 @@ NEW_PASSWORD = "quite-another-horse-9"
 
 
 def link(shop: ShopWithoutDebug) -> str:
-    """Return the path of the link in the one letter that the shop has written."""
-    [letter] = (shop.folder / "var" / "mail").glob("*.log")
-    # The address may be folded by the letter's encoding.
-    text = letter.read_text(encoding="utf-8").replace("=\n", "").replace("=3D", "=")
-    found = re.search(r"http\S+/password-reset/\S+", text)
-    return urlsplit(found[0]).path if found else ""
+    """Return the path of the link in the only e-mail sent."""
+    [file] = (shop.folder / "var" / "mail").glob("*.log")
+    # Undo the quoted-printable encoding, which may fold the link.
+    text = file.read_text(encoding="utf-8").replace("=\n", "").replace("=3D", "=")
+    match = re.search(r"http\S+/password-reset/\S+", text)
+    return urlsplit(match[0]).path if match else ""
 
 
-def test_the_link_in_the_letter_leads_to_a_new_password_that_opens_the_account(
+def test_the_emailed_link_leads_to_a_new_password_that_works_once(
     visitor: OpenVisitor, shop: ShopWithoutDebug
 ) -> None:
     somebody = visitor(customer=False)
@@ -31,26 +31,26 @@ def test_the_link_in_the_letter_leads_to_a_new_password_that_opens_the_account(
     page.get_by_label("Email").fill("forgetful@example.com")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password confirmation").fill(PASSWORD)
-    somebody.press("Make my account")
+    somebody.press("Create account")
     somebody.press("Log out")
 
     somebody.open("/accounts/login/")
-    somebody.follow("Have it reset")
+    somebody.follow("Forgot your password?")
     page.get_by_label("Email").fill("forgetful@example.com")
-    somebody.press("Send the link")
-    somebody.sees("Look into your mail")
-    wait_until(lambda: link(shop), "the letter")
+    somebody.press("Send reset link")
+    somebody.sees("Check your e-mail")
+    wait_until(lambda: link(shop), "the e-mail")
 
     somebody.open(link(shop))
     somebody.sees("Choose a new password")
     page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
     page.get_by_label("New password confirmation").fill(NEW_PASSWORD)
-    somebody.press("Change my password")
-    somebody.reads("Your password is changed. Log in with the new one.")
+    somebody.press("Change password")
+    somebody.reads("Password changed. Log in with your new password.")
     page.get_by_label("Username").fill("forgetful")
     page.get_by_label("Password").fill(NEW_PASSWORD)
     somebody.press("Log in")
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
 
     somebody.open(link(shop))
-    somebody.sees("That link no longer works")
+    somebody.sees("This link no longer works")

@@ -67,7 +67,7 @@ def judge(visitor: OpenVisitor, new_shop: ShopWithoutDebug) -> Visitor:
     somebody.page.get_by_label("Username").fill("judge")
     somebody.page.get_by_label("Password").fill(PASSWORD)
     somebody.press("Log in")
-    somebody.stands_at(PAGE)
+    somebody.is_at(PAGE)
     return somebody
 
 
@@ -155,7 +155,7 @@ def test_a_page_that_cannot_be_refreshed_says_so(judge: Visitor) -> None:
 def test_by_keyboard_to_another_window_and_to_the_runbook(judge: Visitor) -> None:
     judge.page.get_by_role("link", name="7 days").focus()
     judge.page.keyboard.press("Enter")
-    judge.stands_at(f"{PAGE}?days=7")
+    judge.is_at(f"{PAGE}?days=7")
     judge.reads("Judged over 7 days")
     judge.page.locator("#A1 summary").focus()
     judge.page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""What a buyer sees when the shop has to say no. Nothing is charged and the cart stays."""
+"""What buyers see when an order is refused. Nothing is charged and the cart is kept."""
 
 import re
 from collections.abc import Iterator
@@ -11,18 +11,16 @@ from tests.browser.conftest import OpenVisitor
 from tests.browser.looks import examine
 from tests.browser.support import LAMP, LANTERN, REST, TEAPOT, ShopWithoutDebug, Visitor
 
-KEPT = "Nothing was charged and your cart is kept."
+NOT_CHARGED = "You haven't been charged, and your cart is saved."
 
 
-def problem(buyer: Visitor) -> str:
-    """Return the sentence that says why nothing was bought."""
-    buyer.reads(KEPT)
+def refusal(buyer: Visitor) -> str:
+    """Return the reason why the order was refused."""
+    buyer.reads(NOT_CHARGED)
     return buyer.page.locator(".lede").inner_text()
 
 
-def test_who_comes_too_late_is_told_and_keeps_the_cart(
-    visitor: OpenVisitor, pictures: Path
-) -> None:
+def test_late_buyers_see_sold_out_and_keep_their_cart(visitor: OpenVisitor, pictures: Path) -> None:
     quick, late = visitor(), visitor()
     late.put_in_cart(LAMP)
     late.put_in_cart(LANTERN)
@@ -31,10 +29,10 @@ def test_who_comes_too_late_is_told_and_keeps_the_cart(
     quick.buy()
     late.expected = [409]
     late.place_order.click()
-    late.reads("Somebody was quicker")
-    assert problem(late) == (
-        "Last Lantern is sold out, or fewer are left than you asked for. "
-        "Change or remove it in your cart and order again."
+    late.sees("Sold out")
+    assert refusal(late) == (
+        "Last Lantern is sold out, or fewer are left than you ordered. "
+        "Change or remove it in your cart, then order again."
     )
     examine(late.page, "checkout-sold-out", pictures)
     late.has_in_cart({"Last Lantern": 1, "Lumen Desk Lamp": 1})
@@ -45,8 +43,8 @@ def test_who_comes_too_late_is_told_and_keeps_the_cart(
 
 
 @pytest.fixture
-def gateway_away(shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
-    """Return the shop while its gateway does not answer; afterwards the breaker is closed."""
+def unreachable_gateway(shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
+    """Return the shop while its gateway does not answer; afterwards, close the breaker."""
     shop.gateway.knobs(off=True)
     yield shop
     shop.gateway.knobs()
@@ -56,14 +54,14 @@ def gateway_away(shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
     assert "Thank you" in buyer.order().text
 
 
-def test_while_the_gateway_is_away_the_shop_says_when_to_come_back(
-    visitor: OpenVisitor, gateway_away: ShopWithoutDebug, pictures: Path
+def test_without_the_gateway_buyers_see_when_to_try_again(
+    visitor: OpenVisitor, unreachable_gateway: ShopWithoutDebug, pictures: Path
 ) -> None:
     first, second = visitor(), visitor()
     first.put_in_cart(LAMP)
     first.buy()
-    expect(first.status).to_have_text("We have not heard back from the bank yet")
-    first.reads("You will not be charged twice")
+    expect(first.status).to_have_text("Your payment is taking longer than usual")
+    first.reads("You won't be charged twice")
     examine(first.page, "order-unknown", pictures)
 
     second.put_in_cart(TEAPOT, 2)
@@ -73,24 +71,23 @@ def test_while_the_gateway_is_away_the_shop_says_when_to_come_back(
         second.place_order.click()
     seconds = answer.value.headers["retry-after"]
     assert 1 <= int(seconds) <= REST
-    assert problem(second) == (
-        f"The payment service does not answer. Try again in {seconds} seconds; "
-        "nothing else is needed."
+    assert refusal(second) == (
+        f"The payment service is not responding. Try again in {seconds} seconds."
     )
-    second.reads("We cannot take payments at this moment")
+    second.sees("We can't take payments right now")
     examine(second.page, "checkout-breaker-open", pictures)
-    gateway_away.gateway.knobs()
-    gateway_away.pass_the_rest()
+    unreachable_gateway.gateway.knobs()
+    unreachable_gateway.pass_the_rest()
     second.press("Try again")
-    expect(second.status).to_have_text("Thank you, it is paid")
+    expect(second.status).to_have_text("Thank you for your order")
     second.has_orders("Confirmed")
 
 
-def test_who_orders_too_often_is_told_when_to_go_on(visitor: OpenVisitor, pictures: Path) -> None:
+def test_throttled_buyers_see_when_to_try_again(visitor: OpenVisitor, pictures: Path) -> None:
     buyer = visitor()
     assert buyer.shopper is not None
     buyer.put_in_cart(LAMP)
-    # The first ten without the browser: a declined card puts the lamp back each time.
+    # Ten orders without the browser: a declined card returns the lamp to the cart each time.
     answers = [buyer.shopper.order("tok_declined").status_code for _ in range(10)]
     assert answers == [200] * 10
     buyer.fill_in_checkout()
@@ -99,9 +96,10 @@ def test_who_orders_too_often_is_told_when_to_go_on(visitor: OpenVisitor, pictur
         buyer.place_order.click()
     seconds = answer.value.headers["retry-after"]
     assert re.fullmatch(r"[1-9]\d{0,4}", seconds)
-    assert problem(buyer) == (
-        f"You have tried to order this many times in a short while. Try again in {seconds} seconds."
+    assert refusal(buyer) == (
+        "You've tried to order this too many times in a short period. "
+        f"Try again in {seconds} seconds."
     )
-    buyer.reads("A little slower, please")
+    buyer.sees("Too many attempts")
     examine(buyer.page, "checkout-throttled", pictures)
     buyer.has_in_cart({"Lumen Desk Lamp": 1})

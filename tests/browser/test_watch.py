@@ -1,4 +1,4 @@
-"""The watch that stands beside every visitor sees what it is there for."""
+"""The page monitor and the accessibility check find what they should."""
 
 import pytest
 
@@ -16,31 +16,33 @@ LATE_ERROR = """new Promise((done) => {
 })"""
 
 
-def test_the_content_security_policy_refuses_and_the_watch_tells(visitor: OpenVisitor) -> None:
+def test_content_security_policy_violations_are_reported(visitor: OpenVisitor) -> None:
     somebody = visitor(customer=False)
     somebody.open("/")
     somebody.page.evaluate(LOAD, "http://elsewhere.example/pixel.gif")
-    told = " ".join(somebody.leave())
-    assert "refused by img-src: http://elsewhere.example/pixel.gif" in told
+    problems = " ".join(somebody.leave())
+    assert "refused by img-src: http://elsewhere.example/pixel.gif" in problems
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [
         ("console.error('broken')", ["console: broken"]),
         (LATE_ERROR, ["script: lost"]),
         ("fetch('/no/such/page/')", ["refused: [404], expected: []"]),
     ],
 )
-def test_errors_and_refusals_are_told(visitor: OpenVisitor, code: str, told: list[str]) -> None:
+def test_errors_and_refusals_are_reported(
+    visitor: OpenVisitor, code: str, expected: list[str]
+) -> None:
     somebody = visitor(customer=False)
     somebody.open("/")
     somebody.page.evaluate(f"async () => {{ await ({code}) }}")
-    found = somebody.leave()
-    assert [line.splitlines()[0] for line in found] == told
+    problems = somebody.leave()
+    assert [line.splitlines()[0] for line in problems] == expected
 
 
-def test_other_hosts_and_lost_requests_are_told(visitor: OpenVisitor) -> None:
+def test_requests_to_other_hosts_and_failed_requests_are_reported(visitor: OpenVisitor) -> None:
     somebody = visitor(customer=False, bypass_csp=True)
     somebody.open("/")
     somebody.page.evaluate(LOAD, "http://elsewhere.example/pixel.gif")
@@ -50,7 +52,7 @@ def test_other_hosts_and_lost_requests_are_told(visitor: OpenVisitor) -> None:
     ]
 
 
-def test_what_is_too_pale_or_too_wide_is_told(visitor: OpenVisitor) -> None:
+def test_low_contrast_and_overflow_are_reported(visitor: OpenVisitor) -> None:
     somebody = visitor(customer=False)
     somebody.open("/cart/")
     somebody.page.evaluate(
@@ -59,8 +61,8 @@ def test_what_is_too_pale_or_too_wide_is_told(visitor: OpenVisitor) -> None:
           [title.color, title.width] = ["#ccc", "600px"];
         }"""
     )
-    found = look(somebody.page, PHONE, "light")
-    assert [line.partition(": Fix")[0] for line in found] == [
+    problems = look(somebody.page, PHONE, "light")
+    assert [line.partition(": Fix")[0] for line in problems] == [
         "light 390: color-contrast: h1",
         "light 390: 618 pixels wide, scrolls sideways",
     ]

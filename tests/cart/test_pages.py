@@ -1,4 +1,4 @@
-"""The cart's pages: whose cart it is, and what is refused."""
+"""Cart pages: whose cart a request uses, and which requests are refused."""
 
 import pytest
 from django.test import Client
@@ -12,10 +12,10 @@ pytestmark = pytest.mark.django_db
 PASSWORD = "correct-horse-battery"
 
 
-def put(client: Client, product_id: object, quantity: object = 1, what: str = "add") -> int:
-    """Send one of the cart's forms; return the status."""
+def put(client: Client, product_id: object, quantity: object = 1, action: str = "add") -> int:
+    """Submit one of the cart's forms; return the status code."""
     form = {"product_id": product_id, "quantity": quantity}
-    return client.post(f"/cart/{what}/", form).status_code
+    return client.post(f"/cart/{action}/", form).status_code
 
 
 def shown(client: Client) -> dict[str, int]:
@@ -31,7 +31,7 @@ def lamp() -> Product:
 
 def test_a_visitor_has_a_cart(client: Client, lamp: Product) -> None:
     assert shown(client) == {}
-    assert Cart.objects.count() == 0  # looking makes none
+    assert Cart.objects.count() == 0  # viewing the cart creates none
     response = client.post("/cart/add/", {"product_id": lamp.pk, "quantity": 2})
     assert (response.status_code, response.headers["Location"]) == (302, "/cart/")
     assert "Lamp is in your cart (2)." in client.get("/cart/").content.decode()
@@ -44,7 +44,7 @@ def test_a_visitor_has_a_cart(client: Client, lamp: Product) -> None:
     assert Cart.objects.count() == 1
 
 
-def test_ten_of_a_product_are_the_most(client: Client, lamp: Product) -> None:
+def test_a_cart_holds_at_most_ten_of_a_product(client: Client, lamp: Product) -> None:
     assert put(client, lamp.pk, 10) == 302
     assert put(client, lamp.pk, 1) == 302
     assert shown(client) == {"Lamp": 10}
@@ -53,7 +53,7 @@ def test_ten_of_a_product_are_the_most(client: Client, lamp: Product) -> None:
     assert shown(client) == {"Lamp": 10}
 
 
-@pytest.mark.parametrize("what", ["add", "update"])
+@pytest.mark.parametrize("action", ["add", "update"])
 @pytest.mark.parametrize(
     "form",
     [
@@ -71,23 +71,21 @@ def test_ten_of_a_product_are_the_most(client: Client, lamp: Product) -> None:
         {"product_id": "9" * 5000, "quantity": "1"},
     ],
 )
-def test_a_form_that_makes_no_sense_is_refused(
-    client: Client, what: str, form: dict[str, str]
-) -> None:
-    response = client.post(f"/cart/{what}/", form)
+def test_an_invalid_form_is_refused(client: Client, action: str, form: dict[str, str]) -> None:
+    response = client.post(f"/cart/{action}/", form)
     assert response.status_code == 400
-    assert "That did not work" in response.content.decode()
+    assert "We couldn&#x27;t update your cart" in response.content.decode()
     assert Cart.objects.count() == 0
 
 
-def test_what_is_not_on_sale_is_not_found(client: Client) -> None:
+def test_a_product_that_is_not_on_sale_is_404(client: Client) -> None:
     hidden = make_product("Hidden", is_active=False)
     for product_id in (hidden.pk, hidden.pk + 1000, 2**63 - 1):
         assert put(client, product_id) == 404
     assert Cart.objects.count() == 0
 
 
-def test_what_is_sold_out_is_not_put_into_the_cart(client: Client) -> None:
+def test_a_sold_out_product_is_not_added(client: Client) -> None:
     gone = make_product("Gone", stock=0)
     response = client.post("/cart/add/", {"product_id": gone.pk, "quantity": 1}, follow=True)
     assert response.redirect_chain == [(f"/products/{gone.slug}/", 302)]
@@ -102,21 +100,21 @@ def test_at_least_one_is_added(client: Client, lamp: Product) -> None:
     assert shown(client) == {}
 
 
-@pytest.mark.parametrize("what", ["add", "update"])
-def test_looking_changes_nothing(client: Client, lamp: Product, what: str) -> None:
-    response = client.get(f"/cart/{what}/", {"product_id": lamp.pk, "quantity": 1})
+@pytest.mark.parametrize("action", ["add", "update"])
+def test_get_requests_change_nothing(client: Client, lamp: Product, action: str) -> None:
+    response = client.get(f"/cart/{action}/", {"product_id": lamp.pk, "quantity": 1})
     assert response.status_code == 405
     assert client.post("/cart/").status_code == 405
     assert Cart.objects.count() == 0
 
 
-def test_forms_from_elsewhere_are_refused(lamp: Product) -> None:
+def test_cross_site_forms_are_refused(lamp: Product) -> None:
     client = Client(enforce_csrf_checks=True)
     assert put(client, lamp.pk) == 403
     assert Cart.objects.count() == 0
 
 
-def test_a_visitors_cart_is_known_by_the_session_alone(client: Client, lamp: Product) -> None:
+def test_a_visitors_cart_is_found_only_through_the_session(client: Client, lamp: Product) -> None:
     put(client, lamp.pk, 2)
     cart = Cart.objects.get()
     stranger = Client()
@@ -133,7 +131,7 @@ def test_a_session_that_names_a_customers_cart_does_not_open_it(lamp: Product) -
     put(bea, lamp.pk, 2)
     visitor = Client()
     session = visitor.session
-    session["cart"] = Cart.objects.get().pk  # a visitor's cart before its id was used again
+    session["cart"] = Cart.objects.get().pk  # a visitor's old cart id, since reused
     session.save()
     assert shown(visitor) == {}
     put(visitor, lamp.pk, 5)
@@ -141,7 +139,7 @@ def test_a_session_that_names_a_customers_cart_does_not_open_it(lamp: Product) -
 
 
 @pytest.mark.parametrize("address", ["/accounts/login/", "/accounts/register/"])
-def test_the_cart_comes_along_into_the_account(client: Client, lamp: Product, address: str) -> None:
+def test_logging_in_merges_the_visitors_cart(client: Client, lamp: Product, address: str) -> None:
     put(client, lamp.pk, 2)
     if address == "/accounts/login/":
         bea = make_buyer("bea")
@@ -168,7 +166,9 @@ def test_customers_do_not_see_each_others_carts(lamp: Product) -> None:
     assert CartItem.objects.count() == 2
 
 
-def test_a_product_taken_off_sale_stays_visible_and_blocks(client: Client, lamp: Product) -> None:
+def test_a_product_taken_off_sale_stays_visible_and_blocks_checkout(
+    client: Client, lamp: Product
+) -> None:
     put(client, lamp.pk, 2)
     Product.objects.filter(pk=lamp.pk).update(is_active=False)
     response = client.get("/cart/")

@@ -1,4 +1,4 @@
-"""What is in a cart, how much of it, and what becomes of it at login."""
+"""Cart contents and quantities, and merging carts at login."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -8,15 +8,15 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from cart.models import Cart, CartItem
-from cart.selectors import CartLine, cart_lines, lines_total, pieces
+from cart.selectors import CartLine, cart_lines, lines_total, unit_count
 from cart.services import (
     CartChangedError,
     cart_add,
+    cart_merge,
     cart_of_user,
-    cart_put_back,
+    cart_remove_lines,
+    cart_restore,
     cart_set,
-    cart_take_out,
-    cart_take_over,
 )
 from cart.tasks import prune_carts
 from products.models import Product
@@ -50,7 +50,7 @@ def test_adding_adds_up_to_ten(cart: Cart) -> None:
     assert cart_add(cart=cart, product_id=other.pk, quantity=99) == 10
 
 
-def test_setting_sets_and_zero_takes_out(cart: Cart) -> None:
+def test_setting_a_quantity_replaces_it_and_zero_removes(cart: Cart) -> None:
     first, second = make_product(), make_product()
     for product in (first, second):
         cart_add(cart=cart, product_id=product.pk, quantity=3)
@@ -61,32 +61,32 @@ def test_setting_sets_and_zero_takes_out(cart: Cart) -> None:
     assert contents(cart) == {first.pk: 10}
 
 
-def test_setting_what_is_not_in_the_cart_puts_nothing_in(cart: Cart) -> None:
+def test_setting_the_quantity_of_a_product_not_in_the_cart_adds_nothing(cart: Cart) -> None:
     cart_set(cart=cart, product_id=make_product().pk, quantity=3)
     assert contents(cart) == {}
 
 
-def test_emptying_is_of_one_customers_cart_alone(cart: Cart) -> None:
+def test_removing_lines_affects_one_customers_cart_only(cart: Cart) -> None:
     product = make_product()
     other = cart_of_user(user_id=make_buyer("other").pk)
-    for one in (cart, other):
-        cart_add(cart=one, product_id=product.pk, quantity=1)
+    for each in (cart, other):
+        cart_add(cart=each, product_id=product.pk, quantity=1)
     assert cart.user_id is not None
     for wrong in ({}, {product.pk: 2}, {product.pk: 1, product.pk + 1: 1}):
         with pytest.raises(CartChangedError):
-            cart_take_out(user_id=cart.user_id, quantities=wrong)
+            cart_remove_lines(user_id=cart.user_id, quantities=wrong)
     assert contents(cart) == {product.pk: 1}
-    cart_take_out(user_id=cart.user_id, quantities={product.pk: 1})
+    cart_remove_lines(user_id=cart.user_id, quantities={product.pk: 1})
     assert (contents(cart), contents(other)) == ({}, {product.pk: 1})
     with pytest.raises(CartChangedError):
-        cart_take_out(user_id=cart.user_id, quantities={product.pk: 1})
+        cart_remove_lines(user_id=cart.user_id, quantities={product.pk: 1})
 
 
-def test_what_an_order_had_is_put_back_beside_what_is_there(cart: Cart) -> None:
+def test_restored_lines_are_added_to_what_the_cart_contains(cart: Cart) -> None:
     first, second = make_product(), make_product()
     cart_add(cart=cart, product_id=first.pk, quantity=8)
     assert cart.user_id is not None
-    cart_put_back(user_id=cart.user_id, quantities={first.pk: 5, second.pk: 2})
+    cart_restore(user_id=cart.user_id, quantities={first.pk: 5, second.pk: 2})
     assert contents(cart) == {first.pk: 10, second.pk: 2}
 
 
@@ -98,17 +98,17 @@ def test_a_visitors_cart_is_merged_into_the_customers(cart: Cart) -> None:
     cart_add(cart=visitor, product_id=first.pk, quantity=5)
     cart_add(cart=visitor, product_id=third.pk, quantity=4)
     assert cart.user_id is not None
-    for _ in range(2):  # the second time there is nothing left to take over
-        cart_take_over(visitor_cart_id=visitor.pk, user_id=cart.user_id)
+    for _ in range(2):  # the second time there is nothing left to merge
+        cart_merge(visitor_cart_id=visitor.pk, user_id=cart.user_id)
         assert contents(cart) == {first.pk: 10, second.pk: 1, third.pk: 4}
         assert list(Cart.objects.all()) == [cart]
 
 
-def test_a_customers_cart_is_not_taken_over_by_another(cart: Cart) -> None:
+def test_a_customers_cart_is_not_merged_into_another(cart: Cart) -> None:
     product = make_product()
     cart_add(cart=cart, product_id=product.pk, quantity=2)
     thief = make_buyer("thief")
-    cart_take_over(visitor_cart_id=cart.pk, user_id=thief.pk)
+    cart_merge(visitor_cart_id=cart.pk, user_id=thief.pk)
     assert contents(cart) == {product.pk: 2}
     assert not CartItem.objects.filter(cart__user=thief).exists()
 
@@ -120,7 +120,7 @@ def test_the_database_refuses_a_quantity_out_of_range(cart: Cart, quantity: int)
         CartItem.objects.create(cart=cart, product=product, quantity=quantity)
 
 
-def test_the_database_refuses_a_product_twice(cart: Cart) -> None:
+def test_the_database_refuses_a_duplicate_product(cart: Cart) -> None:
     product = make_product()
     cart_add(cart=cart, product_id=product.pk, quantity=1)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -137,14 +137,14 @@ def test_the_database_refuses_a_product_twice(cart: Cart) -> None:
         (0, False, 1, "no longer on sale"),
     ],
 )
-def test_a_line_says_why_it_cannot_be_bought(
+def test_a_line_has_the_reason_why_it_cannot_be_bought(
     stock: int, active: bool, quantity: int, problem: str
 ) -> None:
     product = make_product(stock=stock, is_active=active)
     assert CartLine(product, quantity, Decimal(1)).problem == problem
 
 
-def test_lines_are_at_todays_price_in_the_order_of_products(cart: Cart) -> None:
+def test_lines_have_current_prices_and_are_sorted_by_product(cart: Cart) -> None:
     now = timezone.now()
     usual = make_product("Usual", price="10.25")
     sale = make_product(
@@ -162,25 +162,25 @@ def test_lines_are_at_todays_price_in_the_order_of_products(cart: Cart) -> None:
         (sale, 2, Decimal("7.50"), Decimal("15.00")),
     ]
     assert lines_total(lines) == Decimal("45.75")
-    assert pieces(cart.items.all()) == 5
+    assert unit_count(cart.items.all()) == 5
     Product.objects.filter(pk=sale.pk).update(flash_ends_at=now)
     assert lines_total(cart_lines(cart.items.all())) == Decimal("50.75")
 
 
 def test_an_empty_cart_costs_nothing(cart: Cart) -> None:
     assert lines_total(cart_lines(cart.items.all())) == 0
-    assert pieces(cart.items.all()) == 0
+    assert unit_count(cart.items.all()) == 0
 
 
-def test_visitors_carts_that_nobody_touched_for_a_month_are_deleted(
+def test_visitors_carts_unchanged_for_a_month_are_deleted(
     monkeypatch: pytest.MonkeyPatch, cart: Cart
 ) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
     product = make_product()
     old, touched, changed, recent = (Cart.objects.create() for _ in range(4))
-    for one in (touched, changed):
-        cart_add(cart=one, product_id=product.pk, quantity=1)
+    for each in (touched, changed):
+        cart_add(cart=each, product_id=product.pk, quantity=1)
     month = timedelta(days=30)
     Cart.objects.exclude(pk=recent.pk).update(updated_at=now - month - timedelta(seconds=1))
     Cart.objects.filter(pk=recent.pk).update(updated_at=now - month)

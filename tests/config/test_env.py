@@ -65,7 +65,7 @@ def test_yes_and_no_have_many_names(put: Put, value: str, result: bool) -> None:
 @pytest.mark.parametrize("value", ["maybe", "2", "-1", "truee"])
 def test_what_is_neither_yes_nor_no_is_refused(put: Put, value: str) -> None:
     put(value)
-    with pytest.raises(ImproperlyConfigured, match="is neither yes nor no: set X=True or False"):
+    with pytest.raises(ImproperlyConfigured, match="is not a boolean: use True or False"):
         env.flag("X", default=True)
 
 

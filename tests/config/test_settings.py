@@ -18,7 +18,7 @@ PRODUCTION = {
     "DATABASE_URL": "postgresql://shop:secret@127.0.0.1:1/shop",
 }
 UNREADABLE = (
-    "DATABASE_URL cannot be read: use sqlite:///path or postgresql://user:password@host:port/name."
+    "DATABASE_URL is invalid: use sqlite:///path or postgresql://user:password@host:port/name."
 )
 
 
@@ -85,22 +85,22 @@ def test_production_has_no_secret_of_developments(
 ) -> None:
     assert refusal({**PRODUCTION, **folders, **changed}) == (
         f"With DEBUG off, set {named} in the environment "
-        "(.env.example says what each is), or set DEBUG=True for development."
+        "(see .env.example), or set DEBUG=True for development."
     )
 
 
 def test_production_has_no_short_secret(folders: dict[str, str]) -> None:
     short = {"SECRET_KEY": PRODUCTION["SECRET_KEY"][:49]}
     assert refusal({**PRODUCTION, **folders, **short}) == (
-        "SECRET_KEY must have at least 50 characters with DEBUG off."
+        "With DEBUG off, SECRET_KEY must have at least 50 characters."
     )
 
 
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("DEBUG", "maybe", "DEBUG='maybe' is neither yes nor no: set DEBUG=True or False."),
-        ("HTTPS", "2", "HTTPS='2' is neither yes nor no: set HTTPS=True or False."),
+        ("DEBUG", "maybe", "DEBUG='maybe' is not a boolean: use True or False."),
+        ("HTTPS", "2", "HTTPS='2' is not a boolean: use True or False."),
         (
             "BREAKER_FAIL_MAX",
             "0",

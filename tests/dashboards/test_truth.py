@@ -28,7 +28,7 @@ from retail.models import Metric
 from retail.observability.rows.recorder import recorder
 from retail.throttling import ThrottledError, throttle
 from tests.dashboards.reading import PAGE, RANGES, answer, cards, values
-from tests.orders.state import seen_in_stock
+from tests.orders.state import set_last_read_stock
 from tests.retail.conftest import site
 from tests.support import (
     ScriptedGateway,
@@ -319,7 +319,7 @@ def test_what_was_held_back_is_counted_by_its_kind(
                 throttle(scope, ["somebody"], limit=2, seconds=86400, user_id=None)
     lamp = make_product("Lamp", stock=1)
     order = order_for(shop.buyer, lamp, 2)
-    seen_in_stock(order, 2)
+    set_last_read_stock(order, 2)
     with monkeypatch.context() as patched:
         without_the_guard(patched)
         with pytest.raises(services.StockConflictError):

@@ -1,4 +1,4 @@
-"""Who buys in these tests, and what: each order has a customer and a product of its own."""
+"""The tests' buyers and products: each order has its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from drills.shoppers import Shopper, form_of
-from tests.faults.books import QUANTITY
+from tests.faults.records import QUANTITY
 from tests.running.support import PATIENCE
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ for number, flash in {cells}:
 
 
 class Buyer(Shopper):
-    """A customer with an address for letters, who keeps the checkout's page open."""
+    """A customer with an e-mail address who keeps the checkout page open."""
 
     def __init__(self, url: str, cell: Cell) -> None:
         super().__init__(url)
         self.plan = cell.plan
-        self.answered: int | None = None  # with which status, the first time
+        self.first_status: int | None = None  # of the first response
         name = f"buyer-{cell.plan.number}"
         self.submit(
             self.get("/accounts/register/"),
@@ -56,8 +56,8 @@ class Buyer(Shopper):
         self.put_in_cart(f"/products/cell-{cell.plan.number}/", QUANTITY).raise_for_status()
         self.page = self.get("/checkout/")
 
-    def press(self) -> Response:
-        """Send the form of the page; again, if it was sent before."""
+    def place_order(self) -> Response:
+        """Submit the page's form, possibly again."""
         return self.session.post(
             f"{self.url}/checkout/",
             data={
@@ -67,10 +67,10 @@ class Buyer(Shopper):
                 "payment_token": self.plan.card,
             },
             headers={"Referer": self.page.url, "Origin": self.url},
-            timeout=2 * PATIENCE,  # longer than anything stands still
+            timeout=2 * PATIENCE,  # longer than any process pauses
         )
 
-    def press_in_vain(self) -> None:
-        """Send the form to a server that may die meanwhile."""
+    def place_order_ignoring_errors(self) -> None:
+        """Submit the form to a server that may be killed while it responds."""
         with contextlib.suppress(OSError):
-            self.answered = self.press().status_code
+            self.first_status = self.place_order().status_code

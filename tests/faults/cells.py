@@ -1,4 +1,4 @@
-"""The cells of the matrix: which order, stopped where, struck by what, and how it must end."""
+"""The cells of the matrix: each order's stopping point, fault and expected final state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from tests.faults.plans import (
     CHARGES,
+    EMAIL_STEPS,
     GATEWAYS,
     INSIDE_RESERVE,
-    LETTER_STEPS,
     WEB_STEPS,
     WORKER_STEPS,
     Plan,
@@ -24,27 +24,27 @@ ALL = os.environ.get("FAULTS") == "all"
 ON_POSTGRES = ALL or os.environ.get("DATABASE_URL", "").startswith("postgres")
 
 NOTHING, CONFIRMED, FAILED, CANCELLED = "nothing", "confirmed", "failed", "cancelled"
-# Where an order is when the blow falls; or else it has ended already.
+# States of an unfinished order at the time of the fault.
 PENDING, UNKNOWN = "pending", "unknown"
 
-KILLED, RESTARTED, STALLED = "killed", "loses PostgreSQL", "stands still"
+KILLED, RESTARTED, STALLED = "killed", "loses PostgreSQL", "pauses"
 
-NOT_ASKED = {INSIDE_RESERVE, "after reserve"}  # steps at which the gateway was not called yet
+NOT_CHARGED = {INSIDE_RESERVE, "after reserve"}  # steps before the gateway is called
 
 _numbers = count(1)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One order: its plan, its row in the table, what it is at the blow and at the end."""
+    """An order: its plan, its row in the table, its state at the fault and at the end."""
 
     plan: Plan
     row: str
-    at_blow: str
+    at_fault: str
     expected: str
     flash: bool = False
-    letters_at_blow: int | None = 0  # None: may be on their way
-    letters: int = 1  # that confirm it in the end, if it is confirmed
+    emails_at_fault: int | None = 0  # None: possibly being sent
+    emails: int = 1  # at the end, if the order is confirmed
 
     def __str__(self) -> str:
         words = [self.row, self.plan.gateway, self.plan.sabotage]
@@ -53,25 +53,25 @@ class Cell:
 
 @dataclass(frozen=True)
 class Round:
-    """Cells that one blow hits: all orders stop at their steps, then it falls."""
+    """Cells with the same fault, which occurs when all their orders have reached their steps."""
 
     cells: tuple[Cell, ...]
-    blow: str = KILLED
-    cancels: bool = False  # the worker cancels keys instead of sending charges again
-    web_first: bool = False  # web is killed before the worker starts, to leave it something
+    fault: str = KILLED
+    cancels: bool = False  # the worker cancels keys instead of resending charges
+    web_first: bool = False  # web is killed before the worker starts, leaving it unfinished orders
 
 
-def _ending(gateway: str, *, asked: bool, cancels: bool) -> str:
-    """Return how an accepted order ends; `asked` says that the gateway was, before the blow."""
+def _ending(gateway: str, *, charged: bool, cancels: bool) -> str:
+    """Return an order's final state; `charged`: the gateway was called before the fault."""
     if gateway == "declines":
-        return FAILED if asked or not cancels else CANCELLED
-    if cancels and not (asked and gateway in CHARGES):
+        return FAILED if charged or not cancels else CANCELLED
+    if cancels and not (charged and gateway in CHARGES):
         return CANCELLED
     return CONFIRMED
 
 
-def _at_blow(step: str, gateway: str) -> str:
-    """Return what an order is at a step of its charge."""
+def _at_fault(step: str, gateway: str) -> str:
+    """Return an order's state at a step of its checkout."""
     if step in {"before reserve", INSIDE_RESERVE}:
         return NOTHING
     if step != "after settle":
@@ -83,42 +83,42 @@ def _plan(gateway: str, web: str = "", worker: str = "", sabotage: str = "") -> 
     return Plan(next(_numbers), gateway, web, worker, sabotage)
 
 
-def _letters_at(at_blow: str) -> int | None:
-    return None if at_blow == CONFIRMED else 0
+def _emails_at(at_fault: str) -> int | None:
+    return None if at_fault == CONFIRMED else 0
 
 
 def web_cells(
     gateways: Iterable[str],
-    struck: str,
+    fault: str,
     *,
     cancels: bool = False,
     steps: Iterable[str] = WEB_STEPS,
     sabotage: str = "",
 ) -> list[Cell]:
-    """Return orders whose web process stops."""
+    """Return orders whose web process is hit."""
     return [
         Cell(
             _plan(gateway, web=step, sabotage=sabotage),
-            f"web {struck} {step}" + (", worker cancels" if cancels else ""),
-            _at_blow(step, gateway),
+            f"web {fault} {step}" + (", worker cancels" if cancels else ""),
+            _at_fault(step, gateway),
             NOTHING
             if step == "before reserve"
-            else _ending(gateway, asked=step not in NOT_ASKED, cancels=cancels),
-            letters_at_blow=_letters_at(_at_blow(step, gateway)),
+            else _ending(gateway, charged=step not in NOT_CHARGED, cancels=cancels),
+            emails_at_fault=_emails_at(_at_fault(step, gateway)),
         )
         for step in steps
         for gateway in gateways
     ]
 
 
-def flash_web_cells(struck: str) -> list[Cell]:
-    """Return orders of a flash sale whose web process stops; the worker does the rest."""
+def flash_web_cells(fault: str) -> list[Cell]:
+    """Return flash sale orders whose web process is hit; the worker charges them."""
     return [
         Cell(
             _plan(gateway, web=step),
-            f"web {struck} {step}, flash sale",
-            _at_blow(step, gateway),
-            NOTHING if step == "before reserve" else _ending(gateway, asked=False, cancels=False),
+            f"web {fault} {step}, flash sale",
+            _at_fault(step, gateway),
+            NOTHING if step == "before reserve" else _ending(gateway, charged=False, cancels=False),
             flash=True,
         )
         for step in ("before reserve", "after reserve")
@@ -126,16 +126,16 @@ def flash_web_cells(struck: str) -> list[Cell]:
     ]
 
 
-def flash_cells(gateways: Iterable[str], struck: str) -> list[Cell]:
-    """Return orders of a flash sale whose worker stops."""
+def flash_cells(gateways: Iterable[str], fault: str) -> list[Cell]:
+    """Return flash sale orders whose worker is hit."""
     return [
         Cell(
             _plan(gateway, worker=step),
-            f"worker {struck} {step}, flash sale",
-            _at_blow(step, gateway),
-            _ending(gateway, asked=False, cancels=False),
+            f"worker {fault} {step}, flash sale",
+            _at_fault(step, gateway),
+            _ending(gateway, charged=False, cancels=False),
             flash=True,
-            letters_at_blow=_letters_at(_at_blow(step, gateway)),
+            emails_at_fault=_emails_at(_at_fault(step, gateway)),
         )
         for step in WORKER_STEPS
         for gateway in gateways
@@ -143,14 +143,14 @@ def flash_cells(gateways: Iterable[str], struck: str) -> list[Cell]:
 
 
 def sent_again_cells(gateways: Iterable[str]) -> list[Cell]:
-    """Return orders left reserved by a killed web process, whose worker stops at the charge."""
+    """Return orders reserved by a killed web process, whose worker is hit while charging."""
     return [
         Cell(
             _plan(gateway, web="after reserve", worker=step),
             f"worker killed {step}, sending again",
-            _at_blow(step, gateway),
-            _ending(gateway, asked=False, cancels=False),
-            letters_at_blow=_letters_at(_at_blow(step, gateway)),
+            _at_fault(step, gateway),
+            _ending(gateway, charged=False, cancels=False),
+            emails_at_fault=_emails_at(_at_fault(step, gateway)),
         )
         for step in WORKER_STEPS
         for gateway in gateways
@@ -158,53 +158,53 @@ def sent_again_cells(gateways: Iterable[str]) -> list[Cell]:
 
 
 def cancelled_cells(gateways: Iterable[str]) -> list[Cell]:
-    """Return orders left charged or not by a killed web process, whose worker stops cancelling."""
-    made = []
+    """Return orders of a web process killed after the charge, whose worker is hit cancelling."""
+    cells = []
     for step in WORKER_STEPS:
         for gateway in gateways:
-            ending = _ending(gateway, asked=True, cancels=True)
-            at_blow = PENDING
+            ending = _ending(gateway, charged=True, cancels=True)
+            at_fault = PENDING
             if step == "after settle":
-                at_blow = UNKNOWN if gateway == "refused" else ending
-            made.append(
+                at_fault = UNKNOWN if gateway == "refused" else ending
+            cells.append(
                 Cell(
                     _plan(gateway, web="after the gateway call", worker=step),
                     f"worker killed {step}, cancelling",
-                    at_blow,
+                    at_fault,
                     ending,
-                    letters_at_blow=_letters_at(at_blow),
+                    emails_at_fault=_emails_at(at_fault),
                 )
             )
-    return made
+    return cells
 
 
-def letter_cells(struck: str) -> list[Cell]:
-    """Return orders whose worker stops while it sends their confirmation.
+def email_cells(fault: str) -> list[Cell]:
+    """Return orders whose worker is hit while it sends their confirmation.
 
-    A letter is noted as sent before it is: a crash in between loses it, and none comes twice.
+    An e-mail is marked as sent first: a crash in between loses it, but it is never sent twice.
     """
     return [
         Cell(
             _plan("approves", worker=step),
-            f"worker {struck} {step}",
+            f"worker {fault} {step}",
             CONFIRMED,
             CONFIRMED,
-            letters_at_blow=int(step == "with a letter sent"),
-            letters=0 if (struck, step) == (KILLED, "with a letter noted") else 1,
+            emails_at_fault=int(step == "after the e-mail"),
+            emails=0 if (fault, step) == (KILLED, "after marking the e-mail as sent") else 1,
         )
-        for step in LETTER_STEPS
+        for step in EMAIL_STEPS
     ]
 
 
 def stalled_cells(gateways: Iterable[str]) -> list[Cell]:
-    """Return orders whose web process stands still until the worker has finished them."""
+    """Return orders whose web process pauses until the worker has finished them."""
     steps = ("after reserve", "after the gateway call", "after settle")
     return web_cells(gateways, STALLED, cancels=True, steps=steps)
 
 
 SOME = ("approves", "declines", "answer lost")
 IN_THE_STATEMENT = web_cells(["approves", "declines"], KILLED, steps=[INSIDE_RESERVE])
-# Faults of the shop itself, which must be found out: see stops.py.
+# Bugs in the shop that the checks must detect: see stops.py.
 NEW_KEY = [
     *web_cells(["approves"], KILLED, steps=["after settle"], sabotage="new key"),
     *web_cells(["answer lost"], KILLED, steps=["after the gateway call"], sabotage="new key"),
@@ -220,28 +220,28 @@ SETTLES_TWICE = web_cells(
 
 def _all_rounds() -> list[Round]:
     killed = [*web_cells(GATEWAYS, KILLED), *IN_THE_STATEMENT, *flash_web_cells(KILLED)]
-    killed += [*flash_cells(GATEWAYS, KILLED), *letter_cells(KILLED), *NEW_KEY]
+    killed += [*flash_cells(GATEWAYS, KILLED), *email_cells(KILLED), *NEW_KEY]
     cancelled = [*web_cells(GATEWAYS, KILLED, cancels=True), *cancelled_cells(GATEWAYS)]
     restarted = [*web_cells(SOME, RESTARTED), *flash_cells(SOME, RESTARTED)]
-    restarted += letter_cells(RESTARTED)
+    restarted += email_cells(RESTARTED)
     return [
         Round(tuple(killed)),
         Round(tuple(cancelled), cancels=True, web_first=True),
         Round(tuple(sent_again_cells(GATEWAYS)), web_first=True),
-        Round(tuple(restarted), blow=RESTARTED),
-        Round((*stalled_cells(SOME), *SETTLES_TWICE), blow=STALLED, cancels=True),
+        Round(tuple(restarted), fault=RESTARTED),
+        Round((*stalled_cells(SOME), *SETTLES_TWICE), fault=STALLED, cancels=True),
     ]
 
 
 def _fast_rounds() -> list[Round]:
-    # SQLite has one writer: of orders that stop inside a transaction there can be but one.
+    # SQLite has one writer, so only one order can stop inside a transaction.
     gateways = [*SOME, "500"] if ON_POSTGRES else ["answer lost"]
     killed = [*web_cells(gateways, KILLED), *NEW_KEY]
     if ON_POSTGRES:
-        killed += [*IN_THE_STATEMENT, *flash_cells(gateways, KILLED), *letter_cells(KILLED)]
+        killed += [*IN_THE_STATEMENT, *flash_cells(gateways, KILLED), *email_cells(KILLED)]
     stalled = (*stalled_cells(["declines", "answer lost"]), *SETTLES_TWICE)
-    return [Round(tuple(killed)), Round(stalled, blow=STALLED, cancels=True)]
+    return [Round(tuple(killed)), Round(stalled, fault=STALLED, cancels=True)]
 
 
 ROUNDS = _all_rounds() if ALL else _fast_rounds()
-CELLS = [cell for one in ROUNDS for cell in one.cells]
+CELLS = [cell for each in ROUNDS for cell in each.cells]

@@ -1,4 +1,4 @@
-"""A stage for all rounds, and the table that is printed when they have been played."""
+"""The fault matrix, run once per session, and the table printed at its end."""
 
 from __future__ import annotations
 
@@ -9,71 +9,69 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults.books import Books, ask
 from tests.faults.cells import ALL, CELLS, ROUNDS, Cell
 from tests.faults.plans import GATEWAYS
-from tests.faults.rounds import SETTINGS, Played, Stage
+from tests.faults.records import Records, query
+from tests.faults.rounds import SETTINGS, FaultRunner, RoundResult
 from tests.running.support import RunningShop
 from tools.with_postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.books import Entry
+    from tests.faults.records import Entry
 
-TITLE = "HOW EACH ORDER ENDED (row: who was struck where; column: what the gateway did)"
+TITLE = "FINAL STATE OF EACH ORDER (row: fault and step; column: behaviour of the gateway)"
 LEGEND = """
-nothing: no trace of an order, and the cart kept. Every cell with a word has passed all checks: one
-end, the gateway's ledger and our payments equal row by row, charged at most once, stock and cart as
-they must be, one letter if confirmed; and the same form sent once more made no second order."""
+nothing: no trace of an order, and the cart is kept. Every cell with a state has passed all checks:
+one final state, the gateway's charges match our payments, at most one charge, correct stock and
+cart, one e-mail if confirmed, and no second order when the same form is submitted again."""
 
 _endings: dict[tuple[str, str], str] = {}
 
 
 @dataclass
 class Matrix:
-    """The rounds' books, each round played when a test first asks for one of its cells."""
+    """The results of all rounds; a round runs when a test first needs one of its cells."""
 
-    stage: Stage
-    played: dict[int, Played] = field(default_factory=dict)
-    spoilt: dict[int, str] = field(default_factory=dict)
+    runner: FaultRunner
+    results: dict[int, RoundResult] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
 
-    def round(self, cell: Cell) -> Played:
-        """Return the round of a cell, played once."""
-        number = next(number for number, one in enumerate(ROUNDS) if cell in one.cells)
-        if number in self.spoilt:
-            pytest.fail(f"round {number} could not be played: {self.spoilt[number]}")
-        if number not in self.played:
+    def round(self, cell: Cell) -> RoundResult:
+        """Return the result of a cell's round, which runs once."""
+        number = next(number for number, each in enumerate(ROUNDS) if cell in each.cells)
+        if number in self.failures:
+            pytest.fail(f"round {number} failed: {self.failures[number]}")
+        if number not in self.results:
             try:
-                self.played[number] = self.stage.play(ROUNDS[number])
+                self.results[number] = self.runner.run(ROUNDS[number])
             except BaseException as error:
-                self.spoilt[number] = repr(error)
-                self.stage.clear()
+                self.failures[number] = repr(error)
+                self.runner.clear()
                 raise
-        return self.played[number]
+        return self.results[number]
 
     def entries(self, cell: Cell) -> tuple[Entry, Entry, Entry]:
-        """Return what the books of its round say of a cell (see Played)."""
-        books = self.round(cell)[:3]
-        at_blow, settled, again = (one.entry(cell) for one in books)
-        return at_blow, settled, again
+        """Return a cell's rows at each moment of its round (see RoundResult)."""
+        records = self.round(cell)[:3]
+        at_fault, settled, again = (each.entry(cell) for each in records)
+        return at_fault, settled, again
 
-    def strangers(self) -> list[dict[str, Any]]:
-        """Return the gateway's rows whose keys the shop does not know."""
-        return Books(self.stage.shop).strangers()
+    def unknown_charges(self) -> list[dict[str, Any]]:
+        """Return the gateway's charges whose keys the shop does not know."""
+        return Records(self.runner.shop).unknown_charges()
 
     def audit(self) -> set[tuple[str, str]]:
-        """Return what the shop's own audit of everything finds: promise and subject."""
-        with contextlib.suppress(
-            subprocess.CalledProcessError
-        ):  # its status says that it found some
-            self.stage.shop.manage("audit", "--full")
-        found = "SELECT invariant, subject FROM retail_auditviolation WHERE resolved_at IS NULL"
-        return {(row["invariant"], row["subject"]) for row in ask(self.stage.shop, found)}
+        """Return the violations that the shop's full audit finds: invariant and subject."""
+        with contextlib.suppress(subprocess.CalledProcessError):  # raised if there are violations
+            self.runner.shop.manage("audit", "--full")
+        select = "SELECT invariant, subject FROM retail_auditviolation WHERE resolved_at IS NULL"
+        return {(row["invariant"], row["subject"]) for row in query(self.runner.shop, select)}
 
     @staticmethod
     def passed(cell: Cell, ending: str) -> None:
-        """Note for the table how a cell ended, all checks passed."""
+        """Record the final state of a cell that passed all checks, for the table."""
         _endings[cell.row, cell.plan.gateway] = ending
 
 
@@ -89,9 +87,9 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
             settings["DATABASE_URL"] = server.url
         shop = RunningShop(folder, settings)
         stack.callback(shop.close)
-        stage = Stage(shop, stops, server)
-        stage.stock(CELLS)
-        yield Matrix(stage)
+        runner = FaultRunner(shop, stops, server)
+        runner.create_products(CELLS)
+        yield Matrix(runner)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""To have a reservation stand still in the midst of its one statement, which nothing can wrap."""
+"""Pause a reservation inside its single statement by locking its product's row."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
-from tests.faults.books import ask
+from tests.faults.records import query
 
 if TYPE_CHECKING:
     from tests.faults.plans import Plan
     from tests.running.support import RunningShop
 
 
-class HeldProduct:
-    """The row of an order's product, locked on PostgreSQL until it is let go."""
+class LockedProduct:
+    """An order's product, its row locked on PostgreSQL until release."""
 
     def __init__(self, shop: RunningShop, plan: Plan) -> None:
         self.shop = shop
@@ -25,12 +25,12 @@ class HeldProduct:
                 [f"cell-{plan.number}"],
             )
 
-    def is_waited_for(self) -> bool:
-        """Whether a statement has come as far as the row."""
+    def is_blocking(self) -> bool:
+        """Whether a statement is waiting for the row."""
         waiting = "SELECT unnest(pg_blocking_pids(pid)) AS blocker FROM pg_stat_activity"
-        blockers = {row["blocker"] for row in ask(self.shop, waiting)}
+        blockers = {row["blocker"] for row in query(self.shop, waiting)}
         return self.connection.info.backend_pid in blockers
 
-    def let_go(self) -> None:
-        """Let the statement go on, whether or not anybody waits for its result."""
+    def release(self) -> None:
+        """Release the lock, so that the statement continues."""
         self.connection.close()

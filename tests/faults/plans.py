@@ -1,7 +1,6 @@
-"""What is to happen to one order: where its processes stop, and what its gateway does meanwhile.
+"""The plan of an order: where its processes stop, and how the gateway behaves.
 
-The plan travels in the order's delivery name, so that the shop's own code carries it from process
-to process without knowing of it.
+The plan is encoded in the order's delivery name, which the shop's code passes between processes.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ WEB_STEPS = (
     "inside settle",
     "after settle",
 )
-INSIDE_RESERVE = "inside reserve"  # PostgreSQL's doing: see locks.py
+INSIDE_RESERVE = "inside reserve"  # by a lock in PostgreSQL: see locks.py
 WORKER_STEPS = ("after claim", "after the gateway call", "inside settle", "after settle")
-LETTER_STEPS = ("before a letter", "with a letter noted", "with a letter sent")
+EMAIL_STEPS = ("before the e-mail", "after marking the e-mail as sent", "after the e-mail")
 
-# The knobs of the gateway; "declines" is the card's doing, "refused" has no gateway at all.
+# The gateway's knobs; "declines" depends on the card, "refused" stops the gateway.
 GATEWAYS: dict[str, dict[str, float]] = {
     "approves": {},
     "declines": {},
@@ -29,27 +28,27 @@ GATEWAYS: dict[str, dict[str, float]] = {
     "garbage": {"garbage_share": 1},
     "refused": {},
 }
-# With these it has charged although nobody was told.
+# With these the gateway has charged, even if its answer was lost.
 CHARGES = {"approves", "answer lost", "garbage"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One order's plan. A step is "" where that process does not stop."""
+    """The plan of an order. A step is "" if that process does not stop."""
 
     number: int
     gateway: str
     web: str = ""
     worker: str = ""
-    sabotage: str = ""  # "new key" or "settles twice": a fault of the shop that must be seen
+    sabotage: str = ""  # "new key" or "settles twice": a bug in the shop that must be detected
 
     def as_name(self) -> str:
-        """Return it as a delivery name."""
+        """Return the plan encoded as a delivery name."""
         return "/".join(str(part) or "-" for part in astuple(self))
 
     @staticmethod
     def of(name: str) -> Plan | None:
-        """Return the plan in a delivery name, or None for an ordinary one."""
+        """Return the plan encoded in a delivery name, or None."""
         parts = name.split("/")
         if len(parts) != len(astuple(Plan(0, ""))):
             return None
@@ -58,5 +57,5 @@ class Plan:
 
     @property
     def card(self) -> str:
-        """The card that the buyer pays with."""
+        """The buyer's test card."""
         return "tok_declined" if self.gateway == "declines" else "tok_good"

@@ -1,4 +1,4 @@
-"""One round: orders stop at their steps, the blow falls, everything is started again."""
+"""Run a round: orders stop at their steps, the fault occurs, everything is started again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from tests.faults.books import STOCK, Books, ask
 from tests.faults.buyers import PRODUCTS, Buyer
 from tests.faults.cells import KILLED, RESTARTED, STALLED
-from tests.faults.locks import HeldProduct
-from tests.faults.plans import GATEWAYS, INSIDE_RESERVE, LETTER_STEPS
+from tests.faults.locks import LockedProduct
+from tests.faults.plans import EMAIL_STEPS, GATEWAYS, INSIDE_RESERVE
+from tests.faults.records import STOCK, Records, query
 from tests.running.support import wait_until
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
-    "WEB_THREADS": "100",  # more than orders that stop there
-    "WORKER_PROCESSES": "4",  # three stop with a letter in hand
+    "WEB_THREADS": "100",  # more than the orders that stop in web
+    "WORKER_PROCESSES": "4",  # three stop while sending an e-mail
     "GATEWAY_READ_TIMEOUT": "2",
-    "BREAKER_FAIL_MAX": "1000",  # it has tests of its own; here it would hide the cells
+    "BREAKER_FAIL_MAX": "1000",  # an open breaker would hide most cells; it has its own tests
     "THROTTLE_CHECKOUT_LIMIT": "1000",
 }
-# Whatever waits for a moment to come, waits no longer. Written as Django writes times on SQLite.
-TIME_PASSES = (
+# Make all waiting payments and jobs due. Times are in Django's format on SQLite.
+MAKE_DUE = (
     "UPDATE orders_payment SET due_at = '2000-01-01 00:00:00' WHERE settled_at IS NULL",
     "UPDATE django_q_ormq SET lock = '2000-01-01 00:00:00'",
 )
@@ -42,185 +42,185 @@ UNFINISHED = "SELECT id FROM orders_payment WHERE status IN ('PENDING', 'UNKNOWN
 JOBS = "SELECT id FROM django_q_ormq"
 
 
-class Played(NamedTuple):
-    """The books of a round: at the blow, when all had settled, after everyone's second try.
+class RoundResult(NamedTuple):
+    """The records of a round: at the fault, after recovery, after all forms were resubmitted.
 
-    `answered` is the status by number with which web answered the first try, if it did.
+    `first_statuses` has the status of each buyer's first response, if there was one.
     """
 
-    at_blow: Books
-    settled: Books
-    again: Books
-    answered: dict[int, int | None]
+    at_fault: Records
+    settled: Records
+    again: Records
+    first_statuses: dict[int, int | None]
 
 
 @dataclass
-class Stage:
-    """The shop, its gateway and perhaps its database server, as the rounds play with them."""
+class FaultRunner:
+    """Controls the shop, its gateway and its database server during the rounds."""
 
     shop: RunningShop
     stops: Path
     server: Postgres | None
     buyers: dict[int, Buyer] = field(default_factory=dict)
-    pressing: list[threading.Thread] = field(default_factory=list)
-    held: list[HeldProduct] = field(default_factory=list)
+    ordering: list[threading.Thread] = field(default_factory=list)
+    locked: list[LockedProduct] = field(default_factory=list)
 
-    def stock(self, cells: Iterable[Cell]) -> None:
-        """Give each cell a product of its own."""
-        wanted = [(cell.plan.number, cell.flash) for cell in cells]
-        code = PRODUCTS.format(cells=wanted, stock=STOCK)
+    def create_products(self, cells: Iterable[Cell]) -> None:
+        """Create a product for each cell."""
+        pairs = [(cell.plan.number, cell.flash) for cell in cells]
+        code = PRODUCTS.format(cells=pairs, stock=STOCK)
         self.shop.run(code)
 
-    def play(self, one: Round) -> Played:
-        """Play a round. Raises AssertionError if an order does not come to its step."""
-        self.shop.environment["PAYMENT_CANCEL_AFTER"] = "0" if one.cancels else "3600"
+    def run(self, current: Round) -> RoundResult:
+        """Run a round. Raises AssertionError if an order does not reach its step."""
+        self.shop.environment["PAYMENT_CANCEL_AFTER"] = "0" if current.cancels else "3600"
         self.shop.start("web")
         with ThreadPoolExecutor(4) as pool:
-            made = list(pool.map(lambda cell: Buyer(self.shop.url, cell), one.cells))
-        self.buyers = {buyer.plan.number: buyer for buyer in made}
-        self._to_their_steps_in_web(one)
-        if one.web_first:
+            buyers = list(pool.map(lambda cell: Buyer(self.shop.url, cell), current.cells))
+        self.buyers = {buyer.plan.number: buyer for buyer in buyers}
+        self._run_web_to_steps(current)
+        if current.web_first:
             self._kill("web")
-            ask(self.shop, *TIME_PASSES)
-        working = [cell for cell in one.cells if cell.plan.worker]
-        if working:
-            self._to_their_steps_in_worker(working)
-        self._gateway_does("approves")  # nobody calls it now: all stand at their steps
-        at_blow = Books(self.shop)
-        self._strike(one)
+            query(self.shop, *MAKE_DUE)
+        worker_cells = [cell for cell in current.cells if cell.plan.worker]
+        if worker_cells:
+            self._run_worker_to_steps(worker_cells)
+        self._set_gateway("approves")  # nobody calls it now: all processes are paused
+        at_fault = Records(self.shop)
+        self._inject_fault(current)
         self._settle()
-        settled = Books(self.shop)
-        self._press_again(one.cells)
-        again = Books(self.shop)
+        settled = Records(self.shop)
+        self._place_orders_again(current.cells)
+        again = Records(self.shop)
         self.clear()
-        answered = {number: buyer.answered for number, buyer in self.buyers.items()}
-        return Played(at_blow, settled, again, answered)
+        statuses = {number: buyer.first_status for number, buyer in self.buyers.items()}
+        return RoundResult(at_fault, settled, again, statuses)
 
     def clear(self) -> None:
-        """End what runs, for the next round to begin with nothing but a gateway."""
-        while self.held:
-            self.held.pop().let_go()
+        """Stop all processes except the gateway, for the next round."""
+        while self.locked:
+            self.locked.pop().release()
         for name in list(self.shop.processes):
             self._kill(name)
-        self._gateway_does("approves")
+        self._set_gateway("approves")
 
-    def _to_their_steps_in_web(self, one: Round) -> None:
+    def _run_web_to_steps(self, current: Round) -> None:
         for gateway in GATEWAYS:
-            cells = [cell for cell in one.cells if cell.plan.gateway == gateway]
+            cells = [cell for cell in current.cells if cell.plan.gateway == gateway]
             if not cells:
                 continue
-            self._gateway_does(gateway)
-            # Who stops inside a transaction comes last: on SQLite nobody else writes then.
+            self._set_gateway(gateway)
+            # Orders that stop inside a transaction come last: on SQLite they block other writers.
             for inside in (False, True):
                 chosen = [cell for cell in cells if (cell.plan.web == "inside settle") is inside]
                 for cell in chosen:
-                    self._press(cell)
+                    self._place_order(cell)
                 self._wait_for([cell for cell in chosen if cell.plan.web])
-        ordered = [cell for cell in one.cells if not cell.plan.web]
+        ordered = [cell for cell in current.cells if not cell.plan.web]
         wait_until(lambda: self._ordered(ordered), "the orders for the worker")
 
     def _ordered(self, cells: list[Cell]) -> bool:
-        rows = ask(self.shop, "SELECT delivery_name FROM orders_sale")
+        rows = query(self.shop, "SELECT delivery_name FROM orders_sale")
         return {cell.plan.as_name() for cell in cells} <= {row["delivery_name"] for row in rows}
 
-    def _to_their_steps_in_worker(self, cells: list[Cell]) -> None:
-        for cell in cells:  # what web left at its step must not hide the worker's
+    def _run_worker_to_steps(self, cells: list[Cell]) -> None:
+        for cell in cells:  # web's marker file must not be taken for the worker's
             (self.stops / f"{cell.plan.number}.reached").unlink(missing_ok=True)
-        letters = [cell for cell in cells if cell.plan.worker in LETTER_STEPS]
-        self._gateway_does("approves")
+        email_cells = [cell for cell in cells if cell.plan.worker in EMAIL_STEPS]
+        self._set_gateway("approves")
         self.shop.start("worker")
-        self._wait_for(letters)
+        self._wait_for(email_cells)
         for gateway in GATEWAYS:
             chosen = [cell for cell in cells if cell.plan.gateway == gateway]
             if chosen:
-                self._gateway_does(gateway)
-                self._tell(chosen, "turn")
+                self._set_gateway(gateway)
+                self._signal(chosen, "turn")
                 self._wait_for(chosen)
 
-    def _press(self, cell: Cell) -> None:
+    def _place_order(self, cell: Cell) -> None:
         if cell.plan.web == INSIDE_RESERVE:
-            self.held.append(HeldProduct(self.shop, cell.plan))
-        thread = threading.Thread(target=self.buyers[cell.plan.number].press_in_vain)
+            self.locked.append(LockedProduct(self.shop, cell.plan))
+        thread = threading.Thread(target=self.buyers[cell.plan.number].place_order_ignoring_errors)
         thread.start()
-        self.pressing.append(thread)
+        self.ordering.append(thread)
 
     def _wait_for(self, cells: list[Cell]) -> None:
         for cell in cells:
             if cell.plan.web != INSIDE_RESERVE:
                 file = self.stops / f"{cell.plan.number}.reached"
                 wait_until(file.exists, f"{cell} to reach its step")
-        for held in self.held:
-            wait_until(held.is_waited_for, "a reservation to meet the lock")
+        for product in self.locked:
+            wait_until(product.is_blocking, "a reservation to wait for the lock")
 
-    def _tell(self, cells: Iterable[Cell], word: str) -> None:
+    def _signal(self, cells: Iterable[Cell], name: str) -> None:
         for cell in cells:
-            (self.stops / f"{cell.plan.number}.{word}").touch()
+            (self.stops / f"{cell.plan.number}.{name}").touch()
 
-    def _gateway_does(self, what: str) -> None:
+    def _set_gateway(self, behaviour: str) -> None:
         gateway = self.shop.gateway
-        if what == "refused":
+        if behaviour == "refused":
             gateway.stop()
             return
         if gateway.popen is None:
             gateway.env["GATEWAY_PORT"] = str(urlsplit(gateway.url).port)
             gateway.url = ""
             gateway.start()
-        gateway.knobs(**GATEWAYS[what])
+        gateway.knobs(**GATEWAYS[behaviour])
 
-    def _strike(self, one: Round) -> None:
-        """Let the blow fall, and start again what is dead."""
-        if one.blow == KILLED:
+    def _inject_fault(self, current: Round) -> None:
+        """Inject the fault, then restart what has died."""
+        if current.fault == KILLED:
             for name in list(self.shop.processes):
                 self._kill(name)
-        elif one.blow == RESTARTED:
+        elif current.fault == RESTARTED:
             assert self.server is not None
             self.server.restart("immediate")
-        if self.held:
-            self._let_go([cell for cell in one.cells if cell.plan.web == INSIDE_RESERVE])
-        self._tell(one.cells, "turn")
-        if one.blow == RESTARTED:
-            self._tell(one.cells, "go")
+        if self.locked:
+            self._release([cell for cell in current.cells if cell.plan.web == INSIDE_RESERVE])
+        self._signal(current.cells, "turn")
+        if current.fault == RESTARTED:
+            self._signal(current.cells, "go")
         else:
-            # What would be due later is due now, for the one who is about to look.
-            ask(self.shop, *TIME_PASSES)
+            # Make everything due for the worker that is about to start.
+            query(self.shop, *MAKE_DUE)
             missing = {"web", "worker"} - set(self.shop.processes)
             self.shop.start(*sorted(missing))
-        if one.blow == STALLED:
+        if current.fault == STALLED:
             self._settle()
-            self._tell(one.cells, "go")
-        for thread in self.pressing:
+            self._signal(current.cells, "go")
+        for thread in self.ordering:
             thread.join()
-        self.pressing.clear()
+        self.ordering.clear()
 
-    def _let_go(self, cells: list[Cell]) -> None:
-        """Let statements end whose web process is dead: PostgreSQL commits them all the same."""
-        while self.held:
-            self.held.pop().let_go()
-        wait_until(lambda: self._ordered(cells), "the orders that nobody waits for")
+    def _release(self, cells: list[Cell]) -> None:
+        """Release the locks: PostgreSQL commits the statements although their client is dead."""
+        while self.locked:
+            self.locked.pop().release()
+        wait_until(lambda: self._ordered(cells), "the orders of dead clients")
 
     def _kill(self, name: str) -> None:
         self.shop.end(name, signal.SIGKILL)
 
     def _settle(self) -> None:
-        """Wait until nothing is left to do, for which nobody waits longer than 3 s."""
+        """Wait until the worker has nothing left to do, making everything due every 3 s."""
         due = time.monotonic() + 3
 
         def settled() -> bool:
             nonlocal due
-            if not ask(self.shop, UNFINISHED) and not ask(self.shop, JOBS):
+            if not query(self.shop, UNFINISHED) and not query(self.shop, JOBS):
                 return True
             time.sleep(0.2)
             if time.monotonic() > due:
-                ask(self.shop, *TIME_PASSES)
+                query(self.shop, *MAKE_DUE)
                 due = time.monotonic() + 3
             return False
 
         wait_until(settled, "the worker to finish everything")
 
-    def _press_again(self, cells: Iterable[Cell]) -> None:
-        """Let every buyer who saw no answer send the same form once more."""
+    def _place_orders_again(self, cells: Iterable[Cell]) -> None:
+        """Let every buyer submit the same form again."""
         with ThreadPoolExecutor(4) as pool:
-            pages = pool.map(lambda cell: self.buyers[cell.plan.number].press(), cells)
+            pages = pool.map(lambda cell: self.buyers[cell.plan.number].place_order(), cells)
             statuses = {page.status_code for page in pages}
         assert statuses <= {200, 409}, statuses
         self._settle()

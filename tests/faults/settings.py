@@ -1,6 +1,6 @@
-"""The shop's settings, and the app that stops its processes at a chosen step."""
+"""The shop's settings with the app that stops processes at chosen steps."""
 
-from config.settings import INSTALLED_APPS as THE_SHOPS
+from config.settings import INSTALLED_APPS as SHOP_APPS
 from tests.running.settings import *  # noqa: F403
 
-INSTALLED_APPS = [*THE_SHOPS, "tests.faults.stops.StopsConfig"]
+INSTALLED_APPS = [*SHOP_APPS, "tests.faults.stops.StopsConfig"]

@@ -1,8 +1,8 @@
-"""An app for the shop's processes in these tests: stop at the step that an order's plan names.
+"""A Django app that stops the shop's processes at the steps of each order's plan.
 
-A process that reaches its step leaves a file, `<number>.reached`, and waits for another,
-`<number>.go`, which comes only if the test does not kill it there. The worker takes an order up
-only when `<number>.turn` is there: by then the gateway does what the plan says.
+A process that reaches its step creates the file `<number>.reached` and waits for `<number>.go`,
+unless the test kills it. The worker starts on an order only when `<number>.turn` exists: then the
+gateway behaves as planned.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 FOLDER = Path(os.environ["STOPS_FOLDER"])
 ROLE = "worker" if sys.argv[1:2] == ["worker"] else "web"
 
-_at_hand = threading.local()  # .plan: of the order that this thread is at
+_current = threading.local()  # .plan: of the order that this thread works on
 
 
 def _plan() -> Plan | None:
-    plan: Plan | None = getattr(_at_hand, "plan", None)
+    plan: Plan | None = getattr(_current, "plan", None)
     return plan
 
 
@@ -41,31 +41,31 @@ def _wait_for(file: str) -> None:
 
 
 def reach(step: str) -> None:
-    """Stop here if the plan at hand says so, once."""
+    """Stop here, once, if the current plan says so."""
     plan = _plan()
     if plan is None or step != {"web": plan.web, "worker": plan.worker}[ROLE]:
         return
     try:
         (FOLDER / f"{plan.number}.reached").touch(exist_ok=False)
     except FileExistsError:
-        return  # the process that stopped here is dead, and this is its successor
+        return  # the process that stopped here was killed; this one continues
     _wait_for(f"{plan.number}.go")
 
 
-def _reserving(original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_reserve(original: Callable[..., Any]) -> Callable[..., Any]:
     def reserve(order: Any, key: str) -> Any:
-        _at_hand.plan = Plan.of(order.delivery_name)
+        _current.plan = Plan.of(order.delivery_name)
         reach("before reserve")
-        made = original(order, key)
+        result = original(order, key)
         reach("after reserve")
-        return made
+        return result
 
     return reserve
 
 
-def _finishing(original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_finish(original: Callable[..., Any]) -> Callable[..., Any]:
     def finish(payment: Any) -> None:
-        _at_hand.plan = plan = Plan.of(payment.sale.delivery_name)
+        _current.plan = plan = Plan.of(payment.sale.delivery_name)
         if plan is not None:
             _wait_for(f"{plan.number}.turn")
         reach("after claim")
@@ -74,54 +74,54 @@ def _finishing(original: Callable[..., Any]) -> Callable[..., Any]:
     return finish
 
 
-def _calling(original: Callable[..., Any]) -> Callable[..., Any]:
-    def call(**wanted: Any) -> Any:
+def _wrap_gateway_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(**kwargs: Any) -> Any:
         plan = _plan()
-        if plan is not None and plan.sabotage == "new key" and "charge" in wanted:
-            wanted["charge"] = replace(wanted["charge"], key=uuid.uuid4().hex)
+        if plan is not None and plan.sabotage == "new key" and "charge" in kwargs:
+            kwargs["charge"] = replace(kwargs["charge"], key=uuid.uuid4().hex)
         try:
-            return original(**wanted)
+            return original(**kwargs)
         finally:
             reach("after the gateway call")
 
     return call
 
 
-def _settling(original: Callable[..., Any]) -> Callable[..., Any]:
-    def payment_settle(**wanted: Any) -> Any:
+def _wrap_settle(original: Callable[..., Any]) -> Callable[..., Any]:
+    def payment_settle(**kwargs: Any) -> Any:
         plan = _plan()
         if plan is not None and plan.sabotage == "settles twice":
             _unsettle(plan)
-        done = original(**wanted)
+        result = original(**kwargs)
         reach("after settle")
-        return done
+        return result
 
     return payment_settle
 
 
-def _in_the_midst(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap what settling does last: payment and order are written then, the rest is not."""
+def _wrap_last_write(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap the last write of a settlement, when payment and order are already written."""
 
-    def write(*things: Any, **wanted: Any) -> Any:
+    def write(*args: Any, **kwargs: Any) -> Any:
         reach("inside settle")
-        return original(*things, **wanted)
+        return original(*args, **kwargs)
 
     return write
 
 
-def _marking(original: Callable[..., Any]) -> Callable[..., Any]:
-    def payment_mark_unknown(**wanted: Any) -> Any:
-        with transaction.atomic():  # one UPDATE: it is written here, and not committed
-            done = original(**wanted)
+def _wrap_mark_unknown(original: Callable[..., Any]) -> Callable[..., Any]:
+    def payment_mark_unknown(**kwargs: Any) -> Any:
+        with transaction.atomic():  # stop after the UPDATE and before the commit
+            result = original(**kwargs)
             reach("inside settle")
         reach("after settle")
-        return done
+        return result
 
     return payment_mark_unknown
 
 
 def _unsettle(plan: Plan) -> None:
-    """Make the conditions of the UPDATEs to come hold, as if they had none."""
+    """Reset the statuses, as if the following UPDATEs had no conditions."""
     from orders.models import Payment, Sale  # noqa: PLC0415 - not before the apps are ready
 
     sales = Sale.objects.filter(delivery_name=plan.as_name())
@@ -130,22 +130,22 @@ def _unsettle(plan: Plan) -> None:
     payments.update(status=Payment.Status.PENDING, failure_reason="")
 
 
-def _sending(original: Callable[..., Any]) -> Callable[..., Any]:
-    def send_mail(**letter: Any) -> Any:
-        reach("with a letter noted")
-        sent = original(**letter)
-        reach("with a letter sent")
+def _wrap_send_mail(original: Callable[..., Any]) -> Callable[..., Any]:
+    def send_mail(**kwargs: Any) -> Any:
+        reach("after marking the e-mail as sent")
+        sent = original(**kwargs)
+        reach("after the e-mail")
         return sent
 
     return send_mail
 
 
-def _confirming(original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_send_confirmation(original: Callable[..., Any]) -> Callable[..., Any]:
     def send_confirmation(sale_id: int) -> Any:
         from orders.models import Sale  # noqa: PLC0415 - not before the apps are ready
 
-        _at_hand.plan = Plan.of(Sale.objects.get(pk=sale_id).delivery_name)
-        reach("before a letter")
+        _current.plan = Plan.of(Sale.objects.get(pk=sale_id).delivery_name)
+        reach("before the e-mail")
         return original(sale_id)
 
     return send_confirmation
@@ -156,24 +156,24 @@ class StopsConfig(AppConfig):
     label = "stops"
 
     def ready(self) -> None:
-        """Put a wrapper around each seam of the checkout."""
+        """Wrap each step of the checkout."""
         from orders import confirmation_email, recovery, services, settlement  # noqa: PLC0415
 
-        around: list[tuple[Any, str, Any]] = [
-            (services, "reserve", _reserving),
-            (recovery, "finish", _finishing),
-            (recovery, "payment_cancel", _calling),
-            (recovery, "payment_settle", _settling),
-            (recovery, "payment_mark_unknown", _marking),
-            (settlement, "payment_charge", _calling),
-            (settlement, "payment_settle", _settling),
-            (settlement, "payment_mark_unknown", _marking),
-            (settlement, "stock_return", _in_the_midst),
-            (confirmation_email.send_confirmation, "enqueue", _in_the_midst),
-            (confirmation_email.send_confirmation, "function", _confirming),
-            (confirmation_email, "send_mail", _sending),
+        wrappers: list[tuple[Any, str, Any]] = [
+            (services, "reserve", _wrap_reserve),
+            (recovery, "finish", _wrap_finish),
+            (recovery, "payment_cancel", _wrap_gateway_call),
+            (recovery, "payment_settle", _wrap_settle),
+            (recovery, "payment_mark_unknown", _wrap_mark_unknown),
+            (settlement, "payment_charge", _wrap_gateway_call),
+            (settlement, "payment_settle", _wrap_settle),
+            (settlement, "payment_mark_unknown", _wrap_mark_unknown),
+            (settlement, "stock_return", _wrap_last_write),
+            (confirmation_email.send_confirmation, "enqueue", _wrap_last_write),
+            (confirmation_email.send_confirmation, "function", _wrap_send_confirmation),
+            (confirmation_email, "send_mail", _wrap_send_mail),
         ]
-        for owner, name, wrapper in around:
+        for owner, name, wrapper in wrappers:
             setattr(owner, name, wrapper(getattr(owner, name)))
-        # So many orders stop in one worker at the same time.
-        recovery.AT_ONCE = recovery.BATCH = 150
+        # All orders of a round stop in one worker at the same time.
+        recovery.CONCURRENCY = recovery.BATCH = 150

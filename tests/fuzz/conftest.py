@@ -1,4 +1,4 @@
-"""A shop in use for each test, and the table of what came of all requests at the end of a run."""
+"""A populated shop for each fuzz test, and a summary of all responses at the end of the run."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-    from tests.fuzz.shots import Gun, Tally
+    from tests.fuzz.fuzzer import Fuzzer, Tally
     from tests.support import ScriptedGateway
 
 _TALLIES: dict[str, Tally] = {}
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "2000"))
-SHOWN = 20  # of what was wrong
+MAX_SHOWN = 20  # problems listed in the summary
 SEED = int(os.environ.get("FUZZ_SEED", "20261122"))
 
 
 @dataclass
-class Range:
-    """What a test shoots with: the number of requests it may use is for all tests together."""
+class FuzzSession:
+    """The fuzzer of a test, with its random numbers and the request budget of the whole run."""
 
-    gun: Gun
+    fuzzer: Fuzzer
     rng: Random
     requests: int = REQUESTS
 
 
 @pytest.fixture
-def shooting(
+def session(
     request: pytest.FixtureRequest,
     transactional_db: None,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     scripted_gateway: ScriptedGateway,
-) -> Iterator[Range]:
-    """Open a shop with people and orders in it; at the end nothing in it may have changed."""
-    from tests.fuzz.shots import Gun  # noqa: PLC0415 - Django comes first
-    from tests.fuzz.watch import watching  # noqa: PLC0415
+) -> Iterator[FuzzSession]:
+    """Fuzz a shop with users and orders; afterwards nothing in it may have changed."""
+    from tests.fuzz.fuzzer import Fuzzer  # noqa: PLC0415 - Django comes first
+    from tests.fuzz.observers import observed  # noqa: PLC0415
     from tests.fuzz.world import make_world  # noqa: PLC0415
 
     settings.THROTTLE_CHECKOUT_LIMIT = settings.THROTTLE_PASSWORD_RESET_LIMIT = 10**9
     world = make_world()
-    with watching(monkeypatch) as (database, mistakes):
-        gun = Gun(world, database, mistakes)
-        yield Range(gun, Random(SEED))  # noqa: S311 - no secret
-        _TALLIES[request.node.name] = gun.tally
+    with observed(monkeypatch) as (database, errors):
+        fuzzer = Fuzzer(world, database, errors)
+        yield FuzzSession(fuzzer, Random(SEED))  # noqa: S311 - not for security
+        _TALLIES[request.node.name] = fuzzer.tally
         assert database.differences() == {}
-        assert len(gun.tally.wrong) == 0, "see what was wrong below the table of answers"
+        assert len(fuzzer.tally.problems) == 0, "see the problems below the table of responses"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell the seed, so that a run can be repeated, and what came of it."""
+    """Print the seed, so that a run can be repeated, and the responses."""
     for name, tally in _TALLIES.items():
         terminalreporter.section(f"{name}: FUZZ_SEED={SEED} FUZZ_REQUESTS={REQUESTS}")
-        for line in [*tally.table(), *tally.wrong[:SHOWN]]:
+        for line in [*tally.table(), *tally.problems[:MAX_SHOWN]]:
             terminalreporter.line(line)
     _TALLIES.clear()

@@ -1,4 +1,4 @@
-"""Which tables a request may change, and why. What is not named here may change nothing."""
+"""Tables that each request may change, and why. All other requests may change nothing."""
 
 from __future__ import annotations
 
@@ -7,63 +7,68 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
-    from tests.fuzz.shots import Shot
+    from tests.fuzz.fuzzer import FuzzRequest
 
 CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
-# Failed log-ins are counted, old ones forgotten, and a good one forgets them too.
-LOG_INS = frozenset({"axes_accessattempt"})
+# Failed logins are counted; old ones expire, and a successful login resets them.
+LOGIN_ATTEMPTS = frozenset({"axes_accessattempt"})
 
-# What a form with a valid token is for, by the name of its address.
-PURPOSES: dict[str, frozenset[str]] = {
-    "cart:add": CART | SESSION,  # the session knows a visitor's cart
+# What a form with a valid CSRF token may change, by route name.
+ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
+    "cart:add": CART | SESSION,  # the session stores a visitor's cart id
     "cart:update": CART | SESSION,
-    "accounts:register": CART | SESSION | LOG_INS | {"auth_user"},  # logs in, takes the cart along
-    "accounts:login": CART | SESSION | LOG_INS | {"auth_user"},  # notes when
+    "accounts:register": CART
+    | SESSION
+    | LOGIN_ATTEMPTS
+    | {"auth_user"},  # logs in and merges the cart
+    "accounts:login": CART | SESSION | LOGIN_ATTEMPTS | {"auth_user"},  # last_login
     "accounts:logout": SESSION,
     "accounts:profile": frozenset({"accounts_userprofile"}),
     "accounts:password_reset_confirm": SESSION | {"auth_user"},
-    "admin:login": SESSION | LOG_INS | {"auth_user"},
+    "admin:login": SESSION | LOGIN_ATTEMPTS | {"auth_user"},
     "admin:logout": SESSION,
-    "admin:password_change": SESSION | {"auth_user"},  # one's own, for all staff
+    "admin:password_change": SESSION | {"auth_user"},  # staff may change their own
     "orders:checkout": CART
     | {
         *("orders_sale", "orders_saleitem", "orders_payment", "payments_circuitbreaker"),
         *("products_product", "products_stockmovement", "accounts_userprofile"),
-        "django_q_ormq",  # a flash sale's payment and the letter are jobs
+        "django_q_ormq",  # the confirmation e-mail is a job
     },
 }
-# What staff may change in the admin: never money, never what the shop notes of itself.
+# What staff may change in the admin: never money or telemetry.
 ADMIN = frozenset(
     {
         *("auth_user", "auth_user_groups", "auth_user_user_permissions"),
         *("auth_group", "auth_group_permissions", "accounts_userprofile"),
         *("products_category", "products_product", "products_stockmovement"),
-        *("cart_cart", "cart_cartitem"),  # go with their customer
+        *("cart_cart", "cart_cartitem"),  # deleted with their customer
         *("django_admin_log", "accounts_session"),
         "payments_circuitbreaker",  # may be forced open or closed
         *("axes_accessattempt", "axes_accessfailurelog", "axes_accesslog"),
-        *("django_q_task", "django_q_ormq"),  # what jobs left behind may be cleared away
+        *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
     }
 )
-# A refused form changes nothing, but: a failed log-in is counted, and asking the payments' circuit
-# breaker leaves its mark.
+# A refused form changes nothing, except that failed logins are counted and the first checkout
+# creates the circuit breaker's row.
 REFUSALS: dict[str, frozenset[str]] = {
-    "accounts:login": LOG_INS,
-    "admin:login": LOG_INS,
+    "accounts:login": LOGIN_ATTEMPTS,
+    "admin:login": LOGIN_ATTEMPTS,
     "orders:checkout": frozenset({"payments_circuitbreaker"}),
 }
-# The password link's secret moves from the address into the session, so that no referrer tells it.
-UNASKED: dict[str, frozenset[str]] = {"accounts:password_reset_confirm": SESSION}
+# Django moves the reset token from the URL into the session, so that no Referer header leaks it.
+ALLOWED_FOR_GET: dict[str, frozenset[str]] = {"accounts:password_reset_confirm": SESSION}
 
 
-def allowed(shot: Shot, name: str, response: HttpResponse) -> frozenset[str]:
-    """Return the tables that a request to the address `name`, answered so, may have changed."""
-    if not shot.live:
-        return UNASKED.get(name, frozenset()) if response.status_code == 302 else frozenset()
-    done = response.status_code == 302 or b"_popup" in shot.body + shot.query
-    if not done:
+def allowed(request: FuzzRequest, name: str, response: HttpResponse) -> frozenset[str]:
+    """Return the tables that a request to the route `name` with this response may have changed."""
+    if not request.live:
+        return (
+            ALLOWED_FOR_GET.get(name, frozenset()) if response.status_code == 302 else frozenset()
+        )
+    succeeded = response.status_code == 302 or b"_popup" in request.body + request.query
+    if not succeeded:
         return REFUSALS.get(name, frozenset())
-    if shot.actor == "staff" and shot.path.startswith(b"/admin/"):
+    if request.actor == "staff" and request.path.startswith(b"/admin/"):
         return ADMIN
-    return PURPOSES.get(name, frozenset())
+    return ALLOWED_BY_ROUTE.get(name, frozenset())

@@ -1,4 +1,4 @@
-"""The forms that pages show, and what may be put into them."""
+"""Forms found on pages, filled in with plausible and hostile values."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_plus, urljoin, urlsplit
 
 from tests.fuzz import hostile
-from tests.fuzz.shots import Shot
+from tests.fuzz.fuzzer import FuzzRequest
 from tests.fuzz.world import LOCKED_OUT, PASSWORD, TOKEN
 
 if TYPE_CHECKING:
     from random import Random
 
-# What a person would type into an empty field; else a word.
-TYPED = {
+# Plausible values for empty fields; other fields get a word.
+PLAUSIBLE = {
     "username": ("customer", "staff", "new-customer", LOCKED_OUT),
     "password": (PASSWORD, "wrong"),
     "password1": (PASSWORD,),
@@ -42,7 +42,7 @@ TYPED = {
 
 @dataclass
 class Input:
-    """A field: its name, what it holds, and what else it offers."""
+    """A field with its current values and other choices."""
 
     name: str
     values: list[str]
@@ -51,7 +51,7 @@ class Input:
 
 @dataclass
 class Form:
-    """A form that posts, as somebody sees it."""
+    """A form with method POST, as one user sees it."""
 
     actor: str
     action: str
@@ -60,48 +60,49 @@ class Form:
 
     @property
     def key(self) -> tuple[str, str, tuple[str, ...]]:
-        """What makes it another form."""
-        return self.actor, self.action, tuple(one.name for one in self.inputs)
+        """The form's identity: user, action and field names."""
+        return self.actor, self.action, tuple(each.name for each in self.inputs)
 
     def filled(self, rng: Random) -> list[tuple[str, bytes]]:
-        """Return what a person might send."""
+        """Return plausible form data."""
         pairs: list[tuple[str, bytes]] = []
-        for one in self.inputs:
-            values = one.values
-            if one.choices and rng.random() < 0.3:
-                values = [rng.choice(one.choices)]
-            elif one.name in TYPED and (not one.values or not one.values[0]):
-                values = [rng.choice(TYPED[one.name])]
-            elif one.values == [""] and rng.random() < 0.7:
+        for each in self.inputs:
+            values = each.values
+            if each.choices and rng.random() < 0.3:
+                values = [rng.choice(each.choices)]
+            elif each.name in PLAUSIBLE and (not each.values or not each.values[0]):
+                values = [rng.choice(PLAUSIBLE[each.name])]
+            elif each.values == [""] and rng.random() < 0.7:
                 values = ["word"]
-            pairs += [(one.name, value.encode()) for value in values]
+            pairs += [(each.name, value.encode()) for value in values]
         if self.buttons:
             name, value = rng.choice(self.buttons)
             pairs.append((name, value.encode()))
         return pairs
 
-    def shot(self, rng: Random, wrong: tuple[int, ...] = (0, 0, 1, 1, 1, 2, 3, 8)) -> Shot:
-        """Return a request that sends the form with none, one or several things wrong."""
+    def request(
+        self, rng: Random, mutations: tuple[int, ...] = (0, 0, 1, 1, 1, 2, 3, 8)
+    ) -> FuzzRequest:
+        """Return a request that submits the form with zero or more mutations."""
         pairs = [pair for pair in self.filled(rng) if pair[0] != "csrfmiddlewaretoken"]
-        for _ in range(rng.choice(wrong)):
-            self._spoil(pairs, rng)
+        for _ in range(rng.choice(mutations)):
+            self._mutate(pairs, rng)
         pairs.append(("csrfmiddlewaretoken", TOKEN.encode()))
         if rng.random() < 0.2:
             body, content_type = hostile.multipart(pairs), hostile.CONTENT_TYPES[-3]
         else:
-            # A browser never sends what is no UTF-8; others do.
-            parts = [f"{quote_plus(name)}=".encode() + _typed(value) for name, value in pairs]
+            parts = [f"{quote_plus(name)}=".encode() + _quoted(value) for name, value in pairs]
             body, content_type = b"&".join(parts), hostile.FORM
         target = urlsplit(self.action)
         query = target.query.encode()
         if rng.random() < 0.1:
             query = hostile.pairs(rng)
-        return Shot(
+        return FuzzRequest(
             self.actor, "POST", target.path.encode(), query, {}, body, content_type, token=True
         )
 
     @staticmethod
-    def _spoil(pairs: list[tuple[str, bytes]], rng: Random) -> None:
+    def _mutate(pairs: list[tuple[str, bytes]], rng: Random) -> None:
         if not pairs or rng.random() < 0.1:
             pairs.append((rng.choice(hostile.NAMES), hostile.value(rng)))
             return
@@ -122,35 +123,39 @@ class Form:
             pairs[place] = (name, hostile.value(rng))
 
 
-def _typed(value: bytes) -> bytes:
+def _quoted(value: bytes) -> bytes:
     return quote_plus(value).encode()
 
 
 class _Reader(HTMLParser):
-    """Collects the forms of a page that post."""
+    """Collect a page's forms with method POST."""
 
-    def __init__(self, actor: str, address: str) -> None:
+    def __init__(self, actor: str, url: str) -> None:
         super().__init__()
-        self.actor, self.address = actor, address
+        self.actor, self.url = actor, url
         self.forms: list[Form] = []
         self.form: Form | None = None
         self.select: Input | None = None
         self.textarea: Input | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        facts = {name: value or "" for name, value in attrs}
-        if tag == "form" and facts.get("method", "").lower() == "post":
-            self.form = Form(self.actor, urljoin(self.address, facts.get("action", "")))
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "form" and attributes.get("method", "").lower() == "post":
+            self.form = Form(self.actor, urljoin(self.url, attributes.get("action", "")))
             self.forms.append(self.form)
         elif tag == "option" and self.select is not None:
-            self.select.choices.append(facts.get("value", ""))
-            if "selected" in facts:
-                self.select.values.append(facts.get("value", ""))
-        elif self.form is not None and facts.get("name"):
-            self._field(self.form, tag, facts)
+            self.select.choices.append(attributes.get("value", ""))
+            if "selected" in attributes:
+                self.select.values.append(attributes.get("value", ""))
+        elif self.form is not None and attributes.get("name"):
+            self._field(self.form, tag, attributes)
 
-    def _field(self, form: Form, tag: str, facts: dict[str, str]) -> None:
-        name, kind, value = facts["name"], facts.get("type", "text"), facts.get("value", "")
+    def _field(self, form: Form, tag: str, attributes: dict[str, str]) -> None:
+        name, kind, value = (
+            attributes["name"],
+            attributes.get("type", "text"),
+            attributes.get("value", ""),
+        )
         if tag == "button" or kind == "submit":
             form.buttons.append((name, value))
         elif tag == "select":
@@ -160,13 +165,13 @@ class _Reader(HTMLParser):
             self.textarea = Input(name, [""])
             form.inputs.append(self.textarea)
         elif tag == "input" and kind in {"checkbox", "radio"}:
-            chosen = [value] if "checked" in facts else []
-            same = next((one for one in form.inputs if one.name == name), None)
-            if same is None:
-                form.inputs.append(Input(name, chosen, [value]))
+            checked = [value] if "checked" in attributes else []
+            group = next((each for each in form.inputs if each.name == name), None)
+            if group is None:
+                form.inputs.append(Input(name, checked, [value]))
             else:
-                same.values += chosen
-                same.choices.append(value)
+                group.values += checked
+                group.choices.append(value)
         elif tag == "input":
             form.inputs.append(Input(name, [value]))
 
@@ -180,12 +185,12 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.textarea is not None:
-            before = self.textarea.values[0]  # HTML ignores a newline at the very beginning
+            before = self.textarea.values[0]  # HTML ignores a leading newline
             self.textarea.values = [before + data if before else data.removeprefix("\n")]
 
 
-def forms_of(page: str, actor: str, address: str) -> list[Form]:
-    """Return the forms of a page at `address` that post."""
-    reader = _Reader(actor, address)
+def forms_of(page: str, actor: str, url: str) -> list[Form]:
+    """Return the forms with method POST on the page at `url`."""
+    reader = _Reader(actor, url)
     reader.feed(page)
     return reader.forms

@@ -1,4 +1,4 @@
-"""What nobody should send: values, headers, query strings and bodies."""
+"""Hostile values, headers, query strings and bodies."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "HTTP_ACCEPT_ENCODING": ("gzip", "br;q=nan", "\xff"),
     "HTTP_TRANSFER_ENCODING": ("chunked", "x"),
     "HTTP_CONTENT_ENCODING": ("gzip",),
-    "CONTENT_LENGTH": ("0", "", "1"),  # the server refuses what is no number (test_wire.py)
+    "CONTENT_LENGTH": ("0", "", "1"),  # the server itself refuses non-numbers (test_wire.py)
     "REMOTE_ADDR": ("", "::1", "203.0.113.9"),
     "wsgi.url_scheme": ("https",),
 }
@@ -97,7 +97,7 @@ COOKIES = (
 
 
 def value(rng: Random) -> bytes:
-    """Return something for a field, a part of a path or of a query."""
+    """Return a hostile value for a field, a path segment or a query parameter."""
     kind = rng.randrange(10)
     if kind < 4:
         return rng.choice(NUMBERS).encode()
@@ -109,13 +109,13 @@ def value(rng: Random) -> bytes:
 def _field_name(rng: Random, model: type[Model] | None) -> str:
     if rng.random() < (0.3 if model else 0.6):
         return rng.choice(NAMES)
-    of = model or rng.choice(apps.get_models())
-    fields = [field.name for field in of._meta.get_fields()]
+    chosen = model or rng.choice(apps.get_models())
+    fields = [field.name for field in chosen._meta.get_fields()]
     return rng.choice(fields) + rng.choice(LOOKUPS)
 
 
 def pairs(rng: Random, most: int = 4, model: type[Model] | None = None) -> bytes:
-    """Return `name=value&…`, sometimes not even that; with names of a model's fields, if given."""
+    """Return `name=value&…`, or sometimes rubbish; uses the field names of `model` if given."""
     if rng.random() < 0.1:
         return value(rng)
     return b"&".join(
@@ -127,7 +127,7 @@ def pairs(rng: Random, most: int = 4, model: type[Model] | None = None) -> bytes
 
 
 def multipart(fields: list[tuple[str, bytes]], *, file: bytes | None = None) -> bytes:
-    """Return fields, and perhaps a file, as the body of a form that sends files."""
+    """Return fields and an optional file as a multipart body."""
     parts = [
         b'--%s\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
         % (BOUNDARY.encode(), quote(name).encode(), content)
@@ -168,14 +168,14 @@ _BODIES: tuple[Callable[[Random], bytes], ...] = (
 
 
 def body(rng: Random) -> bytes:
-    """Return a body that no form of the shop would send."""
+    """Return a hostile request body."""
     return rng.choice(_BODIES)(rng)
 
 
 def huge(rng: Random) -> bytes:
-    """Return 10 MB: of rubbish, of one field, or of a file."""
-    much = 10 * 1024 * 1024
+    """Return a body of 10 MB: rubbish, one field or a file."""
+    size = 10 * 1024 * 1024
     kind = rng.randrange(3)
     if kind == 0:
-        return b"\xff" * much
-    return b"q=" + b"a" * much if kind == 1 else multipart([("q", b"1")], file=b"a" * much)
+        return b"\xff" * size
+    return b"q=" + b"a" * size if kind == 1 else multipart([("q", b"1")], file=b"a" * size)

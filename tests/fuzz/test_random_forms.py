@@ -1,4 +1,4 @@
-"""Random forms, found and shrunk by hypothesis, to every address that takes one from a customer."""
+"""Random forms, generated and shrunk by hypothesis, for every path that customers post to."""
 
 import pytest
 from django.apps import apps
@@ -9,10 +9,10 @@ from hypothesis.extra.django import TestCase
 
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
-ADDRESSES = {
+FIELDS_BY_PATH = {
     "/accounts/register/": ("username", "email", "password1", "password2", "next"),
     "/accounts/login/": ("username", "password", "next"),
-    "/accounts/profile/": ("full_name", "phone", "address"),
+    "/accounts/profile/": ("full_name", "phone", "path"),
     "/accounts/password-reset/": ("email",),
     "/cart/add/": ("product_id", "quantity"),
     "/cart/update/": ("product_id", "quantity"),
@@ -24,7 +24,7 @@ ADDRESSES = {
         "lines_shown",
     ),
 }
-# Who has failed to log in is remembered, and a visitor gets a session.
+# Failed logins are counted, and a visitor gets a session.
 MAY_CHANGE = {"axes.AccessAttempt", "axes.AccessFailureLog", "accounts.Session"}
 
 Values = st.one_of(
@@ -38,7 +38,7 @@ Values = st.one_of(
 
 
 def rows() -> dict[str, int]:
-    """Return how many rows each table has."""
+    """Return the number of rows of each table."""
     return {
         model._meta.label: model._base_manager.count()
         for model in apps.get_models()
@@ -49,25 +49,25 @@ def rows() -> dict[str, int]:
 class RandomForms(TestCase):
     @pytest.fixture(autouse=True)
     def _gateway(self, scripted_gateway: ScriptedGateway) -> None:
-        """Nobody is charged for real."""
+        """Replace the gateway's client."""
 
     @settings(max_examples=100)
     @given(
-        address=st.sampled_from(sorted(ADDRESSES)),
+        path=st.sampled_from(sorted(FIELDS_BY_PATH)),
         logged_in=st.booleans(),
         data=st.data(),
     )
-    def test_a_form_is_refused_without_a_trace_or_does_what_it_is_for(
-        self, address: str, logged_in: bool, data: st.DataObject
+    def test_a_refused_form_changes_nothing(
+        self, path: str, logged_in: bool, data: st.DataObject
     ) -> None:
         buyer = make_buyer("somebody")
         order_for(buyer, make_product())
         client = Client()
         if logged_in:
             client.force_login(buyer)
-        form = data.draw(st.dictionaries(st.sampled_from(ADDRESSES[address]), Values))
+        form = data.draw(st.dictionaries(st.sampled_from(FIELDS_BY_PATH[path]), Values))
         before = rows()
-        answer = client.post(address, form)
-        assert answer.status_code < 500
-        if answer.status_code >= 400:
+        response = client.post(path, form)
+        assert response.status_code < 500
+        if response.status_code >= 400:
             assert rows() == before

@@ -1,4 +1,4 @@
-"""What only a raw connection can send, to a shop that really runs."""
+"""Malformed HTTP sent over raw connections to a running shop."""
 
 from __future__ import annotations
 
@@ -88,20 +88,20 @@ CASES: dict[str, bytes] = {
 
 
 def _send(port: int, data: bytes, *, abort: bool = False) -> bytes:
-    """Send bytes and no more, and return what comes back until the other side closes."""
-    answer = b""
+    """Send bytes and return the response until the server closes the connection."""
+    response = b""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         try:
             connection.sendall(data)
-            if abort:  # the reset of somebody who pulls the plug
+            if abort:  # close with a reset
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 return b""
             connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
-                answer += part
+                response += part
         except OSError:
-            pass  # closed on us before it had all: that is an answer
-    return answer
+            pass  # the server may close the connection before it has read everything
+    return response
 
 
 def _series(shop: RunningShop) -> set[str]:
@@ -116,31 +116,31 @@ def shop(tmp_path: Path) -> Iterator[RunningShop]:
     shop.close()
 
 
-def test_what_no_client_library_sends_is_refused_and_nothing_else_happens(
+def test_malformed_http_is_refused_without_side_effects(
     shop: RunningShop,
 ) -> None:
     shop.start("web")
     tables = "[Product.objects.count(), Sale.objects.count(), StockMovement.objects.count()]"
     before = shop.query(tables)
-    seen: dict[str, list[int]] = {}
-    for data in CASES.values():  # once to make the series that there may be
+    codes_of: dict[str, list[int]] = {}
+    for data in CASES.values():  # create all legitimate series first
         _send(shop.port, data)
     series = _series(shop)
     assert any(one.startswith("retail_http_request_duration_seconds") for one in series)
     for name, data in CASES.items():
-        answer = _send(shop.port, data)
-        seen[name] = [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
-        assert b"Traceback" not in answer, name
+        response = _send(shop.port, data)
+        codes_of[name] = [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", response)]
+        assert b"Traceback" not in response, name
         _send(shop.port, data, abort=True)
         _send(shop.port, data[: len(data) // 2], abort=True)
-    # 501 is what HTTP wants for a transfer coding that nobody knows.
-    assert seen.pop("unknown coding") == [501]
-    assert {name: codes for name, codes in seen.items() if any(code >= 500 for code in codes)} == {}
+    # HTTP requires 501 for an unknown transfer coding.
+    assert codes_of.pop("unknown coding") == [501]
+    assert not [name for name, codes in codes_of.items() if any(code >= 500 for code in codes)]
     assert requests.get(f"{shop.url}/", timeout=PATIENCE).status_code == 200
-    assert {one for one in _series(shop) - series if "status=" not in one} == set()
+    assert {name for name in _series(shop) - series if "status=" not in name} == set()
     assert shop.query(tables) == before
     assert shop.end("web") == 0
     lines = [*shop.log("logs/application.log"), *shop.log("web.stdout")]
-    assert "event=http.request" in {one["message"] for one in lines}
-    assert [one for one in lines if one["level"] in {"ERROR", "CRITICAL"}] == []
+    assert "event=http.request" in {line["message"] for line in lines}
+    assert [line for line in lines if line["level"] in {"ERROR", "CRITICAL"}] == []
     assert "Traceback" not in (shop.folder / "web.stdout").read_text()

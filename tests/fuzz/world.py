@@ -1,4 +1,4 @@
-"""A shop in use: people, products and orders, and what of them stands in addresses."""
+"""A populated shop: users, products and orders, and their values in URLs."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from random import Random
 
     from orders.models import Sale
-    from tests.fuzz.addresses import Address
+    from tests.fuzz.routes import Route
 
-SECRET = "7 Nobody Else Lane"  # where another customer's order goes
+SECRET = "7 Nobody Else Lane"  # the delivery address of another customer's order
 TOKEN = "fuzzfuzzfuzzfuzzfuzzfuzzfuzzfuzz"  # a CSRF token in a cookie of 32 letters
 PASSWORD = "correct-horse-battery"
-LOCKED_OUT = "locked"  # who has failed to log in too often
+LOCKED_OUT = "locked"  # a user locked out after failed logins
 
 
 @dataclass
 class World:
-    """Who there is (by the value of the session cookie), and what is real in addresses."""
+    """Session cookies by user, and existing values of URL parameters."""
 
     sessions: dict[str, str]
     values: dict[str, list[str]]
@@ -42,21 +42,21 @@ class World:
     everything: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.everything = sorted({value for some in self.values.values() for value in some})
+        self.everything = sorted({value for values in self.values.values() for value in values})
 
-    def real(self, address: Address, rng: Random) -> dict[str, str]:
-        """Return values, each of which leads somewhere where the parameter's name is known."""
-        found = {
-            name: rng.choice(self._of_model(address) or self.values.get(name, self.everything))
-            for name in address.parameters
+    def real(self, route: Route, rng: Random) -> dict[str, str]:
+        """Return an existing value for each parameter of the route, if its name is known."""
+        values = {
+            name: rng.choice(self._primary_keys(route) or self.values.get(name, self.everything))
+            for name in route.parameters
         }
-        if "token" in found:  # a link is good as a whole only
-            found["uidb64"], found["token"] = self.values["uidb64"][0], self.values["token"][0]
-        return found
+        if "token" in values:  # user id and token of a reset link must match
+            values["uidb64"], values["token"] = self.values["uidb64"][0], self.values["token"][0]
+        return values
 
     @staticmethod
-    def _of_model(address: Address) -> list[str]:
-        if (model := address.model) is None:
+    def _primary_keys(route: Route) -> list[str]:
+        if (model := route.model) is None:
             return []
         rows = model._default_manager.order_by("pk").values_list("pk", flat=True)[:5]
         return [admin_quote(str(pk)) for pk in rows]
@@ -66,7 +66,7 @@ def _session(client: Client) -> str:
     return client.cookies["sessionid"].value
 
 
-def _rows_of_the_machinery() -> None:
+def _make_operational_rows() -> None:
     now = timezone.now()
     Group.objects.create(name="Clerks")
     WorkerHeartbeat.objects.create(worker="worker.example", seen_at=now)
@@ -96,7 +96,7 @@ def _rows_of_the_machinery() -> None:
 
 
 def make_world() -> World:
-    """Fill an empty database. Payments are approved if a scripted gateway is in place."""
+    """Populate an empty database. Needs a scripted gateway that approves payments."""
     now = timezone.now()
     lamp, vase = make_product(), make_product("Vase", "0.00", stock=9)
     make_product("Gone", stock=0)
@@ -116,7 +116,7 @@ def make_world() -> World:
     foreign = sale_checkout(order=order_for(other, vase))
     type(foreign).objects.filter(pk=foreign.pk).update(delivery_address=SECRET)
     fill_cart(customer, **{f"p{lamp.pk}": 1, f"p{vase.pk}": 2})
-    _rows_of_the_machinery()
+    _make_operational_rows()
     visitor = Client()
     visitor.post("/cart/add/", {"product_id": lamp.pk, "quantity": 1})
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""What the tests of orders share, among themselves and with those of the ground floor."""
+"""Fixtures of the orders tests; `lines` comes from the retail tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an order moves, and how tests of it look."""
+"""Helpers that read and check what a checkout changes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def cart_of(user: User) -> dict[int, int]:
     return dict(CartItem.objects.filter(cart__user=user).values_list("product_id", "quantity"))
 
 
-def seen_in_stock(order: CheckoutRequest, stock: int) -> None:
-    """Let the buyer have seen so many, a moment ago: only the reservation knows better."""
+def set_last_read_stock(order: CheckoutRequest, stock: int) -> None:
+    """Make the lines' products look as if `stock` was left; only the reservation knows better."""
     for line in order.lines:
         line.product.stock = stock
 
 
-def nothing_reserved(product: Product, user: User, in_cart: int) -> None:
+def assert_nothing_reserved(product: Product, user: User, in_cart: int) -> None:
     assert stock_of(product) == 5
     assert ledger(product) == []
     assert not Sale.objects.exists()

@@ -1,4 +1,4 @@
-"""What orders promise about money: what breaks it is found, whatever the audit has seen before."""
+"""Invariants about money: violations are found, wherever the checkpoint is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orders.reservation import reserve
 from orders.settlement import payment_settle
 from payments.services import Answer
 from retail.audit import runner
-from tests.audits import found, reached
+from tests.audits import checkpoint_of, open_violations
 from tests.support import make_buyer, make_product, order_for
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ PAID, PENDING = "confirmed_sale_is_paid_once", "pending_within_deadline"
 
 
 @pytest.fixture
-def in_twos(monkeypatch: pytest.MonkeyPatch) -> None:
+def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sale_audit, "CHUNK", 2)
 
 
@@ -42,14 +42,14 @@ def settle(payment: Payment, answer: Answer = Answer.APPROVED) -> None:
 
 
 def age(minutes: float = 10) -> None:
-    """Let all orders and payments be so much older."""
+    """Make all orders and payments older."""
     for model in (Sale, Payment):
         for row in model.objects.all():
             then = row.created_at - timedelta(minutes=minutes)
             model.objects.filter(pk=row.pk).update(created_at=then)
 
 
-def test_orders_paid_once_in_full_and_orders_not_paid_are_right() -> None:
+def test_orders_paid_once_in_full_and_unpaid_orders_pass() -> None:
     paid, declined, cancelled, _waiting = make_payments(4)
     settle(paid)
     settle(declined, Answer.DECLINED)
@@ -77,9 +77,9 @@ def test_a_confirmed_order_that_is_not_paid_in_full_is_found_and_resolved(
     settle(good)
     settle(bad)
     Payment.objects.filter(pk=bad.pk).update(**changes)
-    assert found(PAID) == {bad.sale.reference: detail}
+    assert open_violations(PAID) == {bad.sale.reference: detail}
     Payment.objects.filter(pk=bad.pk).update(amount=10, currency="EUR", status="COMPLETED")
-    assert found(PAID) == {}
+    assert open_violations(PAID) == {}
 
 
 @pytest.mark.parametrize(("amount", "of_total"), [(10, 2), (1, 1)])
@@ -87,10 +87,10 @@ def test_an_order_paid_twice_is_found(amount: int, of_total: int) -> None:
     payment, other = make_payments(2)
     settle(payment)
     with connection.cursor() as cursor:
-        cursor.execute("DROP INDEX sale_paid_once")  # which allows nobody this
+        cursor.execute("DROP INDEX sale_paid_once")  # the constraint that prevents this
     again = Payment.objects.filter(pk=other.pk)
     again.update(sale=payment.sale, status="COMPLETED", amount=amount)
-    assert found(PAID) == {
+    assert open_violations(PAID) == {
         payment.sale.reference: f"CONFIRMED with 2 completed payments, {of_total} of 10.00 EUR"
     }
 
@@ -100,62 +100,64 @@ def test_an_order_that_is_paid_but_not_confirmed_is_found(status: str) -> None:
     (payment,) = make_payments(1)
     settle(payment)
     Sale.objects.update(status=status)
-    assert found(PAID) == {
+    assert open_violations(PAID) == {
         payment.sale.reference: f"{status} with 1 completed payments, 1 of 10.00 EUR"
     }
 
 
-def test_the_checkpoint_stops_below_what_may_still_change_or_appear(in_twos: None) -> None:
+def test_the_checkpoint_stops_below_rows_that_may_still_change(
+    chunks_of_two: None,
+) -> None:
     payments = make_payments(5)
     for payment in (*payments[:3], payments[4]):
         settle(payment)
-    assert found(PAID) == {}
-    assert reached(PAID) == 0  # all young
+    assert open_violations(PAID) == {}
+    assert checkpoint_of(PAID) == 0  # all are too recent
     age()
-    assert found(PAID) == {}
-    assert reached(PAID) == payments[2].sale_id  # the fourth is pending
+    assert open_violations(PAID) == {}
+    assert checkpoint_of(PAID) == payments[2].sale_id  # the fourth is pending
     settle(payments[3])
     Payment.objects.filter(pk=payments[4].pk).update(amount=1)
-    # Seen while it was right, seen again: the checkpoint had not passed it.
-    assert list(found(PAID)) == [payments[4].sale.reference]
-    assert reached(PAID) == payments[4].sale_id
-    assert list(found(PAID)) == [payments[4].sale.reference]
+    # Found although it was correct when first scanned: the checkpoint had not passed it.
+    assert list(open_violations(PAID)) == [payments[4].sale.reference]
+    assert checkpoint_of(PAID) == payments[4].sale_id
+    assert list(open_violations(PAID)) == [payments[4].sale.reference]
 
 
-def test_a_row_that_appears_below_a_young_one_is_not_passed_over(in_twos: None) -> None:
+def test_a_row_that_appears_below_a_recent_one_is_not_skipped(chunks_of_two: None) -> None:
     payments = make_payments(4)
     for payment in payments:
         settle(payment)
     hidden = Sale.objects.get(pk=payments[1].sale_id)
-    facts = {field.attname: getattr(hidden, field.attname) for field in Sale._meta.fields}
+    fields = {field.attname: getattr(hidden, field.attname) for field in Sale._meta.fields}
     payments[1].sale.items.all().delete()
     payments[1].delete()
     hidden.delete()
     Sale.objects.filter(pk=payments[0].sale_id).update(
         created_at=timezone.now() - timedelta(minutes=10)
     )
-    assert found(PAID) == {}
-    assert reached(PAID) == payments[0].sale_id  # and not the one below the first young one
-    Sale.objects.create(**facts)
-    assert list(found(PAID)) == [hidden.reference]
+    assert open_violations(PAID) == {}
+    assert checkpoint_of(PAID) == payments[0].sale_id  # not the row below the first recent one
+    Sale.objects.create(**fields)
+    assert list(open_violations(PAID)) == [hidden.reference]
 
 
-def test_what_happens_to_old_orders_is_found_by_the_full_look_and_stays_found(
-    in_twos: None,
+def test_a_changed_old_order_is_found_by_the_full_scan_and_stays_open(
+    chunks_of_two: None,
 ) -> None:
     payments = make_payments(5)
     for payment in payments:
         settle(payment)
     age()
-    assert found(PAID) == {}
+    assert open_violations(PAID) == {}
     Payment.objects.filter(pk=payments[0].pk).update(amount=1)
-    assert found(PAID) == {}
+    assert open_violations(PAID) == {}
     wrong = {payments[0].sale.reference: "CONFIRMED with 1 completed payments, 0 of 10.00 EUR"}
-    assert found(PAID, full=True) == wrong
-    assert found(PAID) == wrong
+    assert open_violations(PAID, full=True) == wrong
+    assert open_violations(PAID) == wrong
 
 
-def test_payments_that_wait_beyond_their_deadline_are_found_and_resolved() -> None:
+def test_payments_past_their_deadline_are_found_and_resolved() -> None:
     payments = make_payments(5)
     begun = timezone.now() - timedelta(minutes=15)
     times = [begun - timedelta(seconds=9), begun + timedelta(seconds=9)] * 2
@@ -163,20 +165,20 @@ def test_payments_that_wait_beyond_their_deadline_are_found_and_resolved() -> No
         Payment.objects.filter(pk=payment.pk).update(created_at=created_at)
     Payment.objects.filter(pk__in=[payments[2].pk, payments[3].pk]).update(status="UNKNOWN")
     since = f"{times[0]:%Y-%m-%d %H:%M:%S} UTC"
-    assert found(PENDING) == {
+    assert open_violations(PENDING) == {
         payments[0].key: f"{payments[0].sale.reference}: PENDING since {since}",
         payments[2].key: f"{payments[2].sale.reference}: UNKNOWN since {since}",
     }
     settle(payments[0])
     settle(payments[2], Answer.CANCELLED)
-    assert found(PENDING) == {}
+    assert open_violations(PENDING) == {}
 
 
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("reserve"), st.just(0)),
         st.tuples(
-            st.sampled_from(["approve", "decline", "wrong amount", "lost payment", "not so"]),
+            st.sampled_from(["approve", "decline", "wrong amount", "lost payment", "cancelled"]),
             st.integers(0, 7),
         ),
         st.tuples(st.just("minutes pass"), st.integers(1, 9)),
@@ -186,39 +188,39 @@ OPERATIONS = st.lists(
 )
 
 
-def happen(what: str, number: int, order: Any) -> None:
-    """Let one thing happen to a payment, right or wrong, that has not happened before it ends."""
-    waiting = list(Payment.objects.filter(status="PENDING").order_by("pk"))
-    if what == "reserve":
+def apply(operation: str, number: int, order: Any) -> None:
+    """Run one operation, valid or not; most settle a pending payment."""
+    pending = list(Payment.objects.filter(status="PENDING").order_by("pk"))
+    if operation == "reserve":
         reserve(order(), uuid.uuid4().hex)
-    elif what == "minutes pass":
+    elif operation == "minutes pass":
         age(number)
-    elif what == "audit":
+    elif operation == "audit":
         runner.audit([PAID])
-    elif waiting:
-        payment = waiting[number % len(waiting)]
-        settle(payment, Answer.DECLINED if what == "decline" else Answer.APPROVED)
-        of_it = Payment.objects.filter(pk=payment.pk)
-        if what == "wrong amount":
-            of_it.update(amount=1)
-        elif what == "lost payment":
-            of_it.delete()
-        elif what == "not so":
+    elif pending:
+        payment = pending[number % len(pending)]
+        settle(payment, Answer.DECLINED if operation == "decline" else Answer.APPROVED)
+        row = Payment.objects.filter(pk=payment.pk)
+        if operation == "wrong amount":
+            row.update(amount=1)
+        elif operation == "lost payment":
+            row.delete()
+        elif operation == "cancelled":
             Sale.objects.filter(pk=payment.sale_id).update(status="CANCELLED")
 
 
 @given(OPERATIONS, st.integers(1, 4))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_wherever_it_stopped_it_finds_what_a_full_look_finds(
+def test_an_incremental_scan_finds_what_a_full_scan_finds(
     operations: list[tuple[str, int]], chunk: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patched, transaction.atomic():
         patched.setattr(sale_audit, "CHUNK", chunk)
         buyer, lamp = make_buyer(), make_product("Lamp", "10.00", 100)
-        for what, number in operations:
-            happen(what, number, lambda: order_for(buyer, lamp))
-        new = found(PAID)
-        assert new == found(PAID, full=True)
+        for operation, number in operations:
+            apply(operation, number, lambda: order_for(buyer, lamp))
+        incremental = open_violations(PAID)
+        assert incremental == open_violations(PAID, full=True)
         wrong = [
             sale.reference
             for sale in Sale.objects.order_by("reference")
@@ -228,6 +230,6 @@ def test_wherever_it_stopped_it_finds_what_a_full_look_finds(
             )
             != (sale.status == "CONFIRMED")
         ]
-        odd = Sale.objects.exclude(status="CONFIRMED").filter(payments__status="COMPLETED")
-        assert set(new) == {*wrong, *odd.values_list("reference", flat=True)}
+        unconfirmed = Sale.objects.exclude(status="CONFIRMED").filter(payments__status="COMPLETED")
+        assert set(incremental) == {*wrong, *unconfirmed.values_list("reference", flat=True)}
         transaction.set_rollback(True)

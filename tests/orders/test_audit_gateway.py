@@ -1,4 +1,4 @@
-"""What is compared with the gateway's ledger: over HTTP with a real one, whose file is tampered."""
+"""Audits against the gateway's ledger: over HTTP, with a simulator whose file is tampered with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from payments import gateway, selectors
 from payments.services import Answer, Charge
 from retail.audit import runner
 from retail.models import AuditCheck, AuditViolation
-from tests.audits import found, reached
+from tests.audits import checkpoint_of, open_violations
 from tests.gateway_simulator.support import Process
 from tests.support import make_buyer, make_product, order_for
 
@@ -40,27 +40,27 @@ ALL = [RECORDED, CHARGED, REFUNDED]
 
 @pytest.fixture(scope="session")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    made = Process(tmp_path_factory.mktemp("gateway")).start()
-    yield made
-    made.stop()
+    gateway_process = Process(tmp_path_factory.mktemp("gateway")).start()
+    yield gateway_process
+    gateway_process.stop()
 
 
 class Ledger:
-    """The file of a running gateway's ledger, behind its back."""
+    """Direct access to the ledger file of a running gateway."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def do(self, sql: str, *values: object) -> None:
+    def execute(self, sql: str, *values: object) -> None:
         with closing(sqlite3.connect(self.path)) as db, db:
             db.execute("PRAGMA ignore_check_constraints = ON")
             db.execute(sql, values)
 
     def age(self, minutes: float = 10) -> None:
-        """Let its rows and our payments be so much older."""
+        """Make the ledger's rows and our payments older."""
         for table in ("charges", "refunds"):
             ago = f"-{minutes} minutes"
-            self.do(
+            self.execute(
                 f"UPDATE {table} SET created_at ="  # noqa: S608 - one of two
                 " strftime('%Y-%m-%dT%H:%M:%f+00:00', created_at, ?)",
                 ago,
@@ -70,28 +70,28 @@ class Ledger:
 
 @pytest.fixture
 def ledger(process: Process, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """Return an empty ledger of a gateway that the shop's settings name; pages have two rows."""
+    """Return the empty ledger of the gateway in the settings; a page has two rows."""
     settings.GATEWAY_URL = process.url
     for name in ("PAGE", "KEYS"):
         monkeypatch.setattr(selectors, name, 2)
     monkeypatch.setattr(sale_audit, "CHUNK", 2)
-    made = Ledger(process.folder / "ledger.sqlite3")
+    empty = Ledger(process.folder / "ledger.sqlite3")
     for table in ("refunds", "charges", "sqlite_sequence"):
-        made.do(f"DELETE FROM {table}")  # noqa: S608 - one of three
-    return made
+        empty.execute(f"DELETE FROM {table}")  # noqa: S608 - one of three
+    return empty
 
 
 def charge(payment: Payment, token: str = "tok_good") -> Answer:
-    wanted = Charge(payment.key, payment.amount, payment.currency, token, "VT-TEST")
-    return gateway.charge(wanted)
+    request = Charge(payment.key, payment.amount, payment.currency, token, "VT-TEST")
+    return gateway.charge(request)
 
 
 def make_payments(count: int, *, settled: bool = True) -> list[Payment]:
     buyer, lamp = make_buyer(), make_product("Lamp", "10.00", 100)
-    made = [reserve(order_for(buyer, lamp), uuid.uuid4().hex)[1] for _ in range(count)]
-    for payment in made if settled else []:
+    payments = [reserve(order_for(buyer, lamp), uuid.uuid4().hex)[1] for _ in range(count)]
+    for payment in payments if settled else []:
         assert payment_settle(payment=payment, answer=charge(payment))
-    return made
+    return payments
 
 
 def refund(process: Process, payment: Payment, amount: str) -> None:
@@ -99,11 +99,13 @@ def refund(process: Process, payment: Payment, amount: str) -> None:
     assert process.post("/v1/refunds", uuid.uuid4().hex, body).status_code == 200
 
 
-def everything(*, full: bool = False) -> dict[str, dict[str, str]]:
-    return {name: found(name, full=full) for name in ALL if found(name, full=full)}
+def all_violations(*, full: bool = False) -> dict[str, dict[str, str]]:
+    return {
+        name: open_violations(name, full=full) for name in ALL if open_violations(name, full=full)
+    }
 
 
-def test_a_ledger_that_agrees_row_by_row_is_right(ledger: Ledger, process: Process) -> None:
+def test_a_ledger_that_matches_row_by_row_passes(ledger: Ledger, process: Process) -> None:
     paid = make_payments(3)
     refund(process, paid[0], "4.00")
     refund(process, paid[0], "6.00")
@@ -115,7 +117,7 @@ def test_a_ledger_that_agrees_row_by_row_is_right(ledger: Ledger, process: Proce
     waiting = reserve(order_for(buyer, lamp), uuid.uuid4().hex)[1]
     assert charge(waiting) is Answer.APPROVED  # the answer has not arrived, but there is time
     reports = runner.audit(ALL)
-    assert [(one.checked, one.subjects, one.problem) for one in reports] == [
+    assert [(report.checked, report.subjects, report.problem) for report in reports] == [
         (6, (), ""),
         (6, (), ""),
         (2, (), ""),
@@ -123,7 +125,7 @@ def test_a_ledger_that_agrees_row_by_row_is_right(ledger: Ledger, process: Proce
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "recorded"),
     [
         ({"amount": Decimal("9.99")}, "payment 9.99 EUR COMPLETED"),
         ({"currency": "USD"}, "payment 10.00 USD COMPLETED"),
@@ -131,20 +133,20 @@ def test_a_ledger_that_agrees_row_by_row_is_right(ledger: Ledger, process: Proce
     ],
 )
 def test_a_charge_that_our_payment_does_not_match_is_found_and_resolved(
-    ledger: Ledger, changes: dict[str, Any], told: str
+    ledger: Ledger, changes: dict[str, Any], recorded: str
 ) -> None:
     _, bad = make_payments(2)
     Payment.objects.filter(pk=bad.pk).update(**changes)
-    assert found(RECORDED) == {bad.key: f"charged 10.00 EUR, {told}"}
+    assert open_violations(RECORDED) == {bad.key: f"charged 10.00 EUR, {recorded}"}
     Payment.objects.filter(pk=bad.pk).update(amount=10, currency="EUR", status="COMPLETED")
-    assert found(RECORDED) == {}
+    assert open_violations(RECORDED) == {}
 
 
 def test_a_charge_without_a_payment_is_found(ledger: Ledger) -> None:
     make_payments(2)
     stray = Charge("stray", Decimal("3.5"), "EUR", "tok_good", "VT-GONE")
     assert gateway.charge(stray) is Answer.APPROVED
-    assert everything() == {RECORDED: {"stray": "charged 3.50 EUR, no payment"}}
+    assert all_violations() == {RECORDED: {"stray": "charged 3.50 EUR, no payment"}}
 
 
 @pytest.mark.parametrize("status", ["PENDING", "UNKNOWN"])
@@ -155,19 +157,19 @@ def test_a_charge_may_wait_for_its_payment_until_the_deadline(ledger: Ledger, st
     payment_settle(payment=paid, answer=Answer.APPROVED)
     Payment.objects.filter(pk=waiting.pk).update(status=status)
     ledger.age(14)
-    assert found(RECORDED) == {}
-    assert reached(RECORDED) == 0  # it waits with it
+    assert open_violations(RECORDED) == {}
+    assert checkpoint_of(RECORDED) == 0  # the checkpoint waits for it
     ledger.age(2)
-    assert found(RECORDED) == {
+    assert open_violations(RECORDED) == {
         waiting.key: f"charged 10.00 EUR, payment 10.00 EUR {status}",
     }
-    assert reached(RECORDED) == 2
+    assert checkpoint_of(RECORDED) == 2
     payment_settle(payment=waiting, answer=Answer.APPROVED)
-    assert found(RECORDED) == {}
+    assert open_violations(RECORDED) == {}
 
 
 @pytest.mark.parametrize(
-    ("sql", "told"),
+    ("sql", "charged"),
     [
         ("DELETE FROM charges WHERE key = ?", "no charge"),
         ("UPDATE charges SET hundredths = 999 WHERE key = ?", "charged 9.99 EUR"),
@@ -175,66 +177,64 @@ def test_a_charge_may_wait_for_its_payment_until_the_deadline(ledger: Ledger, st
         ("UPDATE charges SET status = 'declined', charge_id = NULL WHERE key = ?", "no charge"),
     ],
 )
-def test_a_payment_that_the_gateway_does_not_know_is_found_and_resolved(
-    ledger: Ledger, sql: str, told: str
+def test_a_payment_without_a_matching_charge_is_found_and_resolved(
+    ledger: Ledger, sql: str, charged: str
 ) -> None:
     _, bad, _ = make_payments(3)
-    ledger.do(sql, bad.key)
-    assert found(CHARGED) == {bad.key: f"payment 10.00 EUR COMPLETED, {told}"}
-    ledger.do("DELETE FROM charges WHERE key = ?", bad.key)
+    ledger.execute(sql, bad.key)
+    assert open_violations(CHARGED) == {bad.key: f"payment 10.00 EUR COMPLETED, {charged}"}
+    ledger.execute("DELETE FROM charges WHERE key = ?", bad.key)
     charge(bad)
-    assert found(CHARGED) == {}
+    assert open_violations(CHARGED) == {}
 
 
-def test_a_charge_of_which_more_is_given_back_than_taken_is_found(
-    ledger: Ledger, process: Process
-) -> None:
+def test_a_charge_refunded_beyond_its_amount_is_found(ledger: Ledger, process: Process) -> None:
     fine, over, gone = make_payments(3)
     refund(process, fine, "10.00")
     refund(process, over, "6.00")
     refund(process, gone, "1.00")
-    assert found(REFUNDED) == {}
-    ledger.do("UPDATE charges SET hundredths = 599 WHERE key = ?", over.key)
-    ledger.do("DELETE FROM charges WHERE key = ?", gone.key)
-    assert found(REFUNDED) == {
+    assert open_violations(REFUNDED) == {}
+    ledger.execute("UPDATE charges SET hundredths = 599 WHERE key = ?", over.key)
+    ledger.execute("DELETE FROM charges WHERE key = ?", gone.key)
+    assert open_violations(REFUNDED) == {
         over.key: "refunded 6.00, captured 5.99",
         gone.key: "refunded an unknown charge, captured 0",
     }
-    ledger.do("UPDATE charges SET hundredths = 600 WHERE key = ?", over.key)
-    ledger.do("DELETE FROM refunds WHERE charge_key = ?", gone.key)
+    ledger.execute("UPDATE charges SET hundredths = 600 WHERE key = ?", over.key)
+    ledger.execute("DELETE FROM refunds WHERE charge_key = ?", gone.key)
     charge(gone)
-    assert found(REFUNDED) == {}
+    assert open_violations(REFUNDED) == {}
 
 
-def test_looks_go_on_where_they_were_and_full_ones_see_what_is_old(
+def test_scans_resume_at_the_checkpoint_and_full_scans_start_over(
     ledger: Ledger, process: Process
 ) -> None:
     old = make_payments(3)
     for payment in old:
         refund(process, payment, "1.00")
     ledger.age()
-    assert everything() == {}
-    assert [reached(name) for name in (RECORDED, REFUNDED)] == [3, 3]
-    assert reached(CHARGED) == old[-1].pk
+    assert all_violations() == {}
+    assert [checkpoint_of(name) for name in (RECORDED, REFUNDED)] == [3, 3]
+    assert checkpoint_of(CHARGED) == old[-1].pk
     reports = runner.audit(ALL)
     assert [report.checked for report in reports] == [0, 0, 0]
-    ledger.do("UPDATE charges SET hundredths = 50 WHERE key = ?", old[0].key)
-    assert everything() == {}
+    ledger.execute("UPDATE charges SET hundredths = 50 WHERE key = ?", old[0].key)
+    assert all_violations() == {}
     wrong = {
         RECORDED: {old[0].key: "charged 0.50 EUR, payment 10.00 EUR COMPLETED"},
         CHARGED: {old[0].key: "payment 10.00 EUR COMPLETED, charged 0.50 EUR"},
         REFUNDED: {old[0].key: "refunded 1.00, captured 0.50"},
     }
-    assert everything(full=True) == wrong
-    assert everything() == wrong
+    assert all_violations(full=True) == wrong
+    assert all_violations() == wrong
 
 
-def test_while_the_gateway_is_away_nothing_is_said_about_it(
+def test_without_the_gateway_its_invariants_are_reported_as_not_checked(
     ledger: Ledger, process: Process, lines: Lines
 ) -> None:
     bad, fine = make_payments(2)
     Payment.objects.filter(pk=bad.pk).update(amount=1)
-    assert everything() != {}
+    assert all_violations() != {}
     before = list(AuditCheck.objects.filter(pk__in=ALL).order_by("pk").values())
     Payment.objects.filter(pk=bad.pk).update(amount=10)
     Payment.objects.filter(pk=fine.pk).update(amount=1)
@@ -244,7 +244,7 @@ def test_while_the_gateway_is_away_nothing_is_said_about_it(
         reports = runner.audit()
     finally:
         process.knobs()
-    unchecked = {one.invariant for one in reports if one.problem}
+    unchecked = {report.invariant for report in reports if report.problem}
     assert unchecked == set(ALL)
     assert list(AuditCheck.objects.filter(pk__in=ALL).order_by("pk").values()) == before
     of_gateway = AuditViolation.objects.filter(invariant__in=ALL, resolved_at=None)
@@ -253,7 +253,7 @@ def test_while_the_gateway_is_away_nothing_is_said_about_it(
     assert [line["extra"]["invariants"] for line in warnings] == [sorted(ALL)]
     assert warnings[0]["level"] == "WARNING"
     assert warnings[0]["extra"]["reason"].startswith("the gateway does not answer: ")
-    assert set(found(RECORDED)) == set(found(CHARGED)) == {fine.key}
+    assert set(open_violations(RECORDED)) == set(open_violations(CHARGED)) == {fine.key}
 
 
 @pytest.mark.parametrize(
@@ -279,9 +279,7 @@ def test_while_the_gateway_is_away_nothing_is_said_about_it(
         },
     ],
 )
-def test_a_ledger_that_makes_no_sense_is_no_answer(
-    rows: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_invalid_ledger_row_is_no_answer(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "read", lambda *_: rows)
     (report,) = runner.audit([RECORDED])
-    assert report.problem.startswith("the gateway does not answer: a ledger that makes no sense")
+    assert report.problem.startswith("the gateway does not answer: invalid ledger row")

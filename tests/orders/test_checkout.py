@@ -19,7 +19,7 @@ from payments.models import CircuitBreaker
 from payments.services import BreakerOpenError
 from products.models import Product
 from retail.throttling import ThrottledError
-from tests.orders.state import cart_of, nothing_reserved, rows, stock_of
+from tests.orders.state import assert_nothing_reserved, cart_of, rows, stock_of
 from tests.support import (
     ScriptedGateway,
     ledger,
@@ -43,7 +43,7 @@ CONFIRMED = {
 }
 
 
-def test_an_approved_order_is_confirmed_and_moves_exactly_what_it_should(
+def test_an_approved_order_is_confirmed_and_changes_exactly_what_it_should(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     with moved() as changes:
@@ -74,7 +74,8 @@ def test_an_approved_order_is_confirmed_and_moves_exactly_what_it_should(
     assert stock_of(lamp) == 3
     assert ledger(lamp) == [(-2, "sale", sale.reference)]
     assert cart_of(buyer) == {}
-    assert [(one.key, one.amount, one.reference) for one in scripted_gateway.charged] == [
+    charged = scripted_gateway.charged
+    assert [(charge.key, charge.amount, charge.reference) for charge in charged] == [
         (payment.key, Decimal("20.00"), sale.reference)
     ]
     assert rows() == [
@@ -84,7 +85,7 @@ def test_an_approved_order_is_confirmed_and_moves_exactly_what_it_should(
     ]
 
 
-def test_a_declined_card_gives_stock_and_cart_back(
+def test_a_declined_card_restores_stock_and_cart(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [Answer.DECLINED]
@@ -107,7 +108,7 @@ def test_a_declined_card_gives_stock_and_cart_back(
     assert rows()[0] == ("payment_success_rate", 0)
 
 
-def test_without_an_answer_the_payment_is_unknown_and_the_stock_stays_with_the_order(
+def test_without_an_answer_the_payment_is_unknown_and_the_stock_stays_reserved(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [NoAnswerError(), GatewayTimeoutError()]
@@ -128,17 +129,17 @@ def test_without_an_answer_the_payment_is_unknown_and_the_stock_stays_with_the_o
     ten = timedelta(seconds=10)
     assert before + ten <= Payment.objects.get().due_at <= timezone.now() + ten
     assert ledger(lamp) == [(-2, "sale", sale.reference)]
-    assert len({one.key for one in scripted_gateway.charged}) == 1
+    assert len({charge.key for charge in scripted_gateway.charged}) == 1
     assert len(scripted_gateway.charged) == 2
 
 
-def test_an_answer_to_the_second_try_settles(
+def test_an_answer_to_the_retry_settles_the_payment(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [NoAnswerError(), Answer.APPROVED]
     sale = services.sale_checkout(order=order_for(buyer, lamp))
     assert sale.status == "CONFIRMED"
-    assert [one.key for one in scripted_gateway.charged] == [Payment.objects.get().key] * 2
+    assert [charge.key for charge in scripted_gateway.charged] == [Payment.objects.get().key] * 2
 
 
 def test_an_open_breaker_refuses_before_anything_is_reserved(
@@ -155,11 +156,11 @@ def test_an_open_breaker_refuses_before_anything_is_reserved(
         'retail_checkout_duration_seconds_count{kind="cart",outcome="payment_unavailable"}': 1,
     }
     assert 1 <= refused.value.retry_after <= 3600
-    nothing_reserved(lamp, buyer, 2)
+    assert_nothing_reserved(lamp, buyer, 2)
     assert scripted_gateway.charged == []
 
 
-def test_the_same_form_twice_is_one_order(
+def test_submitting_the_same_form_twice_places_one_order(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     order = order_for(buyer, lamp, 2)
@@ -172,7 +173,7 @@ def test_the_same_form_twice_is_one_order(
     assert len(scripted_gateway.charged) == 1
 
 
-def test_a_form_sent_again_is_answered_with_its_order_whatever_stands_in_the_way_now(
+def test_a_resubmitted_form_returns_its_order_even_if_a_new_one_would_be_refused(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway, settings: Settings
 ) -> None:
     order = order_for(buyer, lamp, 5)
@@ -186,19 +187,19 @@ def test_a_form_sent_again_is_answered_with_its_order_whatever_stands_in_the_way
     assert not any(name.startswith("retail_checkout_duration") for name in changes)
 
 
-def test_a_cart_that_was_ordered_in_another_tab_is_not_ordered_again(
+def test_a_cart_ordered_in_another_tab_is_not_ordered_again(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
-    one, two = order_for(buyer, lamp, 2), order_of(buyer)
-    services.sale_checkout(order=one)
+    first, second = order_for(buyer, lamp, 2), order_of(buyer)
+    services.sale_checkout(order=first)
     with moved() as changes, pytest.raises(services.CartChangedError):
-        services.sale_checkout(order=two)
+        services.sale_checkout(order=second)
     assert changes == {}
     assert stock_of(lamp) == 3
     assert Sale.objects.count() == 1
 
 
-def test_what_another_tab_put_into_the_cart_stays_there(
+def test_items_added_in_another_tab_stay_in_the_cart(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     order = order_for(buyer, lamp, 2)
@@ -208,14 +209,14 @@ def test_what_another_tab_put_into_the_cart_stays_there(
     assert cart_of(buyer) == {tea.pk: 1}
 
 
-def test_an_error_of_the_shop_is_timed_as_one(
+def test_an_internal_error_is_timed_with_outcome_error(
     buyer: User,
     lamp: Product,
     scripted_gateway: ScriptedGateway,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("the lights go out")
+        raise RuntimeError("broken")
 
     monkeypatch.setattr(services, "reserve", broken)
     order = order_for(buyer, lamp)
@@ -224,7 +225,7 @@ def test_an_error_of_the_shop_is_timed_as_one(
     assert changes == {'retail_checkout_duration_seconds_count{kind="cart",outcome="error"}': 1}
 
 
-def test_a_rejection_is_final_only_if_nothing_was_sent_before(
+def test_a_rejection_is_final_only_on_the_first_attempt(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [Answer.REJECTED]
@@ -240,7 +241,7 @@ def test_a_rejection_is_final_only_if_nothing_was_sent_before(
     assert (sale.status, Payment.objects.get(sale=sale).status) == ("PENDING", "UNKNOWN")
 
 
-def test_the_same_key_of_another_customer_is_another_order(
+def test_the_same_key_of_another_customer_places_another_order(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     key = uuid.uuid4()
@@ -252,7 +253,7 @@ def test_the_same_key_of_another_customer_is_another_order(
     assert stock_of(lamp) == 3
 
 
-def test_who_asks_too_often_is_refused_with_the_time_to_wait(
+def test_too_many_attempts_are_throttled_with_the_time_to_wait(
     buyer: User,
     lamp: Product,
     scripted_gateway: ScriptedGateway,
@@ -287,7 +288,7 @@ def flash_lamp() -> Product:
     )
 
 
-def test_a_flash_sale_reserves_now_and_charges_in_the_worker(
+def test_a_flash_sale_reserves_in_the_request_and_charges_in_the_worker(
     buyer: User, scripted_gateway: ScriptedGateway
 ) -> None:
     lamp = flash_lamp()
@@ -307,7 +308,7 @@ def test_a_flash_sale_reserves_now_and_charges_in_the_worker(
     assert settle_payments() == 0
 
 
-def test_a_flash_order_that_gets_the_probe_hands_it_to_the_worker(
+def test_a_flash_order_passes_its_probe_to_the_worker(
     buyer: User, scripted_gateway: ScriptedGateway
 ) -> None:
     for _ in range(5):

@@ -60,7 +60,7 @@ def test_a_batch_that_is_not_full_takes_a_round_of_its_own(
 ) -> None:
     monkeypatch.setattr("orders.recovery.BATCH", 41)
     assert longest_batch() == pytest.approx(6 * 8.15)
-    monkeypatch.setattr("orders.recovery.AT_ONCE", 50)
+    monkeypatch.setattr("orders.recovery.CONCURRENCY", 50)
     assert longest_batch() == pytest.approx(8.15)
 
 

@@ -1,4 +1,4 @@
-"""Orders and payments of the past are what the tables say, to the cent."""
+"""History of orders and payments matches the tables, to the cent."""
 
 import uuid
 from collections import defaultdict
@@ -28,13 +28,13 @@ from tests.support import ScriptedGateway, order_for
 pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-LAST_MOMENT = timedelta(microseconds=1)
+MOMENT = timedelta(microseconds=1)
 
 
-def sale(user: User, at: datetime | None, **aggregates: Any) -> Sale:
+def sale(user: User, at: datetime | None, **changes: Any) -> Sale:
     status = "CONFIRMED" if at else "PENDING"
-    given = {"status": status, "total": Decimal("10.10"), "currency": "EUR", **aggregates}
-    return Sale.objects.create(user=user, idempotency_key=uuid.uuid4(), finished_at=at, **given)
+    fields = {"status": status, "total": Decimal("10.10"), "currency": "EUR", **changes}
+    return Sale.objects.create(user=user, idempotency_key=uuid.uuid4(), finished_at=at, **fields)
 
 
 def payment(of: Sale, at: datetime | None, status: str, reason: str = "") -> None:
@@ -51,16 +51,16 @@ def payment(of: Sale, at: datetime | None, status: str, reason: str = "") -> Non
 
 
 def test_orders_are_summed_by_step_kind_and_currency(buyer: User) -> None:
-    sale(buyer, NOON - LAST_MOMENT)
+    sale(buyer, NOON - MOMENT)
     sale(buyer, NOON, total=Decimal("0.10"))
-    sale(buyer, NOON + HOUR - LAST_MOMENT, total=Decimal("0.20"), kind="flash")
+    sale(buyer, NOON + HOUR - MOMENT, total=Decimal("0.20"), kind="flash")
     sale(buyer, NOON + MINUTE, total=Decimal("9999999999.99"), currency="USD")
     sale(buyer, NOON + HOUR, total=Decimal("7.00"))
     sale(buyer, NOON + 2 * HOUR)
     sale(buyer, NOON, status="FAILED")
     sale(buyer, NOON, status="CANCELLED")
     sale(buyer, None)
-    assert sorted(confirmed_orders(NOON, NOON + 2 * HOUR, HOUR), key=lambda one: one.start) == [
+    assert sorted(confirmed_orders(NOON, NOON + 2 * HOUR, HOUR), key=lambda point: point.start) == [
         Point(
             NOON,
             3,
@@ -74,7 +74,7 @@ def test_orders_are_summed_by_step_kind_and_currency(buyer: User) -> None:
         ),
         Point(NOON + HOUR, 1, 1.0, 1.0, 1.0, {"revenue": {"EUR": "7.00"}, "kinds": {"cart": 1}}),
     ]
-    assert ORDERS.earliest() == NOON - LAST_MOMENT
+    assert ORDERS.earliest() == NOON - MOMENT
 
 
 def test_settled_payments_are_summed_by_step_outcome_and_reason(buyer: User) -> None:
@@ -83,12 +83,12 @@ def test_settled_payments_are_summed_by_step_outcome_and_reason(buyer: User) -> 
     payment(order, NOON + MINUTE, "FAILED", "declined")
     payment(order, NOON + DAY / 4, "FAILED", "declined")
     payment(order, NOON + DAY / 3, "FAILED", "rejected")
-    payment(order, NOON + DAY / 2, "FAILED", "cancelled")  # of the next day
-    payment(order, NOON - LAST_MOMENT, "FAILED", "cancelled")
+    payment(order, NOON + DAY / 2, "FAILED", "cancelled")  # the next day
+    payment(order, NOON - MOMENT, "FAILED", "cancelled")
     payment(order, None, "UNKNOWN")
     payment(order, None, "PENDING")
     day = datetime(2026, 11, 22, tzinfo=UTC)
-    assert sorted(settled_payments(NOON, NOON + DAY, DAY), key=lambda one: one.start) == [
+    assert sorted(settled_payments(NOON, NOON + DAY, DAY), key=lambda point: point.start) == [
         Point(
             day,
             4,
@@ -101,11 +101,11 @@ def test_settled_payments_are_summed_by_step_outcome_and_reason(buyer: User) -> 
             day + DAY, 1, 0.0, 0.0, 0.0, {"completed": 0, "failed": 1, "reasons": {"cancelled": 1}}
         ),
     ]
-    assert PAYMENTS.earliest() == NOON - LAST_MOMENT
+    assert PAYMENTS.earliest() == NOON - MOMENT
 
 
 @pytest.mark.parametrize("source", [ORDERS, PAYMENTS])
-def test_a_step_begins_by_utc_wherever_the_shop_is(
+def test_steps_start_in_utc_whatever_the_time_zone(
     source: rollups.Source, buyer: User, settings: Settings
 ) -> None:
     settings.TIME_ZONE = "Asia/Kolkata"
@@ -116,7 +116,7 @@ def test_a_step_begins_by_utc_wherever_the_shop_is(
             assert (point.start, point.start.utcoffset()) == (start, timedelta(0))
 
 
-def test_of_nothing_there_is_nothing() -> None:
+def test_empty_tables_have_no_points() -> None:
     for source in (ORDERS, PAYMENTS):
         assert source.points(NOON, NOON + DAY, MINUTE) == []
         assert source.earliest() is None
@@ -124,7 +124,7 @@ def test_of_nothing_there_is_nothing() -> None:
 
 @pytest.mark.parametrize("source", [ORDERS, PAYMENTS])
 @pytest.mark.parametrize("step", [MINUTE, HOUR, DAY])
-def test_one_query_on_its_index(
+def test_points_take_one_query_that_uses_the_index(
     source: rollups.Source,
     step: timedelta,
     buyer: User,
@@ -132,12 +132,12 @@ def test_one_query_on_its_index(
 ) -> None:
     for minutes in range(5):
         payment(sale(buyer, NOON + minutes * HOUR), NOON + minutes * HOUR, "COMPLETED")
-    with django_assert_num_queries(1) as asked:
-        assert sum(one.count for one in source.points(NOON, NOON + DAY, step)) == 5
-    (query,) = asked.captured_queries
+    with django_assert_num_queries(1) as queries:
+        assert sum(point.count for point in source.points(NOON, NOON + DAY, step)) == 5
+    (query,) = queries.captured_queries
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")  # of five rows it would read all
+            cursor.execute("SET LOCAL enable_seqscan = off")  # it would scan a table of five rows
             cursor.execute("EXPLAIN " + query["sql"])
         else:
             cursor.execute("EXPLAIN QUERY PLAN " + query["sql"])
@@ -147,8 +147,8 @@ def test_one_query_on_its_index(
 
 
 @pytest.mark.parametrize("name", RANGES)
-def test_every_range_is_what_the_tables_say(name: str, buyer: User) -> None:
-    random = Random(name)  # noqa: S311 - not about secrets
+def test_every_range_matches_the_tables(name: str, buyer: User) -> None:
+    random = Random(name)  # noqa: S311 - not for security
     span = time_range(name, NOON + 20.5 * MINUTE)
     length = 1.2 * (span.until - span.since)
     kinds = ("orders_per_day", "payment_success_rate")
@@ -160,20 +160,20 @@ def test_every_range_is_what_the_tables_say(name: str, buyer: User) -> None:
         payment(order, at, *(("COMPLETED", "") if good else ("FAILED", "declined")))
     for minutes in (random.randint(400, 5000), random.randint(2, 90)):
         rollups.roll_up(span.until - minutes * MINUTE)
-    found = history(kinds, span)
+    points = history(kinds, span)
 
     orders: dict[datetime, int] = defaultdict(int)
     money: dict[datetime, Decimal] = defaultdict(Decimal)
-    for one in Sale.objects.filter(status="CONFIRMED", finished_at__gte=span.since):
-        assert one.finished_at is not None
-        start = max(start for start in span.starts if start <= one.finished_at)
+    for confirmed in Sale.objects.filter(status="CONFIRMED", finished_at__gte=span.since):
+        assert confirmed.finished_at is not None
+        start = max(start for start in span.starts if start <= confirmed.finished_at)
         orders[start] += 1
-        money[start] += one.total
-    assert {point.start: point.count for point in found[kinds[0]]} == orders
-    assert {point.start: point.aggregates["revenue"] for point in found[kinds[0]]} == {
+        money[start] += confirmed.total
+    assert {point.start: point.count for point in points[kinds[0]]} == orders
+    assert {point.start: point.aggregates["revenue"] for point in points[kinds[0]]} == {
         start: {"EUR": str(total)} for start, total in money.items()
     }
-    whole = merged(found[kinds[1]])
+    whole = merged(points[kinds[1]])
     assert whole is not None
     settled = Payment.objects.filter(settled_at__gte=span.since)
     failed = settled.filter(status="FAILED").count()
@@ -187,7 +187,7 @@ def test_every_range_is_what_the_tables_say(name: str, buyer: User) -> None:
     assert whole.average == pytest.approx(100 * completed / (completed + failed))
 
 
-def test_orders_count_though_their_rows_were_lost(
+def test_orders_are_counted_even_if_their_metric_rows_were_lost(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [Answer.APPROVED, Answer.DECLINED]
@@ -197,9 +197,9 @@ def test_orders_count_though_their_rows_were_lost(
     confirmed = Sale.objects.get(status="CONFIRMED")
     assert confirmed.finished_at is not None
     now = confirmed.finished_at + HOUR
-    for _ in range(2):  # read live, and then rolled up
-        found = history(["orders_per_day", "payment_success_rate"], time_range("24h", now))
-        (orders,), (payments,) = found.values()
+    for _ in range(2):  # first from the tables, then from the rollups
+        points = history(["orders_per_day", "payment_success_rate"], time_range("24h", now))
+        (orders,), (payments,) = points.values()
         assert orders.aggregates == {"revenue": {"EUR": "20.00"}, "kinds": {"cart": 1}}
         assert payments.aggregates == {"completed": 1, "failed": 1, "reasons": {"declined": 1}}
         rollups.roll_up(now)

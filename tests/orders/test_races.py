@@ -1,4 +1,4 @@
-"""Buyers at the same moment, on whichever database the tests run with."""
+"""Concurrent buyers, on the database that the tests run with."""
 
 import threading
 import uuid
@@ -62,13 +62,13 @@ def buyers_of(product: Product, count: int) -> list[Callable[[], Sale]]:
     return [lambda order=order: services.sale_checkout(order=order) for order in orders]  # type: ignore[misc]
 
 
-def test_fifty_buyers_of_the_last_ten_units(scripted_gateway: ScriptedGateway) -> None:
+def test_fifty_concurrent_buyers_of_ten_units_get_ten(scripted_gateway: ScriptedGateway) -> None:
     lamp = make_product("Lamp", "10.00", 10)
     calls = buyers_of(lamp, 50)
     with moved() as changes:
         results = at_once(calls)
-    told = Counter(getattr(result, "status", type(result).__name__) for result in results)
-    assert told == {"CONFIRMED": 10, "SoldOutError": 40}
+    outcomes = Counter(getattr(result, "status", type(result).__name__) for result in results)
+    assert outcomes == {"CONFIRMED": 10, "SoldOutError": 40}
     lamp.refresh_from_db()
     assert lamp.stock == 0
     assert Sale.objects.count() == Payment.objects.filter(status="COMPLETED").count() == 10
@@ -82,30 +82,30 @@ def test_fifty_buyers_of_the_last_ten_units(scripted_gateway: ScriptedGateway) -
     assert len({charge.key for charge in scripted_gateway.charged}) == 10
 
 
-def test_without_the_guard_the_same_race_is_lost_so_the_test_above_can_see(
+def test_without_the_guard_the_same_race_hits_the_constraint(
     scripted_gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lamp = make_product("Lamp", "10.00", 10)
-    everybody_looked = threading.Barrier(50)
+    everybody_has_read = threading.Barrier(50)
 
-    def look_before(order: CheckoutRequest, key: str) -> Any:
+    def read_first(order: CheckoutRequest, key: str) -> Any:
         assert Product.objects.get(pk=lamp.pk).stock == 10
-        everybody_looked.wait()
+        everybody_has_read.wait()
         return reserve(order, key)
 
-    monkeypatch.setattr(services, "reserve", look_before)
+    monkeypatch.setattr(services, "reserve", read_first)
     without_the_guard(monkeypatch)
     calls = buyers_of(lamp, 50)
     with moved() as changes:
         results = at_once(calls)
-    told = Counter(getattr(result, "status", type(result).__name__) for result in results)
-    # Everybody saw ten. Only the database's own constraint keeps the stock from going below zero.
-    assert told == {"CONFIRMED": 10, "StockConflictError": 40}
+    outcomes = Counter(getattr(result, "status", type(result).__name__) for result in results)
+    # Everybody read a stock of ten. Only the constraint keeps it from going below zero.
+    assert outcomes == {"CONFIRMED": 10, "StockConflictError": 40}
     assert changes["retail_stock_conflicts_total"] == 40
     assert "retail_sold_out_total" not in changes
 
 
-def test_one_form_sent_twenty_times_at_once_is_one_order(
+def test_one_form_submitted_twenty_times_at_once_places_one_order(
     scripted_gateway: ScriptedGateway, settings: Settings
 ) -> None:
     settings.THROTTLE_CHECKOUT_LIMIT = 100
@@ -119,7 +119,7 @@ def test_one_form_sent_twenty_times_at_once_is_one_order(
     assert len(scripted_gateway.charged) == 1
 
 
-def test_the_last_unit_on_a_form_sent_twice_at_once_is_one_order_and_no_refusal(
+def test_concurrent_submissions_for_the_last_unit_return_one_order_and_no_refusal(
     scripted_gateway: ScriptedGateway,
 ) -> None:
     lamp = make_product("Lamp", "10.00", 1)
@@ -130,20 +130,20 @@ def test_the_last_unit_on_a_form_sent_twice_at_once_is_one_order_and_no_refusal(
     assert "retail_sold_out_total" not in changes
 
 
-def test_one_cart_in_many_tabs_is_one_order(scripted_gateway: ScriptedGateway) -> None:
+def test_one_cart_ordered_in_many_tabs_places_one_order(scripted_gateway: ScriptedGateway) -> None:
     lamp = make_product("Lamp", "10.00", 50)
     buyer = make_buyer()
     order_for(buyer, lamp)
     orders = [order_of(buyer) for _ in range(10)]
     results = at_once([lambda o=order: services.sale_checkout(order=o) for order in orders])  # type: ignore[misc]
-    told = Counter(getattr(result, "status", type(result).__name__) for result in results)
-    assert told == {"CONFIRMED": 1, "CartChangedError": 9}
+    outcomes = Counter(getattr(result, "status", type(result).__name__) for result in results)
+    assert outcomes == {"CONFIRMED": 1, "CartChangedError": 9}
     lamp.refresh_from_db()
     assert lamp.stock == 49
     assert len(scripted_gateway.charged) == 1
 
 
-def test_carts_in_opposite_order_never_wait_for_each_other_in_a_circle(
+def test_carts_with_lines_in_opposite_order_never_deadlock(
     scripted_gateway: ScriptedGateway,
 ) -> None:
     one, two = make_product("One", "1.00", 100), make_product("Two", "1.00", 100)
@@ -160,16 +160,16 @@ def test_carts_in_opposite_order_never_wait_for_each_other_in_a_circle(
     assert [Product.objects.get(pk=product.pk).stock for product in (one, two)] == [80, 80]
 
 
-def test_half_open_only_one_of_many_gets_the_probe() -> None:
+def test_only_one_of_many_callers_gets_the_half_open_probe() -> None:
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
     CircuitBreaker.objects.update(opened_at=F("opened_at") - timedelta(hours=1))
     results = at_once([lambda n=number: breaker.acquire(f"caller{n}") for number in range(20)])  # type: ignore[misc]
-    told = Counter(type(result).__name__ for result in results)
-    assert told == {"Permit": 1, "BreakerOpenError": 19}
+    outcomes = Counter(type(result).__name__ for result in results)
+    assert outcomes == {"Permit": 1, "BreakerOpenError": 19}
 
 
-def test_failures_told_at_once_are_all_counted(settings: Settings) -> None:
+def test_concurrent_failures_are_all_counted(settings: Settings) -> None:
     settings.BREAKER_FAIL_MAX = 1000
     permits = [breaker.acquire(f"caller{number}") for number in range(20)]
     at_once([lambda p=permit: breaker.report(p, succeeded=False) for permit in permits])  # type: ignore[misc]

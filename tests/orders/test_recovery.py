@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def abandoned(buyer: User, lamp: Product) -> Payment:
-    """Return the payment of an order whose web process died between reserve and settle."""
+    """Return the payment of an order whose process died between reserve and settle."""
     sale, payment = reserve(order_for(buyer, lamp, 2), new_payment_key())
     assert sale.status == "PENDING"
     return payment
@@ -40,8 +40,8 @@ def age(payment: Payment, seconds: float) -> None:
 
 
 def states(payment: Payment) -> tuple[str, str, str]:
-    fresh = Payment.objects.select_related("sale").get(pk=payment.pk)
-    return fresh.status, fresh.failure_reason, fresh.sale.status
+    current = Payment.objects.select_related("sale").get(pk=payment.pk)
+    return current.status, current.failure_reason, current.sale.status
 
 
 def test_an_abandoned_payment_is_left_to_its_request_at_first(
@@ -58,7 +58,7 @@ def test_within_two_minutes_it_is_charged_again_under_the_same_key(
     age(abandoned, 31)
     with moved() as changes:
         assert settle_payments() == 1
-    assert [one.key for one in scripted_gateway.charged] == [abandoned.key]
+    assert [charge.key for charge in scripted_gateway.charged] == [abandoned.key]
     assert scripted_gateway.cancelled == []
     assert states(abandoned) == ("COMPLETED", "", "CONFIRMED")
     assert ledger(lamp) == [(-2, "sale", abandoned.sale.reference)]
@@ -74,7 +74,7 @@ def test_within_two_minutes_it_is_charged_again_under_the_same_key(
         (Answer.APPROVED, ("COMPLETED", "", "CONFIRMED"), 3, "confirmed"),
     ],
 )
-def test_later_its_key_is_cancelled_and_the_answer_settles_it(
+def test_after_two_minutes_its_key_is_cancelled_and_the_answer_settles_it(
     abandoned: Payment,
     scripted_gateway: ScriptedGateway,
     lamp: Product,
@@ -98,7 +98,7 @@ def test_later_its_key_is_cancelled_and_the_answer_settles_it(
     assert changes[f'retail_orders_total{{outcome="{outcome}"}}'] == 1
 
 
-def test_no_answer_is_never_taken_for_one(
+def test_a_payment_without_an_answer_stays_unknown(
     abandoned: Payment, scripted_gateway: ScriptedGateway, lamp: Product
 ) -> None:
     scripted_gateway.answers = scripted_gateway.cancels = [NoAnswerError()]
@@ -113,7 +113,7 @@ def test_no_answer_is_never_taken_for_one(
     assert states(abandoned) == ("COMPLETED", "", "CONFIRMED")
 
 
-def test_a_rejected_charge_that_may_have_been_sent_before_is_not_final(
+def test_a_rejection_is_not_final_if_the_charge_may_have_been_sent_before(
     abandoned: Payment, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [Answer.REJECTED]
@@ -122,7 +122,7 @@ def test_a_rejected_charge_that_may_have_been_sent_before_is_not_final(
     assert states(abandoned) == ("UNKNOWN", "", "PENDING")
 
 
-def test_a_pending_payment_past_its_time_counts_as_unknown(
+def test_an_overdue_pending_payment_counts_as_unknown(
     abandoned: Payment, scripted_gateway: ScriptedGateway
 ) -> None:
     unknown = "retail_payments_unknown"
@@ -146,7 +146,7 @@ def test_becoming_unknown_is_counted_once(
     assert 'retail_payments_total{outcome="failed"}' not in changes
 
 
-def test_an_open_breaker_makes_it_wait_without_a_call(
+def test_an_open_breaker_postpones_it_without_a_call(
     abandoned: Payment, scripted_gateway: ScriptedGateway
 ) -> None:
     for _ in range(5):
@@ -168,7 +168,7 @@ def test_a_claimed_payment_is_not_claimed_again_until_its_lease_ends(abandoned: 
     assert [payment.pk for payment in claim(now + timedelta(seconds=60))] == [abandoned.pk]
 
 
-def test_many_are_taken_up_at_once_and_one_that_breaks_does_not_stop_the_others(
+def test_payments_are_finished_concurrently_and_one_error_does_not_stop_the_others(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payments = [reserve(order_for(buyer, lamp), new_payment_key())[1] for _ in range(5)]
@@ -178,16 +178,16 @@ def test_many_are_taken_up_at_once_and_one_that_breaks_does_not_stop_the_others(
 
     def charge(payment: Payment, permit: breaker.Permit, *, first: bool) -> None:
         if payment.pk == payments[0].pk:
-            raise RuntimeError("this one breaks")
+            raise RuntimeError("broken")
         real(payment, permit, first=first)
 
     monkeypatch.setattr(recovery, "charge", charge)
     assert settle_payments() == 5
     assert [states(payment)[0] for payment in payments] == ["PENDING"] + ["COMPLETED"] * 4
-    assert len({one.key for one in scripted_gateway.charged}) == 4
+    assert len({charge.key for charge in scripted_gateway.charged}) == 4
 
 
-def test_whoever_settles_second_changes_nothing(abandoned: Payment, lamp: Product) -> None:
+def test_settling_a_second_time_changes_nothing(abandoned: Payment, lamp: Product) -> None:
     assert settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
     with moved() as changes:
         for answer in Answer:
@@ -198,7 +198,7 @@ def test_whoever_settles_second_changes_nothing(abandoned: Payment, lamp: Produc
     assert Product.objects.get(pk=lamp.pk).stock == 3
 
 
-def test_the_workers_watch_takes_up_what_is_due_and_needs_no_queue(
+def test_the_workers_poller_finishes_due_payments_without_the_queue(
     abandoned: Payment, scripted_gateway: ScriptedGateway
 ) -> None:
     assert recovery.settle_due in jobs.pollers
@@ -210,7 +210,7 @@ def test_the_workers_watch_takes_up_what_is_due_and_needs_no_queue(
     assert recovery.settle_due() == 0
 
 
-def test_final_states_are_final_and_pending_leads_to_each() -> None:
+def test_final_states_have_no_transitions() -> None:
     assert {state for state, targets in SALE_TRANSITIONS.items() if not targets} == {
         Sale.Status.CONFIRMED,
         Sale.Status.FAILED,
@@ -227,15 +227,15 @@ def test_final_states_are_final_and_pending_leads_to_each() -> None:
 def test_the_confirmation_is_sent_once(abandoned: Payment) -> None:
     settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
     assert send_confirmation(abandoned.sale_id) == "sent"
-    assert send_confirmation(abandoned.sale_id) == "sent before"
-    [letter] = mail.outbox
-    assert letter.to == ["buyer@example.com"]
-    assert letter.subject == f"Your order {abandoned.sale.reference} at Vitrine"
-    assert "2 x Lamp: €20.00" in letter.body
-    assert "Total: €20.00" in letter.body
+    assert send_confirmation(abandoned.sale_id) == "already sent"
+    [message] = mail.outbox
+    assert message.to == ["buyer@example.com"]
+    assert message.subject == f"Your order {abandoned.sale.reference} at Vitrine"
+    assert "2 x Lamp: €20.00" in message.body
+    assert "Total: €20.00" in message.body
 
 
-def test_a_letter_that_could_not_be_sent_is_sent_at_the_next_run(
+def test_an_email_that_could_not_be_sent_is_sent_at_the_next_run(
     abandoned: Payment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)

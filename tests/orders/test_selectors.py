@@ -1,4 +1,4 @@
-"""What a checkout is told about the cart and its form."""
+"""What a checkout reads about the cart, its form and the breaker."""
 
 import uuid
 from dataclasses import replace
@@ -34,40 +34,38 @@ def lamp() -> Product:
     return make_product("Lamp", "12.30", 5)
 
 
-def test_the_lines_are_those_of_the_cart_in_the_order_of_the_products(
-    buyer: User, lamp: Product
-) -> None:
+def test_the_lines_are_the_carts_sorted_by_product(buyer: User, lamp: Product) -> None:
     chair = make_product("A chair", "7.00", 1)
     order_for(buyer, chair, 2)
     order_for(buyer, lamp, 3)
     order_for(make_buyer("other"), lamp, 4)
-    found = to_buy(user_id=buyer.pk, idempotency_key=FORM)
+    cart = to_buy(user_id=buyer.pk, idempotency_key=FORM)
     expected = cart_lines(CartItem.objects.filter(cart__user=buyer))
-    assert found.lines == expected
-    assert [line.quantity for line in found.lines] == [3, 2]
-    assert fingerprint(found.lines) == fingerprint(expected)
-    assert found.form_used is False
+    assert cart.lines == expected
+    assert [line.quantity for line in cart.lines] == [3, 2]
+    assert fingerprint(cart.lines) == fingerprint(expected)
+    assert cart.form_used is False
 
 
-def test_the_breaker_is_read_along_as_it_is(buyer: User, lamp: Product) -> None:
+def test_the_breaker_is_read_along_with_the_cart(buyer: User, lamp: Product) -> None:
     order_for(buyer, lamp)
-    assert to_buy(user_id=buyer.pk, idempotency_key=FORM).breaker is None  # nobody asked it yet
+    assert to_buy(user_id=buyer.pk, idempotency_key=FORM).breaker is None  # no row yet
     breaker.report(breaker.acquire("x"), succeeded=False)
-    read = to_buy(user_id=buyer.pk, idempotency_key=FORM).breaker
+    row = to_buy(user_id=buyer.pk, idempotency_key=FORM).breaker
     expected = CircuitBreaker.objects.get()
-    assert read == expected
-    assert {**vars(read), "_state": None} == {**vars(expected), "_state": None}
-    assert read is not None
-    assert read.failures == 1
+    assert row == expected
+    assert {**vars(row), "_state": None} == {**vars(expected), "_state": None}
+    assert row is not None
+    assert row.failures == 1
 
 
-def test_what_was_read_of_the_breaker_is_not_read_again_unless_it_has_changed(
+def test_a_known_breaker_row_is_not_read_again_unless_it_has_changed(
     buyer: User,
     lamp: Product,
     scripted_gateway: ScriptedGateway,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    breaker.acquire("the first makes its row")
+    breaker.acquire("creates the row")
     closed = CircuitBreaker.objects.get()
     with django_assert_num_queries(0):
         assert breaker.acquire("a", closed).failures == 0
@@ -75,14 +73,14 @@ def test_what_was_read_of_the_breaker_is_not_read_again_unless_it_has_changed(
         breaker.report(breaker.acquire("x"), succeeded=False)
     CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(hours=1))
     due = CircuitBreaker.objects.get()
-    assert breaker.acquire("a", due).probe  # the row as it was seen is swapped
+    assert breaker.acquire("a", due).probe  # compare-and-set on the known row
     with pytest.raises(BreakerOpenError):
-        breaker.acquire("b", due)  # somebody was quicker: it is looked at again
+        breaker.acquire("b", due)  # the row has changed: it is read again
     assert CircuitBreaker.objects.get().probe == "a"
 
 
-def test_a_force_that_is_over_ends_also_if_it_was_read_along(buyer: User) -> None:
-    breaker.acquire("the first makes its row")
+def test_an_expired_force_in_a_known_row_is_ended(buyer: User) -> None:
+    breaker.acquire("creates the row")
     CircuitBreaker.objects.update(
         state="open",
         opened_at=timezone.now(),
@@ -96,7 +94,7 @@ def test_a_force_that_is_over_ends_also_if_it_was_read_along(buyer: User) -> Non
     assert (after.state, after.forced_state, after.probe) == ("half_open", "", "a")
 
 
-def test_a_form_is_used_by_its_own_customers_order_only(
+def test_a_form_counts_as_used_only_by_its_own_customer(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     order_for(buyer, lamp)
@@ -110,26 +108,26 @@ def test_a_form_is_used_by_its_own_customers_order_only(
     assert to_buy(user_id=other.pk, idempotency_key=FORM).form_used is False
 
 
-def test_a_refusal_looks_for_the_forms_order_where_nobody_has(
+def test_a_refusal_looks_up_the_forms_order_unless_the_form_was_unused(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     order_for(buyer, lamp)
-    made = services.sale_checkout(order=order_of(buyer, key=FORM))
+    placed = services.sale_checkout(order=order_of(buyer, key=FORM))
     order_for(buyer, lamp)
     again = order_of(buyer, key=FORM)
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
-    assert services.sale_checkout(order=again) == made
+    assert services.sale_checkout(order=again) == placed
     with pytest.raises(BreakerOpenError):
         services.sale_checkout(order=replace(again, form_used=False))
-    assert Sale.objects.get() == made
+    assert Sale.objects.get() == placed
 
 
-def test_two_sendings_at_once_are_one_order_though_both_saw_none(
+def test_two_concurrent_submissions_place_one_order_though_neither_saw_one(
     buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:
     order_for(buyer, lamp)
     order = replace(order_of(buyer, key=FORM), form_used=False)
-    made = services.sale_checkout(order=order)
-    assert services.sale_checkout(order=order) == made
-    assert Sale.objects.get() == made
+    placed = services.sale_checkout(order=order)
+    assert services.sale_checkout(order=order) == placed
+    assert Sale.objects.get() == placed

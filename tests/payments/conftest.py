@@ -1,4 +1,4 @@
-"""A clock for the tests of the breaker, a real gateway for those of the client."""
+"""Fixtures: a fake clock for the breaker, a gateway simulator process for the client."""
 
 from collections.abc import Iterator
 
@@ -11,10 +11,10 @@ from tests.payments.support import Clock
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the clock that the breaker looks at."""
-    made = Clock()
-    monkeypatch.setattr("payments.breaker.timezone.now", made)
-    return made
+    """Replace the breaker's clock with one that tests advance."""
+    fake_clock = Clock()
+    monkeypatch.setattr("payments.breaker.timezone.now", fake_clock)
+    return fake_clock
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def gateway_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proces
 
 @pytest.fixture
 def gateway(gateway_process: Process, settings: Settings) -> Process:
-    """Return a gateway without faults, which the shop's settings name."""
+    """Return a running gateway without faults, with the settings pointing to it."""
     gateway_process.knobs()
     settings.GATEWAY_URL = gateway_process.url
     settings.GATEWAY_CONNECT_TIMEOUT = settings.GATEWAY_READ_TIMEOUT = ANSWER_SECONDS

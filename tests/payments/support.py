@@ -1,4 +1,4 @@
-"""What the tests of the breaker share: a clock that moves when told."""
+"""Helpers of the breaker's tests, such as a fake clock."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from payments.models import CircuitBreaker
 
 
 class Clock:
-    """A clock that moves when told."""
+    """A clock that moves only when a test advances it."""
 
     def __init__(self) -> None:
         self.now = timezone.now()

@@ -1,4 +1,4 @@
-"""The breaker's page in the admin: who may force it, what is refused, and what is shown."""
+"""The breaker in the admin: who may force it, what is refused and what is shown."""
 
 import re
 from datetime import UTC, datetime
@@ -26,18 +26,18 @@ TRANSITION = 'retail_circuit_breaker_transitions_total{{breaker="payments",to="{
 
 @pytest.fixture(autouse=True)
 def clock(clock: Clock) -> Clock:
-    """Stop the clock at five to two, in front of a breaker that has counted one failure."""
+    """Stop the clock at 13:55, with a breaker that has counted one failure."""
     clock.now = datetime(2030, 1, 1, 13, 55, tzinfo=UTC)
     fail(1)
     return clock
 
 
-def staff(client: Client, name: str, *may: str) -> User:
+def staff(client: Client, name: str, *permissions: str) -> User:
     user = make_buyer(name)
     user.is_staff = True
     user.save()
-    for what in may:
-        user.user_permissions.add(Permission.objects.get(codename=f"{what}_circuitbreaker"))
+    for action in permissions:
+        user.user_permissions.add(Permission.objects.get(codename=f"{action}_circuitbreaker"))
     client.force_login(user)
     return user
 
@@ -51,22 +51,24 @@ def row() -> dict[str, Any]:
     return dict(CircuitBreaker.objects.values().get())
 
 
-def told(response: Any) -> list[str]:
+def messages_of(response: Any) -> list[str]:
     assert (response.status_code, response["Location"]) == (302, LIST)
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
-def shown(client: Client, page: str) -> str:
-    """Return a page's text, as it is written."""
+def text_of(client: Client, page: str) -> str:
+    """Return a page's text without tags."""
     response = client.get(page)
     assert response.status_code == 200
     return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode()).split())
 
 
-def test_staff_who_may_force_it_open(client: Client, anna: User, clock: Clock) -> None:
+def test_staff_with_permission_force_the_breaker_open(
+    client: Client, anna: User, clock: Clock
+) -> None:
     with moved() as changes:
         response = client.post(PAGE, {**OPEN, "reason": " gateway's \n night   shift "})
-    assert told(response) == [
+    assert messages_of(response) == [
         "Forced open until 14:10 UTC.",
         f'The circuit breaker “<a href="{PAGE}">payments: Open</a>” was changed successfully.',
     ]
@@ -89,16 +91,21 @@ def test_staff_who_may_force_it_open(client: Client, anna: User, clock: Clock) -
     assert entry.get_change_message() == "Forced open for 15 min: gateway's night shift"
 
 
-def test_and_closed_and_hand_it_back(client: Client, anna: User) -> None:
-    told(client.post(PAGE, {"force_to": "closed", "reason": "x" * 200, "minutes": "240"}))
+def test_staff_with_permission_force_it_closed_and_return_it_to_automatic(
+    client: Client, anna: User
+) -> None:
+    messages_of(client.post(PAGE, {"force_to": "closed", "reason": "x" * 200, "minutes": "240"}))
     assert (row()["state"], row()["forced_state"], row()["forced_reason"]) == (
         *("closed", "closed"),
         "x" * 200,
     )
-    assert told(client.post(PAGE, {"force_to": "automatic"}))[2] == "It is automatic again."
+    assert (
+        messages_of(client.post(PAGE, {"force_to": "automatic"}))[2]
+        == "The breaker is automatic again."
+    )
     assert (row()["state"], row()["failures"], row()["forced_state"]) == ("closed", 0, "")
-    messages = [one.get_change_message() for one in LogEntry.objects.order_by("pk")]
-    assert messages == [f"Forced closed for 240 min: {'x' * 200}", "Handed back to automatic."]
+    messages = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
+    assert messages == [f"Forced closed for 240 min: {'x' * 200}", "Returned to automatic."]
 
 
 REFUSED = [
@@ -111,14 +118,14 @@ REFUSED = [
             ]
         },
     ),
-    ({"force_to": "automatic"}, {"force_to": ["It is automatic already."]}),
-    ({"reason": " \n "}, {"reason": ["Say why: the next on duty will ask."]}),
+    ({"force_to": "automatic"}, {"force_to": ["The breaker is already automatic."]}),
+    ({"reason": " \n "}, {"reason": ["Enter a reason."]}),
     (
         {"reason": "x" * 201},
         {"reason": ["Ensure this value has at most 200 characters (it has 201)."]},
     ),
     ({"reason": "a\0b"}, {"reason": ["Null characters are not allowed."]}),
-    ({"minutes": ""}, {"minutes": ["Say for how long."]}),
+    ({"minutes": ""}, {"minutes": ["Enter a duration."]}),
     ({"minutes": "0"}, {"minutes": ["Ensure this value is greater than or equal to 1."]}),
     ({"minutes": "241"}, {"minutes": ["Ensure this value is less than or equal to 240."]}),
     ({"minutes": "ten"}, {"minutes": ["Enter a whole number."]}),
@@ -126,24 +133,24 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "sentences"), REFUSED)
-def test_what_cannot_be_is_shown_again_with_a_sentence_and_changes_nothing(
-    client: Client, anna: User, wrong: dict[str, str], sentences: dict[str, list[str]]
+@pytest.mark.parametrize(("wrong", "errors"), REFUSED)
+def test_an_invalid_form_is_shown_again_with_errors_and_changes_nothing(
+    client: Client, anna: User, wrong: dict[str, str], errors: dict[str, list[str]]
 ) -> None:
     before = row()
     response = client.post(PAGE, {**OPEN, **wrong})
     assert response.status_code == 200
-    assert dict(response.context["adminform"].errors) == sentences
+    assert dict(response.context["adminform"].errors) == errors
     assert row() == before
     assert not LogEntry.objects.exists()
 
 
-def test_what_it_does_is_not_written_over(client: Client, anna: User) -> None:
-    told(client.post(PAGE, {**OPEN, "state": "closed", "failures": "9", "forced_by": "eve"}))
+def test_the_breakers_own_fields_cannot_be_edited(client: Client, anna: User) -> None:
+    messages_of(client.post(PAGE, {**OPEN, "state": "closed", "failures": "9", "forced_by": "eve"}))
     assert (row()["state"], row()["failures"], row()["forced_by"]) == ("open", 1, "anna")
 
 
-def test_who_may_only_look_sees_no_form_and_is_refused(client: Client) -> None:
+def test_view_permission_shows_no_form_and_changes_are_refused(client: Client) -> None:
     staff(client, "otto", "view")
     breaker.force(state="open", reason="night", minutes=10, by="anna", user_id=1)
     before = row()
@@ -156,7 +163,7 @@ def test_who_may_only_look_sees_no_form_and_is_refused(client: Client) -> None:
     assert row() == before
 
 
-def test_neither_without_a_token_nor_without_any_permission(client: Client, anna: User) -> None:
+def test_forcing_requires_a_csrf_token_and_permission(client: Client, anna: User) -> None:
     before = row()
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(anna)
@@ -168,7 +175,7 @@ def test_neither_without_a_token_nor_without_any_permission(client: Client, anna
     assert row() == before
 
 
-def test_a_breaker_that_nobody_asks_is_not_to_be_forced(client: Client, anna: User) -> None:
+def test_a_breaker_that_is_not_in_use_cannot_be_forced(client: Client, anna: User) -> None:
     CircuitBreaker.objects.create(name="other")
     before = list(CircuitBreaker.objects.values())
     assert client.post(f"{LIST}other/change/", OPEN).status_code == 403
@@ -176,7 +183,7 @@ def test_a_breaker_that_nobody_asks_is_not_to_be_forced(client: Client, anna: Us
     assert list(CircuitBreaker.objects.values()) == before
 
 
-def test_nobody_adds_or_deletes_one(client: Client) -> None:
+def test_breakers_cannot_be_added_or_deleted(client: Client) -> None:
     staff(client, "otto", "add", "change", "delete", "view")
     before = row()
     for page in (f"{LIST}add/", f"{LIST}payments/delete/"):
@@ -187,50 +194,50 @@ def test_nobody_adds_or_deletes_one(client: Client) -> None:
     assert row() == before
 
 
-def test_the_reason_is_shown_and_never_run(client: Client, anna: User) -> None:
-    told(client.post(PAGE, {**OPEN, "minutes": "10", "reason": "<script>alert(1)</script>"}))
-    shows = "forced open until 14:05 UTC by anna: &lt;script&gt;alert(1)&lt;/script&gt;"
+def test_the_reason_is_shown_escaped(client: Client, anna: User) -> None:
+    messages_of(client.post(PAGE, {**OPEN, "minutes": "10", "reason": "<script>alert(1)</script>"}))
+    expected = "forced open until 14:05 UTC by anna: &lt;script&gt;alert(1)&lt;/script&gt;"
     for page in (LIST, PAGE):
-        assert shows in client.get(page).content.decode()
+        assert expected in client.get(page).content.decode()
     for page in (LIST, PAGE, f"{LIST}payments/history/", "/admin/"):
         assert "<script>alert" not in client.get(page).content.decode()
 
 
-def test_list_and_page_say_what_it_does_now(client: Client, anna: User, clock: Clock) -> None:
-    assert "payments Closed no 1 - -" in shown(client, LIST)
-    told(client.post(PAGE, OPEN))
-    assert "Open forced open until 14:10 UTC by anna: gateway&#x27;s night shift" in shown(
+def test_list_and_page_show_the_current_state(client: Client, anna: User, clock: Clock) -> None:
+    assert "payments Closed no 1 - -" in text_of(client, LIST)
+    messages_of(client.post(PAGE, OPEN))
+    assert "Open forced open until 14:10 UTC by anna: gateway&#x27;s night shift" in text_of(
         client, LIST
     )
     clock.forward(15 * 60)
-    assert "payments half-open no 1" in shown(client, LIST)
-    assert "half-open" in shown(client, PAGE)
-    assert row()["state"] == "open"  # looking changes nothing
+    assert "payments half-open no 1" in text_of(client, LIST)
+    assert "half-open" in text_of(client, PAGE)
+    assert row()["state"] == "open"  # viewing changes nothing
     again = client.post(PAGE, {"force_to": "automatic"})
-    assert again.context["adminform"].errors == {"force_to": ["It is automatic already."]}
+    assert again.context["adminform"].errors == {"force_to": ["The breaker is already automatic."]}
 
 
-def test_the_page_says_what_each_choice_does_to_buyers(client: Client, anna: User) -> None:
-    text = shown(client, PAGE)
+def test_the_page_explains_what_each_choice_means_for_buyers(client: Client, anna: User) -> None:
+    text = text_of(client, PAGE)
     for sentence in (
         "Open: nobody can pay.",
-        "Closed: every order goes to the gateway, however often it fails.",
-        "Automatic: it decides by itself again.",
+        "Closed: every order is charged, even if the gateway keeps failing.",
+        "Automatic: the breaker opens and closes by itself.",
     ):
         assert text.count(sentence) == 1
 
 
-def test_what_does_not_hold_is_not_counted(
+def test_a_rolled_back_force_is_neither_counted_nor_logged(
     client: Client, anna: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def no_room(*_: object) -> None:
-        raise DatabaseError("no room for the history")
+    def disk_full(*_: object) -> None:
+        raise DatabaseError("disk full")
 
-    monkeypatch.setattr("payments.admin.CircuitBreakerAdmin.log_change", no_room)
+    monkeypatch.setattr("payments.admin.CircuitBreakerAdmin.log_change", disk_full)
     client.raise_request_exception = False
     before = row()
     with moved() as changes:
         assert client.post(PAGE, OPEN).status_code >= 500
     assert row() == before
     assert [name for name in changes if "breaker" in name] == []
-    assert [one.message for one in caplog.records if "event=breaker" in one.message] == []
+    assert not [record for record in caplog.records if "event=breaker" in record.message]

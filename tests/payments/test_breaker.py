@@ -17,7 +17,7 @@ from tests.support import moved
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_it_stays_closed_below_the_limit_and_a_success_starts_the_count_anew(clock: Clock) -> None:
+def test_it_stays_closed_below_the_limit_and_a_success_resets_the_count(clock: Clock) -> None:
     fail(4)
     assert (state(), CircuitBreaker.objects.get().failures) == ("closed", 4)
     breaker.report(breaker.acquire("caller"), succeeded=True)
@@ -26,7 +26,7 @@ def test_it_stays_closed_below_the_limit_and_a_success_starts_the_count_anew(clo
     assert state() == "closed"
 
 
-def test_it_opens_at_the_limit_and_refuses_for_the_whole_time(clock: Clock) -> None:
+def test_it_opens_at_the_limit_and_refuses_for_the_whole_reset_time(clock: Clock) -> None:
     with moved() as changes:
         fail(5)
         assert state() == "open"
@@ -46,7 +46,7 @@ def test_it_opens_at_the_limit_and_refuses_for_the_whole_time(clock: Clock) -> N
     assert (transition.metric_type, transition.value) == ("circuit_breaker_state", 2)
 
 
-def test_one_probe_at_a_time_and_its_success_closes(clock: Clock) -> None:
+def test_one_probe_runs_at_a_time_and_its_success_closes_the_breaker(clock: Clock) -> None:
     fail(5)
     clock.forward(5)
     probe = breaker.acquire("first")
@@ -55,13 +55,13 @@ def test_one_probe_at_a_time_and_its_success_closes(clock: Clock) -> None:
     with pytest.raises(BreakerOpenError) as refused:
         breaker.acquire("second")
     assert refused.value.retry_after == 1
-    assert breaker.acquire("first").probe  # its holder may ask again
+    assert breaker.acquire("first").probe  # its holder may acquire it again
     breaker.report(probe, succeeded=True)
     assert state() == "closed"
     assert not breaker.acquire("second").probe
 
 
-def test_a_failed_probe_opens_it_for_the_whole_time_again(clock: Clock) -> None:
+def test_a_failed_probe_reopens_it_for_the_whole_reset_time(clock: Clock) -> None:
     fail(5)
     clock.forward(5)
     breaker.report(breaker.acquire("first"), succeeded=False)
@@ -71,14 +71,14 @@ def test_a_failed_probe_opens_it_for_the_whole_time_again(clock: Clock) -> None:
     assert refused.value.retry_after == 5
 
 
-def test_a_probe_given_back_is_free_at_once(clock: Clock) -> None:
+def test_a_released_probe_is_available_at_once(clock: Clock) -> None:
     fail(5)
     clock.forward(5)
     breaker.release(breaker.acquire("first"))
     assert breaker.acquire("second").probe
 
 
-def test_the_probe_of_a_dead_process_is_given_up_after_its_time_and_its_news_are_late(
+def test_the_probe_of_a_dead_process_is_abandoned_and_its_late_report_ignored(
     clock: Clock,
 ) -> None:
     fail(5)
@@ -96,7 +96,7 @@ def test_the_probe_of_a_dead_process_is_given_up_after_its_time_and_its_news_are
     assert state() == "closed"
 
 
-def test_news_of_calls_that_began_before_it_opened_change_nothing(clock: Clock) -> None:
+def test_reports_of_calls_that_began_before_it_opened_change_nothing(clock: Clock) -> None:
     early = [breaker.acquire(f"early {number}") for number in range(3)]
     fail(5)
     before = CircuitBreaker.objects.values().get()
@@ -110,7 +110,7 @@ def test_news_of_calls_that_began_before_it_opened_change_nothing(clock: Clock) 
     assert CircuitBreaker.objects.values().get() == half_open
 
 
-def test_asking_never_resets_what_is_there(clock: Clock) -> None:
+def test_acquiring_never_resets_an_existing_row(clock: Clock) -> None:
     CircuitBreaker.objects.create(
         name="payments", state="open", failures=5, opened_at=clock.now, version=7
     )
@@ -120,32 +120,32 @@ def test_asking_never_resets_what_is_there(clock: Clock) -> None:
     assert CircuitBreaker.objects.values().get() == before
 
 
-def test_when_all_is_well_a_call_costs_one_read_and_no_write(
+def test_a_successful_call_of_a_closed_breaker_costs_one_read_and_no_write(
     clock: Clock, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    breaker.acquire("first of all makes the row")
-    with django_assert_num_queries(1) as asked:
+    breaker.acquire("creates the row")
+    with django_assert_num_queries(1) as queries:
         permit = breaker.acquire("caller")
-    assert asked[0]["sql"].startswith(("SELECT ", "EXECUTE breaker "))
+    assert queries[0]["sql"].startswith(("SELECT ", "EXECUTE breaker "))
     with django_assert_num_queries(0):
         breaker.report(permit, succeeded=True)
 
 
-def test_a_write_that_comes_between_is_not_overwritten(
+def test_a_concurrent_write_is_not_overwritten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     permit = breaker.acquire("caller")
-    real = breaker._swap
-    meddled: list[bool] = []
+    real = breaker._compare_and_set
+    interfered: list[bool] = []
 
-    def swap(row: CircuitBreaker, **changes: object) -> bool:
-        if not meddled:
-            meddled.append(True)
-            fail_row = CircuitBreaker.objects.get()
-            assert real(fail_row, failures=3)
+    def write_first(row: CircuitBreaker, **changes: object) -> bool:
+        if not interfered:
+            interfered.append(True)
+            current = CircuitBreaker.objects.get()
+            assert real(current, failures=3)
         return real(row, **changes)
 
-    monkeypatch.setattr(breaker, "_swap", swap)
+    monkeypatch.setattr(breaker, "_compare_and_set", write_first)
     breaker.report(permit, succeeded=False)
     assert CircuitBreaker.objects.get().failures == 4
 
@@ -161,12 +161,12 @@ Steps = st.lists(
 
 class AnyHistory(TestCase):
     @given(Steps)
-    def test_it_is_open_only_after_failures_and_lets_through_only_when_it_may(
+    def test_it_opens_and_admits_calls_exactly_as_the_model_does(
         self, steps: list[tuple[str, bool | float]]
     ) -> None:
-        """Compare it with the simplest model of a breaker: one caller at a time."""
+        """Compare with a minimal model of a breaker, one caller at a time."""
         clock = Clock()
-        in_a_row, opened_at = 0, None
+        failures, opened_at = 0, None
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("payments.breaker.timezone.now", clock)
             CircuitBreaker.objects.all().delete()
@@ -174,18 +174,18 @@ class AnyHistory(TestCase):
                 if step == "wait":
                     clock.forward(float(value))
                     continue
-                may = opened_at is None or clock.now >= opened_at + timedelta(seconds=5)
+                admitted = opened_at is None or clock.now >= opened_at + timedelta(seconds=5)
                 try:
                     permit = breaker.acquire("caller")
                 except BreakerOpenError:
-                    assert not may
+                    assert not admitted
                     continue
-                assert may
+                assert admitted
                 breaker.report(permit, succeeded=bool(value))
                 probe = opened_at is not None
-                in_a_row = 0 if value else in_a_row + 1
+                failures = 0 if value else failures + 1
                 if value:
                     opened_at = None
-                elif probe or in_a_row >= 5:
+                elif probe or failures >= 5:
                     opened_at = clock.now
                 assert state() == ("closed" if opened_at is None else "open")

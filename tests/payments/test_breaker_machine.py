@@ -1,4 +1,4 @@
-"""Any history of callers, operators and time, beside the simplest model of the breaker."""
+"""Compare the breaker with a minimal model under any history of callers, operators and time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,12 +23,12 @@ from payments.breaker import PROBE_SECONDS, BreakerOpenError, Permit
 from payments.models import CircuitBreaker
 from tests.payments.support import Clock
 
-FAIL_MAX, REST = 5, 5
-# Nothing else may ever be seen to happen.
+FAIL_MAX, RESET_SECONDS = 5, 5
+# The only transitions allowed.
 TRANSITIONS = {
     ("closed", "open"),  # failures, or an operator
-    ("open", "half_open"),  # its rest, or its force, is over
-    ("half_open", "closed"),  # the probe was answered, or an operator
+    ("open", "half_open"),  # the reset time or the force has expired
+    ("half_open", "closed"),  # the probe succeeded, or an operator
     ("half_open", "open"),  # the probe failed, or an operator
     ("open", "closed"),  # an operator
 }
@@ -37,7 +37,7 @@ BY_OPERATOR = ("open", "closed")
 
 @dataclass
 class Model:
-    """What a breaker is, for one who sees everything as it happens."""
+    """The breaker's expected state."""
 
     state: str = "closed"
     failures: int = 0
@@ -47,25 +47,25 @@ class Model:
     forced_until: datetime | None = None
 
     def end_force(self) -> None:
-        """Make it automatic."""
+        """Return to automatic."""
         self.state = "half_open" if self.state == "open" else "closed"
         self.failures, self.forced_until = 0, None
 
-    def may_ask(self, holder: str, now: datetime) -> bool:
-        """Whether this caller gets a permit now."""
+    def admits(self, holder: str, now: datetime) -> bool:
+        """Whether `holder` gets a permit now."""
         if self.state == "closed":
             return True
         if self.forced_until is not None:
             return False
         if self.state == "open":
             assert self.opened_at is not None
-            return now >= self.opened_at + timedelta(seconds=REST)
+            return now >= self.opened_at + timedelta(seconds=RESET_SECONDS)
         held = self.probe is not None and self.probe_until is not None and now < self.probe_until
         return not held or (self.probe is not None and self.probe.holder == holder)
 
 
 class Machine(RuleBasedStateMachine):
-    """Drives the breaker and the model alike."""
+    """Drives the breaker and the model with the same events."""
 
     permits = Bundle("permits")
 
@@ -74,27 +74,27 @@ class Machine(RuleBasedStateMachine):
         CircuitBreaker.objects.all().delete()
         self.model = Model()
         self.clock = Clock()
-        self.moves = ["closed"]
+        self.states = ["closed"]
         self.patched = pytest.MonkeyPatch()
         self.patched.setattr("payments.breaker.timezone.now", self.clock)
-        self.patched.setattr(metrics, "record_transition", self.moved)
+        self.patched.setattr(metrics, "record_transition", self.record_transition)
         self.patched.setattr("django.conf.settings.BREAKER_FAIL_MAX", FAIL_MAX)
-        self.patched.setattr("django.conf.settings.BREAKER_RESET_SECONDS", REST)
+        self.patched.setattr("django.conf.settings.BREAKER_RESET_SECONDS", RESET_SECONDS)
 
     def teardown(self) -> None:
         self.patched.undo()
 
-    def moved(self, _breaker: str, to: str, _failures: int) -> None:
-        self.moves.append(to)
+    def record_transition(self, _breaker: str, to: str, _failures: int) -> None:
+        self.states.append(to)
 
-    def pass_time(self) -> None:
-        """Let a force whose time is over end in the model, as the next call does in the shop."""
+    def end_expired_force(self) -> None:
+        """End an expired force in the model, as the next call does in the shop."""
         until = self.model.forced_until
         if until is not None and until <= self.clock.now:
             self.model.end_force()
 
     @initialize()
-    def nobody_asked_yet(self) -> None:
+    def no_row_exists_yet(self) -> None:
         assert not CircuitBreaker.objects.exists()
 
     @rule(seconds=st.sampled_from([0.5, 1, 4, 5, PROBE_SECONDS, 59.5, 60]))
@@ -102,13 +102,13 @@ class Machine(RuleBasedStateMachine):
         self.clock.forward(seconds)
 
     @rule(target=permits, holder=st.sampled_from("abc"))
-    def ask(self, holder: str) -> object:
-        self.pass_time()
+    def acquire(self, holder: str) -> object:
+        self.end_expired_force()
         model, now = self.model, self.clock.now
-        if not model.may_ask(holder, now):
+        if not model.admits(holder, now):
             with pytest.raises(BreakerOpenError) as refused:
                 breaker.acquire(holder)
-            assert 1 <= refused.value.retry_after <= REST
+            assert 1 <= refused.value.retry_after <= RESET_SECONDS
             return multiple()
         permit = breaker.acquire(holder)
         assert permit.probe == (model.state != "closed")
@@ -120,11 +120,11 @@ class Machine(RuleBasedStateMachine):
         return permit
 
     @rule(permit=consumes(permits), succeeded=st.booleans())
-    def tell(self, permit: Permit, succeeded: bool) -> None:
+    def report(self, permit: Permit, succeeded: bool) -> None:
         breaker.report(permit, succeeded=succeeded)
         if succeeded and not permit.probe and not permit.failures:
-            return  # nothing to say
-        self.pass_time()
+            return  # nothing to report
+        self.end_expired_force()
         model = self.model
         if model.forced_until is not None:
             return
@@ -140,10 +140,10 @@ class Machine(RuleBasedStateMachine):
         model.probe = model.probe_until = None
 
     @rule(permit=consumes(permits))
-    def give_back(self, permit: Permit) -> None:
+    def release(self, permit: Permit) -> None:
         breaker.release(permit)
         if permit.probe:
-            self.pass_time()
+            self.end_expired_force()
             if self.model.state == "half_open" and self.is_prober(permit):
                 self.model.probe = self.model.probe_until = None
 
@@ -153,7 +153,7 @@ class Machine(RuleBasedStateMachine):
     @rule(to=st.sampled_from(BY_OPERATOR), minutes=st.sampled_from([1, 2]))
     def force(self, to: str, minutes: int) -> None:
         until = breaker.force(state=to, reason="because", minutes=minutes, by="anna", user_id=1)
-        self.pass_time()
+        self.end_expired_force()
         model = self.model
         assert until == self.clock.now + timedelta(minutes=minutes)
         if to == "open" and model.state != "open":
@@ -164,22 +164,22 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.forced_until is not None)
     @rule()
-    def release(self) -> None:
-        self.pass_time()
+    def unforce(self) -> None:
+        self.end_expired_force()
         forced = self.model.forced_until is not None
         assert breaker.unforce(user_id=1) == forced
         if forced:
             self.model.end_force()
 
     @invariant()
-    def it_is_what_the_model_is(self) -> None:
+    def the_row_matches_the_model(self) -> None:
         row, model = CircuitBreaker.objects.first(), self.model
         if row is None:
             assert model == Model()
             return
-        over = model.forced_until is not None and model.forced_until <= self.clock.now
-        after = "half_open" if model.state == "open" else "closed"
-        assert row.state_now == (after if over else model.state)
+        expired = model.forced_until is not None and model.forced_until <= self.clock.now
+        state_after = "half_open" if model.state == "open" else "closed"
+        assert row.state_now == (state_after if expired else model.state)
         assert (row.state, row.failures, row.forced_until) == (
             model.state,
             model.failures,
@@ -189,13 +189,13 @@ class Machine(RuleBasedStateMachine):
         assert (row.probe_until, row.opened_at) == (model.probe_until, model.opened_at)
 
     @invariant()
-    def only_allowed_transitions_were_counted_and_all_of_them(self) -> None:
-        assert set(zip(self.moves, self.moves[1:], strict=False)) <= TRANSITIONS
-        assert self.moves[-1] == self.model.state
+    def every_transition_is_allowed_and_recorded(self) -> None:
+        assert set(zip(self.states, self.states[1:], strict=False)) <= TRANSITIONS
+        assert self.states[-1] == self.model.state
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_history_leads_it_astray() -> None:
+def test_the_breaker_matches_the_model_under_any_history() -> None:
     run_state_machine_as_test(
         Machine,
         settings=hypothesis_settings(max_examples=60, stateful_step_count=40),

@@ -1,4 +1,4 @@
-"""An operator forces the breaker open or closed for a while, or hands it back."""
+"""Operators force the breaker open or closed for a while, or return it to automatic."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def force(to: str, minutes: int = 10, reason: str = "gateway's maintenance") -> 
 
 
 def refused() -> int:
-    """Ask, be refused, and return the seconds to wait."""
+    """Expect acquire() to be refused; return the seconds to wait."""
     with pytest.raises(BreakerOpenError) as error:
         breaker.acquire("buyer")
     return error.value.retry_after
@@ -41,15 +41,15 @@ def row() -> dict[str, Any]:
 
 
 def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
-    """Return the facts of each event of this name, read back from the line it would be."""
+    """Return the log lines of this event, formatted as JSON and parsed again."""
     lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
     return [line for line in lines if line["message"] == f"event={name}"]
 
 
-def test_forced_open_it_refuses_everybody_and_promises_no_more_than_the_usual_rest(
+def test_forced_open_it_refuses_everybody_with_at_most_the_usual_wait(
     clock: Clock,
 ) -> None:
-    breaker.acquire("first of all makes the row")
+    breaker.acquire("creates the row")
     with moved() as changes:
         until = force("open")
     assert until == clock.now + timedelta(minutes=10)
@@ -67,25 +67,25 @@ def test_forced_open_it_refuses_everybody_and_promises_no_more_than_the_usual_re
         "forced_by": "anna",
         "version": 1,
     }
-    held = row()
+    forced = row()
     waits = []
     for passed in (0, 5, 590, 1, 3.9):
         clock.forward(passed)
         waits.append(refused())
     assert waits == [5, 5, 5, 4, 1]
-    assert row() == held
+    assert row() == forced
 
 
-@pytest.mark.parametrize(("rest", "wait"), [(0.1, 1), (4.2, 5), (60, 60)])
-def test_the_promise_is_the_rest_rounded_up(
-    clock: Clock, settings: Settings, rest: float, wait: int
+@pytest.mark.parametrize(("reset_seconds", "wait"), [(0.1, 1), (4.2, 5), (60, 60)])
+def test_the_wait_is_the_reset_time_rounded_up(
+    clock: Clock, settings: Settings, reset_seconds: float, wait: int
 ) -> None:
-    settings.BREAKER_RESET_SECONDS = rest
+    settings.BREAKER_RESET_SECONDS = reset_seconds
     force("open")
     assert refused() == wait
 
 
-def test_after_forced_open_the_next_who_asks_probes(clock: Clock) -> None:
+def test_after_a_forced_open_the_next_caller_probes(clock: Clock) -> None:
     force("open", 1)
     clock.forward(MINUTE - 0.1)
     assert refused() == 1
@@ -96,7 +96,7 @@ def test_after_forced_open_the_next_who_asks_probes(clock: Clock) -> None:
     assert changes == {
         TRANSITION("half_open"): 1,
         'retail_payment_attempts_total{outcome="short_circuited"}': 1,
-    }  # the gauge had said so already
+    }  # the gauge showed half_open already
     assert probe.probe
     assert AUTOMATIC.items() <= row().items()
     breaker.report(probe, succeeded=False)
@@ -105,7 +105,7 @@ def test_after_forced_open_the_next_who_asks_probes(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("to", "after"), [("open", "half_open"), ("closed", "closed")])
-def test_gauge_and_row_say_what_it_does_also_right_after_the_end(
+def test_gauge_and_row_show_the_new_state_as_soon_as_the_force_expires(
     clock: Clock, to: str, after: str
 ) -> None:
     fail(5)
@@ -114,24 +114,24 @@ def test_gauge_and_row_say_what_it_does_also_right_after_the_end(
         clock.forward(MINUTE)
     expected = {} if to == after else {GAUGE(to): -1, GAUGE(after): 1}
     assert changes == expected
-    found = CircuitBreaker.objects.get()
-    assert (found.state, found.state_now, found.is_forced) == (to, after, False)
+    current = CircuitBreaker.objects.get()
+    assert (current.state, current.state_now, current.is_forced) == (to, after, False)
     breaker.acquire("buyer")
     assert state() == after
 
 
-def test_forced_closed_everybody_goes_through_and_no_failure_counts(clock: Clock) -> None:
+def test_forced_closed_it_admits_everybody_and_counts_no_failures(clock: Clock) -> None:
     fail(5)
     with moved() as changes:
         force("closed")
     assert changes == {TRANSITION("closed"): 1, GAUGE("closed"): 1, GAUGE("open"): -1}
-    held = row()
+    forced = row()
     with moved() as changes:
         fail(50)
         breaker.report(breaker.acquire("buyer"), succeeded=True)
         assert breaker.acquire("buyer") == Permit("buyer", probe=False, failures=0)
     assert changes == {}
-    assert row() == held
+    assert row() == forced
     clock.forward(10 * MINUTE)
     fail(1)
     assert (state(), row()["failures"]) == ("closed", 1)
@@ -141,17 +141,17 @@ def test_forced_closed_everybody_goes_through_and_no_failure_counts(clock: Clock
 
 
 @pytest.mark.parametrize("to", ["open", "closed"])
-def test_whoever_holds_a_probe_loses_it(clock: Clock, to: str) -> None:
+def test_a_force_cancels_a_probe_in_progress(clock: Clock, to: str) -> None:
     fail(5)
     clock.forward(5)
     probe = breaker.acquire("prober")
     force(to)
-    held = row()
-    assert (held["state"], held["probe"], held["probe_until"]) == (to, "", None)
-    for news in (True, False):
-        breaker.report(probe, succeeded=news)
+    forced = row()
+    assert (forced["state"], forced["probe"], forced["probe_until"]) == (to, "", None)
+    for succeeded in (True, False):
+        breaker.report(probe, succeeded=succeeded)
     breaker.release(probe)
-    assert row() == held
+    assert row() == forced
     breaker_unforce(user_id=7)
     released = row()
     breaker.report(probe, succeeded=False)
@@ -162,14 +162,15 @@ def test_whoever_holds_a_probe_loses_it(clock: Clock, to: str) -> None:
     ("to", "after", "changes"),
     [("open", "half_open", {TRANSITION("half_open"): 1}), ("closed", "closed", {})],
 )
-def test_handed_back_it_is_automatic_at_once(
+def test_unforce_returns_it_to_automatic_at_once(
     clock: Clock, to: str, after: str, changes: dict[str, float]
 ) -> None:
     fail(3)
     force(to)
-    with moved() as found:
+    with moved() as metric_changes:
         assert breaker_unforce(user_id=7)
-    assert {name: by for name, by in found.items() if "transitions" in name} == changes
+    transitions = {name: by for name, by in metric_changes.items() if "transitions" in name}
+    assert transitions == changes
     assert (state(), row()["failures"]) == (after, 0)
     assert AUTOMATIC.items() <= row().items()
     before = row()
@@ -178,7 +179,7 @@ def test_handed_back_it_is_automatic_at_once(
     assert breaker.acquire("buyer").probe == (to == "open")
 
 
-def test_a_force_replaces_another_and_the_same_state_is_no_transition(clock: Clock) -> None:
+def test_a_new_force_replaces_the_old_and_the_same_state_is_no_transition(clock: Clock) -> None:
     force("open", 10)
     clock.forward(MINUTE)
     with moved() as changes:
@@ -193,26 +194,26 @@ def test_a_force_replaces_another_and_the_same_state_is_no_transition(clock: Clo
     assert changes == {TRANSITION("closed"): 1, GAUGE("closed"): 1, GAUGE("open"): -1}
 
 
-def test_what_is_written_between_reading_and_forcing_is_not_lost(
+def test_a_write_between_reading_and_forcing_is_not_lost(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(5)
     clock.forward(5)
-    real, tries = breaker._swap, []
+    real, versions = breaker._compare_and_set, []
 
-    def swap(found: CircuitBreaker, **changes: object) -> bool:
-        tries.append(found.version)
-        if len(tries) == 1:  # somebody takes the probe in this very moment
+    def acquire_first(row: CircuitBreaker, **changes: object) -> bool:
+        versions.append(row.version)
+        if len(versions) == 1:  # a concurrent caller takes the probe
             breaker.acquire("prober")
-        return real(found, **changes)
+        return real(row, **changes)
 
-    monkeypatch.setattr(breaker, "_swap", swap)
+    monkeypatch.setattr(breaker, "_compare_and_set", acquire_first)
     force("closed")
-    assert tries == [5, 5, 6]
+    assert versions == [5, 5, 6]
     assert (row()["state"], row()["probe"], row()["version"]) == ("closed", "", 7)
 
 
-def test_the_log_says_who_why_and_until_when_in_one_line_each(
+def test_the_log_records_who_why_and_until_when_in_one_line_each(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "retail.payments")
@@ -235,8 +236,8 @@ def test_the_log_says_who_why_and_until_when_in_one_line_each(
         {"breaker": "payments", "to": "closed", "user_id": None},
     ]
     assert all("\n" not in JsonFormatter().format(record) for record in caplog.records)
-    moves = [line["extra"]["to"] for line in events(caplog, "breaker.transition")]
-    assert moves == ["open", "half_open", "closed"]
+    states = [line["extra"]["to"] for line in events(caplog, "breaker.transition")]
+    assert states == ["open", "half_open", "closed"]
 
 
 @pytest.mark.parametrize(
@@ -252,10 +253,12 @@ def test_the_log_says_who_why_and_until_when_in_one_line_each(
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(clock: Clock, wrong: dict[str, Any]) -> None:
+def test_an_invalid_force_is_refused_and_changes_nothing(
+    clock: Clock, wrong: dict[str, Any]
+) -> None:
     breaker.acquire("buyer")
     before = row()
-    right: dict[str, Any] = {
+    valid: dict[str, Any] = {
         "state": "open",
         "reason": "x" * 200,
         "minutes": 240,
@@ -263,13 +266,13 @@ def test_what_cannot_be_is_refused_and_changes_nothing(clock: Clock, wrong: dict
         "user_id": 7,
     }
     with pytest.raises(ValueError, match=r"forced|reason"):
-        breaker_force(**{**right, **wrong})
+        breaker_force(**{**valid, **wrong})
     assert row() == before
-    assert breaker_force(**right) == clock.now + timedelta(hours=4)
+    assert breaker_force(**valid) == clock.now + timedelta(hours=4)
 
 
 @pytest.mark.parametrize(
-    "half",
+    "changes",
     [
         {"forced_reason": ""},
         {"forced_by": ""},
@@ -281,14 +284,14 @@ def test_what_cannot_be_is_refused_and_changes_nothing(clock: Clock, wrong: dict
     ],
     ids=str,
 )
-def test_the_database_holds_no_half_a_force(clock: Clock, half: dict[str, Any]) -> None:
+def test_the_database_refuses_an_incomplete_force(clock: Clock, changes: dict[str, Any]) -> None:
     force("open")
     with pytest.raises(IntegrityError):
-        CircuitBreaker.objects.update(**half)
+        CircuitBreaker.objects.update(**changes)
     CircuitBreaker.objects.update(**AUTOMATIC)
 
 
-def test_while_forced_closed_asking_costs_one_read_and_good_news_nothing(
+def test_while_forced_closed_acquire_costs_one_read_and_a_success_no_query(
     clock: Clock, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     force("closed")
@@ -296,18 +299,20 @@ def test_while_forced_closed_asking_costs_one_read_and_good_news_nothing(
         breaker.report(breaker.acquire("buyer"), succeeded=True)
 
 
-def test_two_who_find_it_over_end_it_once(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_callers_end_an_expired_force_once(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     force("open", 1)
     clock.forward(MINUTE)
-    real, tries = breaker._swap, []
+    real, versions = breaker._compare_and_set, []
 
-    def swap(found: CircuitBreaker, **changes: object) -> bool:
-        tries.append(found.version)
-        if len(tries) == 1:
+    def acquire_first(row: CircuitBreaker, **changes: object) -> bool:
+        versions.append(row.version)
+        if len(versions) == 1:
             assert breaker.acquire("quicker").probe
-        return real(found, **changes)
+        return real(row, **changes)
 
-    monkeypatch.setattr(breaker, "_swap", swap)
+    monkeypatch.setattr(breaker, "_compare_and_set", acquire_first)
     with moved() as changes:
         assert refused() == 1
     assert changes[TRANSITION("half_open")] == 1

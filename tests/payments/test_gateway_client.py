@@ -1,4 +1,4 @@
-"""The client against the real simulator, over HTTP."""
+"""The gateway client against the simulator, over HTTP."""
 
 import json
 import socket
@@ -16,26 +16,31 @@ from tests.gateway_simulator.support import Process
 
 
 def charge_of(token: str = "tok_good", **changes: Any) -> Charge:
-    facts = {
+    fields = {
         "key": uuid.uuid4().hex,
         "amount": Decimal("12.5"),
         "currency": "EUR",
         "token": token,
         "reference": "VT-TEST",
     }
-    return Charge(**{**facts, **changes})
+    return Charge(**{**fields, **changes})
 
 
 def row(gateway: Process, key: str) -> dict[str, Any]:
-    answer: dict[str, Any] = gateway.get(f"/v1/charges/{key}").json()
-    return answer
+    charge: dict[str, Any] = gateway.get(f"/v1/charges/{key}").json()
+    return charge
 
 
-def test_a_good_card_is_charged_the_exact_amount(gateway: Process) -> None:
-    wanted = charge_of()
-    assert client.charge(wanted) is Answer.APPROVED
-    found = row(gateway, wanted.key)
-    assert (found["status"], found["amount"], found["currency"], found["reference"]) == (
+def test_an_accepted_card_is_charged_the_exact_amount(gateway: Process) -> None:
+    request = charge_of()
+    assert client.charge(request) is Answer.APPROVED
+    recorded = row(gateway, request.key)
+    assert (
+        recorded["status"],
+        recorded["amount"],
+        recorded["currency"],
+        recorded["reference"],
+    ) == (
         "approved",
         "12.50",
         "EUR",
@@ -43,27 +48,27 @@ def test_a_good_card_is_charged_the_exact_amount(gateway: Process) -> None:
     )
 
 
-def test_a_bad_card_is_declined(gateway: Process) -> None:
+def test_a_declined_card_is_reported_as_declined(gateway: Process) -> None:
     assert client.charge(charge_of("tok_declined")) is Answer.DECLINED
 
 
-def test_a_cancelled_key_is_refused_for_ever(gateway: Process) -> None:
-    wanted = charge_of()
-    assert client.cancel(wanted.key) is Answer.CANCELLED
-    assert client.charge(wanted) is Answer.CANCELLED
-    assert client.cancel(wanted.key) is Answer.CANCELLED
+def test_a_cancelled_key_stays_refused(gateway: Process) -> None:
+    request = charge_of()
+    assert client.cancel(request.key) is Answer.CANCELLED
+    assert client.charge(request) is Answer.CANCELLED
+    assert client.cancel(request.key) is Answer.CANCELLED
 
 
-def test_cancelling_what_was_charged_tells_so(gateway: Process) -> None:
-    wanted = charge_of()
-    client.charge(wanted)
-    assert client.cancel(wanted.key) is Answer.APPROVED
+def test_cancelling_a_used_key_returns_its_outcome(gateway: Process) -> None:
+    request = charge_of()
+    client.charge(request)
+    assert client.cancel(request.key) is Answer.APPROVED
     declined = charge_of("tok_declined")
     client.charge(declined)
     assert client.cancel(declined.key) is Answer.DECLINED
 
 
-def test_a_charge_that_the_gateway_cannot_take_is_rejected(gateway: Process) -> None:
+def test_an_invalid_charge_is_rejected(gateway: Process) -> None:
     assert client.charge(charge_of(currency="euro")) is Answer.REJECTED
     used = charge_of()
     client.charge(used)
@@ -80,21 +85,21 @@ def test_a_charge_that_the_gateway_cannot_take_is_rejected(gateway: Process) -> 
         ({"off": True}, False),
     ],
 )
-def test_what_is_no_answer_is_told_as_none_and_the_key_keeps_it_one_charge(
+def test_a_failed_call_raises_no_answer_and_the_key_keeps_it_one_charge(
     gateway: Process, knob: dict[str, Any], charged: bool
 ) -> None:
-    wanted = charge_of()
+    request = charge_of()
     gateway.knobs(**knob)
     with pytest.raises(NoAnswerError) as failed:
-        client.charge(wanted)
+        client.charge(request)
     assert failed.value.outcome == "error"
     gateway.knobs()
-    assert row(gateway, wanted.key)["status"] == ("approved" if charged else "not_found")
-    assert client.charge(wanted) is Answer.APPROVED
-    assert row(gateway, wanted.key)["status"] == "approved"
+    assert row(gateway, request.key)["status"] == ("approved" if charged else "not_found")
+    assert client.charge(request) is Answer.APPROVED
+    assert row(gateway, request.key)["status"] == "approved"
 
 
-def test_a_gateway_that_takes_too_long_is_a_time_out(gateway: Process, settings: Settings) -> None:
+def test_a_slow_gateway_is_a_timeout(gateway: Process, settings: Settings) -> None:
     settings.GATEWAY_READ_TIMEOUT = 0.2
     gateway.knobs(hang_share=1)
     with pytest.raises(GatewayTimeoutError) as failed:
@@ -102,7 +107,7 @@ def test_a_gateway_that_takes_too_long_is_a_time_out(gateway: Process, settings:
     assert failed.value.outcome == "timeout"
 
 
-def test_nobody_listening_is_no_answer(settings: Settings) -> None:
+def test_a_refused_connection_is_no_answer(settings: Settings) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         settings.GATEWAY_URL = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -116,7 +121,7 @@ def test_a_wrong_api_key_is_no_answer(gateway: Process, settings: Settings) -> N
         client.charge(charge_of())
 
 
-def test_the_request_id_goes_along(gateway: Process) -> None:
+def test_the_request_id_is_sent_to_the_gateway(gateway: Process) -> None:
     with request_context("follow-me-1"):
         client.charge(charge_of())
     lines = [json.loads(line) for line in gateway.lines()]

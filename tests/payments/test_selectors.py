@@ -1,4 +1,4 @@
-"""What is read of the gateway's ledger, over HTTP, and what is no answer."""
+"""Reading the gateway's ledger over HTTP, and what counts as no answer."""
 
 import uuid
 from datetime import timedelta
@@ -20,7 +20,7 @@ def charge(token: str = "tok_good", amount: str = "12.50") -> str:
     return key
 
 
-def test_charges_are_told_with_what_was_given_back(
+def test_charges_are_returned_with_their_refunds(
     gateway: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, declined = charge(), charge("tok_declined", "3")
@@ -29,20 +29,20 @@ def test_charges_are_told_with_what_was_given_back(
     refund = {"charge_key": good, "amount": "2.50"}
     assert gateway.post("/v1/refunds", uuid.uuid4().hex, refund).status_code == 200
     monkeypatch.setattr(selectors, "KEYS", 2)
-    found = selectors.gateway_charges_of(keys=[good, declined, "unknown", cancelled])
+    charges = selectors.gateway_charges_of(keys=[good, declined, "unknown", cancelled])
     assert {
         key: (row.key, row.approved, row.amount, row.currency, row.refunded)
-        for key, row in found.items()
+        for key, row in charges.items()
     } == {
         good: (good, True, Decimal("12.50"), "EUR", Decimal("2.50")),
         declined: (declined, False, Decimal(3), "EUR", Decimal(0)),
         cancelled: (cancelled, False, Decimal(0), "", Decimal(0)),
     }
-    assert abs(found[good].created_at - timezone.now()) < timedelta(minutes=1)
-    assert found[good].id < found[declined].id < found[cancelled].id
+    assert abs(charges[good].created_at - timezone.now()) < timedelta(minutes=1)
+    assert charges[good].id < charges[declined].id < charges[cancelled].id
 
 
-def test_charges_and_refunds_come_by_page_in_the_order_of_their_ids(
+def test_charges_and_refunds_are_paged_by_id(
     gateway: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [charge() for _ in range(3)]
@@ -64,7 +64,7 @@ def test_charges_and_refunds_come_by_page_in_the_order_of_their_ids(
 
 
 @pytest.mark.parametrize("knob", [{"off": True}, {"latency_ms": 1500}])
-def test_a_gateway_that_does_not_answer_says_so(
+def test_an_unreachable_or_slow_gateway_is_no_answer(
     gateway: Process, settings: Settings, knob: dict[str, object]
 ) -> None:
     settings.GATEWAY_READ_TIMEOUT = 0.3
@@ -76,7 +76,7 @@ def test_a_gateway_that_does_not_answer_says_so(
         gateway.knobs()
 
 
-def test_an_answer_that_is_no_success_is_none(gateway: Process, settings: Settings) -> None:
+def test_an_error_status_is_no_answer(gateway: Process, settings: Settings) -> None:
     settings.GATEWAY_API_KEY = "wrong"
     with pytest.raises(NoAnswerError, match="401"):
         selectors.gateway_charges(after=0)
@@ -84,6 +84,6 @@ def test_an_answer_that_is_no_success_is_none(gateway: Process, settings: Settin
         selectors.gateway_refunds(after=0)
 
 
-def test_who_asks_for_nobody_does_not_ask(settings: Settings) -> None:
+def test_an_empty_list_of_keys_makes_no_request(settings: Settings) -> None:
     settings.GATEWAY_URL = "http://127.0.0.1:1"
     assert selectors.gateway_charges_of(keys=[]) == {}

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def wanted() -> Charge:
+def charge() -> Charge:
     return Charge(uuid.uuid4().hex, Decimal("12.50"), "EUR", "tok_good", "VT-TEST")
 
 
@@ -32,7 +32,7 @@ def calls(**outcomes: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "counted"),
+    ("answer", "outcome"),
     [
         (Answer.APPROVED, "approved"),
         (Answer.DECLINED, "declined"),
@@ -41,50 +41,50 @@ def calls(**outcomes: int) -> dict[str, float]:
     ],
 )
 def test_every_answer_is_a_success_for_the_breaker(
-    wanted: Charge, scripted_gateway: ScriptedGateway, answer: Answer, counted: str
+    charge: Charge, scripted_gateway: ScriptedGateway, answer: Answer, outcome: str
 ) -> None:
     CircuitBreaker.objects.create(name="payments", failures=4)
     scripted_gateway.answers = [answer]
     with moved() as changes:
-        assert payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key)) is answer
-    assert changes == calls(**{counted: 1})
+        assert payment_charge(charge=charge, permit=payment_acquire(key=charge.key)) is answer
+    assert changes == calls(**{outcome: 1})
     assert CircuitBreaker.objects.get().failures == 0
 
 
-def test_each_try_without_an_answer_is_counted_and_told(
-    wanted: Charge, scripted_gateway: ScriptedGateway
+def test_each_attempt_without_an_answer_is_counted_and_reported(
+    charge: Charge, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [GatewayTimeoutError(), NoAnswerError()]
     with moved() as changes, pytest.raises(NoAnswerError):
-        payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key))
+        payment_charge(charge=charge, permit=payment_acquire(key=charge.key))
     assert changes == calls(timeout=1, error=1)
     assert CircuitBreaker.objects.get().failures == 2
-    assert [one.key for one in scripted_gateway.charged] == [wanted.key, wanted.key]
+    assert [sent.key for sent in scripted_gateway.charged] == [charge.key, charge.key]
 
 
-def test_no_second_try_against_a_breaker_just_opened(
-    wanted: Charge, scripted_gateway: ScriptedGateway
+def test_a_charge_is_not_retried_once_the_breaker_opens(
+    charge: Charge, scripted_gateway: ScriptedGateway
 ) -> None:
     CircuitBreaker.objects.create(name="payments", failures=4)
     scripted_gateway.answers = [NoAnswerError()]
     with pytest.raises(NoAnswerError):
-        payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key))
+        payment_charge(charge=charge, permit=payment_acquire(key=charge.key))
     assert len(scripted_gateway.charged) == 1
     with pytest.raises(BreakerOpenError):
         payment_acquire(key="next")
 
 
-def test_cancelling_asks_the_breaker_and_tells_it(
-    wanted: Charge, scripted_gateway: ScriptedGateway, clock: Clock
+def test_cancelling_acquires_a_permit_and_reports_the_outcome(
+    charge: Charge, scripted_gateway: ScriptedGateway, clock: Clock
 ) -> None:
     scripted_gateway.cancels = [NoAnswerError(), Answer.CANCELLED]
     with pytest.raises(NoAnswerError):
-        payment_cancel(key=wanted.key)
+        payment_cancel(key=charge.key)
     assert CircuitBreaker.objects.get().failures == 1
-    assert payment_cancel(key=wanted.key) is Answer.CANCELLED
+    assert payment_cancel(key=charge.key) is Answer.CANCELLED
     assert CircuitBreaker.objects.get().failures == 0
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
     with pytest.raises(BreakerOpenError):
-        payment_cancel(key=wanted.key)
-    assert scripted_gateway.cancelled == [wanted.key, wanted.key]
+        payment_cancel(key=charge.key)
+    assert scripted_gateway.cancelled == [charge.key, charge.key]

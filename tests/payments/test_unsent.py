@@ -1,4 +1,4 @@
-"""Which failures surely came before the request was sent, seen at real sockets."""
+"""Which failures prove that the request was never sent, tested with real sockets."""
 
 import select
 import socket
@@ -21,15 +21,15 @@ from payments.gateway import Answer, Charge, GatewayTimeoutError, NoAnswerError
 from payments.services import payment_acquire, payment_charge
 
 PATIENCE = 60  # seconds; nothing is asserted about speed
-Deed = Callable[[socket.socket], None]
+Behaviour = Callable[[socket.socket], None]
 
 
 def read_request(connection: socket.socket) -> None:
-    """Read a whole request: its head and the body that it announces."""
-    got = b""
-    while b"\r\n\r\n" not in got:
-        got += connection.recv(65536)
-    head, _, body = got.partition(b"\r\n\r\n")
+    """Read a whole request: headers and body."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, _, body = received.partition(b"\r\n\r\n")
     (length,) = [
         int(line.split(b":")[1])
         for line in head.split(b"\r\n")
@@ -39,8 +39,8 @@ def read_request(connection: socket.socket) -> None:
         body += connection.recv(65536)
 
 
-def answering(status: str, body: str, headers: str = "", length: int = 0) -> Deed:
-    """Return what reads a request and answers it; `length` is announced in place of the true."""
+def answering(status: str, body: str, headers: str = "", length: int = 0) -> Behaviour:
+    """Return a behaviour that reads a request and answers it, optionally with a false `length`."""
 
     def answer(connection: socket.socket) -> None:
         read_request(connection)
@@ -51,13 +51,13 @@ def answering(status: str, body: str, headers: str = "", length: int = 0) -> Dee
 
 
 def reset(connection: socket.socket) -> None:
-    """Read the request, then break the connection off."""
+    """Read the request, then reset the connection."""
     read_request(connection)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def silence(connection: socket.socket) -> None:
-    """Read the request and wait until the other side has had enough."""
+    """Read the request and wait until the client closes the connection."""
     read_request(connection)
     connection.recv(1)
 
@@ -68,18 +68,18 @@ TOO_MANY = answering("429 Too Many Requests", "", "Retry-After: 30\r\n")
 
 
 @contextmanager
-def server(settings: Settings, *connections: list[Deed]) -> Iterator[list[int]]:
-    """Serve, one after the other, connections on which these things happen; yield their numbers."""
-    seen: list[int] = []
+def server(settings: Settings, *connections: list[Behaviour]) -> Iterator[list[int]]:
+    """Serve each connection's behaviours in turn; yield the connection number of each served."""
+    served: list[int] = []
 
     def serve(listener: socket.socket) -> None:
-        for number, deeds in enumerate(connections):
+        for number, behaviours in enumerate(connections):
             connection, _ = listener.accept()
             with connection:
                 connection.settimeout(PATIENCE)
-                for deed in deeds:
-                    deed(connection)
-                    seen.append(number)
+                for behave in behaviours:
+                    behave(connection)
+                    served.append(number)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
@@ -87,15 +87,15 @@ def server(settings: Settings, *connections: list[Deed]) -> Iterator[list[int]]:
         thread.start()
         settings.GATEWAY_URL = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            yield seen
+            yield served
         finally:
             thread.join()
     gateway._session().close()
 
 
 @contextmanager
-def nobody(settings: Settings) -> Iterator[None]:
-    """Have nobody listen."""
+def refused(settings: Settings) -> Iterator[None]:
+    """Point the settings to a port on which nothing listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         settings.GATEWAY_URL = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -103,8 +103,8 @@ def nobody(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def nowhere(settings: Settings) -> Iterator[None]:
-    """Let the host's name be unknown."""
+def unknown_host(settings: Settings) -> Iterator[None]:
+    """Point the settings to a host whose name does not resolve."""
     settings.GATEWAY_URL = "http://gateway.invalid"
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     with patch("socket.getaddrinfo", side_effect=unknown):
@@ -112,8 +112,8 @@ def nowhere(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def full(settings: Settings) -> Iterator[None]:
-    """Have a listener whose queue is full: a further connection is never made, nor refused."""
+def full_backlog(settings: Settings) -> Iterator[None]:
+    """Point the settings to a listener with a full backlog, which neither accepts nor refuses."""
     settings.GATEWAY_CONNECT_TIMEOUT = 0.1
     waiting: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
@@ -125,8 +125,8 @@ def full(settings: Settings) -> Iterator[None]:
                 waiting[-1].connect_ex(listener.getsockname())
             yield
         finally:
-            for one in waiting:
-                one.close()
+            for connection in waiting:
+                connection.close()
 
 
 @pytest.fixture(autouse=True)
@@ -147,26 +147,27 @@ def wait_for_the_end_of_the_kept_connection(settings: Settings) -> None:
 
 
 @pytest.fixture
-def wanted() -> Charge:
+def charge() -> Charge:
     return Charge(uuid.uuid4().hex, Decimal("12.50"), "EUR", "tok_good", "VT-TEST")
 
 
 @pytest.mark.parametrize(
-    ("place", "outcome"), [(nobody, "error"), (nowhere, "error"), (full, "timeout")]
+    ("unreachable", "outcome"),
+    [(refused, "error"), (unknown_host, "error"), (full_backlog, "timeout")],
 )
 def test_without_a_connection_nothing_was_sent(
-    wanted: Charge, settings: Settings, place: Callable[..., object], outcome: str
+    charge: Charge, settings: Settings, unreachable: Callable[..., object], outcome: str
 ) -> None:
-    with place(settings), pytest.raises(NoAnswerError) as failed:  # type: ignore[attr-defined]
-        gateway.charge(wanted)
+    with unreachable(settings), pytest.raises(NoAnswerError) as failed:  # type: ignore[attr-defined]
+        gateway.charge(charge)
     assert (failed.value.maybe_sent, failed.value.outcome) == (False, outcome)
 
 
 @pytest.mark.parametrize(
-    ("deed", "outcome"),
+    ("behaviour", "outcome"),
     [
         (reset, "error"),
-        (read_request, "error"),  # and closes the connection without a word
+        (read_request, "error"),  # then the server closes the connection
         (silence, "timeout"),
         (answering("200 OK", '{"status": "appr', length=22), "error"),
         (answering("200 OK", "<p>all is well</p>"), "error"),
@@ -177,46 +178,44 @@ def test_without_a_connection_nothing_was_sent(
         (answering("302 Found", "", "Location: http://127.0.0.1:1/\r\n"), "error"),
     ],
 )
-def test_over_a_connection_it_may_have_been(
-    wanted: Charge, settings: Settings, deed: Deed, outcome: str
+def test_over_a_connection_it_may_have_been_sent(
+    charge: Charge, settings: Settings, behaviour: Behaviour, outcome: str
 ) -> None:
-    if deed is silence:
+    if behaviour is silence:
         settings.GATEWAY_READ_TIMEOUT = 0.2
-    with server(settings, [deed]), pytest.raises(NoAnswerError) as failed:
-        gateway.charge(wanted)
+    with server(settings, [behaviour]), pytest.raises(NoAnswerError) as failed:
+        gateway.charge(charge)
     assert (failed.value.maybe_sent, failed.value.outcome) == (True, outcome)
 
 
-def test_a_kept_connection_that_the_gateway_closes_on_the_next_request_may_have_carried_it(
-    wanted: Charge, settings: Settings
+def test_a_keep_alive_connection_closed_on_the_next_request_may_have_carried_it(
+    charge: Charge, settings: Settings
 ) -> None:
-    with server(settings, [approve, reset]) as seen:
-        assert gateway.charge(wanted) is Answer.APPROVED
+    with server(settings, [approve, reset]) as served:
+        assert gateway.charge(charge) is Answer.APPROVED
         with pytest.raises(NoAnswerError) as failed:
-            gateway.charge(wanted)
-    assert seen == [0, 0]
+            gateway.charge(charge)
+    assert served == [0, 0]
     assert failed.value.maybe_sent
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_is_not_used(
-    wanted: Charge, settings: Settings
-) -> None:
-    with server(settings, [approve], [approve]) as seen:
-        assert gateway.charge(wanted) is Answer.APPROVED
+def test_a_closed_keep_alive_connection_is_not_reused(charge: Charge, settings: Settings) -> None:
+    with server(settings, [approve], [approve]) as served:
+        assert gateway.charge(charge) is Answer.APPROVED
         wait_for_the_end_of_the_kept_connection(settings)
-        assert gateway.charge(wanted) is Answer.APPROVED
-    assert seen == [0, 1]
+        assert gateway.charge(charge) is Answer.APPROVED
+    assert served == [0, 1]
 
 
-@pytest.mark.parametrize("told", [(), ("a sentence",)])
-def test_in_doubt_it_was_sent(told: tuple[str, ...]) -> None:
-    assert NoAnswerError(*told).maybe_sent
-    assert GatewayTimeoutError(*told).maybe_sent
+@pytest.mark.parametrize("args", [(), ("a sentence",)])
+def test_a_request_counts_as_sent_if_in_doubt(args: tuple[str, ...]) -> None:
+    assert NoAnswerError(*args).maybe_sent
+    assert GatewayTimeoutError(*args).maybe_sent
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return what was slept instead of sleeping, with the dice in the middle."""
+    """Record sleeps instead of sleeping, with jitter fixed at its middle."""
     slept: list[float] = []
     monkeypatch.setattr("payments.services.time.sleep", slept.append)
     monkeypatch.setattr("payments.services.random.uniform", lambda low, high: (low + high) / 2)
@@ -224,52 +223,53 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("deed", [reset, read_request, BUSY, TOO_MANY])
+@pytest.mark.parametrize("behaviour", [reset, read_request, BUSY, TOO_MANY])
 @pytest.mark.parametrize("mode", ["keyed", "unsent"])
-def test_what_may_have_been_sent_is_sent_again_only_where_the_key_keeps_it_one_charge(
-    wanted: Charge, settings: Settings, pauses: list[float], deed: Deed, mode: str
+def test_a_charge_that_may_have_been_sent_is_retried_only_with_idempotency_keys(
+    charge: Charge, settings: Settings, pauses: list[float], behaviour: Behaviour, mode: str
 ) -> None:
     settings.GATEWAY_RETRY = mode
-    once = [[deed]]
-    twice = [[deed, approve]] if deed in {BUSY, TOO_MANY} else [[deed], [approve]]
-    with server(settings, *(twice if mode == "keyed" else once)) as seen:
-        permit = payment_acquire(key=wanted.key)
+    once = [[behaviour]]
+    same_connection = behaviour in {BUSY, TOO_MANY}
+    twice = [[behaviour, approve]] if same_connection else [[behaviour], [approve]]
+    with server(settings, *(twice if mode == "keyed" else once)) as served:
+        permit = payment_acquire(key=charge.key)
         if mode == "keyed":
-            assert payment_charge(charge=wanted, permit=permit) is Answer.APPROVED
+            assert payment_charge(charge=charge, permit=permit) is Answer.APPROVED
         else:
             with pytest.raises(NoAnswerError):
-                payment_charge(charge=wanted, permit=permit)
-    assert len(seen) == (2 if mode == "keyed" else 1)
-    # The gateway's Retry-After of 30 s is not waited for.
+                payment_charge(charge=charge, permit=permit)
+    assert len(served) == (2 if mode == "keyed" else 1)
+    # The gateway's Retry-After of 30 s is ignored.
     assert pauses == ([0.1] if mode == "keyed" else [])
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("mode", ["keyed", "unsent"])
-@pytest.mark.parametrize("place", [nobody, nowhere, full])
-def test_what_was_surely_not_sent_is_tried_again_in_both_modes(
-    wanted: Charge,
+@pytest.mark.parametrize("unreachable", [refused, unknown_host, full_backlog])
+def test_a_charge_that_was_never_sent_is_retried_in_both_modes(
+    charge: Charge,
     settings: Settings,
     pauses: list[float],
-    place: Callable[..., object],
+    unreachable: Callable[..., object],
     mode: str,
 ) -> None:
     settings.GATEWAY_RETRY, settings.GATEWAY_ATTEMPTS = mode, 4
-    with place(settings), pytest.raises(NoAnswerError) as failed:  # type: ignore[attr-defined]
-        payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key))
+    with unreachable(settings), pytest.raises(NoAnswerError) as failed:  # type: ignore[attr-defined]
+        payment_charge(charge=charge, permit=payment_acquire(key=charge.key))
     assert not failed.value.maybe_sent
     assert pauses == [0.1, 0.2, 0.4]
 
 
 @pytest.mark.django_db
-def test_the_pause_is_spread_around_its_length(
-    wanted: Charge, settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_the_backoff_has_jitter(
+    charge: Charge, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.GATEWAY_ATTEMPTS, settings.BREAKER_FAIL_MAX = 30, 100
     slept: list[float] = []
     monkeypatch.setattr("payments.services.time.sleep", slept.append)
-    with nobody(settings), pytest.raises(NoAnswerError):
-        payment_charge(charge=wanted, permit=payment_acquire(key=wanted.key))
+    with refused(settings), pytest.raises(NoAnswerError):
+        payment_charge(charge=charge, permit=payment_acquire(key=charge.key))
     shares = [pause / (0.1 * 2**number) for number, pause in enumerate(slept)]
     assert len(set(shares)) == 29
     assert 0.5 <= min(shares) < 0.9

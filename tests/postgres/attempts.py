@@ -1,9 +1,9 @@
-"""One of several processes that buy, give back, restock and change carts as fast as they can.
+"""One of several load processes that order, restock and change carts as fast as they can.
 
     python -m tests.postgres.attempts <seed> <JSON: product ids, customer ids, attempts, staff>
 
-It does `THREADS` x attempts deeds, beginning when it is told to, and prints how often each came
-out how. The gateway is a stand-in that declines every fourth charge.
+Starts when it reads a line, runs `THREADS` x attempts random actions and prints a count of their
+outcomes. The gateway is replaced by one that declines every fourth charge.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from orders import services  # noqa: E402
 from payments import gateway  # noqa: E402
 from payments.gateway import Answer, Charge  # noqa: E402
 from products.models import StockMovement  # noqa: E402
-from products.services import SoldOutError, stock_change, stock_set  # noqa: E402
+from products.services import SoldOutError, stock_adjust, stock_set  # noqa: E402
 from tests.support import order_of  # noqa: E402
 
 if TYPE_CHECKING:
@@ -42,43 +42,43 @@ STAFF = StockMovement.Reason.ADMIN
 REFUSALS = (SoldOutError, services.CartChangedError, services.StockConflictError, ValueError)
 
 
-class Hand:
-    """One thread's: what it does is drawn, who does it with which products too."""
+class LoadThread:
+    """One thread's random actions, with random customers and products."""
 
     def __init__(
         self, seed: str, products: list[int], customers: list[int], attempts: int, *, staff: bool
     ) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - not about secrets
+        self.random = random.Random(seed)  # noqa: S311 - not for security
         self.products, self.customers, self.attempts = products, customers, attempts
-        self.deeds = [self._order] * 3 + [self._change_cart] + [self._staff] * staff
-        self.came: Counter[str] = Counter()
+        self.actions = [self._order] * 3 + [self._change_cart] + [self._change_stock] * staff
+        self.outcomes: Counter[str] = Counter()
 
-    def work(self) -> Counter[str]:
-        """Do all attempts; return what came of them."""
+    def run(self) -> Counter[str]:
+        """Run all attempts; return the counts of outcomes."""
         try:
             for _ in range(self.attempts):
-                self.came[self._told(self.random.choice(self.deeds))] += 1
+                self.outcomes[self._outcome(self.random.choice(self.actions))] += 1
         finally:
             connections.close_all()
-        return self.came
+        return self.outcomes
 
     @staticmethod
-    def _told(deed: Callable[[], str]) -> str:
+    def _outcome(action: Callable[[], str]) -> str:
         try:
-            return deed()
+            return action()
         except REFUSALS as refusal:
             return type(refusal).__name__
         except OperationalError as error:
             return type(error.__cause__).__name__
 
     def _order(self) -> str:
-        """Fill the cart anew, which another tab may do or undo at the same time, and order it."""
-        from django.contrib.auth.models import User  # noqa: PLC0415 - beside its one use
+        """Refill the cart, which other threads may change at the same time, and order it."""
+        from django.contrib.auth.models import User  # noqa: PLC0415 - next to its only use
 
         customer = User.objects.get(pk=self.random.choice(self.customers))
         cart = cart_of_user(user_id=customer.pk)
-        for left_over in cart.items.all():
-            cart_set(cart=cart, product_id=left_over.product_id, quantity=0)
+        for item in cart.items.all():
+            cart_set(cart=cart, product_id=item.product_id, quantity=0)
         for product in self.random.sample(self.products, self.random.randint(1, 3)):
             cart_add(cart=cart, product_id=product, quantity=self.random.randint(1, 2))
         order = order_of(customer, key=uuid.UUID(int=self.random.getrandbits(128), version=4))
@@ -87,13 +87,13 @@ class Hand:
         self.random.shuffle(order.lines)
         if self.random.random() < 0.5:
             for line in order.lines:
-                line.product.stock = 1000  # the buyer looked before all the others came
-        gone = any(line.product.stock < line.quantity for line in order.lines)
+                line.product.stock = 1000  # an outdated read
+        sold_out = any(line.product.stock < line.quantity for line in order.lines)
         try:
             return services.sale_checkout(order=order).status
         except SoldOutError:
-            if gone:
-                return "seen sold out"
+            if sold_out:
+                return "read as sold out"
             raise
 
     def _change_cart(self) -> str:
@@ -103,31 +103,31 @@ class Hand:
             cart_set(cart=item.cart, product_id=item.product_id, quantity=quantity)
         return "cart changed"
 
-    def _staff(self) -> str:
+    def _change_stock(self) -> str:
         product, units = self.random.choice(self.products), self.random.randint(1, 4)
         if self.random.random() < 0.3:
             stock_set(product_id=product, stock=5 * units, reason=STAFF, reference="counted")
         else:
-            stock_change(product_id=product, difference=units, reason=STAFF, reference="filled")
+            stock_adjust(product_id=product, difference=units, reason=STAFF, reference="restocked")
         return "stock changed"
 
 
-def charge(wanted: Charge) -> Answer:
-    """Answer like a gateway, by the key, so that the same charge has the same answer."""
-    return Answer.DECLINED if int(wanted.key, 16) % 4 == 0 else Answer.APPROVED
+def charge(request: Charge) -> Answer:
+    """Answer by the key, so that the same charge always has the same answer."""
+    return Answer.DECLINED if int(request.key, 16) % 4 == 0 else Answer.APPROVED
 
 
-def main(seed: str, given: str) -> None:
+def main(seed: str, arguments: str) -> None:
     logging.disable()
     gateway.charge = charge
-    facts = json.loads(given)
-    hands = [Hand(f"{seed}.{number}", **facts) for number in range(THREADS)]
+    options = json.loads(arguments)
+    threads = [LoadThread(f"{seed}.{number}", **options) for number in range(THREADS)]
     print("ready", flush=True)  # noqa: T201 - read by the test
     sys.stdin.readline()
     with ThreadPoolExecutor(THREADS) as pool:
-        came = sum(pool.map(Hand.work, hands), Counter[str]())
-    print(json.dumps(came), flush=True)  # noqa: T201
-    os._exit(0)  # nothing of what telemetry still has to write is asked for
+        outcomes = sum(pool.map(LoadThread.run, threads), Counter[str]())
+    print(json.dumps(outcomes), flush=True)  # noqa: T201
+    os._exit(0)  # skip flushing telemetry
 
 
 if __name__ == "__main__":

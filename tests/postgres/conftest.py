@@ -1,4 +1,4 @@
-"""Two customers, and the two ways to reserve."""
+"""Fixtures: two customers, and both ways to reserve."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-@pytest.fixture(params=["at once", "in steps"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Reserve as PostgreSQL does, and as SQLite does: on PostgreSQL that must be right too."""
+@pytest.fixture(params=["one statement", "ORM"])
+def reserve_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Reserve in one statement, and with the ORM, which must be correct on PostgreSQL too."""
     from orders import reservation  # noqa: PLC0415 - Django comes first
 
-    if request.param == "in steps":
-        monkeypatch.setattr(reservation, "_write_at_once", reservation._write_in_steps)
+    if request.param == "ORM":
+        monkeypatch.setattr(reservation, "_reserve_in_one_statement", reservation._reserve_with_orm)
     return str(request.param)
 
 

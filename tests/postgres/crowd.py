@@ -1,4 +1,4 @@
-"""A crowd in front of one product: made, and looked over, inside the shop's own Django."""
+"""Create a crowd of buyers of one product and read the results, inside the shop's processes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.support import make_product
 BACKEND = "accounts.backends.AccountBackend"
 
 
-def gather(count: int, stock: int, *, flash: bool) -> dict[str, Any]:
-    """Make a product, and customers who are logged in and have one each in the cart."""
+def create(count: int, stock: int, *, flash: bool) -> dict[str, Any]:
+    """Create a product and logged-in customers, each with one unit in the cart."""
     now = timezone.now()
     sale = {"flash_price": 7, "flash_starts_at": now, "flash_ends_at": now + timedelta(days=1)}
     product = make_product("Lantern", "10.00", stock, **(sale if flash else {}))
@@ -43,8 +43,8 @@ def _session(user: User) -> str:
     return str(session.session_key)
 
 
-def look(product_id: int) -> dict[str, Any]:
-    """Return what became of the product and of those who wanted it."""
+def results(product_id: int) -> dict[str, Any]:
+    """Return the product's stock and ledger, and its buyers' orders, payments and carts."""
     product = Product.objects.get(pk=product_id)
     sales = Sale.objects.filter(items__product=product)
     items = SaleItem.objects.filter(product=product, sale__status="CONFIRMED")

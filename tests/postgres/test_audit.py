@@ -1,4 +1,4 @@
-"""The audit beside open transactions: it overlooks nothing, and nobody waits for it."""
+"""Audits during open transactions: nothing is missed, and nothing waits for them."""
 
 import threading
 import uuid
@@ -13,9 +13,9 @@ from django.utils import timezone
 from orders.models import Sale
 from products import audit as stock_audit
 from products.models import Product, StockMovement
-from products.services import stock_return, stock_take
+from products.services import stock_reserve, stock_return
 from retail.db.reads import settled_before
-from tests.audits import elsewhere, found, reached
+from tests.audits import checkpoint_of, on_own_connection, open_violations
 from tests.support import make_buyer, make_product
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,18 +26,18 @@ PAID = "confirmed_sale_is_paid_once"
 
 
 @pytest.fixture
-def in_twos(monkeypatch: pytest.MonkeyPatch) -> None:
+def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stock_audit, "CHUNK", 2)
 
 
 def age(minutes: float = 10) -> None:
-    """Let all movements be so much older."""
+    """Make all movements older."""
     ago = timedelta(minutes=minutes)
     StockMovement.objects.update(created_at=F("created_at") - ago)
 
 
-def test_a_movement_that_is_committed_late_is_not_lost(
-    in_twos: None, monkeypatch: pytest.MonkeyPatch
+def test_a_movement_committed_late_is_not_missed(
+    chunks_of_two: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lamp = make_product("Lamp", stock=10)
     begin, done = threading.Event(), threading.Event()
@@ -58,23 +58,23 @@ def test_a_movement_that_is_committed_late_is_not_lost(
     slow.start()
     try:
         assert begin.wait(120)
-        for number in range(4):  # overtake it
+        for number in range(4):  # commit before it, with higher ids
             stock_return(quantities={lamp.pk: 1}, reference=f"VT-{number}")
         hour = timezone.now() + timedelta(hours=1)
         monkeypatch.setattr(timezone, "now", lambda: hour)
-        assert found(BALANCED) == {}
-        assert reached(BALANCED, "through") < written[0]
+        assert open_violations(BALANCED) == {}
+        assert checkpoint_of(BALANCED, "through") < written[0]
     finally:
         done.set()
         slow.join()
-    assert found(BALANCED) == {str(lamp.pk): "stock 14, movements sum to 11"}
-    assert reached(BALANCED, "through") > written[0]
-    assert found(BALANCED, full=True) == {str(lamp.pk): "stock 14, movements sum to 11"}
+    assert open_violations(BALANCED) == {str(lamp.pk): "stock 14, movements sum to 11"}
+    assert checkpoint_of(BALANCED, "through") > written[0]
+    assert open_violations(BALANCED, full=True) == {str(lamp.pk): "stock 14, movements sum to 11"}
 
 
-def test_the_audit_waits_for_no_sale_and_no_sale_for_it(in_twos: None) -> None:
+def test_audits_and_sales_do_not_wait_for_each_other(chunks_of_two: None) -> None:
     lamp = make_product("Lamp", stock=10)
-    stock_take(quantities={lamp.pk: 1}, reference="VT-1")
+    stock_reserve(quantities={lamp.pk: 1}, reference="VT-1")
     age()
     statements: list[str] = []
 
@@ -82,25 +82,25 @@ def test_the_audit_waits_for_no_sale_and_no_sale_for_it(in_twos: None) -> None:
         statements.append(sql)
         return execute(sql, *rest)
 
-    def look() -> None:
+    def audit() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = 2000")
         with connection.execute_wrapper(listen):
-            assert found(BALANCED, full=True) == {}
-            assert found(SOLD) == {}
+            assert open_violations(BALANCED, full=True) == {}
+            assert open_violations(SOLD) == {}
 
     with transaction.atomic():
         list(Product.objects.select_for_update())
         list(StockMovement.objects.select_for_update())
-        elsewhere(look)
-    ours = [sql for sql in statements if "products_" in sql]
-    assert ours
-    assert {sql.split()[0] for sql in ours} == {"SELECT"}
-    assert not any(" FOR " in sql for sql in ours)
+        on_own_connection(audit)
+    reads = [sql for sql in statements if "products_" in sql]
+    assert reads
+    assert {sql.split()[0] for sql in reads} == {"SELECT"}
+    assert not any(" FOR " in sql for sql in reads)
 
 
 def make_sale(number: int) -> Sale:
-    """Write a confirmed sale that nobody has paid."""
+    """Create a confirmed sale without a payment."""
     return Sale.objects.create(
         user=make_buyer(f"buyer{number}"),
         status=Sale.Status.CONFIRMED,
@@ -112,7 +112,7 @@ def make_sale(number: int) -> Sale:
     )
 
 
-def test_a_sale_that_is_committed_late_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sale_committed_late_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Sale] = []
     begin, done = threading.Event(), threading.Event()
 
@@ -129,28 +129,28 @@ def test_a_sale_that_is_committed_late_is_not_lost(monkeypatch: pytest.MonkeyPat
     slow.start()
     try:
         assert begin.wait(120)
-        overtook = [make_sale(number) for number in (1, 2)]
+        later = [make_sale(number) for number in (1, 2)]
         hour = timezone.now() + timedelta(hours=1)
         monkeypatch.setattr(timezone, "now", lambda: hour)
-        assert set(found(PAID)) == {sale.reference for sale in overtook}
-        assert reached(PAID) < written[0].pk < overtook[0].pk
+        assert set(open_violations(PAID)) == {sale.reference for sale in later}
+        assert checkpoint_of(PAID) < written[0].pk < later[0].pk
     finally:
         done.set()
         slow.join()
-    assert set(found(PAID)) == {sale.reference for sale in (*written, *overtook)}
-    assert reached(PAID) == overtook[1].pk
+    assert set(open_violations(PAID)) == {sale.reference for sale in (*written, *later)}
+    assert checkpoint_of(PAID) == later[1].pk
 
 
-def test_what_is_settled_is_told_by_the_oldest_open_transaction_that_writes() -> None:
+def test_rows_are_settled_up_to_the_oldest_open_writing_transaction() -> None:
     before = timezone.now()
     assert settled_before() >= before - timedelta(minutes=5)
     with transaction.atomic():
         make_product()
         begun = timezone.now()
-        told: list[Any] = []
-        elsewhere(lambda: told.append(settled_before()))
+        times: list[Any] = []
+        on_own_connection(lambda: times.append(settled_before()))
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(0.05)")
-        elsewhere(lambda: told.append(settled_before()))
-    assert told[0] == told[1] < begun - timedelta(minutes=5)
+        on_own_connection(lambda: times.append(settled_before()))
+    assert times[0] == times[1] < begun - timedelta(minutes=5)
     assert settled_before() > begun - timedelta(minutes=5)

@@ -1,4 +1,4 @@
-"""The breaker among real processes, each new, each with its own connection."""
+"""The breaker shared by several processes, each with its own connection."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 APP = Path(__file__).parents[2] / "app"
 CALLERS = 6
-# Says what came of each line that it is told.
+# Reads commands line by line and prints each result.
 CALLER = """
 import sys
 import django
@@ -30,43 +30,43 @@ breaker.PROBE_SECONDS = 3600  # so that no test races against it
 print("ready", flush=True)
 permit = None
 for line in sys.stdin:
-    deed, _, name = line.strip().partition(" ")
-    said = "done"
-    if deed == "ask":
+    command, _, name = line.strip().partition(" ")
+    result = "done"
+    if command == "acquire":
         try:
             permit = breaker.acquire(name)
-            said = "probe" if permit.probe else "permit"
+            result = "probe" if permit.probe else "permit"
         except breaker.BreakerOpenError as error:
-            said = "wait a moment" if error.retry_after == 1 else "refused"
-    elif deed == "force":
+            result = "wait a moment" if error.retry_after == 1 else "refused"
+    elif command == "force":
         breaker.force(state=name, reason="test", minutes=10, by="anna", user_id=1)
     else:
-        breaker.report(permit, succeeded=deed == "succeeded")
-    print(said, flush=True)
+        breaker.report(permit, succeeded=command == "succeeded")
+    print(result, flush=True)
 """
 
 
 @dataclass
 class Caller:
-    """A process that asks the breaker."""
+    """A process that uses the breaker."""
 
     popen: subprocess.Popen[str]
 
-    def say(self, line: str) -> None:
+    def send(self, line: str) -> None:
         assert self.popen.stdin is not None
         self.popen.stdin.write(line + "\n")
         self.popen.stdin.flush()
 
-    def hear(self) -> str:
+    def receive(self) -> str:
         assert self.popen.stdout is not None
         while (line := self.popen.stdout.readline().strip()).startswith("{"):
             pass  # the shop's log
         assert line, "the process has ended"
         return line
 
-    def do(self, line: str) -> str:
-        self.say(line)
-        return self.hear()
+    def run(self, line: str) -> str:
+        self.send(line)
+        return self.receive()
 
 
 Start = Callable[[], Caller]
@@ -74,11 +74,11 @@ Start = Callable[[], Caller]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Return a function that starts a process; `hear` tells when it is ready."""
-    facts = connection.get_connection_params()
+    """Return a function that starts a process, which sends "ready" first."""
+    parameters = connection.get_connection_params()
     url = (
-        f"postgresql://{quote(facts['user'])}:{quote(facts['password'])}"
-        f"@{facts['host']}:{facts['port']}/{quote(facts['dbname'])}"
+        f"postgresql://{quote(parameters['user'])}:{quote(parameters['password'])}"
+        f"@{parameters['host']}:{parameters['port']}/{quote(parameters['dbname'])}"
     )
     environment = {
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -110,19 +110,19 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def callers(start: Start) -> list[Caller]:
-    """Return processes that are ready to ask."""
-    found = [start() for _ in range(CALLERS)]
-    assert [caller.hear() for caller in found] == ["ready"] * CALLERS
-    return found
+    """Return processes that are ready."""
+    started = [start() for _ in range(CALLERS)]
+    assert [caller.receive() for caller in started] == ["ready"] * CALLERS
+    return started
 
 
-def open_it() -> None:
+def open_breaker() -> None:
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
     assert row()["state"] == "open"
 
 
-def pass_the_rest() -> None:
+def pass_reset_time() -> None:
     CircuitBreaker.objects.update(opened_at=F("opened_at") - timedelta(seconds=600))
 
 
@@ -131,84 +131,83 @@ def row() -> dict[str, object]:
 
 
 def everybody(callers: list[Caller], line: str) -> list[str]:
-    """Say a line to all processes at once; return what each says, in alphabetical order."""
+    """Send a line to all processes at once; return their sorted results."""
     for number, caller in enumerate(callers):
-        caller.say(line.format(number))
-    return sorted(caller.hear() for caller in callers)
+        caller.send(line.format(number))
+    return sorted(caller.receive() for caller in callers)
 
 
-def test_of_many_processes_one_has_the_half_open_probe_whatever_comes_of_it(
+def test_only_one_of_many_processes_gets_the_half_open_probe(
     callers: list[Caller],
 ) -> None:
-    open_it()
+    open_breaker()
     others = ["wait a moment"] * (CALLERS - 1)
-    for outcome, then in (("failed", "open"), ("failed", "open"), ("succeeded", "closed")):
-        assert everybody(callers, "ask early-{}") == ["refused"] * CALLERS
-        pass_the_rest()
-        said = everybody(callers, "ask caller-{}")
-        assert said == ["probe", *others]
+    for outcome, state in (("failed", "open"), ("failed", "open"), ("succeeded", "closed")):
+        assert everybody(callers, "acquire early-{}") == ["refused"] * CALLERS
+        pass_reset_time()
+        assert everybody(callers, "acquire caller-{}") == ["probe", *others]
         holder = str(row()["probe"])
         assert holder.startswith("caller-")
         prober = callers[int(holder.removeprefix("caller-"))]
-        assert prober.do(outcome) == "done"
-        assert row()["state"] == then
-    assert everybody(callers, "ask late-{}") == ["permit"] * CALLERS
+        assert prober.run(outcome) == "done"
+        assert row()["state"] == state
+    assert everybody(callers, "acquire late-{}") == ["permit"] * CALLERS
 
 
-def test_failures_of_many_processes_are_one_count(callers: list[Caller]) -> None:
-    assert everybody(callers, "ask caller-{}") == ["permit"] * CALLERS
+def test_failures_of_many_processes_are_counted_together(callers: list[Caller]) -> None:
+    assert everybody(callers, "acquire caller-{}") == ["permit"] * CALLERS
     for number, caller in enumerate(callers[:4], 1):
-        assert caller.do("failed") == "done"
+        assert caller.run("failed") == "done"
         assert (row()["state"], row()["failures"]) == ("closed", number)
-    assert callers[4].do("failed") == "done"
+    assert callers[4].run("failed") == "done"
     assert row()["state"] == "open"
-    held = row()
-    assert callers[5].do("failed") == "done"
-    assert row() == held
-    assert everybody(callers, "ask again-{}") == ["refused"] * CALLERS
+    before = row()
+    assert callers[5].run("failed") == "done"
+    assert row() == before
+    assert everybody(callers, "acquire again-{}") == ["refused"] * CALLERS
 
 
-def test_a_new_process_finds_what_the_others_left_and_resets_nothing(start: Start) -> None:
-    open_it()
-    held = row()
+def test_a_new_process_keeps_the_breakers_state(start: Start) -> None:
+    open_breaker()
+    before = row()
     for _ in range(2):
         new = start()
-        assert new.hear() == "ready"
-        assert row() == held  # not even by starting
-        assert new.do("ask new") == "refused"
-        assert row() == held
+        assert new.receive() == "ready"
+        assert row() == before  # starting changes nothing
+        assert new.run("acquire new") == "refused"
+        assert row() == before
         new.popen.kill()
         new.popen.wait()
-    pass_the_rest()
+    pass_reset_time()
     prober = start()
-    assert (prober.hear(), prober.do("ask dead")) == ("ready", "probe")
-    held = row()
-    prober.popen.kill()  # with the probe in its hands
+    assert (prober.receive(), prober.run("acquire dead")) == ("ready", "probe")
+    before = row()
+    prober.popen.kill()  # while it holds the probe
     prober.popen.wait()
     new = start()
-    assert (new.hear(), new.do("ask next"), row()) == ("ready", "wait a moment", held)
+    assert (new.receive(), new.run("acquire next"), row()) == ("ready", "wait a moment", before)
     CircuitBreaker.objects.update(probe_until=timezone.now())
-    assert new.do("ask next") == "probe"
+    assert new.run("acquire next") == "probe"
 
 
-def test_what_one_process_forces_all_obey_also_new_ones(
+def test_a_force_applies_to_all_processes_including_new_ones(
     callers: list[Caller], start: Start
 ) -> None:
-    open_it()
-    pass_the_rest()
+    open_breaker()
+    pass_reset_time()
     prober = callers[0]
-    assert prober.do("ask prober") == "probe"
-    assert callers[1].do("force open") == "done"
-    held = row()
-    assert everybody(callers, "ask caller-{}") == ["refused"] * CALLERS
-    assert prober.do("succeeded") == "done"
+    assert prober.run("acquire prober") == "probe"
+    assert callers[1].run("force open") == "done"
+    before = row()
+    assert everybody(callers, "acquire caller-{}") == ["refused"] * CALLERS
+    assert prober.run("succeeded") == "done"
     new = start()
-    assert (new.hear(), new.do("ask new"), row()) == ("ready", "refused", held)
+    assert (new.receive(), new.run("acquire new"), row()) == ("ready", "refused", before)
     CircuitBreaker.objects.update(forced_until=timezone.now())
-    assert everybody(callers, "ask caller-{}") == ["probe", *["wait a moment"] * (CALLERS - 1)]
-    assert callers[2].do("force closed") == "done"
-    held = row()
+    assert everybody(callers, "acquire caller-{}") == ["probe", *["wait a moment"] * (CALLERS - 1)]
+    assert callers[2].run("force closed") == "done"
+    before = row()
     for _ in range(2):
-        assert everybody(callers, "ask caller-{}") == ["permit"] * CALLERS
+        assert everybody(callers, "acquire caller-{}") == ["permit"] * CALLERS
         assert everybody(callers, "failed") == ["done"] * CALLERS
-    assert row() == held
+    assert row() == before

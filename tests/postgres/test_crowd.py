@@ -1,4 +1,4 @@
-"""Fifty buyers of ten units, over HTTP: processes and threads as in production, and a worker."""
+"""Fifty buyers of ten units over HTTP, with processes and threads as in production."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 BUYERS, UNITS = 50, 10
 CONFIRMED = 'retail_orders_total{outcome="confirmed"}'
 COUNTED = ("retail_sold_out_total", "retail_stock_conflicts_total")
-SOLD_OUT = "is sold out, or fewer are left than you asked for."
-# A machine that is busy with something else must not turn a slow answer into none.
+SOLD_OUT = "is sold out, or fewer are left than you ordered."
+# On a busy machine, a slow response must not time out.
 SETTINGS = {
     "WEB_CONCURRENCY": "2",
     "WEB_THREADS": "8",
@@ -46,18 +46,18 @@ def running(folder: Path, **settings: str) -> Iterator[RunningShop]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
-    with running(tmp_path_factory.mktemp("shop")) as one:
-        yield one
+    with running(tmp_path_factory.mktemp("shop")) as running_shop:
+        yield running_shop
 
 
 @pytest.fixture(scope="module")
 def unguarded_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
-    hook = {"DJANGO_SETTINGS_MODULE": "tests.postgres.unguarded_settings"}
-    with running(tmp_path_factory.mktemp("unguarded"), **hook) as one:
-        yield one
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.postgres.unguarded_settings"}
+    with running(tmp_path_factory.mktemp("unguarded"), **settings) as running_shop:
+        yield running_shop
 
 
-def ask(shop: RunningShop, call: str) -> Any:
+def call_crowd(shop: RunningShop, call: str) -> Any:
     return shop.query(f"__import__('tests.postgres.crowd', fromlist=['crowd']).{call}")
 
 
@@ -67,14 +67,14 @@ def charges(shop: RunningShop) -> list[dict[str, Any]]:
 
 
 def all_order(shop: RunningShop, sessions: list[str]) -> list[Response]:
-    """Have everybody see the form while there is enough for each, and send it at the same time."""
-    everybody_saw = Barrier(len(sessions))
+    """Let all buyers open the checkout while stock lasts, then submit it at the same time."""
+    everybody_ready = Barrier(len(sessions))
 
     def order(session: str) -> Response:
         shopper = Shopper(shop.url)
         shopper.session.cookies.set("sessionid", session)
         page = shopper.get("/checkout/")
-        everybody_saw.wait(PATIENCE)
+        everybody_ready.wait(PATIENCE)
         return shopper.submit(
             page,
             "/checkout/",
@@ -88,11 +88,11 @@ def all_order(shop: RunningShop, sessions: list[str]) -> list[Response]:
 
 
 def rush(shop: RunningShop, *, flash: bool, confirmed: int) -> tuple[dict[str, Any], list[str]]:
-    """Gather a crowd and let it order; return all that came of it, and the refusals' pages.
+    """Create a crowd and let it order; return the results and the pages of refused orders.
 
-    Waits until `confirmed` orders are, in the web process or (a flash sale's) in the worker.
+    Waits until `confirmed` orders are counted, by the web process or, in a flash sale, the worker.
     """
-    crowd = ask(shop, f"gather({BUYERS}, {UNITS}, flash={flash})")
+    crowd = call_crowd(shop, f"create({BUYERS}, {UNITS}, flash={flash})")
     settling = shop.worker_port if flash else shop.port
     before = {name: shop.metric(name) for name in COUNTED}
     confirmed_before = shop.metric(CONFIRMED, settling)
@@ -102,22 +102,24 @@ def rush(shop: RunningShop, *, flash: bool, confirmed: int) -> tuple[dict[str, A
         lambda: shop.metric(CONFIRMED, settling) - confirmed_before == confirmed,
         f"{confirmed} confirmed orders",
     )
-    came = ask(shop, f"look({crowd['product']})")
-    charged = [row for row in charges(shop) if row["reference"] in came["references"]]
-    came["charged"] = sorted(row["reference"] for row in charged if row["status"] == "approved")
-    came["charges"] = len(charges(shop)) - charged_before
-    came["counted"] = {name: shop.metric(name) - before[name] for name in COUNTED}
+    results = call_crowd(shop, f"results({crowd['product']})")
+    charged = [row for row in charges(shop) if row["reference"] in results["references"]]
+    results["charged"] = sorted(row["reference"] for row in charged if row["status"] == "approved")
+    results["charges"] = len(charges(shop)) - charged_before
+    results["counted"] = {name: shop.metric(name) - before[name] for name in COUNTED}
     assert {page.status_code for page in pages} <= {200, 409}
-    return came, [page.text for page in pages if page.status_code == 409]
+    return results, [page.text for page in pages if page.status_code == 409]
 
 
 @pytest.mark.parametrize("flash", [False, True], ids=["cart", "flash sale"])
-def test_exactly_ten_get_one_and_forty_are_told_so(shop: RunningShop, *, flash: bool) -> None:
-    came, refusals = rush(shop, flash=flash, confirmed=UNITS)
+def test_exactly_ten_buyers_get_a_unit_and_forty_see_sold_out(
+    shop: RunningShop, *, flash: bool
+) -> None:
+    results, refusals = rush(shop, flash=flash, confirmed=UNITS)
     assert len(refusals) == BUYERS - UNITS
     assert all(f"Lantern {SOLD_OUT}" in page for page in refusals)
-    assert came.pop("references") == came.pop("charged")
-    assert came == {
+    assert results.pop("references") == results.pop("charged")
+    assert results == {
         "stock": 0,
         "orders": {"CONFIRMED": UNITS},
         "kinds": ["flash" if flash else "cart"],
@@ -134,33 +136,33 @@ def test_exactly_ten_get_one_and_forty_are_told_so(shop: RunningShop, *, flash: 
             "retail_stock_conflicts_total": 0,
         },
     }
-    shop.manage("audit", "--full")  # ends with status 0 if all promises are kept
+    shop.manage("audit", "--full")  # exits with 0 if no invariant is violated
     wait_until(lambda: oversold_gauge(shop) == [0.0], "the gauge")
 
 
 def oversold_gauge(shop: RunningShop) -> list[float]:
-    """Return the gauge, or nothing before the first audit."""
+    """Return the gauge's value, or nothing before the first audit."""
     try:
         return [shop.metric("retail_oversold_units")]
     except AssertionError:
         return []
 
 
-def test_without_the_guard_the_constraint_stops_them_and_each_is_counted_as_a_conflict(
+def test_without_the_guard_the_constraint_refuses_them_and_conflicts_are_counted(
     unguarded_shop: RunningShop,
 ) -> None:
-    came, refusals = rush(unguarded_shop, flash=False, confirmed=UNITS)
+    results, refusals = rush(unguarded_shop, flash=False, confirmed=UNITS)
     assert len(refusals) == BUYERS - UNITS
     assert all(SOLD_OUT in page for page in refusals)
-    assert came["counted"] == {
+    assert results["counted"] == {
         "retail_sold_out_total": 0,
         "retail_stock_conflicts_total": BUYERS - UNITS,
     }
-    assert (came["stock"], came["orders"]) == (0, {"CONFIRMED": UNITS})
-    assert (came["carts_kept"], came["oversold"], came["charges"]) == (40, 0, UNITS)
+    assert (results["stock"], results["orders"]) == (0, {"CONFIRMED": UNITS})
+    assert (results["carts_kept"], results["oversold"], results["charges"]) == (40, 0, UNITS)
 
 
-def test_without_the_constraint_too_the_shop_really_oversells_and_says_so(
+def test_without_guard_and_constraint_the_shop_oversells_and_reports_it(
     unguarded_shop: RunningShop,
 ) -> None:
     connection = psycopg2.connect(unguarded_shop.environment["DATABASE_URL"])
@@ -169,10 +171,10 @@ def test_without_the_constraint_too_the_shop_really_oversells_and_says_so(
             "ALTER TABLE products_product DROP CONSTRAINT IF EXISTS product_stock_not_negative"
         )
     connection.close()
-    came, refusals = rush(unguarded_shop, flash=False, confirmed=BUYERS)
+    results, refusals = rush(unguarded_shop, flash=False, confirmed=BUYERS)
     assert refusals == []
-    assert (came["stock"], came["oversold"]) == (UNITS - BUYERS, BUYERS - UNITS)
-    assert (came["orders"], came["charges"]) == ({"CONFIRMED": BUYERS}, BUYERS)
+    assert (results["stock"], results["oversold"]) == (UNITS - BUYERS, BUYERS - UNITS)
+    assert (results["orders"], results["charges"]) == ({"CONFIRMED": BUYERS}, BUYERS)
     with pytest.raises(subprocess.CalledProcessError) as audit:
         unguarded_shop.manage("audit", "--full", "--invariant", "sold_within_offered")
     assert audit.value.returncode == 1

@@ -1,4 +1,4 @@
-"""What only PostgreSQL can do, or refuse."""
+"""Behaviour that only PostgreSQL has."""
 
 import threading
 import uuid
@@ -23,7 +23,7 @@ from tests.support import make_buyer, make_product, moved, order_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_read_that_takes_too_long_is_ended_and_the_connection_goes_on() -> None:
+def test_a_slow_read_is_cancelled_and_the_connection_stays_usable() -> None:
     with (
         pytest.raises(OperationalError, match="statement timeout"),
         bounded_read(0.05),
@@ -35,7 +35,7 @@ def test_a_read_that_takes_too_long_is_ended_and_the_connection_goes_on() -> Non
         assert cursor.fetchone() == ("0",)
 
 
-def test_a_row_that_the_database_cannot_hold_does_not_block_the_others() -> None:
+def test_an_invalid_row_does_not_block_the_others() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     rows = [Row("stock_conflicts", number, '{"text":"ok"}', now) for number in range(3)]
     rows.insert(1, Row("stock_conflicts", 9, r'{"text":"a\u0000b"}', now))
@@ -45,14 +45,14 @@ def test_a_row_that_the_database_cannot_hold_does_not_block_the_others() -> None
     assert sorted(Metric.objects.values_list("value", flat=True)) == [0, 1, 2]
 
 
-def test_a_payment_that_another_worker_is_taking_is_passed_over_without_waiting() -> None:
+def test_a_payment_locked_by_another_worker_is_skipped_without_waiting() -> None:
     buyer, lamp = make_buyer(), make_product("Lamp", "10.00", 10)
     payments = [reserve(order_for(buyer, lamp), uuid.uuid4().hex)[1] for _ in range(3)]
     now = timezone.now()
     Payment.objects.update(due_at=now)
     holding, done = threading.Event(), threading.Event()
 
-    def hold() -> None:
+    def lock() -> None:
         try:
             with transaction.atomic():
                 Payment.objects.select_for_update().get(pk=payments[0].pk)
@@ -61,7 +61,7 @@ def test_a_payment_that_another_worker_is_taking_is_passed_over_without_waiting(
         finally:
             connections.close_all()
 
-    other = threading.Thread(target=hold)
+    other = threading.Thread(target=lock)
     other.start()
     assert holding.wait(120)
     try:
@@ -72,7 +72,7 @@ def test_a_payment_that_another_worker_is_taking_is_passed_over_without_waiting(
     assert claimed == {payment.pk for payment in payments[1:]}
 
 
-def test_a_connection_that_the_server_ended_is_noticed_before_it_is_used() -> None:
+def test_a_connection_closed_by_the_server_is_replaced_before_use() -> None:
     connection.ensure_connection()
     assert connection.is_usable()
     kept = connection.connection
@@ -80,7 +80,7 @@ def test_a_connection_that_the_server_ended_is_noticed_before_it_is_used() -> No
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s)", [kept.info.backend_pid])
     other.close()
-    wait_until(lambda: not connection.is_usable(), "the news on the socket")
+    wait_until(lambda: not connection.is_usable(), "the closed socket")
     request_started.send(sender=None)
     assert Product.objects.count() == 0
     assert connection.connection is not kept

@@ -1,4 +1,4 @@
-"""Metric rows are pruned while the shop sells: nobody waits for it."""
+"""Pruning of metric rows does not block sales."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from retail.history.rollups import Period
 from retail.models import Metric, MetricRollup
 from retail.observability import record_metric
 from retail.observability.rows.recorder import recorder
-from tests.postgres.meeting import meet, stopping_before, unfinished
+from tests.postgres.interleaving import before_commit, interleave, paused_before
 from tests.support import ScriptedGateway, make_product, order_for
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -35,7 +35,7 @@ def prune() -> int:
     return rollups.prune(90, NOW)
 
 
-def test_a_checkout_waits_for_no_batch_and_its_rows_are_written(
+def test_a_checkout_does_not_wait_for_pruning_and_its_rows_are_written(
     anna: User, scripted_gateway: ScriptedGateway
 ) -> None:
     order = order_for(anna, make_product(stock=3), 2)
@@ -46,22 +46,22 @@ def test_a_checkout_waits_for_no_batch_and_its_rows_are_written(
         recorder.flush()
         return sale.status, Metric.objects.count()
 
-    met = meet(unfinished(prune), buy)  # all batches deleted, and none committed
-    # Of what is deleted but not committed, the buyer's connection still sees all.
+    result = interleave(before_commit(prune), buy)  # all batches deleted, none committed
+    # The buyer's connection still sees rows whose deletion is not committed.
     written = {
         "circuit_breaker_state",
         "orders_per_day",
         "payment_success_rate",
         "stock_conflicts",
     }
-    assert met == (ROWS, (Sale.Status.CONFIRMED, ROWS + len(written)), False)
+    assert result == (ROWS, (Sale.Status.CONFIRMED, ROWS + len(written)), False)
     assert set(Metric.objects.values_list("metric_type", flat=True)) == written
     assert len(scripted_gateway.charged) == 1
     days = MetricRollup.objects.filter(period=Period.DAY, metric_type="refunds_per_day")
     assert list(days.values_list("count", flat=True)) == [ROWS]
 
 
-def test_each_batch_is_a_transaction_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    met = meet(stopping_before(monkeypatch, time, "sleep", prune), Metric.objects.count)
-    assert met == (ROWS, ROWS - 100, False)
+def test_each_batch_is_its_own_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = interleave(paused_before(monkeypatch, time, "sleep", prune), Metric.objects.count)
+    assert result == (ROWS, ROWS - 100, False)
     assert not Metric.objects.exists()

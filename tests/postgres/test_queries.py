@@ -1,4 +1,4 @@
-"""What a checkout asks of PostgreSQL: nothing that could be avoided."""
+"""The queries that a checkout makes on PostgreSQL."""
 
 import re
 from collections.abc import Callable
@@ -24,30 +24,30 @@ from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
-WHO = ["EXECUTE session"]
+AUTHENTICATE = ["EXECUTE session"]
 BUY = ["EXECUTE to_buy", "EXECUTE reserve"]
 SETTLE = ["BEGIN", "UPDATE orders_payment", "UPDATE orders_sale", "INSERT django_q_ormq", "COMMIT"]
 
 
 @pytest.fixture
 def buyer() -> User:
-    breaker.is_closed()  # the first to ask makes its row
+    breaker.is_closed()  # creates the row
     return make_buyer()
 
 
-def asked(captured: CaptureQueriesContext) -> list[str]:
-    """Return each statement's verb, and its own name or its first table."""
-    said = []
+def summary(captured: CaptureQueriesContext) -> list[str]:
+    """Return each statement's verb and first table, or the name of a prepared statement."""
+    lines = []
     for query in captured.captured_queries:
         verb = query["sql"].split()[0].rstrip(";")
         tables = re.findall(r'(?:FROM|INTO|UPDATE|EXECUTE)\s+"?([a-z]+[a-z_]+)', query["sql"])
-        if verb != "PREPARE":  # once a connection
-            said.append(" ".join([verb, *tables[:1]]))
-    return said
+        if verb != "PREPARE":  # once per connection
+            lines.append(" ".join([verb, *tables[:1]]))
+    return lines
 
 
 def buy(client: Client, buyer: User, token: str = "tok_good") -> tuple[int, list[str]]:
-    """Order what is in the cart; return the status and what was asked of the database."""
+    """Order the cart; return the status and a summary of the queries."""
     client.force_login(buyer)
     form = {
         "delivery_name": "Bea Buyer",
@@ -58,18 +58,18 @@ def buy(client: Client, buyer: User, token: str = "tok_good") -> tuple[int, list
     }
     with CaptureQueriesContext(connection) as captured:
         answer = client.post("/checkout/", form)
-    return answer.status_code, asked(captured)
+    return answer.status_code, summary(captured)
 
 
-def test_a_checkout_of_the_cart(
+def test_queries_of_a_checkout(
     client: Client, buyer: User, scripted_gateway: ScriptedGateway
 ) -> None:
     order_for(buyer, make_product("One"))
     order_for(buyer, make_product("Two"))
-    assert buy(client, buyer) == (302, [*WHO, *BUY, *SETTLE])
+    assert buy(client, buyer) == (302, [*AUTHENTICATE, *BUY, *SETTLE])
 
 
-def test_a_checkout_of_a_flash_sale(client: Client, buyer: User) -> None:
+def test_queries_of_a_flash_sale_checkout(client: Client, buyer: User) -> None:
     now = timezone.now()
     flash = make_product(
         flash_price="7.00",
@@ -77,27 +77,27 @@ def test_a_checkout_of_a_flash_sale(client: Client, buyer: User) -> None:
         flash_ends_at=now + timedelta(hours=1),
     )
     order_for(buyer, flash)
-    assert buy(client, buyer) == (302, [*WHO, *BUY])
+    assert buy(client, buyer) == (302, [*AUTHENTICATE, *BUY])
 
 
-def test_a_refusal_because_it_is_sold_out(client: Client, buyer: User) -> None:
+def test_queries_of_a_sold_out_refusal(client: Client, buyer: User) -> None:
     order_for(buyer, make_product(stock=1), 2)
-    assert buy(client, buyer) == (409, [*WHO, *BUY[:1]])
+    assert buy(client, buyer) == (409, [*AUTHENTICATE, *BUY[:1]])
 
 
-def test_a_refusal_because_the_breaker_is_open(
+def test_queries_of_a_refusal_by_the_open_breaker(
     client: Client, buyer: User, settings: Settings
 ) -> None:
     settings.BREAKER_RESET_SECONDS = 3600
     order_for(buyer, make_product())
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
-    assert buy(client, buyer) == (503, [*WHO, *BUY[:1]])
+    assert buy(client, buyer) == (503, [*AUTHENTICATE, *BUY[:1]])
 
 
 @pytest.fixture
 def pending(buyer: User) -> Payment:
-    """Return one of two pending payments, in a shop that so far had only settled ones."""
+    """Return one of two pending payments, among thousands of settled ones."""
     order = order_for(buyer, make_product("Old"))
     payment_settle(payment=reserve(order, new_payment_key())[1], answer=Answer.APPROVED)
     with connection.cursor() as cursor:
@@ -116,22 +116,23 @@ def settle(payment: Payment) -> None:
     payment_settle(payment=payment, answer=Answer.APPROVED)
 
 
-def give_up(payment: Payment) -> None:
+def mark_unknown(payment: Payment) -> None:
     payment_mark_unknown(payment=payment)
 
 
-def try_again(payment: Payment) -> None:
+def retry(payment: Payment) -> None:
     recovery.finish(payment)
 
 
-@pytest.mark.parametrize("deed", [settle, give_up, try_again])
-def test_one_payment_is_found_by_its_id_however_many_are_pending(
-    pending: Payment, scripted_gateway: ScriptedGateway, deed: Callable[[Payment], None]
+@pytest.mark.parametrize("action", [settle, mark_unknown, retry])
+def test_a_payment_is_updated_by_primary_key_however_many_are_pending(
+    pending: Payment, scripted_gateway: ScriptedGateway, action: Callable[[Payment], None]
 ) -> None:
     scripted_gateway.answers = [NoAnswerError()] * 2
     with CaptureQueriesContext(connection) as captured:
-        deed(pending)
-    updates = [one["sql"] for one in captured if one["sql"].startswith('UPDATE "orders_payment"')]
+        action(pending)
+    statements = [query["sql"] for query in captured]
+    updates = [sql for sql in statements if sql.startswith('UPDATE "orders_payment"')]
     assert updates
     with connection.cursor() as cursor:
         for update in updates:

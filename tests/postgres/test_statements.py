@@ -1,4 +1,4 @@
-"""A connection prepares a statement once, and again what has changed."""
+"""A connection prepares each statement once, and again if its text changes."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -17,13 +17,13 @@ NAMED = Statement(
 
 
 def verbs(statement: Statement) -> list[str]:
-    """Run it; return the statements' verbs."""
+    """Run a statement; return the verbs sent to the database."""
     with CaptureQueriesContext(connection) as captured:
         statement.rows({name: 0 if name == "least" else "" for name in statement.types})
     return [query["sql"].split()[0] for query in captured]
 
 
-def test_a_connection_prepares_once() -> None:
+def test_a_connection_prepares_a_statement_once() -> None:
     connection.close()
     assert verbs(NAMED) == ["PREPARE", "EXECUTE"]
     assert verbs(NAMED) == ["EXECUTE"]
@@ -31,7 +31,7 @@ def test_a_connection_prepares_once() -> None:
     assert verbs(NAMED) == ["PREPARE", "EXECUTE"]
 
 
-def test_another_text_under_the_same_name_takes_its_place() -> None:
+def test_a_new_text_replaces_the_statement_of_the_same_name() -> None:
     connection.close()
     other = Statement("named", NAMED.text.replace(">", ">="), NAMED.types)
     assert verbs(NAMED) == ["PREPARE", "EXECUTE"]
@@ -40,7 +40,7 @@ def test_another_text_under_the_same_name_takes_its_place() -> None:
     assert verbs(NAMED) == ["DEALLOCATE", "PREPARE", "EXECUTE"]
 
 
-def test_what_was_prepared_in_a_transaction_that_is_undone_stays_prepared() -> None:
+def test_a_statement_prepared_in_a_rolled_back_transaction_stays_prepared() -> None:
     connection.close()
     connection.set_autocommit(False)
     try:
@@ -53,15 +53,15 @@ def test_what_was_prepared_in_a_transaction_that_is_undone_stays_prepared() -> N
 
 
 @pytest.mark.parametrize(
-    "spoil", ["DEALLOCATE ALL", "ALTER TABLE products_category ALTER name TYPE varchar(61)"]
+    "invalidate", ["DEALLOCATE ALL", "ALTER TABLE products_category ALTER name TYPE varchar(61)"]
 )
-def test_what_is_no_longer_good_is_prepared_anew(spoil: str) -> None:
+def test_an_invalid_statement_is_prepared_again(invalidate: str) -> None:
     text = "SELECT name FROM products_category WHERE name <> %(name)s"
     names = Statement("names", text, {"name": "text"})
     lamps = Category.objects.create(name="Lamps", slug="lamps")
     assert names.rows({"name": ""}) == [(lamps.name,)]
     with connection.cursor() as cursor:
-        cursor.execute(spoil)
+        cursor.execute(invalidate)
     try:
         with pytest.raises(DatabaseError), transaction.atomic():
             names.rows({"name": ""})
@@ -72,10 +72,10 @@ def test_what_is_no_longer_good_is_prepared_anew(spoil: str) -> None:
             cursor.execute("ALTER TABLE products_category ALTER name TYPE varchar(60)")
 
 
-def test_another_error_is_not_tried_again() -> None:
-    wrong = Statement("wrong", "SELECT 1 / %(one)s", {"one": "integer"})
-    assert wrong.rows({"one": 1}) == [(1,)]
+def test_other_errors_are_not_retried() -> None:
+    division = Statement("division", "SELECT 1 / %(divisor)s", {"divisor": "integer"})
+    assert division.rows({"divisor": 1}) == [(1,)]
     before = connection.connection
     with pytest.raises(DatabaseError):
-        wrong.rows({"one": 0})
+        division.rows({"divisor": 0})
     assert connection.connection is before

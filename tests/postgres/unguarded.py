@@ -1,4 +1,4 @@
-"""An app for the shop's processes in these tests: reservations take stock that may be gone."""
+"""A Django app that disables the shop's stock checks, for tests that must see overselling."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from orders.order import CheckoutRequest
 
 
-def take_everybody(order: CheckoutRequest) -> None:
-    """Refuse nobody: even who comes when all is gone goes as far as the reservation."""
+def refuse_nobody(order: CheckoutRequest) -> None:
+    """Let every order reach the reservation, even if the product is sold out."""
 
 
 class UnguardedConfig(AppConfig):
@@ -19,9 +19,9 @@ class UnguardedConfig(AppConfig):
     label = "unguarded"
 
     def ready(self) -> None:
-        """Reserve without the condition, and without the look that spares latecomers the try."""
+        """Disable the reservation's guard and the fast path before it."""
         from orders import reservation_sql, services  # noqa: PLC0415 - not before the apps are ready
 
         assert "{guard}" in reservation_sql._STATEMENT
         reservation_sql.GUARD = "TRUE"
-        services._refuse_sold_out = take_everybody
+        services._refuse_sold_out = refuse_nobody

@@ -1,6 +1,6 @@
-"""The shop's settings, and the app that takes away what keeps stock from being sold twice."""
+"""The shop's settings with the app that disables its stock checks."""
 
-from config.settings import INSTALLED_APPS as THE_SHOPS
+from config.settings import INSTALLED_APPS as SHOP_APPS
 from tests.running.settings import *  # noqa: F403
 
-INSTALLED_APPS = [*THE_SHOPS, "tests.postgres.unguarded.UnguardedConfig"]
+INSTALLED_APPS = [*SHOP_APPS, "tests.postgres.unguarded.UnguardedConfig"]

@@ -1,4 +1,4 @@
-"""What the database refuses to believe of a product, and when a flash sale runs."""
+"""Constraints on products, and when a flash sale is active."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ SALE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("now", "runs"),
+    ("now", "active"),
     [
         (START - MOMENT, False),
         (START, True),
@@ -34,14 +34,14 @@ SALE: dict[str, Any] = {
         (END, False),
     ],
 )
-def test_a_flash_sale_runs_from_its_start_to_before_its_end(
-    monkeypatch: pytest.MonkeyPatch, now: datetime, runs: bool
+def test_a_flash_sale_is_active_from_its_start_to_before_its_end(
+    monkeypatch: pytest.MonkeyPatch, now: datetime, active: bool
 ) -> None:
     product = make_product(price="10.00", **SALE)
     monkeypatch.setattr(timezone, "now", lambda: now)
-    assert product.flash_active is runs
-    assert product.current_price == Decimal("7.50" if runs else "10.00")
-    assert list(flash_products()) == ([product] if runs else [])
+    assert product.flash_active is active
+    assert product.current_price == Decimal("7.50" if active else "10.00")
+    assert list(flash_products()) == ([product] if active else [])
 
 
 def test_a_product_without_a_flash_sale_costs_its_price() -> None:
@@ -50,7 +50,7 @@ def test_a_product_without_a_flash_sale_costs_its_price() -> None:
     assert product.current_price == Decimal("10.00")
 
 
-def test_flash_sales_are_shown_the_soonest_to_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_sales_are_sorted_by_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timezone, "now", lambda: START)
     late = make_product("A", **{**SALE, "flash_ends_at": END + MOMENT})
     soon_b = make_product("C", **SALE)
@@ -73,15 +73,15 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("constraint", "facts"), REFUSED)
-def test_the_database_refuses(constraint: str, facts: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("constraint", "fields"), REFUSED)
+def test_the_database_refuses_invalid_products(constraint: str, fields: dict[str, Any]) -> None:
     product = make_product(price="10.00")
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
-        Product.objects.filter(pk=product.pk).update(**facts)
+        Product.objects.filter(pk=product.pk).update(**fields)
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "fields",
     [
         {"stock": 0},
         {"price": Decimal(0)},
@@ -91,12 +91,12 @@ def test_the_database_refuses(constraint: str, facts: dict[str, Any]) -> None:
         {**SALE, "flash_ends_at": START + MOMENT},
     ],
 )
-def test_the_database_takes(facts: dict[str, Any]) -> None:
+def test_the_database_accepts_valid_products(fields: dict[str, Any]) -> None:
     product = make_product(price="10.00")
-    assert Product.objects.filter(pk=product.pk).update(**facts) == 1
+    assert Product.objects.filter(pk=product.pk).update(**fields) == 1
 
 
-def test_staff_are_told_what_a_flash_sale_needs() -> None:
+def test_an_incomplete_flash_sale_is_refused_with_the_reason() -> None:
     product = make_product(price="10.00")
     product.flash_price = Decimal(5)
     with pytest.raises(ValidationError, match="needs its price, a start, and an end after"):
@@ -111,7 +111,9 @@ def test_staff_are_told_what_a_flash_sale_needs() -> None:
         ("movement_return_comes_in", -1, "return"),
     ],
 )
-def test_the_ledger_refuses(constraint: str, quantity: int, reason: str) -> None:
+def test_the_database_refuses_invalid_movements(
+    constraint: str, quantity: int, reason: str
+) -> None:
     product = make_product()
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         StockMovement.objects.create(product=product, quantity=quantity, reason=reason)
@@ -120,13 +122,13 @@ def test_the_ledger_refuses(constraint: str, quantity: int, reason: str) -> None
 @pytest.mark.parametrize(
     ("stock", "sold_out", "low"), [(0, True, False), (1, False, True), (5, False, True)]
 )
-def test_a_buyer_knows_when_few_are_left(stock: int, sold_out: bool, low: bool) -> None:
+def test_low_stock_and_sold_out_depend_on_the_stock(stock: int, sold_out: bool, low: bool) -> None:
     product = make_product(stock=stock)
     assert (product.sold_out, product.low_stock) == (sold_out, low)
     assert not make_product(stock=6).low_stock
 
 
-def test_texts_say_what_they_stand_for() -> None:
+def test_products_categories_and_movements_have_readable_names() -> None:
     product = make_product("Lamp")
     movement = StockMovement(product=product, quantity=-2, reason="sale", reference="VT-1")
     assert (str(product), str(product.category), str(movement)) == ("Lamp", "Shelf", "-2 sale VT-1")

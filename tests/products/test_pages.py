@@ -1,4 +1,4 @@
-"""The shop window, the shelves and the product's own page."""
+"""Home page, product list and product page."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def names(client: Client, query: str) -> list[str]:
-    """Return the names of the products that a page of the list shows."""
+    """Return the names of the products on a page of the list."""
     response = client.get(f"/products/{query}")
     assert response.status_code == 200
     shown = [product.name for product in response.context["page_obj"]]
@@ -26,7 +26,7 @@ def names(client: Client, query: str) -> list[str]:
 
 @pytest.fixture
 def shelf() -> None:
-    """Three products on show, one hidden."""
+    """Three active products and a hidden one."""
     make_product("Desklamp", description="Warm light")
     make_product("Floorlamp", description="100% cotton shade")
     make_product("Teapot", description="Pours well")
@@ -34,7 +34,7 @@ def shelf() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [
         ("", ["Desklamp", "Floorlamp", "Teapot"]),
         ("?q=", ["Desklamp", "Floorlamp", "Teapot"]),
@@ -54,24 +54,24 @@ def shelf() -> None:
     ],
 )
 def test_a_search_finds_products_with_all_its_words(
-    client: Client, shelf: None, query: str, found: list[str]
+    client: Client, shelf: None, query: str, expected: list[str]
 ) -> None:
-    assert names(client, query) == found
+    assert names(client, query) == expected
 
 
-def test_a_search_is_shown_as_it_was_typed_but_not_obeyed(client: Client) -> None:
+def test_a_search_term_is_escaped(client: Client) -> None:
     body = client.get("/products/", {"q": "<script>alert(1)</script>"}).content.decode()
     assert "<script>alert" not in body
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in body
 
 
-def test_only_so_many_words_are_looked_for(client: Client) -> None:
+def test_a_search_uses_at_most_eight_words(client: Client) -> None:
     make_product("Letters", description="a b c d e f g h")
     assert names(client, "?q=a+b+c+d+e+f+g+h+unknown") == ["Letters"]
     assert names(client, "?q=a+b+c+d+e+f+g+unknown") == []
 
 
-def test_a_category_shows_its_own(client: Client, shelf: None) -> None:
+def test_a_category_shows_only_its_products(client: Client, shelf: None) -> None:
     tea = Category.objects.create(name="Tea", slug="tea")
     Product.objects.filter(name="Teapot").update(category=tea)
     assert names(client, "?category=tea") == ["Teapot"]
@@ -81,7 +81,7 @@ def test_a_category_shows_its_own(client: Client, shelf: None) -> None:
 
 
 @pytest.mark.parametrize("slug", ["unknown", "Tea", "x" * 500, "tea%00x", "%FF"])
-def test_an_unknown_category_is_not_found(client: Client, slug: str) -> None:
+def test_an_unknown_category_is_404(client: Client, slug: str) -> None:
     Category.objects.create(name="Tea", slug="tea")
     assert client.get(f"/products/?category={slug}").status_code == 404
 
@@ -102,7 +102,7 @@ def test_an_unknown_category_is_not_found(client: Client, slug: str) -> None:
         ("?page=%00", "P00", 12),
     ],
 )
-def test_pages_hold_twelve_and_no_page_is_out_of_reach(
+def test_a_page_has_twelve_products_and_any_page_number_works(
     client: Client, page: str, first: str, count: int
 ) -> None:
     for number in range(25):
@@ -111,7 +111,7 @@ def test_pages_hold_twelve_and_no_page_is_out_of_reach(
     assert (shown[0], len(shown)) == (first, count)
 
 
-def test_a_product_has_its_page(client: Client) -> None:
+def test_a_product_has_a_page(client: Client) -> None:
     product = make_product("Desklamp", price="1234.50", description="Warm light")
     body = client.get(f"/products/{product.slug}/").content.decode()
     assert "Desklamp" in body
@@ -119,14 +119,14 @@ def test_a_product_has_its_page(client: Client) -> None:
     assert "Warm light" in body
 
 
-def test_a_hidden_or_unknown_product_is_not_found(client: Client) -> None:
+def test_a_hidden_or_unknown_product_is_404(client: Client) -> None:
     hidden = make_product(is_active=False)
     assert client.get(f"/products/{hidden.slug}/").status_code == 404
     assert client.get("/products/unknown/").status_code == 404
     assert client.get("/products/a%00b/").status_code == 404
 
 
-def test_the_window_shows_flash_sales_and_what_is_in_stock(client: Client) -> None:
+def test_the_home_page_shows_flash_sales_and_products_in_stock(client: Client) -> None:
     now = timezone.now()
     sale = make_product(
         "Onsale",
@@ -142,17 +142,17 @@ def test_the_window_shows_flash_sales_and_what_is_in_stock(client: Client) -> No
     assert list(context["featured"]) == [usual]
 
 
-def test_the_window_is_not_endless(client: Client) -> None:
+def test_the_home_page_limits_featured_products(client: Client) -> None:
     for number in range(views.FEATURED + 1):
         make_product(f"P{number}")
     assert len(client.get("/").context["featured"]) == views.FEATURED
 
 
 @pytest.mark.parametrize("address", ["/", "/products/", "/products/lamp/"])
-def test_pages_are_only_read(client: Client, address: str) -> None:
+def test_catalogue_pages_refuse_post(client: Client, address: str) -> None:
     assert client.post(address).status_code == 405
 
 
-def test_an_empty_shop_has_pages_too(client: Client) -> None:
+def test_an_empty_shop_has_working_pages(client: Client) -> None:
     assert client.get("/").status_code == 200
     assert names(client, "") == []

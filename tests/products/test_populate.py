@@ -1,4 +1,4 @@
-"""populate_products, as the guide has it: 4 categories, 10 products, safe to repeat."""
+"""populate_products works as the guide says: 4 categories, 10 products, safe to run again."""
 
 import uuid
 from datetime import timedelta
@@ -13,12 +13,12 @@ from orders.models import Sale, SaleItem
 from products.management.samples import SAMPLES
 from products.models import Category, Product
 from products.selectors import oversold_units, unbalanced_products
-from products.services import stock_take
+from products.services import stock_reserve
 from tests.support import make_buyer, make_product
 
 pytestmark = pytest.mark.django_db
 
-# On sale night there is something on flash sale.
+# Some samples are always on flash sale.
 FLASH = {sample.slug for sample in SAMPLES if sample.flash_price}
 NAMES = ["Books", "Clothing", "Electronics", "Home & Garden"]
 
@@ -30,14 +30,14 @@ def populate(*arguments: str) -> list[str]:
 
 
 def sell(product: Product, quantity: int) -> Sale:
-    """Sell some of a product, as far as the catalogue is concerned."""
+    """Create an order for a product without a checkout."""
     sale = Sale.objects.create(
         user=make_buyer(uuid.uuid4().hex),
         total=product.price,
         currency="EUR",
         idempotency_key=uuid.uuid4(),
     )
-    stock_take(quantities={product.pk: quantity}, reference=sale.reference)
+    stock_reserve(quantities={product.pk: quantity}, reference=sale.reference)
     SaleItem.objects.create(
         sale=sale,
         product=product,
@@ -52,14 +52,11 @@ def lamp() -> Product:
     return Product.objects.get(slug="lumen-desk-lamp")
 
 
-def cleared(deleted: int, reset: int, hidden: int) -> str:
-    return (
-        f"Deleted {deleted} products that no order refers to; reset {reset} sample products "
-        f"that orders refer to; hid {hidden} other products that orders refer to."
-    )
+def cleared(deleted: str, reset: str, hidden: str) -> str:
+    return f"Deleted {deleted} without orders, reset {reset} with orders, hid {hidden} with orders."
 
 
-def test_an_empty_shop_gets_the_guides_categories_and_ten_products_with_stock() -> None:
+def test_an_empty_shop_gets_four_categories_and_ten_products_with_stock() -> None:
     assert populate() == ["4 categories, 10 sample products (10 new)."]
     assert list(Category.objects.values_list("name", flat=True)) == NAMES
     products = Product.objects.all()
@@ -79,23 +76,23 @@ def test_an_empty_shop_gets_the_guides_categories_and_ten_products_with_stock() 
     assert {product.slug for product in products if product.flash_active} == FLASH
 
 
-def test_repeating_changes_nothing() -> None:
+def test_running_it_again_changes_nothing() -> None:
     populate()
-    stock_take(quantities={lamp().pk: 5}, reference="VT-1")
+    stock_reserve(quantities={lamp().pk: 5}, reference="VT-1")
     Product.objects.filter(pk=lamp().pk).update(price=Decimal("1.00"))
     before = list(Product.objects.values())
     assert populate() == ["4 categories, 10 sample products (0 new)."]
     assert list(Product.objects.values()) == before
 
 
-def test_a_sample_that_is_missing_is_made_again() -> None:
+def test_a_missing_sample_is_recreated() -> None:
     populate()
     lamp().delete()
     assert populate() == ["4 categories, 10 sample products (1 new)."]
     assert lamp().stock == 300
 
 
-def test_a_sample_flash_sale_that_is_over_begins_again() -> None:
+def test_an_ended_sample_flash_sale_is_restarted() -> None:
     populate()
     over = timezone.now() - timedelta(hours=1)
     Product.objects.filter(flash_price__isnull=False).update(
@@ -110,9 +107,9 @@ def test_a_sample_flash_sale_that_is_over_begins_again() -> None:
     assert own.flash_ends_at == over
 
 
-def test_restock_fills_up_what_has_less_and_nothing_else() -> None:
+def test_restock_refills_only_samples_below_their_initial_stock() -> None:
     populate()
-    stock_take(quantities={lamp().pk: 5}, reference="VT-1")
+    stock_reserve(quantities={lamp().pk: 5}, reference="VT-1")
     own = make_product(stock=1)
     assert populate("--restock") == ["4 categories, 10 sample products (0 new, 1 restocked)."]
     assert lamp().stock == 300
@@ -124,12 +121,12 @@ def test_restock_fills_up_what_has_less_and_nothing_else() -> None:
     assert unbalanced_products() == []
 
 
-def test_clear_deletes_what_no_order_refers_to_and_makes_the_samples_anew() -> None:
+def test_clear_deletes_products_without_orders_and_recreates_the_samples() -> None:
     populate()
     old = lamp().pk
     own = make_product()
     assert populate("--clear") == [
-        cleared(11, 0, 0),
+        cleared("11 products", "0 sample products", "0 other products"),
         "4 categories, 10 sample products (10 new).",
     ]
     assert not Product.objects.filter(pk__in=[own.pk, old]).exists()
@@ -137,7 +134,7 @@ def test_clear_deletes_what_no_order_refers_to_and_makes_the_samples_anew() -> N
     assert Product.objects.count() == 10
 
 
-def test_clear_resets_samples_that_orders_refer_to_in_place() -> None:
+def test_clear_resets_samples_with_orders_in_place() -> None:
     populate()
     sold = lamp()
     sell(sold, 5)
@@ -145,10 +142,10 @@ def test_clear_resets_samples_that_orders_refer_to_in_place() -> None:
         name="Renamed", price=Decimal("1.00"), is_active=False, description=""
     )
     assert populate("--clear") == [
-        cleared(9, 1, 0),
+        cleared("9 products", "1 sample product", "0 other products"),
         "4 categories, 10 sample products (9 new).",
     ]
-    sample = next(one for one in SAMPLES if one.slug == sold.slug)
+    sample = next(sample for sample in SAMPLES if sample.slug == sold.slug)
     reset = lamp()
     assert reset.pk == sold.pk
     assert (reset.name, reset.price, reset.is_active) == (sample.name, sample.price, True)
@@ -158,12 +155,12 @@ def test_clear_resets_samples_that_orders_refer_to_in_place() -> None:
     assert oversold_units() == 0
 
 
-def test_clear_hides_other_products_that_orders_refer_to() -> None:
+def test_clear_hides_other_products_with_orders() -> None:
     populate()
     own = make_product("Own", stock=10)
     sell(own, 4)
     assert populate("--clear") == [
-        cleared(10, 0, 1),
+        cleared("10 products", "0 sample products", "1 other product"),
         "4 categories, 10 sample products (10 new).",
     ]
     own.refresh_from_db()
@@ -171,17 +168,17 @@ def test_clear_hides_other_products_that_orders_refer_to() -> None:
     assert Category.objects.filter(pk=own.category_id).exists()
 
 
-def test_all_three_at_once_and_again() -> None:
+def test_clear_deletes_resets_and_hides_and_can_be_repeated() -> None:
     populate()
     sell(lamp(), 1)
     sell(make_product("Own"), 1)
     make_product("Unsold")
     assert populate("--clear") == [
-        cleared(10, 1, 1),
+        cleared("10 products", "1 sample product", "1 other product"),
         "4 categories, 10 sample products (9 new).",
     ]
     assert populate("--clear", "--restock") == [
-        cleared(9, 1, 1),
+        cleared("9 products", "1 sample product", "1 other product"),
         "4 categories, 10 sample products (9 new).",
     ]
     assert Product.objects.filter(is_active=True).count() == 10

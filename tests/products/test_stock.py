@@ -1,4 +1,4 @@
-"""Every change of the stock is in the ledger, all of it or none, and never below zero."""
+"""Every change of stock is recorded in the ledger, atomically, and never goes below zero."""
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from products.models import Product, StockMovement
 from products.selectors import oversold_units, unbalanced_products
-from products.services import SoldOutError, stock_return, stock_set, stock_take
+from products.services import SoldOutError, stock_reserve, stock_return, stock_set
 from tests.support import ledger, make_product
 
 pytestmark = pytest.mark.django_db
@@ -21,54 +21,54 @@ def stock(product: Product) -> int:
 
 
 def move(product: Product, quantity: int, reason: StockMovement.Reason) -> None:
-    """Write a movement behind the services' back."""
+    """Insert a movement, bypassing the services."""
     StockMovement.objects.create(product=product, quantity=quantity, reason=reason)
 
 
-def test_taking_stock_is_a_movement_for_each_product() -> None:
+def test_reserving_stock_records_a_movement_for_each_product() -> None:
     lamp, book, desk = (make_product(name, stock=10) for name in ("Lamp", "Book", "Desk"))
-    stock_take(quantities={lamp.pk: 3, book.pk: 10}, reference="VT-1")
+    stock_reserve(quantities={lamp.pk: 3, book.pk: 10}, reference="VT-1")
     assert (stock(lamp), stock(book), stock(desk)) == (7, 0, 10)
     assert ledger(lamp) == [(-3, "sale", "VT-1")]
     assert ledger(book) == [(-10, "sale", "VT-1")]
     assert ledger(desk) == []
 
 
-@pytest.mark.parametrize("asked", [4, 100])
-def test_a_sale_that_asks_for_too_much_of_one_takes_nothing_of_any(asked: int) -> None:
+@pytest.mark.parametrize("quantity", [4, 100])
+def test_a_sale_with_too_much_of_one_product_takes_nothing_of_any(quantity: int) -> None:
     lamp, book = make_product("Lamp", stock=10), make_product("Book", stock=3)
     with pytest.raises(SoldOutError) as refused:
-        stock_take(quantities={lamp.pk: 1, book.pk: asked}, reference="VT-1")
+        stock_reserve(quantities={lamp.pk: 1, book.pk: quantity}, reference="VT-1")
     assert refused.value.product_id == book.pk
     assert str(refused.value) == f"product {book.pk} is sold out"
     assert (stock(lamp), stock(book)) == (10, 3)
     assert ledger(lamp) == ledger(book) == []
 
 
-def test_what_is_hidden_or_not_there_is_sold_out() -> None:
+def test_a_hidden_or_unknown_product_is_sold_out() -> None:
     hidden = make_product(is_active=False)
     for product_id in (hidden.pk, hidden.pk + 1000):
         with pytest.raises(SoldOutError):
-            stock_take(quantities={product_id: 1}, reference="VT-1")
+            stock_reserve(quantities={product_id: 1}, reference="VT-1")
     assert stock(hidden) == 10
 
 
-def test_products_are_taken_in_the_order_of_their_ids() -> None:
+def test_products_are_reserved_in_order_of_their_ids() -> None:
     first, second = make_product(stock=0), make_product(stock=0)
     with pytest.raises(SoldOutError) as refused:
-        stock_take(quantities={second.pk: 1, first.pk: 1}, reference="VT-1")
+        stock_reserve(quantities={second.pk: 1, first.pk: 1}, reference="VT-1")
     assert refused.value.product_id == first.pk
 
 
 @pytest.mark.parametrize("quantity", [0, -1])
-def test_a_sale_of_nothing_or_less_is_refused_by_the_database(quantity: int) -> None:
+def test_the_database_refuses_a_sale_of_less_than_one(quantity: int) -> None:
     lamp = make_product(stock=10)
     with pytest.raises(IntegrityError), transaction.atomic():
-        stock_take(quantities={lamp.pk: quantity}, reference="VT-1")
+        stock_reserve(quantities={lamp.pk: quantity}, reference="VT-1")
     assert (stock(lamp), ledger(lamp)) == (10, [])
 
 
-def test_what_comes_back_is_a_movement_too() -> None:
+def test_returning_stock_records_a_movement_for_each_product() -> None:
     lamp, book = make_product("Lamp", stock=10), make_product("Book", stock=5, is_active=False)
     stock_return(quantities={lamp.pk: 2, book.pk: 1}, reference="VT-1")
     assert (stock(lamp), stock(book)) == (12, 6)
@@ -77,7 +77,7 @@ def test_what_comes_back_is_a_movement_too() -> None:
 
 
 @pytest.mark.parametrize("quantity", [0, -1])
-def test_nothing_comes_back_as_less_than_one(quantity: int) -> None:
+def test_the_database_refuses_a_return_of_less_than_one(quantity: int) -> None:
     lamp = make_product(stock=10)
     with pytest.raises(IntegrityError), transaction.atomic():
         stock_return(quantities={lamp.pk: quantity}, reference="VT-1")
@@ -85,19 +85,19 @@ def test_nothing_comes_back_as_less_than_one(quantity: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "movements"),
+    ("target", "movements"),
     [(14, [(4, "admin", "count")]), (0, [(-10, "admin", "count")]), (10, [])],
 )
-def test_setting_the_stock_moves_the_difference(
-    wanted: int, movements: list[tuple[int, str, str]]
+def test_setting_stock_records_the_difference(
+    target: int, movements: list[tuple[int, str, str]]
 ) -> None:
     lamp = make_product(stock=10)
-    changed = stock_set(product_id=lamp.pk, stock=wanted, reason=Reason.ADMIN, reference="count")
-    assert changed == wanted - 10
-    assert (stock(lamp), ledger(lamp)) == (wanted, movements)
+    changed = stock_set(product_id=lamp.pk, stock=target, reason=Reason.ADMIN, reference="count")
+    assert changed == target - 10
+    assert (stock(lamp), ledger(lamp)) == (target, movements)
 
 
-def test_the_stock_is_not_set_below_zero() -> None:
+def test_stock_is_not_set_below_zero() -> None:
     lamp = make_product(stock=10)
     with pytest.raises(ValueError, match="cannot be negative"):
         stock_set(product_id=lamp.pk, stock=-1, reason=Reason.ADMIN, reference="")
@@ -105,13 +105,15 @@ def test_the_stock_is_not_set_below_zero() -> None:
 
 
 OPERATIONS = st.lists(
-    st.tuples(st.sampled_from(["take", "return", "set"]), st.integers(min_value=-3, max_value=12)),
+    st.tuples(
+        st.sampled_from(["reserve", "return", "set"]), st.integers(min_value=-3, max_value=12)
+    ),
     max_size=12,
 )
 
 
 @given(start=st.integers(0, 15), operations=OPERATIONS)
-def test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold(
+def test_the_ledger_always_equals_the_stock_and_nothing_is_oversold(
     start: int, operations: list[tuple[str, int]]
 ) -> None:
     product = make_product(stock=start)
@@ -120,8 +122,8 @@ def test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold(
         quantities = {product.pk: quantity}
         try:
             with transaction.atomic():
-                if operation == "take":
-                    stock_take(quantities=quantities, reference="r")
+                if operation == "reserve":
+                    stock_reserve(quantities=quantities, reference="r")
                     expected -= quantity
                 elif operation == "return":
                     stock_return(quantities=quantities, reference="r")
@@ -132,7 +134,7 @@ def test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold(
                     )
                     expected = quantity
         except SoldOutError:
-            assert operation == "take"
+            assert operation == "reserve"
             assert quantity > expected
         except (IntegrityError, ValueError):
             assert quantity < 1
@@ -141,7 +143,7 @@ def test_whatever_happens_the_ledger_is_the_stock_and_nothing_is_oversold(
     assert unbalanced_products() == []
 
 
-def test_units_sold_beyond_what_was_offered_are_counted_by_product() -> None:
+def test_oversold_units_are_counted_by_product() -> None:
     assert oversold_units() == 0
     fine = make_product("Fine", stock=10)
     move(fine, -10, Reason.SALE)
@@ -151,7 +153,7 @@ def test_units_sold_beyond_what_was_offered_are_counted_by_product() -> None:
     assert oversold_units() == 2
     move(over, 1, Reason.RETURN)
     assert oversold_units() == 1
-    spare = make_product("Spare", stock=100)  # what others have left makes up for nothing
+    spare = make_product("Spare", stock=100)  # stock left of one product does not offset another's
     move(spare, -1, Reason.SALE)
     assert oversold_units() == 1
     withdrawn = make_product("Withdrawn", stock=10)

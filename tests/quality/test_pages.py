@@ -189,7 +189,7 @@ def test_the_json_has_everything(staff: Client, monkeypatch: pytest.MonkeyPatch)
     assert [one["language"] for one in a2["queries"]] == ["SQL", "PromQL", "PromQL"]
     assert by_id["S1"]["verdict"] == "TESTED"
     assert by_id["S1"]["trend"] is None
-    assert "tests/cart/test_pages.py::test_forms_from_elsewhere_are_refused" in by_id["S1"]["tests"]
+    assert "tests/cart/test_pages.py::test_cross_site_forms_are_refused" in by_id["S1"]["tests"]
     assert by_id["I2"]["verdict"] == "NO EVIDENCE"
     assert by_id["I2"]["reason"].startswith("the shop takes no partner feeds yet")
 

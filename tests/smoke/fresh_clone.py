@@ -1,9 +1,9 @@
-"""What a stranger does: clone, `make run`, buy something, look at the numbers, Ctrl-C.
+"""Smoke test of a new user's first steps: clone, `make run`, buy, read the metrics, Ctrl-C.
 
     python tests/smoke/fresh_clone.py
 
-Clones the commit at hand into a temporary folder, so what is not committed is not tried. Prints
-what it saw; exits with 1 at the first thing that is not as the README says.
+Clones the current commit into a temporary folder, so uncommitted changes are not tested. Prints
+each check; exits with 1 at the first that fails.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
-START_SECONDS = 300  # to give up; a cold package cache takes its time
+START_SECONDS = 300  # timeout; a cold package cache is slow
 CONFIRMED = 'retail_orders_total{outcome="confirmed"} '
-LAMP = "/products/lumen-desk-lamp/"  # not on flash sale: paid before the page comes
+LAMP = "/products/lumen-desk-lamp/"  # not on flash sale: charged in the request
 
 
 def free_ports(*names: str) -> dict[str, str]:
-    """Return a free port for each name, all different: they are held until all are found."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+    """Return a different free port for each name; all are bound until the last is found."""
+    with contextlib.ExitStack() as bound:
+        probes = [bound.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
         ports = [str(probe.getsockname()[1]) for probe in probes]
     return dict(zip(names, ports, strict=True))
 
 
 def processes_of(folder: Path) -> Iterator[int]:
-    """Yield the ids of processes that work in `folder` or below."""
+    """Yield the ids of processes with a working directory in `folder`."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            where = (entry / "cwd").readlink()
+            cwd = (entry / "cwd").readlink()
         except OSError:
             continue
-        if where.is_relative_to(folder):
+        if cwd.is_relative_to(folder):
             yield int(entry.name)
 
 
 def memory_of(folder: Path) -> float:
-    """Return the proportional set size of the processes that work in `folder`, in MB."""
+    """Return the proportional set size of the processes in `folder`, in MB."""
     kilobytes = 0
     for pid in processes_of(folder):
         try:
@@ -71,23 +71,23 @@ def memory_of(folder: Path) -> float:
     return kilobytes / 1024
 
 
-def check(what: str, true: object) -> None:
-    if not true:
-        sys.exit(f"NOT SO: {what}")
-    print(f"  {what}")
+def check(description: str, passed: object) -> None:
+    if not passed:
+        sys.exit(f"FAILED: {description}")
+    print(f"  {description}")
 
 
 def wait_for(url: str, run: subprocess.Popen[bytes]) -> float:
     began = time.monotonic()
     while time.monotonic() - began < START_SECONDS:
         if run.poll() is not None:
-            sys.exit(f"make run ended by itself with {run.returncode}")
+            sys.exit(f"make run exited with {run.returncode}")
         try:
             if requests.get(f"{url}/healthz", timeout=30).ok:
                 return time.monotonic() - began
         except requests.RequestException:
             time.sleep(0.2)
-    sys.exit(f"no shop at {url} after {START_SECONDS} s")
+    sys.exit(f"no response from {url} after {START_SECONDS} s")
 
 
 def confirmed(url: str) -> float:
@@ -125,12 +125,15 @@ def buy(url: str, clone: Path) -> None:
     shopper.register()
     shopper.put_in_cart(LAMP)
     page = shopper.order()
-    check("the order page says thank you, paid", "Thank you" in page.text and page.ok)
-    check("it moved retail_orders_total by exactly 1", confirmed(url) == before + 1)
+    check("the order is confirmed", "Thank you" in page.text and page.ok)
+    check("retail_orders_total increased by exactly 1", confirmed(url) == before + 1)
     reference = page.url.rstrip("/").rpartition("/")[2]
     rows = patiently(lambda: rows_of(clone, reference))
-    check("the Metric table has one row for it", rows == [(1.0,)])
-    check("the JSON log has its settled payment", patiently(lambda: lines_of(clone, reference)))
+    check("the Metric table has one row for the order", rows == [(1.0,)])
+    check(
+        "the JSON log has the order's settled payment",
+        patiently(lambda: lines_of(clone, reference)),
+    )
 
 
 def stop(run: subprocess.Popen[bytes], clone: Path) -> None:
@@ -139,7 +142,7 @@ def stop(run: subprocess.Popen[bytes], clone: Path) -> None:
     check("Ctrl-C leaves no process behind", not list(processes_of(clone)))
 
 
-def try_it(clone: Path) -> None:
+def run_twice(clone: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     ports = free_ports("PORT", "GATEWAY_PORT", "WORKER_METRICS_PORT")
     url = f"http://127.0.0.1:{ports['PORT']}"
@@ -162,10 +165,10 @@ def try_it(clone: Path) -> None:
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="vitrine-"))
     try:
-        try_it(folder / "vitrine")
+        run_twice(folder / "vitrine")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print("A fresh clone does what the README says.")
+    print("A fresh clone works as the README says.")
 
 
 if __name__ == "__main__":

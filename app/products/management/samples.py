@@ -12,7 +12,7 @@ CATEGORIES = {
 
 
 class Sample(NamedTuple):
-    """One sample product; prices in units of the shop's currency."""
+    """A sample product, with prices in the shop's currency."""
 
     slug: str
     name: str
@@ -30,8 +30,8 @@ SAMPLES = (
         "Electronics",
         Decimal("129.00"),
         400,
-        "Over-ear headphones with quiet that you can switch on. Thirty hours on one charge, "
-        "and a case that fits the bag you already have.",
+        "Over-ear headphones with noise cancelling that you can switch on. Thirty hours on one "
+        "charge, and a case that fits the bag you already have.",
         Decimal("89.00"),
     ),
     Sample(
@@ -48,7 +48,7 @@ SAMPLES = (
         "Electronics",
         Decimal("59.90"),
         300,
-        "A warm light for late pages, a cool one for early mails. Dims with a turn of the hand.",
+        "A warm light for late pages, a cool one for early e-mails. Dims with a turn of the hand.",
     ),
     Sample(
         "harbour-rain-jacket",
@@ -56,7 +56,7 @@ SAMPLES = (
         "Clothing",
         Decimal("98.00"),
         350,
-        "Waterproof, breathing, and packed into its own pocket by the time the sun is back.",
+        "Waterproof, breathable, and packed into its own pocket by the time the sun is back.",
     ),
     Sample(
         "merino-crew-sweater",
@@ -98,7 +98,7 @@ SAMPLES = (
         "Home & Garden",
         Decimal("46.00"),
         300,
-        "Holds a litre, pours without a drop beside the cup, and keeps warm for an hour.",
+        "Holds a litre, pours without a drip, and keeps tea warm for an hour.",
     ),
     Sample(
         "olive-tree",

@@ -32,11 +32,8 @@ PROBLEMS = {
         "Send the METRICS_TOKEN as a bearer token, or log in as staff.",
     ),
     403: (
-        "That is not yours to open",
-        (
-            "You do not have access to this page. "
-            "If it should be yours, log in with the account that owns it."
-        ),
+        "You don't have access to this page",
+        "Log in with an account that has access to it.",
     ),
     404: (
         "That page is not in the shop",

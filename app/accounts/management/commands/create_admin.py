@@ -1,7 +1,7 @@
-"""Make the admin user, or do nothing if it is there.
+"""Create the admin user. Does nothing if it already exists and no --password is given.
 
-Without --password it is admin123, which works only while DEBUG is on. A password that is given is
-set on an existing user too.
+The default password is admin123, which is allowed only with DEBUG on. With --password, an existing
+user's password is changed too.
 """
 
 from argparse import ArgumentParser
@@ -27,12 +27,12 @@ class Command(BaseCommand):
         self, *args: object, username: str, email: str, password: str | None, **options: object
     ) -> None:
         if not settings.DEBUG and password in {None, DEFAULT_PASSWORD}:
-            raise CommandError("With DEBUG off, give the admin a --password of its own.")
+            raise CommandError("With DEBUG off, choose your own admin password with --password.")
         user = User.objects.filter(username=username).first()
         if user is None:
             user = User(username=username, email=email)
         elif password is None and user.is_superuser and user.is_staff and user.is_active:
-            self.stdout.write(f"Admin {username} is there already; its password is unchanged.")
+            self.stdout.write(f"Admin {username} already exists; password unchanged.")
             return
         if password is not None and not settings.DEBUG:
             try:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         try:
             user.full_clean(exclude=["password"])
         except ValidationError as error:
-            reasons = (f"{name}: {' '.join(said)}" for name, said in error.message_dict.items())
+            reasons = (f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
             raise CommandError(" ".join(reasons)) from error
         user.save()
-        self.stdout.write(f"Admin {username} {'updated' if existed else 'made'}.")
+        self.stdout.write(f"Admin {username} {'updated' if existed else 'created'}.")

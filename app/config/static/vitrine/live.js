@@ -1,4 +1,4 @@
-// The page's live part asks for news by itself (its hx-trigger), but not while nobody sees it.
+// The page's live part polls for updates (its hx-trigger), but not while the page is hidden.
 "use strict";
 
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -9,7 +9,7 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) htmx.trigger("[hx-trigger$='seen-again']", "seen-again");
 });
 
-// Without an answer it would grow old looking new.
+// Without updates, show that the data may be out of date.
 document.addEventListener("htmx:afterRequest", (event) => {
   document.getElementById("stale").hidden = event.detail.successful;
 });

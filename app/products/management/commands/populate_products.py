@@ -1,7 +1,7 @@
-"""Put the sample products on sale: 4 categories, 10 products. Safe to repeat.
+"""Create the sample products: 4 categories, 10 products. Safe to run again.
 
---clear starts over: products that no order refers to are deleted, sample products are reset, and
-the others are hidden. --restock fills the sample products up to the stock they began with.
+With --clear, products without orders are deleted, sample products with orders are reset and all
+other products are hidden. With --restock, sample products are refilled to their initial stock.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.db.models import ProtectedError, Q
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from products.management.samples import CATEGORIES, SAMPLES, Sample
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 FLASH_SALE = timedelta(hours=24)
 
 
+def _products(count: int, kind: str = "") -> str:
+    return f"{count} {kind}product{pluralize(count)}"
+
+
 class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--clear", action="store_true", help="delete and recreate")
-        parser.add_argument("--restock", action="store_true", help="fill up the sample products")
+        parser.add_argument("--clear", action="store_true", help="delete and recreate products")
+        parser.add_argument("--restock", action="store_true", help="refill the sample products")
 
     @transaction.atomic
     def handle(self, *args: object, clear: bool, restock: bool, **options: object) -> None:
@@ -41,17 +46,17 @@ class Command(BaseCommand):
             or Category.objects.create(slug=slug, name=name)
             for name, slug in CATEGORIES.items()
         }
-        made = [sample for sample in SAMPLES if self._make(sample, categories, reset=clear)]
-        filled = sum(self._fill(sample) for sample in SAMPLES) if restock and not clear else 0
+        created = sum(self._create(sample, categories, reset=clear) for sample in SAMPLES)
+        refilled = sum(self._refill(sample) for sample in SAMPLES) if restock and not clear else 0
         self.stdout.write(
             f"{len(CATEGORIES)} categories, {len(SAMPLES)} sample products "
-            f"({len(made)} new{f', {filled} restocked' if restock and not clear else ''})."
+            f"({created} new{f', {refilled} restocked' if restock and not clear else ''})."
         )
 
-    def _make(self, sample: Sample, categories: dict[str, Category], *, reset: bool) -> bool:
-        """Make one sample product, or with `reset` put it back as it began; say if it is new."""
+    def _create(self, sample: Sample, categories: dict[str, Category], *, reset: bool) -> bool:
+        """Create a sample product, or reset an existing one; return whether it is new."""
         now = timezone.now()
-        facts = {
+        fields = {
             "category": categories[sample.category],
             "name": sample.name,
             "description": sample.description,
@@ -63,25 +68,25 @@ class Command(BaseCommand):
             "flash_starts_at": now if sample.flash_price else None,
             "flash_ends_at": now + FLASH_SALE if sample.flash_price else None,
         }
-        product, made = Product.objects.get_or_create(slug=sample.slug, defaults=facts)
-        if reset and not made:
-            Product.objects.filter(pk=product.pk).update(**facts)
+        product, created = Product.objects.get_or_create(slug=sample.slug, defaults=fields)
+        if reset and not created:
+            Product.objects.filter(pk=product.pk).update(**fields)
         elif product.flash_ends_at and sample.flash_price and product.flash_ends_at <= now:
-            # Last day's flash sale is over: the samples always have one to show.
+            # The samples always include a flash sale: restart one that has ended.
             Product.objects.filter(pk=product.pk).update(
                 flash_starts_at=now, flash_ends_at=now + FLASH_SALE
             )
-        if made or reset:
+        if created or reset:
             stock_set(
                 product_id=product.pk,
                 stock=sample.stock,
                 reason=StockMovement.Reason.SEED,
                 reference="populate_products",
             )
-        return made
+        return created
 
-    def _fill(self, sample: Sample) -> bool:
-        """Bring a sample product up to its stock; say whether it had less."""
+    def _refill(self, sample: Sample) -> bool:
+        """Raise a sample product to its initial stock; return whether it had less."""
         product = Product.objects.get(slug=sample.slug)
         if product.stock >= sample.stock:
             return False
@@ -94,7 +99,7 @@ class Command(BaseCommand):
         return True
 
     def _clear(self) -> None:
-        """Delete what no order refers to; hide the rest, and say how many of each."""
+        """Delete products without orders, hide the rest and print how many of each."""
         deleted = hidden = 0
         for product in Product.objects.all():
             try:
@@ -108,6 +113,6 @@ class Command(BaseCommand):
         Category.objects.filter(products__isnull=True).delete()
         samples = Product.objects.filter(slug__in=[sample.slug for sample in SAMPLES]).count()
         self.stdout.write(
-            f"Deleted {deleted} products that no order refers to; reset {samples} sample products "
-            f"that orders refer to; hid {hidden - samples} other products that orders refer to."
+            f"Deleted {_products(deleted)} without orders, reset {_products(samples, 'sample ')} "
+            f"with orders, hid {_products(hidden - samples, 'other ')} with orders."
         )

@@ -1,4 +1,4 @@
-"""Every address of the shop, as its resolver knows them."""
+"""Every route of the shop, read from its URL resolver."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from django.db.models import Model
 
-OUTSIDE = frozenset({"unmatched", "unnamed", "admin"})  # view labels that are no route's name
+OTHER_LABELS = frozenset({"unmatched", "unnamed", "admin"})  # values of `view` besides route names
 
-_OF_MODEL = re.compile(r"admin/([a-z_0-9]+)/([a-z_0-9]+)/")
+_ADMIN_MODEL = re.compile(r"admin/([a-z_0-9]+)/([a-z_0-9]+)/")
 
 
 @dataclass(frozen=True)
-class Address:
-    """A pattern such as `orders/%(reference)s/`, and what metrics call it."""
+class Route:
+    """A URL pattern such as `orders/%(reference)s/`, and its `view` label in metrics."""
 
     name: str
     label: str
@@ -31,44 +31,44 @@ class Address:
 
     @property
     def model(self) -> type[Model] | None:
-        """The model that this address of the admin is about, if it is one."""
-        match = _OF_MODEL.match(self.template)
+        """The model of an admin route, if any."""
+        match = _ADMIN_MODEL.match(self.template)
         try:
             return apps.get_model(match[1], match[2]) if match else None
         except LookupError:  # admin/password_change/done/
             return None
 
     def path(self, values: dict[str, str]) -> str:
-        """Return the path (not quoted) with these values."""
+        """Return the unquoted path with these parameter values."""
         return "/" + self.template % values
 
 
 def _walk(
     resolver: URLResolver, prefixes: list[tuple[str, list[str]]], names: tuple[str, ...], app: str
-) -> Iterator[Address]:
+) -> Iterator[Route]:
     for entry in resolver.url_patterns:
-        here = [
-            (before + after, [*known, *more])
-            for before, known in prefixes
-            for after, more in normalize(entry.pattern.regex.pattern)
+        prefixed = [
+            (prefix + pattern, [*parameters, *more])
+            for prefix, parameters in prefixes
+            for pattern, more in normalize(entry.pattern.regex.pattern)
         ]
         if isinstance(entry, URLResolver):
             inner = (*names, entry.namespace) if entry.namespace else names
-            yield from _walk(entry, here, inner, app or entry.app_name or "")
+            yield from _walk(entry, prefixed, inner, app or entry.app_name or "")
             continue
         assert isinstance(entry, URLPattern)
         name = ":".join((*names, entry.name)) if entry.name else ""
-        for template, parameters in here:
+        for template, parameters in prefixed:
             label = "admin" if app == "admin" else name or "unnamed"
-            yield Address(name or template, label, template, tuple(parameters))
+            yield Route(name or template, label, template, tuple(parameters))
 
 
-def addresses() -> list[Address]:
-    """Return every address, those of included lists of addresses too."""
-    found = list(_walk(get_resolver(), [("", [])], (), ""))
-    return sorted(set(found), key=lambda one: (one.template, one.name))
+def routes() -> list[Route]:
+    """Return every route, including those of included URL configurations."""
+    everything = set(_walk(get_resolver(), [("", [])], (), ""))
+    return sorted(everything, key=lambda route: (route.template, route.name))
 
 
 def labels() -> set[str]:
-    """Return every value that the label `view` may have."""
-    return {*OUTSIDE, *(address.label for address in addresses())}
+    """Return every allowed value of the label `view`."""
+    return {*OTHER_LABELS, *(route.label for route in routes())}

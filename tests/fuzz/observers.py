@@ -1,4 +1,4 @@
-"""Sees what a request did to the database and to the log."""
+"""Observe a request's changes to the database and errors in the log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _READ = re.compile(r"\s*(?:SELECT|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET)\b
 
 
 def table_state(table: str) -> tuple[int, str]:
-    """Return how many rows a table has and a checksum of all of them."""
+    """Return a table's number of rows and their checksum."""
     with connection.cursor() as cursor:
         cursor.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - a name from the database itself
         rows = sorted(repr(row) for row in cursor.fetchall())
@@ -32,30 +32,30 @@ def table_state(table: str) -> tuple[int, str]:
 
 
 class Database:
-    """All tables as they should be, and which of them a request has written to."""
+    """The expected state of all tables, and which of them a request has written to."""
 
     def __init__(self) -> None:
         self.tables = sorted(connection.introspection.table_names())
         self.written: set[str] = set()
         self.state: dict[str, tuple[int, str]] = {}
-        self.look()
+        self.accept_all()
 
-    def look(self) -> None:
-        """Take the present state as the right one."""
+    def accept_all(self) -> None:
+        """Take the current state of all tables as the expected one."""
         self.state = {table: table_state(table) for table in self.tables}
 
     def changed(self) -> set[str]:
-        """Return which of the tables written to differ from what they should be."""
+        """Return the tables written to that differ from their expected state."""
         written, self.written = self.written, set()
         return {table for table in written if table_state(table) != self.state[table]}
 
     def accept(self, tables: set[str]) -> None:
-        """Take the present state of some tables as the right one."""
+        """Take the current state of some tables as the expected one."""
         for table in tables:
             self.state[table] = table_state(table)
 
     def differences(self) -> dict[str, tuple[int, int]]:
-        """Return the tables, written to or not, that differ: rows before, rows now."""
+        """Return all tables that differ, with their numbers of rows before and now."""
         now = {table: table_state(table) for table in self.tables}
         return {
             table: (self.state[table][0], now[table][0])
@@ -63,10 +63,10 @@ class Database:
             if now[table] != self.state[table]
         }
 
-    def note(
+    def record(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        """Execute a statement, noting what it writes to."""
+        """Execute a statement and record the tables it writes to."""
         if match := _WRITE.match(sql):
             self.written.add(match[1])
         elif not _READ.match(sql):
@@ -74,41 +74,41 @@ class Database:
         return execute(sql, params, many, context)
 
 
-class Mistakes(logging.Handler):
-    """Keeps what is logged as an error, and what could not be logged at all."""
+class LoggedErrors(logging.Handler):
+    """Collects errors in the log, including records that could not be logged."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.found: list[str] = []
+        self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = traceback.format_exception(*record.exc_info)[-3:] if record.exc_info else []
-        self.found.append("".join([f"{record.name} {record.getMessage()}\n", *lines]))
+        self.texts.append("".join([f"{record.name} {record.getMessage()}\n", *lines]))
 
     def take(self) -> list[str]:
-        """Return what was found since the last time."""
-        found, self.found = self.found, []
-        return found
+        """Return the errors since the last call."""
+        texts, self.texts = self.texts, []
+        return texts
 
 
 @contextmanager
-def watching(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Database, Mistakes]]:
-    """Watch the database and the log."""
-    database, mistakes = Database(), Mistakes()
+def observed(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Database, LoggedErrors]]:
+    """Observe the database and the log."""
+    database, errors = Database(), LoggedErrors()
 
-    def cannot(handler: logging.Handler, record: logging.LogRecord) -> None:
-        mistakes.found.append(f"{handler} cannot write {record!r}")
+    def handle_error(handler: logging.Handler, record: logging.LogRecord) -> None:
+        errors.texts.append(f"{handler} cannot write {record!r}")
 
-    monkeypatch.setattr(logging.Handler, "handleError", cannot)
+    monkeypatch.setattr(logging.Handler, "handleError", handle_error)
     with ExitStack() as stack:
-        stack.enter_context(connection.execute_wrapper(database.note))
-        logging.getLogger().addHandler(mistakes)
-        stack.callback(logging.getLogger().removeHandler, mistakes)
-        yield database, mistakes
+        stack.enter_context(connection.execute_wrapper(database.record))
+        logging.getLogger().addHandler(errors)
+        stack.callback(logging.getLogger().removeHandler, errors)
+        yield database, errors
 
 
 def series() -> set[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Return every series that a scrape would find now."""
+    """Return every series that a scrape would return now."""
     return {
         (sample.name, tuple(sorted(sample.labels.items())))
         for family in REGISTRY.collect()

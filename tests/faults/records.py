@@ -1,6 +1,6 @@
-"""The books after a blow: what shop and gateway have written down, and whether it agrees.
+"""The rows of shop and gateway after a fault, and whether they agree.
 
-Read with plain SQL, so that a mistake in the shop's own models cannot hide itself.
+Read with plain SQL, so that an error in the shop's models cannot hide itself.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _ENDINGS = {
     ("FAILED", "FAILED", "declined"): FAILED,
     ("CANCELLED", "FAILED", "cancelled"): CANCELLED,
 }
-_ON_THE_WAY = {
+_UNFINISHED = {
     str([("PENDING", "PENDING", "")]): PENDING,
     str([("PENDING", "UNKNOWN", "")]): UNKNOWN,
 }
 _AT_GATEWAY = {CONFIRMED: "approved", FAILED: "declined", CANCELLED: "cancelled"}
 
 
-def ask(shop: RunningShop, *statements: str) -> list[Row]:
+def query(shop: RunningShop, *statements: str) -> list[Row]:
     """Run statements in one transaction; return the last one's rows."""
     url = shop.environment["DATABASE_URL"]
     if url.startswith("postgres"):
@@ -65,57 +65,58 @@ def _money(value: object) -> str | None:
 
 
 @dataclass
-class Books:
-    """Everything written down at one moment."""
+class Records:
+    """All rows of shop and gateway at one moment."""
 
     shop: RunningShop
     tables: dict[str, list[Row]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.tables = {name: ask(self.shop, select) for name, select in _TABLES.items()}
+        self.tables = {name: query(self.shop, select) for name, select in _TABLES.items()}
         self.charges = self.shop.gateway.get("/v1/charges?limit=1000").json()["charges"]
         mail = self.shop.folder / "var" / "mail"
         text = "\n".join(file.read_text() for file in mail.glob("*"))
-        self.letters = re.findall(r"^Subject: Your order (\S+)", text, flags=re.MULTILINE)
+        self.emails = re.findall(r"^Subject: Your order (\S+)", text, flags=re.MULTILINE)
 
-    def _of(self, table: str, **wanted: object) -> list[Row]:
+    def _rows(self, table: str, **values: object) -> list[Row]:
         return [
             row for row in self.tables[table]
-            if all(row[column] == value for column, value in wanted.items())
+            if all(row[column] == value for column, value in values.items())
         ]  # fmt: skip
 
-    def strangers(self) -> list[Row]:
-        """Return the gateway's rows of whose keys the shop knows nothing."""
+    def unknown_charges(self) -> list[Row]:
+        """Return the gateway's charges whose keys the shop does not know."""
         known = {payment["key"] for payment in self.tables["payments"]}
         return [charge for charge in self.charges if charge["key"] not in known]
 
     def entry(self, cell: Cell) -> Entry:
-        """Return what concerns one cell: nobody else buys its product."""
-        [product] = self._of("products", slug=f"cell-{cell.plan.number}")
-        items = self._of("items", product_id=product["id"])
+        """Return the rows of one cell, found by its product, which nobody else buys."""
+        [product] = self._rows("products", slug=f"cell-{cell.plan.number}")
+        items = self._rows("items", product_id=product["id"])
         ids = {item["sale_id"] for item in items}
         sales = [sale for sale in self.tables["sales"] if sale["id"] in ids]
         payments = [row for row in self.tables["payments"] if row["sale_id"] in ids]
         keys = {payment["key"] for payment in payments}
+        in_carts = self._rows("in_carts", product_id=product["id"])
         references = {sale["reference"] for sale in sales}
         return Entry(
             product=product,
             sales=sales,
             items=items,
             payments=payments,
-            movements=self._of("movements", product_id=product["id"]),
-            in_carts=sum(row["quantity"] for row in self._of("in_carts", product_id=product["id"])),
+            movements=self._rows("movements", product_id=product["id"]),
+            in_carts=sum(row["quantity"] for row in in_carts),
             charges=[
                 charge for charge in self.charges
                 if charge["key"] in keys or charge["reference"] in references
             ],
-            letters=[letter for letter in self.letters if letter in references],
+            emails=[reference for reference in self.emails if reference in references],
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the books say of one order."""
+    """The rows of one order."""
 
     product: Row
     sales: list[Row]
@@ -124,10 +125,10 @@ class Entry:
     movements: list[Row]
     in_carts: int
     charges: list[Row]
-    letters: list[str]
+    emails: list[str]
 
     def ending(self) -> str:
-        """Return how it ended, in one word, or the states that are no ending."""
+        """Return the order's final state, or the raw states if it is not final."""
         if not self.sales:
             return NOTHING
         states = [
@@ -137,39 +138,48 @@ class Entry:
         ]
         return _ENDINGS.get(states[0], str(states)) if len(states) == 1 else str(states)
 
-    def standing(self) -> str:
-        """Return where it stands in one word, be it at its end or not."""
+    def current_state(self) -> str:
+        """Return the order's state, final or not."""
         ending = self.ending()
-        return _ON_THE_WAY.get(ending, ending)
+        return _UNFINISHED.get(ending, ending)
 
-    def complaints(self, expected: str, letters: int) -> list[str]:
-        """Return what is not as it must be after `expected`; "" with no complaint at all."""
+    def mismatches(self, expected: str, emails: int) -> list[str]:
+        """Return what differs from an order that ended as `expected`."""
         ending = self.ending()
-        wanted: list[tuple[str, object, object]] = [
-            ("the order's end", ending, expected),
-            ("the gateway's rows against our payments", self._theirs(), self._ours()),
-            ("charges approved", self._approved(), int(ending == CONFIRMED)),
-            ("the stock's movements", self._moved(), self._must_have_moved(ending)),
-            ("stock against its movements", self.product["stock"], sum(self._moved())),
+        checks: list[tuple[str, object, object]] = [
+            ("final state", ending, expected),
+            ("gateway's charges", self._charges(), self._expected_charges()),
+            ("approved charges", self._approved(), int(ending == CONFIRMED)),
+            ("stock movements", self._moved(), self._expected_movements(ending)),
+            ("stock and its movements", self.product["stock"], sum(self._moved())),
             ("units in the cart", self.in_carts, 0 if ending == CONFIRMED else QUANTITY),
-            ("letters", len(self.letters), letters if ending == CONFIRMED else 0),
-            ("what the lines cost", self._cost(), [_money(sale["total"]) for sale in self.sales]),
+            ("e-mails", len(self.emails), emails if ending == CONFIRMED else 0),
+            ("total of the lines", self._cost(), [_money(sale["total"]) for sale in self.sales]),
         ]
-        return [f"{what}: {is_!r}, not {must!r}" for what, is_, must in wanted if is_ != must]
+        return [
+            f"{name}: {actual!r}, expected {required!r}"
+            for name, actual, required in checks
+            if actual != required
+        ]
 
-    def _ours(self) -> list[tuple[object, ...]]:
-        """Return the rows that the gateway's ledger must have, going by our payments."""
+    def _expected_charges(self) -> list[tuple[object, ...]]:
+        """Return the charges that the gateway must have, according to our payments."""
         rows: list[tuple[object, ...]] = []
         for payment in self.payments:
-            status = _AT_GATEWAY.get(self.ending(), "no end")
-            known = status != "cancelled"  # a key cancelled before a charge has no amount
+            status = _AT_GATEWAY.get(self.ending(), "unfinished")
+            has_amount = status != "cancelled"  # a key cancelled before a charge has no amount
             amount, currency = _money(payment["amount"]), payment["currency"]
             rows.append(
-                (payment["key"], status, amount if known else None, currency if known else None)
+                (
+                    payment["key"],
+                    status,
+                    amount if has_amount else None,
+                    currency if has_amount else None,
+                )
             )
         return sorted(rows, key=str)
 
-    def _theirs(self) -> list[tuple[object, ...]]:
+    def _charges(self) -> list[tuple[object, ...]]:
         rows = [
             (charge["key"], charge["status"], _money(charge["amount"]), charge["currency"])
             for charge in self.charges
@@ -183,9 +193,9 @@ class Entry:
         return [movement["quantity"] for movement in self.movements]
 
     @staticmethod
-    def _must_have_moved(ending: str) -> list[int]:
-        gone = [STOCK, -QUANTITY]
-        return {NOTHING: [STOCK], CONFIRMED: gone}.get(ending, [*gone, QUANTITY])
+    def _expected_movements(ending: str) -> list[int]:
+        sold = [STOCK, -QUANTITY]
+        return {NOTHING: [STOCK], CONFIRMED: sold}.get(ending, [*sold, QUANTITY])
 
     def _cost(self) -> list[str | None]:
         return [_money(item["unit_price"] * item["quantity"]) for item in self.items]

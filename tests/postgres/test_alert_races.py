@@ -1,4 +1,4 @@
-"""Why who writes alerts takes a lock: without it, news that meet would contradict each other."""
+"""Storing alerts takes a lock: without it, concurrent notifications contradict each other."""
 
 from unittest.mock import Mock
 
@@ -12,20 +12,20 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let two that make a row meet there, holding nothing."""
+    """Let two writers insert at the same moment without a lock."""
     monkeypatch.setattr(services, "_feed", Mock)
     _meet(monkeypatch)
 
 
-def test_without_the_lock_an_alert_would_fire_twice_at_once(
+def test_without_the_lock_an_alert_fires_twice_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     without_the_lock(monkeypatch)
     assert at_once((2, alert(start=0)), (2, alert(start=1))) == []
-    assert [one[0] for one in episodes()] == [FIRING, FIRING]
+    assert [episode[0] for episode in episodes()] == [FIRING, FIRING]
 
 
-def test_without_the_lock_the_constraint_allows_no_second_row(
+def test_without_the_lock_the_constraint_refuses_a_second_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     without_the_lock(monkeypatch)
