@@ -5,7 +5,7 @@ import promql_parser
 import pytest
 import yaml
 
-from alerts import answers, payments, stock
+from alerts import http_errors, payments, stock
 from alerts.model import span
 from grafana.build import ROOT
 from grafana.page import TITLES
@@ -22,7 +22,7 @@ RULES = {rule["title"]: rule for rule in read("alerting/rules.yml")["groups"][0]
 OF_PROMETHEUS = {
     alert.name: alert
     for alert in (
-        answers.ERROR_RATE_HIGH,
+        http_errors.ERROR_RATE_HIGH,
         payments.SUCCESS_LOW,
         stock.STOCK_CONFLICT,
         payments.BREAKER_OPEN,
@@ -107,7 +107,7 @@ def test_limits_are_those_of_prometheus() -> None:
         "RetailCircuitBreakerOpen": ("gt", 0),
     }
     # The same words as in Prometheus's own expressions.
-    assert f" > {limits['RetailErrorRateHigh'][1]}" in answers.ERROR_RATE_HIGH.expr
+    assert f" > {limits['RetailErrorRateHigh'][1]}" in http_errors.ERROR_RATE_HIGH.expr
     assert f" < {limits['RetailPaymentSuccessLow'][1]}" in payments.SUCCESS_LOW.expr
 
 

@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "app")]
 import requests
 
 from drills.shoppers import form_of
-from tests.stack import watch
+from tests.stack import monitoring
 from tests.stack.stack import (
     ENV_FILE,
     LAMP,
@@ -55,7 +55,7 @@ def start() -> None:
     states = [json.loads(line) for line in compose("ps", "-a", "--format", "json").splitlines()]
     migrations = [one for one in states if one["Service"] == "migrate"]
     check("migrations ran once", [one["ExitCode"] for one in migrations] == [0])
-    watch.is_healthy()
+    monitoring.is_healthy()
     check("nobody is root", "uid=10001" in compose("exec", "-T", "web", "id"))
 
 
@@ -182,7 +182,7 @@ def main() -> None:
         order_survives_down_and_up()
         killed_in_mid_order()
         restart_of_the_database_under_load()
-        watch.everything()
+        monitoring.everything()
         clean_stop()
     finally:
         if "--keep" not in sys.argv:

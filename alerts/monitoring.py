@@ -119,4 +119,6 @@ WATCHDOG = Alert(
     logs=(),
 )
 
-GROUPS = (Group("retail_watch", (QUEUE_STALLED, ALL_DOWN, ONE_DOWN, TELEMETRY_FAILING, WATCHDOG)),)
+GROUPS = (
+    Group("retail_monitoring", (QUEUE_STALLED, ALL_DOWN, ONE_DOWN, TELEMETRY_FAILING, WATCHDOG)),
+)

@@ -5,14 +5,14 @@ from retail.thresholds import THRESHOLDS
 
 LIMIT = THRESHOLDS.error_rate
 WINDOW = span(LIMIT.window_seconds)
-ANSWERS = "retail_http_request_duration_seconds_count"
+REQUESTS = "retail_http_request_duration_seconds_count"
 
 RECORDINGS = (
-    Recording(f"service:retail_http_requests:rate{WINDOW}", f"sum(rate({ANSWERS}[{WINDOW}]))"),
+    Recording(f"service:retail_http_requests:rate{WINDOW}", f"sum(rate({REQUESTS}[{WINDOW}]))"),
     Recording(
         # Before the first 5xx there is no such series.
         f"service:retail_http_errors:rate{WINDOW}",
-        f'sum(rate({ANSWERS}{{status="5xx"}}[{WINDOW}]))\n'
+        f'sum(rate({REQUESTS}{{status="5xx"}}[{WINDOW}]))\n'
         f"or service:retail_http_requests:rate{WINDOW} * 0",
     ),
     Recording(
