@@ -1,6 +1,6 @@
-"""What visitors are answered. Counters of all processes are summed: `rate` knows about restarts."""
+"""HTTP errors. Counters of all processes are summed; `rate` accounts for restarts."""
 
-from alerts.model import Alert, Group, Recording, span
+from alerts.model import Alert, Group, Recording, in_words, span
 from retail.thresholds import THRESHOLDS
 
 LIMIT = THRESHOLDS.error_rate
@@ -10,13 +10,13 @@ REQUESTS = "retail_http_request_duration_seconds_count"
 RECORDINGS = (
     Recording(f"service:retail_http_requests:rate{WINDOW}", f"sum(rate({REQUESTS}[{WINDOW}]))"),
     Recording(
-        # Before the first 5xx there is no such series.
+        # The 5xx series does not exist before the first error.
         f"service:retail_http_errors:rate{WINDOW}",
         f'sum(rate({REQUESTS}{{status="5xx"}}[{WINDOW}]))\n'
         f"or service:retail_http_requests:rate{WINDOW} * 0",
     ),
     Recording(
-        # Without traffic there is no share, and nothing to alert about.
+        # Without traffic there is no ratio, and nothing to alert about.
         f"service:retail_http_errors:ratio_rate{WINDOW}",
         f"service:retail_http_errors:rate{WINDOW}\n"
         f"/ (service:retail_http_requests:rate{WINDOW} > 0)",
@@ -31,18 +31,18 @@ ERROR_RATE_HIGH = Alert(
     for_seconds=LIMIT.for_seconds,
     severity="critical",
     service="shop",
-    summary="The shop answers {{ $value | humanizePercentage }} of its visitors with an error",
-    description=f"More than {LIMIT.most_ratio:.0%} of the answers of the last {WINDOW} were 5xx, "
-    f"for {span(LIMIT.for_seconds)}. First steps:",
+    summary="{{ $value | humanizePercentage }} of requests fail with a server error",
+    description=f"The 5xx error rate over {in_words(LIMIT.window_seconds)} has been above "
+    f"{LIMIT.most_ratio:.0%} for {in_words(LIMIT.for_seconds)}. First steps:",
     steps=(
         (
-            "docker compose ps: are db, gateway, web and worker healthy? "
-            "Start again what is not: docker compose restart NAME."
+            "Run docker compose ps. Are db, gateway, web and worker healthy? "
+            "If not, restart them: docker compose restart NAME."
         ),
-        "docker compose logs --since 10m web: the lines of level ERROR hold the traceback.",
+        "Run docker compose logs --since 10m web. Lines at level ERROR contain the traceback.",
         (
-            "Only the checkout fails: see RetailCircuitBreakerOpen. Everything fails: the "
-            "database. It began with a deployment: go back to the version before."
+            "If only the checkout fails, see RetailCircuitBreakerOpen. If every page fails, check "
+            "the database. If it started with a deployment, roll back."
         ),
     ),
     dashboard="retail-http",

@@ -1,4 +1,4 @@
-"""Watching the workers, and watching the watch."""
+"""The worker's queue, scrape targets, and the health of monitoring itself."""
 
 from alerts.model import Alert, Group, span
 from alerts.stock import happened
@@ -14,17 +14,17 @@ QUEUE_STALLED = Alert(
     for_seconds=QUEUE.for_seconds,
     severity="warning",
     service="worker",
-    summary="A background job has waited for {{ $value | humanizeDuration }}",
-    description="Jobs take seconds and begin at once. Nobody works the queue off, or one job "
-    "blocks the others: letters, clean-up and the audit wait. Orders do not depend on it. "
-    "First steps:",
+    summary="A background job has been waiting for {{ $value | humanizeDuration }}",
+    description="Jobs normally start immediately and take seconds. Either no worker is running, or "
+    "one job blocks the others. E-mails, clean-up and the audit are delayed; orders do not depend "
+    "on the queue. First steps:",
     steps=(
         (
-            "docker compose ps worker; docker compose logs --since 20m worker, lines "
-            "event=job.done and event=job.failed: does it work at all?"
+            "Run docker compose ps worker and docker compose logs --since 20m worker. Do "
+            "event=job.done or event=job.failed still appear?"
         ),
-        "docker compose restart worker: a job that was under way runs again, which is safe.",
-        "In the admin, Background jobs, Queued tasks: is one kind of job flooding the queue?",
+        "Run docker compose restart worker. An interrupted job runs again, which is safe.",
+        "In the admin, open Background jobs, Queued tasks. Is one kind of job flooding the queue?",
     ),
     dashboard="retail-jobs",
     logs=(("var-service", "worker"), ("var-logger", "retail.jobs")),
@@ -32,27 +32,27 @@ QUEUE_STALLED = Alert(
 
 ALL_DOWN = Alert(
     name="RetailTargetDown",
-    # A name without containers is not resolved, and then there is no `up` at all.
+    # A service without containers has no DNS record, and then there is no `up` series.
     expr='max by (job) (up{job=~"web|worker"}) == 0\n'
     'or absent(up{job="web"})\n'
     'or absent(up{job="worker"})',
     for_seconds=TARGETS.critical_for_seconds,
     severity="critical",
     service="watch",
-    summary="No {{ $labels.job }} process answers Prometheus",
-    description="Either the shop is down, or the watch has lost sight of it: its other alerts are "
-    "blind meanwhile. First steps:",
+    summary="Prometheus cannot scrape any {{ $labels.job }} process",
+    description="Either the service is down, or Prometheus cannot reach it. Until this is fixed, "
+    "the other alerts on this service cannot fire. First steps:",
     steps=(
         (
-            "docker compose ps {{ $labels.job }}; docker compose logs --since 10m {{ $labels.job "
-            "}}. Start it again: docker compose up -d {{ $labels.job }}."
+            "Run docker compose ps {{ $labels.job }} and docker compose logs --since 10m "
+            "{{ $labels.job }}. If it is down: docker compose up -d {{ $labels.job }}."
         ),
         (
-            "It runs: does Prometheus get in? Status, Targets on http://localhost:9090 has the "
-            "error; 401 means that METRICS_TOKEN has changed: docker compose up -d "
+            "If it is running, check the scrape error under Status, Target health on "
+            "http://localhost:9090. 401 means that METRICS_TOKEN has changed: docker compose up -d "
             "--force-recreate config prometheus."
         ),
-        "It is killed again and again: docker inspect tells whether for want of memory.",
+        "If it restarts repeatedly, docker inspect shows whether it was OOMKilled.",
     ),
     dashboard="retail-system",
     logs=(("var-service", "{{ $labels.job }}"), ("var-level", "ERROR")),
@@ -63,15 +63,18 @@ ONE_DOWN = Alert(
     for_seconds=TARGETS.warning_for_seconds,
     severity="warning",
     service="watch",
-    summary="{{ $labels.job }} at {{ $labels.instance }} does not answer Prometheus",
-    description="One process of the shop, or one part of its watch, is down or cannot be read. "
+    summary="Prometheus cannot scrape {{ $labels.job }} at {{ $labels.instance }}",
+    description="One process of the shop or of its monitoring is down or cannot be scraped. "
     "First steps:",
     steps=(
         (
-            "docker compose ps {{ $labels.job }}; docker compose logs --since 10m {{ $labels.job "
-            "}}. Start it again: docker compose up -d {{ $labels.job }}."
+            "Run docker compose ps {{ $labels.job }} and docker compose logs --since 10m "
+            "{{ $labels.job }}. If it is down: docker compose up -d {{ $labels.job }}."
         ),
-        "It runs: Status, Targets on http://localhost:9090 has the error of the last scrape.",
+        (
+            "If it is running, check the scrape error under Status, Target health on "
+            "http://localhost:9090."
+        ),
     ),
     dashboard="retail-watch",
     logs=(("var-service", "{{ $labels.job }}"),),
@@ -85,15 +88,19 @@ TELEMETRY_FAILING = Alert(
     + f'\nor label_replace({_DROPPED}, "sink", "dropped rows", "", "")',
     severity="ticket",
     service="watch",
-    summary="The shop's own watching fails: {{ $labels.sink }}",
-    description="No sale was harmed, but numbers or lines are missing: dashboards and the in-app "
-    "pages show less than happened. First steps:",
+    summary="The shop is losing telemetry: {{ $labels.sink }}",
+    description="No sale is affected, but metrics or log lines are missing. Dashboards and the "
+    "in-app pages are incomplete. First steps:",
     steps=(
         (
-            "docker compose logs --since 30m web worker, lines event=metric_rows.not_written, "
-            "event=metrics.source_failed and event=audit.failed hold the traceback."
+            "Run docker compose logs --since 30m web worker and find "
+            "event=metric_rows.not_written, event=metrics.source_failed and event=audit.failed. "
+            "They contain the traceback."
         ),
-        "df -h; docker compose ps db: a full disk or a database that is away is the usual reason.",
+        (
+            "Run df -h and docker compose ps db. The usual cause is a full disk or an unavailable "
+            "database."
+        ),
     ),
     dashboard="retail-watch",
     logs=(("var-logger", "retail.observability"), ("var-level", "ERROR")),
@@ -104,14 +111,17 @@ WATCHDOG = Alert(
     expr="vector(1)",
     severity="none",
     service="watch",
-    summary="The chain from Prometheus over Alertmanager to the shop works",
-    description="This alert fires always; the shop notices when it no longer hears of it. When it "
+    summary="Alerting works: Prometheus and Alertmanager reach the shop",
+    description="This alert always fires, so that the shop notices when notifications stop. If it "
     "is missing:",
     steps=(
-        "docker compose ps prometheus alertmanager config; start again what is not running.",
         (
-            "docker compose logs --since 10m alertmanager: can it reach the shop? 401 or 403 means "
-            "that ALERTS_TOKEN has changed: docker compose up -d --force-recreate config "
+            "Run docker compose ps -a prometheus alertmanager config. Restart prometheus or "
+            "alertmanager if it is not running; config must have exited with 0."
+        ),
+        (
+            "Run docker compose logs --since 10m alertmanager. Can it reach the shop? 401 or 403 "
+            "means that ALERTS_TOKEN has changed: docker compose up -d --force-recreate config "
             "alertmanager."
         ),
     ),

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from alerts import build
-from alerts.model import span
+from alerts.model import in_words, span
 from retail.observability.prometheus import catalogue
 from retail.thresholds import SEVERITIES, THRESHOLDS
 from tests.alerts.support import UNIT_TESTS, rules_of, run
@@ -180,3 +180,11 @@ def test_every_invariant_has_a_staleness_check() -> None:
 )
 def test_durations_are_formatted_as_in_promql(seconds: int, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "1 second"), (300, "5 minutes"), (3600, "1 hour"), (2_592_000, "30 days")],
+)
+def test_durations_in_texts_are_words(seconds: int, text: str) -> None:
+    assert in_words(seconds) == text
