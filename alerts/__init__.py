@@ -1,1 +1,1 @@
-"""The alert rules: written by Python (build.py), rendered for an installation (render.py)."""
+"""Alert rules: generated from Python (build.py) and rendered for an installation (render.py)."""

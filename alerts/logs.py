@@ -1,29 +1,30 @@
-"""Loki's own rule, which it sends to Alertmanager like Prometheus does."""
+"""The alert rule that Loki evaluates. Loki sends alerts to Alertmanager as Prometheus does."""
 
 from alerts.model import Alert, Group, span
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 LIMIT = THRESHOLDS.log_errors
 WINDOW = span(LIMIT.window_seconds)
 
 LOG_ERRORS_BURST = Alert(
     name="RetailLogErrorsBurst",
-    # Without `keep`, every request_id would be a series of its own.
+    # Without `keep`, every request_id would become its own series.
     expr='sum by (service_name) (count_over_time({level=~"ERROR|CRITICAL"} | keep service_name '
     f"[{WINDOW}])) > {LIMIT.most_lines}",
     severity="warning",
     service="shop",
-    summary="{{ $labels.service_name }} wrote {{ $value }} errors into its log",
-    description=f"More than {LIMIT.most_lines} lines of level ERROR or CRITICAL in {WINDOW}. An "
-    "ERROR is something that somebody should look at. First steps:",
+    summary="{{ $labels.service_name }} logged {{ $value }} errors in "
+    f"{in_words(LIMIT.window_seconds)}",
+    description=f"More than {LIMIT.most_lines} log lines at level ERROR or CRITICAL in "
+    f"{in_words(LIMIT.window_seconds)}. Every one of them needs attention. First steps:",
     steps=(
         (
-            "docker compose logs --since 10m {{ $labels.service_name }}: which event is it, and "
-            "what does extra.traceback say?"
+            "Run docker compose logs --since 10m {{ $labels.service_name }}. Which event is it, "
+            "and what does extra.traceback say?"
         ),
         (
-            "The event's meaning is in docs/logging.md; the request_id of a line leads to all that "
-            "happened to that request."
+            "Look up the event in docs/logging.md. To see everything about one request, search for "
+            "its request_id."
         ),
     ),
     dashboard="retail-logs",

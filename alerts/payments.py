@@ -1,11 +1,11 @@
 """Payments and the circuit breaker.
 
-An order is charged and counted by web or worker, so counters are summed over both; what is read
-from the database is the same in every process, so it is a maximum.
+Either web or worker charges and counts an order, so counters are summed over both. Values read from
+the database are the same in every process, so rules use `max`.
 """
 
 from alerts.model import Alert, Group, Recording, span
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 SUCCESS = THRESHOLDS.payment_success
 BREAKER = THRESHOLDS.circuit_breaker
@@ -40,20 +40,20 @@ SUCCESS_LOW = Alert(
     for_seconds=SUCCESS.for_seconds,
     severity="critical",
     service="payments",
-    summary="Only {{ $value | humanizePercentage }} of the payments succeed",
-    description=f"Fewer than {SUCCESS.least_ratio:.0%} of the payments settled in the last "
-    f"{WINDOW} were completed, for {span(SUCCESS.for_seconds)}; declined cards count as failed. "
-    "First steps:",
+    summary="Only {{ $value | humanizePercentage }} of payments succeed",
+    description=f"The success rate of settled payments over {in_words(SUCCESS.window_seconds)} "
+    f"has been below {SUCCESS.least_ratio:.0%} for {in_words(SUCCESS.for_seconds)}. Declined cards "
+    "count as failed. First steps:",
     steps=(
         (
-            "docker compose logs --since 10m web worker, lines event=payment.settled: what is the "
-            "reason? Declines come from the gateway or the buyers' banks, not from the shop."
+            "Run docker compose logs --since 10m web worker and find event=payment.settled. What "
+            "is the reason? Declines come from the gateway or the buyer's bank, not from the shop."
         ),
         (
-            "Look at the gateway's own page (http://localhost:8001) or its status page: is it "
-            "declining everybody?"
+            "Check the gateway simulator (http://localhost:8001) or the gateway's status page. Is "
+            "it declining every card?"
         ),
-        "Many declines of one customer: somebody is trying stolen cards.",
+        "If most declines come from one customer, that customer may be testing stolen cards.",
     ),
     dashboard="retail-payments",
     logs=(("var-logger", "retail.payments"), ("var-logger", "retail.orders")),
@@ -65,16 +65,16 @@ _OPEN = (
 )
 _STEPS = (
     (
-        "Look at the gateway: docker compose ps gateway; docker compose logs --since 10m gateway; "
-        "its page on http://localhost:8001 shows faults that are switched on."
+        "Check the gateway: docker compose ps gateway and docker compose logs --since 10m gateway. "
+        "The gateway simulator's page, http://localhost:8001, shows active faults."
     ),
     (
-        "docker compose logs --since 10m web worker, lines event=payment.attempt: error or "
-        "timeout? A timeout with a healthy gateway is the network between."
+        "Run docker compose logs --since 10m web worker and find event=payment.attempt. Is the "
+        "outcome error or timeout? Timeouts with a healthy gateway point to the network."
     ),
     (
-        "The breaker closes by itself within seconds once the gateway answers. In the admin, "
-        "Circuit breakers, it can be forced open (a maintenance was announced) or closed."
+        "The breaker closes automatically within seconds once the gateway responds. In the admin, "
+        "under Circuit breakers, you can force it open (planned maintenance) or closed."
     ),
 )
 _LOGS = (("var-logger", "retail.payments"), ("var-level", "WARNING"))
@@ -84,9 +84,9 @@ BREAKER_OPEN = Alert(
     expr=_OPEN,
     severity="warning",
     service="payments",
-    summary="The circuit breaker {{ $labels.breaker }} is open: no payments are taken",
-    description="The payment gateway did not answer several times in a row (or the breaker was "
-    "forced open). Buyers are refused at once and keep their carts. First steps:",
+    summary="Circuit breaker {{ $labels.breaker }} is open: the shop takes no payments",
+    description="Several calls to the payment gateway failed in a row, or someone forced the "
+    "breaker open. Checkouts fail immediately and buyers keep their carts. First steps:",
     steps=_STEPS,
     dashboard="retail-payments",
     logs=_LOGS,
@@ -97,10 +97,10 @@ BREAKER_OPEN_LONG = Alert(
     for_seconds=BREAKER.critical_after_seconds,
     severity="critical",
     service="payments",
-    summary="The circuit breaker {{ $labels.breaker }} has been open for "
-    f"{span(BREAKER.critical_after_seconds)}: no payments are taken",
-    description="The payment gateway has not answered for a long time (or the breaker was forced "
-    "open). The shop sells nothing. First steps:",
+    summary="Circuit breaker {{ $labels.breaker }} has been open for "
+    f"{in_words(BREAKER.critical_after_seconds)}: the shop takes no payments",
+    description="The payment gateway has been failing for a long time, or someone forced the "
+    "breaker open. The shop sells almost nothing. First steps:",
     steps=_STEPS,
     dashboard="retail-payments",
     logs=_LOGS,
@@ -111,22 +111,22 @@ UNKNOWN_STUCK = Alert(
     expr=f"max(retail_payments_unknown_oldest_seconds) > {UNKNOWN.most_age_seconds}",
     severity="critical",
     service="payments",
-    summary="A payment has had no answer for {{ $value | humanizeDuration }}",
-    description="The shop does not know whether a customer was charged, and keeps the goods back. "
-    f"The worker asks the gateway until it says so; after {span(UNKNOWN.most_age_seconds)} "
-    "somebody has to look. First steps:",
+    summary="The outcome of a payment has been unknown for {{ $value | humanizeDuration }}",
+    description="The shop does not know whether it charged a customer, and keeps the goods "
+    f"reserved. The worker keeps asking the gateway; after {in_words(UNKNOWN.most_age_seconds)} "
+    "someone has to investigate. First steps:",
     steps=(
         (
-            "docker compose ps worker gateway: the worker finishes payments, the gateway has to "
-            "answer it."
+            "Run docker compose ps worker gateway. Both must be up: the worker settles payments by "
+            "asking the gateway."
         ),
         (
-            "docker compose logs --since 30m worker, lines event=payment.cancel and "
-            "event=payment.finish_failed: what does the gateway answer?"
+            "Run docker compose logs --since 30m worker and find event=payment.cancel and "
+            "event=payment.finish_failed. How does the gateway respond?"
         ),
         (
-            "Never settle by guess. Ask the gateway's support about the payment key, which is in "
-            "the admin, Payments, status UNKNOWN."
+            "Never guess the outcome. Ask the gateway's support about the payment key. You find it "
+            "in the admin under Payments, status UNKNOWN."
         ),
     ),
     dashboard="retail-payments",

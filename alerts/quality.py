@@ -1,11 +1,11 @@
-"""The quality scenarios, as the worker judges them every minute over a day."""
+"""Quality scenarios. The worker evaluates them every minute over the last day."""
 
 from alerts.model import SHOP_URL, Alert, Group, span
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 LIMITS = THRESHOLDS.quality_scenarios
 
-# The causes have alerts of their own, which wake somebody; this says that a promise stays broken.
+# The causes have their own alerts, which page. This one tracks that the objective is still missed.
 SCENARIO_FAILING = Alert(
     name="RetailQualityScenarioFailing",
     expr="max by (scenario) (last_over_time(retail_quality_scenario_passing"
@@ -13,20 +13,20 @@ SCENARIO_FAILING = Alert(
     for_seconds=LIMITS.for_seconds,
     severity="ticket",
     service="shop",
-    summary="Quality scenario {{ $labels.scenario }} fails",
-    description="Over the last day the shop did not keep this promise, and it was judged so for "
-    f"{span(LIMITS.for_seconds)}. It passes again when the day that is looked at no longer holds "
-    "what broke it. First steps:",
+    summary="Quality scenario {{ $labels.scenario }} is failing",
+    description="The scenario, evaluated over the last day, has been failing for "
+    f"{in_words(LIMITS.for_seconds)}. It passes again once the cause is more than a day old. "
+    "First steps:",
     steps=(
         (
-            f"{SHOP_URL}/metrics/quality-scenarios/ shows which measure is broken, by how much "
-            "and since when, with the queries behind it."
+            f"Open {SHOP_URL}/metrics/quality-scenarios/. It shows which measure is out of bounds, "
+            "by how much and since when, with the queries."
         ),
         (
-            "The shop is down: the same is on the dashboard below, and docs/QS-Catalog.md says "
-            "what the scenario promises."
+            "If the shop is down, use the dashboard linked here. docs/QS-Catalog.md describes the "
+            "scenario."
         ),
-        "Go on with the runbook that the scenario names, for what broke it.",
+        "Follow the runbooks that the scenario lists.",
     ),
     dashboard="retail-shop",
     logs=(("var-level", "ERROR"),),

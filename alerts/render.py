@@ -1,31 +1,30 @@
-"""Render what Prometheus, Alertmanager and Loki read for an installation, from its environment.
+"""Write the configuration of Prometheus, Alertmanager and Loki for an installation.
 
     python alerts/render.py /config
 
-writes /config/prometheus/prometheus.yml, /config/alertmanager/alertmanager.yml, what belongs to
-them, and /config/loki/rules, from the folders alerts, prometheus and loki beside each other. None
-of the three programs expands environment variables. Needs nothing but the standard library.
-With DEBUG off it refuses (status 1, a sentence each) what is only good enough for development.
+Reads the environment and the folders alerts, prometheus and loki next to this one. Writes
+/config/prometheus, /config/alertmanager and /config/loki/rules, because none of the three programs
+expands environment variables. Needs only PyYAML, not the shop. With DEBUG off it rejects values
+that are only good enough for development: it prints one line for each and exits with status 1.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import environ
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
-ALERTMANAGER = (
-    "/config/alertmanager"  # where Alertmanager sees its folder: its secrets' paths begin so
-)
+ALERTMANAGER = "/config/alertmanager"  # where Alertmanager mounts its folder
 DEVELOPMENT = {
     "SHOP_URL": "http://localhost:8000",
     "GRAFANA_URL": "http://localhost:3000",
@@ -34,179 +33,192 @@ DEVELOPMENT = {
     "GRAFANA_PASSWORD": "admin",
     "POSTGRES_PASSWORD": "retail_password",
 }
+# The channels of each Alertmanager receiver, in addition to the shop's own page.
+CHANNELS = {
+    "critical": ("email", "slack", "pagerduty"),
+    "warning": ("email", "slack"),
+    "ticket": ("email",),
+}
+RULES = {"prometheus/rules": "alerts/rules", "loki/rules/fake": "loki/rules/fake"}
 NO = {"0", "false", "no", "off"}
 YES = {"1", "true", "yes", "on"}
-SMTP = ("ALERT_SMTP_HOST", "ALERT_SMTP_PORT", "ALERT_SMTP_USER", "ALERT_SMTP_PASSWORD",
-        "ALERT_EMAIL_FROM")  # fmt: skip
-PEOPLE = re.compile(r"^    # people: (.+)\n", re.MULTILINE)
+SMTP = ("ALERT_SMTP_HOST", "ALERT_SMTP_PORT", "ALERT_SMTP_USER", "ALERT_SMTP_PASSWORD")
 
 
-class RefusedError(Exception):
-    """The environment cannot be right; each line of the text says what to set."""
+class SettingsError(Exception):
+    """The environment is invalid. Each line of the message says what to set."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One way to notify people: Alertmanager's settings, and secrets by file name."""
+
+    config: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. Secrets are by the names of the files that they go to."""
+    """The installation's settings, read from the environment."""
 
     shop_url: str
     grafana_url: str
     metrics_token: str
-    secrets: Mapping[str, str]
-    people: Mapping[str, str]
+    alerts_token: str
+    channels: Mapping[str, Channel]
 
 
 def read(env: Mapping[str, str]) -> Settings:
-    """Return the settings. Raises RefusedError with everything that is wrong."""
-    given = {name: env.get(name, "").strip() or value for name, value in DEVELOPMENT.items()}
-    wrong = _not_for_production(env.get("DEBUG", ""), given)
+    """Return the settings. Raises SettingsError with every problem found."""
+    values = {name: env.get(name, "").strip() or value for name, value in DEVELOPMENT.items()}
+    problems = _not_for_production(env.get("DEBUG", ""), values)
     for name in ("SHOP_URL", "GRAFANA_URL"):
-        if not _is_url(given[name]):
-            wrong.append(f"{name}={given[name]!r} is no address: set https://… without ? or #.")
+        if not _is_url(values[name]):
+            problems.append(f"{name}={values[name]!r} is not valid: use https://… without ? or #.")
     for name in ("METRICS_TOKEN", "ALERTS_TOKEN"):
-        if re.search(r"\s", given[name]):
-            wrong.append(f"{name} must not contain spaces or line breaks.")
-    people: dict[str, str] = {}
-    secrets = {"alerts_token": given["ALERTS_TOKEN"]}
-    for receiver in (_email, _slack, _pagerduty):
+        if re.search(r"\s", values[name]):
+            problems.append(f"{name} must not contain spaces or line breaks.")
+    channels: dict[str, Channel] = {}
+    for name, channel_from in (("email", _email), ("slack", _slack), ("pagerduty", _pagerduty)):
         try:
-            receiver(env, people, secrets)
-        except RefusedError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise RefusedError("\n".join(wrong))
-    return Settings(
-        given["SHOP_URL"].rstrip("/"),
-        given["GRAFANA_URL"].rstrip("/"),
-        given["METRICS_TOKEN"],
-        secrets,
-        people,
-    )
+            if channel := channel_from(env):
+                channels[name] = channel
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    shop_url, grafana_url = (values[name].rstrip("/") for name in ("SHOP_URL", "GRAFANA_URL"))
+    tokens = values["METRICS_TOKEN"], values["ALERTS_TOKEN"]
+    return Settings(shop_url, grafana_url, *tokens, channels)
 
 
-def _not_for_production(debug: str, given: Mapping[str, str]) -> list[str]:
+def _not_for_production(debug: str, values: Mapping[str, str]) -> list[str]:
     word = debug.strip().lower()
     if word not in {"", *YES, *NO}:
-        return [f"DEBUG={debug!r} is neither yes nor no: set DEBUG=True or False."]
+        return [f"DEBUG={debug!r} is not a boolean: use True or False."]
     if word not in NO:
         return []
-    names = sorted(name for name, value in DEVELOPMENT.items() if given[name] == value)
-    return [f"With DEBUG off, set {', '.join(names)}: .env.example says what each is."] * bool(
-        names
-    )
+    names = sorted(name for name, value in DEVELOPMENT.items() if values[name] == value)
+    return [f"With DEBUG off, set {', '.join(names)}. See .env.example."] if names else []
 
 
 def _is_url(text: str) -> bool:
     try:
         url = urlsplit(text)
-        port_is_right = url.port is None or url.port > 0
+        has_valid_port = url.port is None or url.port > 0
     except ValueError:
         return False
-    plain = re.fullmatch(r"[\w.:/\[\]~-]+", text, re.ASCII) is not None
-    return plain and port_is_right and url.scheme in {"http", "https"} and bool(url.hostname)
+    is_plain = re.fullmatch(r"[\w.:/\[\]~-]+", text, re.ASCII) is not None
+    return is_plain and has_valid_port and url.scheme in {"http", "https"} and bool(url.hostname)
 
 
-def _email(env: Mapping[str, str], people: dict[str, str], secrets: dict[str, str]) -> None:
-    """Add e-mail, if ALERT_EMAIL_TO names somebody."""
+def _email(env: Mapping[str, str]) -> Channel | None:
+    """Return the e-mail channel if ALERT_EMAIL_TO is set."""
     to = env.get("ALERT_EMAIL_TO", "").strip()
-    host, port, user, password, sender = (env.get(name, "").strip() for name in SMTP)
+    sender = env.get("ALERT_EMAIL_FROM", "").strip() or "vitrine@localhost"
+    host, port, user, password = (env.get(name, "").strip() for name in SMTP)
+    if not to and (host or user or password):
+        raise SettingsError("ALERT_SMTP_… is set, but ALERT_EMAIL_TO is empty: set both.")
     if not to:
-        if host or user or password:
-            raise RefusedError("ALERT_SMTP_… is set, but ALERT_EMAIL_TO names nobody: set both.")
-        return
+        return None
     if not host:
-        raise RefusedError("ALERT_EMAIL_TO is set, but no ALERT_SMTP_HOST to send by: set both.")
+        raise SettingsError("ALERT_EMAIL_TO is set, but ALERT_SMTP_HOST is empty: set both.")
     if bool(user) != bool(password):
-        raise RefusedError("Set both ALERT_SMTP_USER and ALERT_SMTP_PASSWORD, or neither.")
-    sender = sender or "vitrine@localhost"
+        raise SettingsError("Set both ALERT_SMTP_USER and ALERT_SMTP_PASSWORD, or neither.")
+    port = port or "587"
     for address in (*to.split(","), sender):
         if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", address.strip()):
-            raise RefusedError(f"{address.strip()!r} in ALERT_EMAIL_TO or _FROM is no address.")
-    port = port or "587"
+            raise SettingsError(f"ALERT_EMAIL_…: {address.strip()!r} is not an e-mail address.")
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):  # noqa: PLR2004 - TCP's
-        raise RefusedError(f"ALERT_SMTP_PORT={port!r} is no port.")
-    tls = env.get("ALERT_SMTP_TLS", "").strip().lower() or "true"
-    if tls not in YES | NO:
-        raise RefusedError(f"ALERT_SMTP_TLS={tls!r} is neither yes nor no.")
-    lines = {"to": to, "from": sender, "smarthost": f"{host}:{port}"}
-    if user:
-        lines |= {"auth_username": user, "auth_password_file": f"{ALERTMANAGER}/smtp_password"}
-        secrets["smtp_password"] = password
-    rest = f"require_tls: {str(tls in YES).lower()}\nsend_resolved: true\n"
-    people["email"] = _receiver("email_configs", lines, rest)
+        raise SettingsError(f"ALERT_SMTP_PORT={port!r} is not a port number.")
+    config: dict[str, object] = {"to": to, "from": sender, "smarthost": f"{host}:{port}"}
+    config |= {"require_tls": _requires_tls(env), "send_resolved": True}
+    if not user:
+        return Channel(config)
+    login = {"auth_username": user, "auth_password_file": f"{ALERTMANAGER}/smtp_password"}
+    return Channel({**config, **login}, {"smtp_password": password})
 
 
-def _slack(env: Mapping[str, str], people: dict[str, str], secrets: dict[str, str]) -> None:
-    """Add Slack, if ALERT_SLACK_WEBHOOK_URL is set."""
+def _requires_tls(env: Mapping[str, str]) -> bool:
+    word = env.get("ALERT_SMTP_TLS", "").strip().lower() or "true"
+    if word not in YES | NO:
+        raise SettingsError(f"ALERT_SMTP_TLS={word!r} is not a boolean: use True or False.")
+    return word in YES
+
+
+def _slack(env: Mapping[str, str]) -> Channel | None:
+    """Return the Slack channel if ALERT_SLACK_WEBHOOK_URL is set."""
     url = env.get("ALERT_SLACK_WEBHOOK_URL", "").strip()
-    if url:
-        if not (_is_url(url) and url.startswith("https://")):
-            raise RefusedError("ALERT_SLACK_WEBHOOK_URL must be an https:// address.")
-        secrets["slack_url"] = url
-        lines = {
-            "api_url_file": f"{ALERTMANAGER}/slack_url",
-            "title": "[{{ .Status | toUpper }}] {{ .GroupLabels.alertname }}",
-            "text": "{{ range .Alerts }}*{{ .Annotations.summary }}*\n"
-            "{{ .Annotations.description }}\n<{{ .Annotations.runbook_url }}|Runbook> "
-            "<{{ .Annotations.dashboard_url }}|Dashboard> <{{ .Annotations.logs_url }}|Logs>\n"
-            "{{ end }}",
-        }
-        people["slack"] = _receiver("slack_configs", lines, "send_resolved: true\n")
+    if not url:
+        return None
+    if not (_is_url(url) and url.startswith("https://")):
+        raise SettingsError("ALERT_SLACK_WEBHOOK_URL must be an https:// address.")
+    config = {
+        "api_url_file": f"{ALERTMANAGER}/slack_url",
+        "title": "[{{ .Status | toUpper }}] {{ .GroupLabels.alertname }}",
+        "text": "{{ range .Alerts }}*{{ .Annotations.summary }}*\n"
+        "{{ .Annotations.description }}\n<{{ .Annotations.runbook_url }}|Runbook> "
+        "<{{ .Annotations.dashboard_url }}|Dashboard> <{{ .Annotations.logs_url }}|Logs>\n"
+        "{{ end }}",
+        "send_resolved": True,
+    }
+    return Channel(config, {"slack_url": url})
 
 
-def _pagerduty(env: Mapping[str, str], people: dict[str, str], secrets: dict[str, str]) -> None:
-    """Add PagerDuty, if ALERT_PAGERDUTY_KEY (Events API v2) is set."""
+def _pagerduty(env: Mapping[str, str]) -> Channel | None:
+    """Return the PagerDuty channel if ALERT_PAGERDUTY_KEY (Events API v2) is set."""
     key = env.get("ALERT_PAGERDUTY_KEY", "").strip()
-    if key:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
-            raise RefusedError("ALERT_PAGERDUTY_KEY is no integration key of the Events API v2.")
-        secrets["pagerduty_key"] = key
-        lines = {
-            "routing_key_file": f"{ALERTMANAGER}/pagerduty_key",
-            "description": "{{ (index .Alerts 0).Annotations.summary }}",
-        }
-        people["pagerduty"] = _receiver("pagerduty_configs", lines, "send_resolved: true\n")
-
-
-def _receiver(kind: str, values: Mapping[str, str], rest: str) -> str:
-    """Return one receiver as YAML; JSON's strings are YAML's, whatever they hold."""
-    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
-    lines += rest.splitlines()
-    return f"    {kind}:\n      - " + "\n        ".join(lines) + "\n"
+    if not key:
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
+        raise SettingsError("ALERT_PAGERDUTY_KEY is not an Events API v2 integration key.")
+    config = {
+        "routing_key_file": f"{ALERTMANAGER}/pagerduty_key",
+        "description": "{{ (index .Alerts 0).Annotations.summary }}",
+        "send_resolved": True,
+    }
+    return Channel(config, {"pagerduty_key": key})
 
 
 def rendered(settings: Settings, root: Path = ROOT) -> dict[str, str]:
-    """Return the text of every file to write, by its path. Raises RefusedError without rules."""
-
-    def own(path: Path) -> str:
-        """Return a rule file with the installation's addresses instead of development's."""
-        text = path.read_text(encoding="utf-8")
-        text = text.replace(DEVELOPMENT["SHOP_URL"], settings.shop_url)
-        return text.replace(DEVELOPMENT["GRAFANA_URL"], settings.grafana_url)
-
+    """Return each file's content by its path. Raises SettingsError without rules."""
     rules = {
-        **{f"prometheus/rules/{f.name}": own(f) for f in (root / "alerts/rules").glob("*.yml")},
-        **{f"loki/rules/fake/{f.name}": own(f) for f in (root / "loki/rules/fake").glob("*.yml")},
+        f"{target}/{file.name}": _with_addresses(file.read_text(encoding="utf-8"), settings)
+        for target, source in RULES.items()
+        for file in (root / source).glob("*.yml")
     }
     if {path.partition("/")[0] for path in rules} != {"prometheus", "loki"}:
-        raise RefusedError(
-            f"There are no rules in {root}: mount alerts, prometheus and loki there."
-        )
-    alertmanager = PEOPLE.sub(
-        lambda kinds: "".join(settings.people.get(kind, "") for kind in kinds[1].split()),
-        (root / "alerts/alertmanager.yml").read_text(encoding="utf-8"),
-    )
+        raise SettingsError(f"No rules found in {root}: mount alerts, prometheus and loki there.")
+    secrets = (channel.secrets for channel in settings.channels.values())
     return {
         "prometheus/prometheus.yml": (root / "prometheus/prometheus.yml").read_text("utf-8"),
         "prometheus/scrape_token": settings.metrics_token,
-        "alertmanager/alertmanager.yml": alertmanager,
-        **{f"alertmanager/{name}": secret for name, secret in settings.secrets.items()},
+        "alertmanager/alertmanager.yml": _alertmanager(root, settings.channels),
+        "alertmanager/alerts_token": settings.alerts_token,
+        **{f"alertmanager/{name}": text for some in secrets for name, text in some.items()},
         **rules,
     }
 
 
+def _with_addresses(text: str, settings: Settings) -> str:
+    """Return a rule file with the installation's addresses instead of the development ones."""
+    text = text.replace(DEVELOPMENT["SHOP_URL"], settings.shop_url)
+    return text.replace(DEVELOPMENT["GRAFANA_URL"], settings.grafana_url)
+
+
+def _alertmanager(root: Path, channels: Mapping[str, Channel]) -> str:
+    """Return Alertmanager's configuration with the channels of this installation."""
+    config = yaml.safe_load((root / "alerts/alertmanager.yml").read_text("utf-8"))
+    receivers = {receiver["name"]: receiver for receiver in config["receivers"]}
+    for name, wanted in CHANNELS.items():
+        for channel in wanted:
+            if channel in channels:
+                receivers[name][f"{channel}_configs"] = [dict(channels[channel].config)]
+    return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
 def write(files: Mapping[str, str], folder: Path) -> None:
-    """Write the files, and delete what an earlier run has left: a receiver that is gone, a rule."""
+    """Write the files, and delete those that an earlier run left and this one does not have."""
     for name in ("prometheus", "alertmanager", "loki"):
         for old in (folder / name).rglob("*"):
             if old.is_file() and str(old.relative_to(folder)) not in files:
@@ -214,21 +226,21 @@ def write(files: Mapping[str, str], folder: Path) -> None:
     for path, text in files.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Whoever reads the file meanwhile sees the old one or the new one.
+        # Replaced in one step: a program that reads at this moment gets the old or the new file.
         new = file.with_name(f"{file.name}.new")
         new.write_text(text, encoding="utf-8")
-        # The programs run under ids of their own; only they see the volume.
+        # The programs run as other users. Each mounts only its own volume.
         new.chmod(0o644)
         new.replace(file)
 
 
 def main() -> None:
-    """Render the environment's files into the folder that is named."""
+    """Render the configuration into the folder given as argument."""
     if len(sys.argv) != 2:  # noqa: PLR2004 - the program and its argument
         sys.exit("usage: python alerts/render.py OUTPUT")
     try:
         files = rendered(read(environ))
-    except RefusedError as error:
+    except SettingsError as error:
         sys.exit(str(error))
     write(files, Path(sys.argv[1]))
 

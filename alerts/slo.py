@@ -1,22 +1,22 @@
-"""Error budgets: the share of bad events over many windows, and how fast it uses the budget up.
+"""Error budgets: the ratio of bad events over several windows, and multi-window burn-rate alerts.
 
-A checkout is good when it is answered without a 5xx and in time; a call to the gateway is good when
-it is answered (a decline is an answer). What the breaker held back was no call: it is a bad
-checkout.
+A checkout is good if its response is not a 5xx and arrives in time. A call to the gateway is good
+if it gets a response; a decline is a response. Calls that the circuit breaker rejected do not count
+as calls. They count as bad checkouts.
 """
 
 from alerts.model import EVALUATED_EVERY, Alert, Group, Recording, span
-from retail.thresholds import THRESHOLDS, Burn
+from retail.thresholds import THRESHOLDS, Burn, in_words
 
 SLO = THRESHOLDS.slo
 BASE = SLO.base_seconds
-IN_5XX = "payment_unavailable|error"  # outcomes of a checkout that are answered with a 5xx
+IN_5XX = "payment_unavailable|error"  # outcomes of a checkout with a 5xx response
 CHECKOUT = "retail_checkout_duration_seconds"
 CALLS = "retail_payment_attempts_total"
 
 
 def events(total: str, bad: str, good_expr: str, total_expr: str) -> list[Recording]:
-    """Return the recordings of one kind of event over the base window, and bad ones' shares."""
+    """Return the recording rules of one kind of event: rates, ratios of bad events, increases."""
     rate = f"rate{span(BASE)}"
     windows = sorted({seconds for burn in SLO.burns for seconds in _windows(burn)} - {BASE})
     return [
@@ -35,7 +35,7 @@ def _windows(burn: Burn) -> tuple[int, int]:
 
 
 def _ratio(total: str, bad: str, seconds: int) -> Recording:
-    """Return the share over a longer window, from the base rates: that costs next to nothing."""
+    """Return the ratio over a longer window. It sums the base rates, which costs almost nothing."""
     window = span(seconds)
     return Recording(
         f"service:{bad}:ratio_rate{window}",
@@ -68,7 +68,7 @@ PAYMENT_CALLS = events(
 
 
 def _burning(bad: str, objective: float, severity: str) -> str:
-    """Return an expression: on some pair of windows the budget burns too fast."""
+    """Return an expression that is true if the budget burns too fast in any pair of windows."""
     budget = round(1 - objective, 6)
     return "\nor ".join(
         f"(service:{bad}:ratio_rate{span(burn.long_seconds)} > {burn.factor:g} * {budget:g}\n"
@@ -79,36 +79,35 @@ def _burning(bad: str, objective: float, severity: str) -> str:
     )
 
 
-DAYS = span(SLO.period_seconds)
+PERIOD = in_words(SLO.period_seconds)
 URGENCY = {
-    "critical": "At this pace the month's error budget is gone within days.",
-    "ticket": "Slowly but steadily the month's error budget is used up; it can wait until the "
-    "morning.",
+    "critical": "At this rate the error budget is used up within days.",
+    "ticket": "The error budget is being used up slowly; this can wait until the morning.",
 }
 
 
 def checkout_burn(severity: str) -> Alert:
-    """Return the alert on checkouts, to wake somebody or as a ticket."""
+    """Return the alert on checkouts for one severity."""
     return Alert(
         name="RetailCheckoutBudgetBurn",
         expr=_burning("retail_checkout_errors", SLO.checkout_objective_ratio, severity),
         severity=severity,
         service="shop",
-        summary="{{ $value | humanizePercentage }} of the checkouts fail or are slow",
-        description=f"{SLO.checkout_objective_ratio:.1%} of the checkouts of {DAYS} shall be "
-        f"answered without a 5xx and within {SLO.checkout_most_seconds:g} s. "
+        summary="{{ $value | humanizePercentage }} of checkouts fail or are slow",
+        description=f"Objective: over {PERIOD}, {SLO.checkout_objective_ratio:.1%} of checkouts "
+        f"are answered within {SLO.checkout_most_seconds:g} s and without a 5xx. "
         f"{URGENCY[severity]} First steps:",
         steps=(
             (
-                "docker compose ps; docker compose logs --since 10m web: errors (level ERROR), or "
-                "slow answers (event=http.request with a large duration_ms)?"
+                "Run docker compose ps and docker compose logs --since 10m web. Are there errors "
+                "(level ERROR) or slow requests (event=http.request with a high duration_ms)?"
             ),
             (
-                "Slow: the gateway (event=payment.attempt has duration_ms) or the database (docker "
-                "compose exec db psql -U retail_user retail_db -c 'SELECT * FROM "
-                "pg_stat_activity')."
+                "If requests are slow, check the gateway (duration_ms of event=payment.attempt) "
+                "and the database (docker compose exec db psql -U retail_user retail_db -c 'SELECT "
+                "* FROM pg_stat_activity')."
             ),
-            "Refused with 503: see RetailCircuitBreakerOpen.",
+            "If checkouts return 503, see RetailCircuitBreakerOpen.",
         ),
         dashboard="retail-slo",
         logs=(("var-logger", "retail.observability"), ("var-level", "WARNING")),
@@ -116,24 +115,24 @@ def checkout_burn(severity: str) -> Alert:
 
 
 def payment_burn(severity: str) -> Alert:
-    """Return the alert on calls to the gateway, to wake somebody or as a ticket."""
+    """Return the alert on calls to the gateway for one severity."""
     return Alert(
         name="RetailPaymentBudgetBurn",
         expr=_burning("retail_payment_call_errors", SLO.payment_objective_ratio, severity),
         severity=severity,
         service="payments",
-        summary="{{ $value | humanizePercentage }} of the calls to the gateway get no answer",
-        description=f"{SLO.payment_objective_ratio:.1%} of the calls of {DAYS} shall be answered; "
-        f"a decline is an answer. {URGENCY[severity]} First steps:",
+        summary="{{ $value | humanizePercentage }} of calls to the payment gateway fail",
+        description=f"Objective: over {PERIOD}, {SLO.payment_objective_ratio:.1%} of calls get a "
+        f"response. A decline is a response. {URGENCY[severity]} First steps:",
         steps=(
-            "docker compose ps gateway; docker compose logs --since 10m gateway.",
+            "Run docker compose ps gateway and docker compose logs --since 10m gateway.",
             (
-                "docker compose logs --since 10m web worker, lines event=payment.attempt: outcome "
-                "error or timeout, and how long did it take?"
+                "Run docker compose logs --since 10m web worker and find event=payment.attempt. Is "
+                "the outcome error or timeout, and how long did it take?"
             ),
             (
-                "Buyers are safe: what got no answer is finished by the worker. Tell the gateway's "
-                "support when it began, and with which payment keys."
+                "No buyer is charged twice: the worker settles payments that got no response. Give "
+                "the gateway's support the start time and some payment keys."
             ),
         ),
         dashboard="retail-slo",
@@ -145,7 +144,7 @@ _SEVERITIES = tuple(dict.fromkeys(burn.severity for burn in SLO.burns))
 GROUPS = (
     Group("retail_slo_checkout", (*CHECKOUTS, *map(checkout_burn, _SEVERITIES))),
     Group("retail_slo_payment", (*PAYMENT_CALLS, *map(payment_burn, _SEVERITIES))),
-    # For the dashboards: how much of the budget is left.
+    # The remaining budget, for the dashboards.
     Group(
         "retail_slo_budget",
         (

@@ -1,4 +1,4 @@
-"""The promises that must hold always: stock, and the audit's other invariants."""
+"""Stock, and the other invariants that the audit checks."""
 
 from alerts.model import Alert, Group, span
 from retail.thresholds import THRESHOLDS, in_words
@@ -21,9 +21,9 @@ INVARIANTS = (
 
 
 def happened(counter: str, window: str, most: int, by: str = "") -> str:
-    """Return an expression: the counter rose by more than `most` within the window.
+    """Return an expression that is true if the counter rose by more than `most` in the window.
 
-    `increase` alone misses what was counted before the first scrape of a new process.
+    `increase` alone misses events counted before the first scrape of a new process.
     """
     total = f"sum by ({by}) " if by else "sum"
     return (
@@ -39,17 +39,17 @@ STOCK_CONFLICT = Alert(
     ),
     severity="warning",
     service="shop",
-    summary="The database had to refuse a checkout that the shop would have let through",
-    description="A constraint, the last line of defence, stopped a checkout in the last "
-    f"{span(CONFLICTS.window_seconds)}. Nothing was oversold, but a check before it is wrong. "
-    "First steps:",
+    summary="A database constraint rejected a checkout",
+    description=f"In the last {CONFLICTS.window_seconds // 60} minutes a database constraint "
+    "rejected a checkout that the shop's own checks had accepted. Nothing was oversold, but one of "
+    "these checks has a bug. First steps:",
     steps=(
         (
-            "docker compose logs --since 20m web worker, lines event=stock.conflict: which "
-            "products, which requests?"
+            "Run docker compose logs --since 20m web worker and find event=stock.conflict. Which "
+            "products and requests are affected?"
         ),
-        "docker compose exec web python manage.py audit: do the books still balance?",
-        "It began with a deployment: go back to the version before.",
+        "Run docker compose exec web python manage.py audit. Do stock and ledger still agree?",
+        "If it started with a deployment, roll back.",
     ),
     dashboard="retail-flash-sale",
     logs=(("var-logger", "retail.orders"), ("var-level", "ERROR")),
@@ -61,18 +61,18 @@ OVERSOLD_UNITS = Alert(
     f" > {OVERSOLD.most_units}",
     severity="critical",
     service="shop",
-    summary="{{ $value }} units were sold that the shop does not have",
-    description="By the stock ledger, more was sold than was ever put on sale. This must never "
-    "happen: each unit is a customer who will be disappointed. First steps:",
+    summary="Units sold beyond the available stock: {{ $value }}",
+    description="According to the stock ledger, the shop sold more units than it ever offered. "
+    "Each of them is an order that cannot be fulfilled. First steps:",
     steps=(
         (
-            "docker compose exec web python manage.py audit --invariant sold_within_offered names "
-            "the products."
+            "Run docker compose exec web python manage.py audit --invariant sold_within_offered. "
+            "It lists the products."
         ),
-        "Take them off sale: in the admin, Products, untick active.",
+        "Take these products off sale: in the admin, under Products, clear Is active.",
         (
-            "docker compose logs --since 1h web worker, lines of these products, and the product's "
-            "stock movements in the admin: which came in twice, or is missing?"
+            "Compare docker compose logs --since 1h web worker with the products' stock movements "
+            "in the admin. Is a movement duplicated or missing?"
         ),
     ),
     dashboard="retail-flash-sale",
@@ -85,17 +85,17 @@ INVARIANT_VIOLATED = Alert(
     f"[{span(AUDIT.keep_seconds)}])) > {AUDIT.most_violations}",
     severity="critical",
     service="shop",
-    summary="The audit found {{ $value }} violations of {{ $labels.invariant }}",
-    description="The shop's books do not balance: a promise about stock, orders or money is "
-    "broken. First steps:",
+    summary="Violations of invariant {{ $labels.invariant }}: {{ $value }}",
+    description="The audit found rows that violate an invariant on stock, orders or money. "
+    "First steps:",
     steps=(
         (
-            "docker compose exec web python manage.py audit --invariant {{ $labels.invariant }} "
-            "names the rows; so does the admin, Audit violations."
+            "Run docker compose exec web python manage.py audit --invariant {{ $labels.invariant "
+            "}}. It lists the rows; the admin shows them under Audit violations."
         ),
-        "docker compose logs --since 1h web worker, lines with those ids: what happened to them?",
+        "Search for their ids in docker compose logs --since 1h web worker. What happened?",
         (
-            "Correct nothing in the database by hand before the cause is known: the ledger is the "
+            "Do not correct rows in the database until you know the cause: the ledger is the "
             "evidence."
         ),
     ),
@@ -111,21 +111,20 @@ AUDIT_STALE = Alert(
     for_seconds=AUDIT.stale_for_seconds,
     severity="warning",
     service="watch",
-    summary="Nobody audits {{ $labels.invariant }}",
-    description="The audit runs every minute; a promise that it could not look over for "
-    f"{in_words(AUDIT.stale_after_seconds)} has no number, and would be broken in silence. "
-    "First steps:",
+    summary="The audit of {{ $labels.invariant }} is not running",
+    description="The audit runs every minute, but has not checked this invariant for more than "
+    f"{in_words(AUDIT.stale_after_seconds)}. A violation would go unnoticed. First steps:",
     steps=(
         (
-            "docker compose ps db worker gateway: the worker audits, and asks the gateway about "
-            "charges."
+            "Run docker compose ps db worker gateway. The worker runs the audit and asks the "
+            "gateway about charges."
         ),
         (
-            "docker compose exec web python manage.py audit --invariant {{ $labels.invariant }} "
-            "says what is in the way."
+            "Run docker compose exec web python manage.py audit --invariant "
+            "{{ $labels.invariant }}. It prints what is blocking it."
         ),
         (
-            "docker compose logs --since 20m worker, lines event=audit.failed, "
+            "Run docker compose logs --since 20m worker and find event=audit.failed, "
             "event=audit.not_checked and event=job.failed."
         ),
     ),

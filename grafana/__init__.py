@@ -1,1 +1,1 @@
-"""Grafana's dashboards and what it is provisioned with."""
+"""Grafana: dashboards, alert rules and provisioning."""

@@ -1,4 +1,4 @@
-"""A whole dashboard: panels in their places, the bar of links, what is marked on every graph."""
+"""A whole dashboard: panel layout, navigation links and annotations."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TAG = "vitrine"
-# Every dashboard by its uid, in the order of the bar.
+# The titles of all dashboards by uid, in the order of the navigation links.
 TITLES = {
     "retail-shop": "Shop",
     "retail-flash-sale": "Flash sale",
-    "retail-payments": "Payments and breaker",
+    "retail-payments": "Payments and circuit breaker",
     "retail-http": "HTTP by view",
     "retail-jobs": "Jobs",
     "retail-system": "PostgreSQL and processes",
     "retail-logs": "Logs",
-    "retail-slo": "SLO and budgets",
-    "retail-watch": "Watching the watch",
+    "retail-slo": "SLOs and error budgets",
+    "retail-watch": "Monitoring",
 }
-# Grafana asks for these at most once a minute of the range that is shown: a mark lasts two.
-MARKS = (
+# Grafana evaluates annotations at least a minute apart, so each one lasts two minutes.
+ANNOTATIONS = (
     (
         "Deployments",
         "max by (version) (retail_build_info unless on (version) retail_build_info offset 2m)",
@@ -45,7 +45,7 @@ MARKS = (
     (
         "Sold out",
         "sum(increase(retail_sold_out_total[2m])) > 0",
-        "Buyers were told that something is sold out",
+        "Checkouts were rejected as sold out",
         "purple",
     ),
     (
@@ -65,14 +65,14 @@ def page(
     variables: Sequence[Json] = (),
     period: str = "now-1h",
 ) -> Json:
-    """Return the dashboard. Parts without a place are put beside and below each other."""
+    """Return the dashboard, with its panels laid out from left to right and top to bottom."""
     return {
-        "annotations": {"list": [_mark(*mark) for mark in MARKS]},
+        "annotations": {"list": [_annotation(*fields) for fields in ANNOTATIONS]},
         "description": description,
         "editable": False,
         "fiscalYearStartMonth": 0,
-        "graphTooltip": 1,  # one cross-hair over all graphs
-        "links": _bar(uid),
+        "graphTooltip": 1,  # shared crosshair
+        "links": _navigation(uid),
         "panels": _placed(parts),
         "refresh": "30s",
         "schemaVersion": 42,
@@ -88,7 +88,7 @@ def page(
 
 
 def _placed(parts: Sequence[Json]) -> list[Json]:
-    """Return the parts from left to right, on a new line where they no longer fit."""
+    """Return the panels from left to right, with a new line when the next one does not fit."""
     x = y = tallest = 0
     placed = []
     for number, part in enumerate(parts, 1):
@@ -100,7 +100,7 @@ def _placed(parts: Sequence[Json]) -> list[Json]:
     return placed
 
 
-def _bar(here: str) -> list[Json]:
+def _navigation(here: str) -> list[Json]:
     return [
         {
             "asDropdown": False, "icon": "dashboard", "includeVars": True, "keepTime": True,
@@ -112,7 +112,7 @@ def _bar(here: str) -> list[Json]:
     ]  # fmt: skip
 
 
-def _mark(name: str, expr: str, text: str, colour: str) -> Json:
+def _annotation(name: str, expr: str, text: str, colour: str) -> Json:
     return {
         "datasource": PROMETHEUS, "enable": True, "hide": False, "iconColor": colour, "name": name,
         "target": {"expr": expr, "refId": "Anno"}, "titleFormat": text,
@@ -120,7 +120,7 @@ def _mark(name: str, expr: str, text: str, colour: str) -> Json:
 
 
 def choice(name: str, label: str, source: Json, label_query: Json | str) -> Json:
-    """Return a variable: one or several of the values that there are, or all of them."""
+    """Return a query variable: one or more of the existing values, or all."""
     return {
         "allValue": ".+", "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
         "datasource": source, "hide": 0, "includeAll": True, "label": label, "multi": True,
@@ -130,7 +130,7 @@ def choice(name: str, label: str, source: Json, label_query: Json | str) -> Json
 
 
 def text_field(name: str, label: str) -> Json:
-    """Return a variable that people type or a link fills in."""
+    """Return a text box variable, typed by people or set by a link."""
     return {
         "current": {"selected": True, "text": "", "value": ""}, "hide": 0, "label": label,
         "name": name, "options": [{"selected": True, "text": "", "value": ""}], "query": "",

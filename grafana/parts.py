@@ -1,14 +1,12 @@
-"""What a dashboard is made of, in Grafana's classic JSON: plain dictionaries and a few functions.
+"""Building blocks of dashboards: small functions that return Grafana's classic JSON.
 
-One palette means the same everywhere: green is well, orange is to be watched, red is to be acted
-on, blue is a plain number, grey is of no interest.
+Colours mean the same everywhere: green is healthy, orange needs watching, red needs action, blue is
+a number without an evaluation, grey is unimportant.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-from alerts.model import span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +16,7 @@ Json = dict[str, Any]
 PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
 LOKI = {"type": "loki", "uid": "loki"}
 GOOD, WARN, BAD, PLAIN, QUIET = "green", "orange", "red", "blue", "#8e8e8e"
-# A series of this name has this colour on every dashboard.
+# A series with this name has this colour on every dashboard.
 COLOURS = {
     "confirmed": GOOD, "completed": GOOD, "approved": GOOD, "succeeded": GOOD, "2xx": GOOD,
     "good": GOOD, "sold_out": PLAIN, "3xx": PLAIN, "1xx": QUIET, "cancelled": QUIET,
@@ -27,8 +25,8 @@ COLOURS = {
     "payment_unknown": "purple", "payment_unavailable": BAD, "conflict": "dark-red", "error": BAD,
     "failed": BAD, "5xx": BAD, "short_circuited": QUIET, "DEBUG": QUIET, "INFO": PLAIN,
     "WARNING": WARN, "ERROR": BAD, "CRITICAL": "dark-red", "median": PLAIN,
-    "95 of 100": "purple", "99 of 100": QUIET,
-    # Neither good nor bad: whose numbers they are.
+    "p95": "purple", "p99": QUIET,
+    # Colours that only tell sources apart.
     "web": PLAIN, "worker": "purple", "gateway": "yellow", "postgres": "dark-yellow",
     "prometheus": "light-blue", "loki": "light-purple", "collector": "dark-purple",
     "alertmanager": "dark-blue", "grafana": QUIET, "cart": PLAIN, "flash": "purple",
@@ -36,12 +34,12 @@ COLOURS = {
 }  # fmt: skip
 CURRENCY_UNITS = {"EUR": "currencyEUR", "GBP": "currencyGBP", "USD": "currencyUSD"}
 COLUMNS = 24
-# Of the range that is looked at, and of the variables: every link hands them on.
+# Links pass on the time range and the variables.
 KEEP = "${__url_time_range}&${__all_variables}"
 
 
 def query(expr: str, legend: str = "", *, now: bool = False, **more: Any) -> Json:
-    """Return a query of Prometheus: over the time range, or its value `now`."""
+    """Return a Prometheus query: over the time range, or instant with `now`."""
     return {
         "datasource": PROMETHEUS,
         "editorMode": "code",
@@ -54,7 +52,7 @@ def query(expr: str, legend: str = "", *, now: bool = False, **more: Any) -> Jso
 
 
 def log_query(expr: str, legend: str = "", *, now: bool = False) -> Json:
-    """Return a query of Loki."""
+    """Return a Loki query: over the time range, or instant with `now`."""
     kind = "instant" if now else "range"
     return {"datasource": LOKI, "expr": expr, "legendFormat": legend, "queryType": kind}
 
@@ -62,34 +60,33 @@ def log_query(expr: str, legend: str = "", *, now: bool = False) -> Json:
 def quantiles(
     histogram: str, selector: str = "", *, of: Sequence[float] = (0.5, 0.95)
 ) -> list[Json]:
-    """Return queries for the median and the like; their dots lead to the log lines of a request."""
-    names = {0.5: "median", 0.95: "95 of 100", 0.99: "99 of 100"}
+    """Return queries for percentiles. Exemplars link to the log lines of a request."""
+    names = {0.5: "median", 0.95: "p95", 0.99: "p99"}
     rates = f"sum by (le) (rate({histogram}_bucket{{{selector}}}[$__rate_interval]))"
-    # The counts of each bucket are drawn for every process together.
     rates = rates.replace("{}", "")
     return [
-        query(f"histogram_quantile({share}, {rates})", names[share], exemplar=share == of[-1])
-        for share in of
+        query(f"histogram_quantile({rank}, {rates})", names[rank], exemplar=rank == of[-1])
+        for rank in of
     ]
 
 
 def steps(*above: tuple[float, str], base: str = GOOD) -> list[Json]:
-    """Return thresholds: from each value on, its colour; below the first, `base`."""
+    """Return thresholds: a colour from each value upwards, and `base` below the first."""
     return [{"color": base, "value": None}] + [{"color": c, "value": v} for v, c in above]
 
 
 def at_least(warning: float, least: float) -> list[Json]:
-    """Return thresholds of something that must not be small."""
+    """Return thresholds for a value that must not be low."""
     return steps((least, WARN), (warning, GOOD), base=BAD)
 
 
 def not_below(warning: float, least: float) -> list[Json]:
-    """Return thresholds as `at_least` has them, for a graph: each line in the colour below it."""
+    """Return the thresholds of `at_least` for a graph, where lines have the colour below them."""
     return steps((least, BAD), (warning, WARN))
 
 
 def mapping(texts: Mapping[float, tuple[str, str]]) -> list[Json]:
-    """Return value mappings: a number, the word it is shown as and the word's colour."""
+    """Return value mappings: the text and colour to show for each number."""
     options = {
         f"{value:g}": {"text": text, "color": colour, "index": index}
         for index, (value, (text, colour)) in enumerate(texts.items())
@@ -98,13 +95,15 @@ def mapping(texts: Mapping[float, tuple[str, str]]) -> list[Json]:
 
 
 def override(name: str, **properties: Any) -> Json:
-    """Return how one series differs; `__` in a property stands for a dot."""
-    given = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
-    return {"matcher": {"id": "byName", "options": name}, "properties": given}
+    """Return the overrides of one series. `__` in a property name stands for a dot."""
+    properties_list = [
+        {"id": key.replace("__", "."), "value": value} for key, value in properties.items()
+    ]
+    return {"matcher": {"id": "byName", "options": name}, "properties": properties_list}
 
 
 def panel(kind: str, title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return a panel of any kind. `more`: unit, thresholds, mappings, size, options."""
+    """Return a panel. `more` contains unit, thresholds, mappings, size, options and so on."""
     defaults: Json = {"unit": more.pop("unit", "none")}
     defaults["color"] = more.pop("color", {"mode": "thresholds"})
     defaults["thresholds"] = {"mode": "absolute", "steps": more.pop("thresholds", steps())}
@@ -132,7 +131,7 @@ def panel(kind: str, title: str, description: str, targets: Sequence[Json], **mo
 
 
 def stat(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return one big number (or one a series), its background in the colour of what it means."""
+    """Return a stat panel: one big number per series, with the threshold's colour behind it."""
     options = {
         "colorMode": more.pop("paint", "background_solid"),
         "graphMode": more.pop("graph", "none"),
@@ -147,7 +146,7 @@ def stat(title: str, description: str, targets: Sequence[Json], **more: Any) -> 
 
 
 def series(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return lines over time. `stacked` fills and adds them up; thresholds given are drawn."""
+    """Return a time series panel. `stacked` stacks and fills; thresholds are drawn as lines."""
     stacked = more.pop("stacked", False)
     bars = more.pop("bars", False)
     custom = {
@@ -170,7 +169,7 @@ def series(title: str, description: str, targets: Sequence[Json], **more: Any) -
         for name, colour in COLOURS.items()
         if by_label or name in legends
     ]
-    # Many names stand beside a wide graph, and in lines below a narrow one: none is cut off.
+    # A long legend goes to the right of a wide graph and below a narrow one, so no name is cut.
     many = by_label or len(targets) > 2  # noqa: PLR2004 - rows that fit below
     wide = more.setdefault("size", (8, 8))[0] >= COLUMNS / 2
     options = {
@@ -183,13 +182,13 @@ def series(title: str, description: str, targets: Sequence[Json], **more: Any) -
         "tooltip": {"mode": "multi", "sort": "desc"},
     }  # fmt: skip
     return panel(
-        "timeseries", title, description, targets, custom=_given(custom), options=options,
+        "timeseries", title, description, targets, custom=_without_none(custom), options=options,
         overrides=coloured + more.pop("overrides", []), **more,
     )  # fmt: skip
 
 
 def states(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return bands over time, coloured by what they mean."""
+    """Return a state timeline: coloured bands over time."""
     options = {
         "alignValue": "left", "mergeValues": True, "rowHeight": 0.8, "showValue": "auto",
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
@@ -202,7 +201,7 @@ def states(title: str, description: str, targets: Sequence[Json], **more: Any) -
 
 
 def table(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return rows of numbers; `columns` maps labels to headings, in their order."""
+    """Return a table. `columns` maps labels to headings, in display order."""
     columns: Mapping[str, str] = more.pop("columns")
     hidden = dict.fromkeys(("Time", *more.pop("hide", ())), True)
     organise = {
@@ -220,20 +219,15 @@ def table(title: str, description: str, targets: Sequence[Json], **more: Any) ->
 
 
 def row(title: str) -> Json:
-    """Return a heading across the page."""
+    """Return a row heading."""
     return {"type": "row", "title": title, "collapsed": False, "panels": [],
             "gridPos": {"w": COLUMNS, "h": 1}}  # fmt: skip
 
 
 def link(title: str, uid: str, extra: str = "") -> Json:
-    """Return a link of a panel or a point to another dashboard, which keeps time and variables."""
+    """Return a panel or data link to another dashboard that keeps time range and variables."""
     return {"title": title, "url": f"/d/{uid}?{KEEP}{extra}", "targetBlank": False}
 
 
-def window(seconds: int) -> str:
-    """Return a time as people and PromQL write it."""
-    return span(seconds)
-
-
-def _given(values: Json) -> Json:
+def _without_none(values: Json) -> Json:
     return {name: value for name, value in values.items() if value is not None}

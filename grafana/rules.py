@@ -1,8 +1,8 @@
-"""Grafana's own four rules: the same names and limits as Prometheus's, for when that is silent.
+"""Grafana's four alert rules: a fallback, with the names and limits of the Prometheus rules.
 
-They read the counters, not what Prometheus records from them: a Prometheus whose rules do not load
-must not silence these too. No data and no answer are alerts. They wait at least as long as a shop
-takes to be deployed, so that Prometheus speaks first, and Alertmanager then keeps these back.
+They query counters and never recorded series, so that they still work when Prometheus cannot load
+its rules. Missing data and query errors fire them too. They wait at least as long as a deployment
+takes: Prometheus fires first, and Alertmanager then inhibits Grafana's alert.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alerts import answers, payments, stock
+from alerts import http_errors, payments, stock
 from alerts.model import span
 from retail.thresholds import THRESHOLDS
 
@@ -21,41 +21,41 @@ if TYPE_CHECKING:
 ERRORS = THRESHOLDS.error_rate
 SUCCESS = THRESHOLDS.payment_success
 EVERY_SECONDS = 30
-WEB_IS_READ = 'max(up{job="web"})'
+WEB_UP = 'max(up{job="web"})'
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A number that is always there while the shop is read, and the limit that it must not pass."""
+    """An expression that has a value whenever the shop is scraped, and its limit."""
 
     alert: Alert
     expr: str
-    passes: str  # gt or lt
+    comparison: str  # gt or lt: fires above or below the limit
     limit: float
 
 
-def _share(part: str, whole: str, seconds: int, least: int, well: int) -> str:
-    """Return a share of counters over a window; `well` where there is too little to tell."""
+def _ratio(part: str, whole: str, seconds: int, least: int, healthy: int) -> str:
+    """Return a ratio of counters over a window, or `healthy` if there are too few events."""
     total = f"sum(increase({whole}[{span(seconds)}]))"
     return (
         f"((sum(increase({part}[{span(seconds)}])) or {total} * 0) / ({total} > 0)\n"
         f"  and round({total}) >= {least})\n"
-        f"or {WEB_IS_READ} * 0 + {well}"
+        f"or {WEB_UP} * 0 + {healthy}"
     )
 
 
 RULES = (
     Rule(
-        answers.ERROR_RATE_HIGH,
-        _share(f'{answers.ANSWERS}{{status="5xx"}}', answers.ANSWERS, ERRORS.window_seconds,
-               ERRORS.least_requests, well=0),
+        http_errors.ERROR_RATE_HIGH,
+        _ratio(f'{http_errors.REQUESTS}{{status="5xx"}}', http_errors.REQUESTS,
+               ERRORS.window_seconds, ERRORS.least_requests, healthy=0),
         "gt",
         ERRORS.most_ratio,
     ),
     Rule(
         payments.SUCCESS_LOW,
-        _share('retail_payments_total{outcome="completed"}', "retail_payments_total",
-               SUCCESS.window_seconds, SUCCESS.least_payments, well=1),
+        _ratio('retail_payments_total{outcome="completed"}', "retail_payments_total",
+               SUCCESS.window_seconds, SUCCESS.least_payments, healthy=1),
         "lt",
         SUCCESS.least_ratio,
     ),
@@ -95,11 +95,12 @@ def file() -> Json:
 def _rule(rule: Rule) -> Json:
     alert = rule.alert
     wait = max(alert.for_seconds, THRESHOLDS.targets.warning_for_seconds)
-    said = (
-        "Told by Grafana, because Prometheus did not: the limit is passed, or Prometheus does not "
-        "answer or knows nothing about the shop. First steps:\n"
-        "1. docker compose ps prometheus web; docker compose logs --since 10m prometheus.\n"
-        f"2. Prometheus works: go on as the runbook of {alert.name} says."
+    description = (
+        "Grafana sends this alert because Prometheus did not. Either the limit is exceeded, or "
+        "Prometheus does not respond or has no data about the shop. First steps:\n"
+        "1. Run docker compose ps prometheus web and "
+        "docker compose logs --since 10m prometheus.\n"
+        f"2. If Prometheus works, follow the runbook of {alert.name}."
     )
     return {
         "uid": f"grafana-{alert.name}",
@@ -114,10 +115,10 @@ def _rule(rule: Rule) -> Json:
             "severity": alert.severity,
             "service": alert.service,
         },
-        # Grafana fills in the addresses of its own environment.
+        # Grafana expands these variables from its own environment.
         "annotations": {
-            "summary": f"{alert.name}, or Prometheus cannot say",
-            "description": said,
+            "summary": f"{alert.name}, or Prometheus has no data",
+            "description": description,
             "runbook_url": f"${{SHOP_URL}}/metrics/runbooks/{alert.name}/",
             "dashboard_url": f"${{GF_SERVER_ROOT_URL}}/d/{alert.dashboard}?from=now-1h&to=now",
             "logs_url": "${GF_SERVER_ROOT_URL}/d/retail-logs?from=now-1h&to=now",
@@ -137,7 +138,9 @@ def _rule(rule: Rule) -> Json:
                     "refId": "B",
                     "type": "threshold",
                     "expression": "A",
-                    "conditions": [{"evaluator": {"type": rule.passes, "params": [rule.limit]}}],
+                    "conditions": [
+                        {"evaluator": {"type": rule.comparison, "params": [rule.limit]}}
+                    ],
                 },
             },
         ],

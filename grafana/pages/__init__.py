@@ -1,1 +1,1 @@
-"""The dashboards, one module each."""
+"""One module per dashboard."""

@@ -1,5 +1,6 @@
-"""Scenario A1: a flash sale sells what there is, and not one unit more."""
+"""Scenario A1: a flash sale never sells more than the stock."""
 
+from alerts.model import span
 from grafana.page import page
 from grafana.parts import (
     BAD,
@@ -12,44 +13,43 @@ from grafana.parts import (
     series,
     stat,
     steps,
-    window,
 )
 from grafana.shared import SLOW, TIME_STEPS, breaker_now, oversold_now
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 CONFLICTS = THRESHOLDS.stock_conflicts
 CONFLICT_STEPS = steps((CONFLICTS.most_conflicts + 1, BAD))
-CONFLICT_WINDOW = window(CONFLICTS.window_seconds)
+CONFLICT_WINDOW = span(CONFLICTS.window_seconds)
 CHECKOUT = "retail_checkout_duration_seconds"
 FLASH = 'kind="flash"'
 
 PAGE = page(
     "retail-flash-sale",
-    "Scenario A1: many buyers, few units. Nothing is oversold, nobody waits for the payment.",
+    "Scenario A1: many buyers, few units. Nothing is oversold, and no buyer waits for the payment.",
     [
         oversold_now(size=(4, 4)),
         stat(
             "Stock conflicts",
-            "Checkouts that only the database's own constraint stopped, in the last "
-            f"{CONFLICT_WINDOW}. Always 0: each is a bug in a check before it. Find "
-            "event=stock.conflict in the logs.",
+            "Checkouts that only a database constraint rejected, in the last "
+            f"{in_words(CONFLICTS.window_seconds)}. Must be 0: each one is a bug in an earlier "
+            "check. Find event=stock.conflict in the logs.",
             [query(f"sum(increase(retail_stock_conflicts_total[{CONFLICT_WINDOW}]))", now=True)],
             thresholds=CONFLICT_STEPS,
             decimals=0,
         ),
         stat(
-            "Sold out in this time",
-            "Buyers who were told that the stock is gone: the protection at work, never an "
-            "alert. Many of them: tell the merchandiser.",
+            "Sold-out checkouts",
+            "Checkouts rejected as sold out, in the selected time range. This is expected and "
+            "there is no alert for it. If there are many, tell the merchandiser.",
             [query("sum(increase(retail_sold_out_total[$__range]))", now=True)],
             thresholds=steps(base=PLAIN),
             paint="value",
             decimals=0,
         ),
         stat(
-            "Throttled in this time",
-            "Checkouts refused because one customer ordered the same product too often. Some are "
-            "normal in a sale; very many are one buyer's robot.",
+            "Throttled checkouts",
+            "Checkouts rejected because a customer ordered the same product too often, in the "
+            "selected time range. Some are normal in a sale. Very many point to a bot.",
             [
                 query(
                     'sum(increase(retail_throttled_requests_total{scope="checkout"}[$__range]))',
@@ -62,16 +62,17 @@ PAGE = page(
         ),
         stat(
             "Unknown payments",
-            "Payments whose outcome the gateway has not told: their units stay reserved. Normally "
-            "0. Climbing in a sale: see Payments and breaker, and is the worker up?",
+            "Payments whose outcome is not known yet. Their units stay reserved. Normally 0. If it "
+            "rises during a sale, check Payments and circuit breaker, and that the worker is up.",
             [query("max(retail_payments_unknown)", now=True)],
             thresholds=steps((1, WARN)),
         ),
         breaker_now(size=(4, 4)),
         series(
-            "Flash checkouts per minute, by answer",
-            "Pending is normal: reserved, and paid in the background. Sold out follows when the "
-            "stock is gone. conflict or error: bugs; payment_unavailable: the breaker was open.",
+            "Flash checkouts per minute, by outcome",
+            "pending is normal: the units are reserved and the payment follows in the background. "
+            "sold_out starts when the stock is gone. conflict and error are bugs. "
+            "payment_unavailable: the circuit breaker was open.",
             [
                 query(
                     f"sum by (outcome) (rate({CHECKOUT}_count{{{FLASH}}}[$__rate_interval])) * 60",
@@ -83,10 +84,10 @@ PAGE = page(
             stacked=True,
         ),
         series(
-            "Time to answer a flash checkout",
-            "Does not include the payment, so well below the lines however many buyers there "
-            "are. Slow: buyers wait for the product's row; look at the database. A dot leads to "
-            "its request.",
+            "Flash checkout duration",
+            "Does not include the payment, so it stays well below the threshold lines with any "
+            "number of buyers. If it is slow, buyers wait for the product's row lock: check the "
+            "database. Exemplars link to their request.",
             quantiles(f"{CHECKOUT}", FLASH),
             size=(12, 8),
             unit="s",
@@ -95,9 +96,9 @@ PAGE = page(
             links=[SLOW],
         ),
         series(
-            "Sold out, throttled, conflicts per minute",
-            "Sold out and throttled may jump when a sale begins: they protect stock and shop. "
-            "Conflicts must stay at 0.",
+            "Rejected checkouts per minute",
+            "sold_out and throttled can jump when a sale starts: they protect stock and shop. "
+            "conflict must stay at 0. If not, see the runbook of RetailStockConflict.",
             [
                 query("sum(rate(retail_sold_out_total[$__rate_interval])) * 60", "sold_out"),
                 query(
@@ -112,10 +113,9 @@ PAGE = page(
             overrides=[override("throttled", color={"mode": "fixed", "fixedColor": WARN})],
         ),
         series(
-            "Orders confirmed per minute",
-            "Paid and counted by the worker for flash sales, by web for the rest. During a sale "
-            "it follows the checkouts within seconds; if it stays behind, look at Payments and "
-            "breaker.",
+            "Confirmed orders per minute",
+            "The worker charges and counts flash-sale orders, web all others. During a sale this "
+            "follows the checkouts within seconds. If it lags, check Payments and circuit breaker.",
             [
                 query(
                     'sum(rate(retail_orders_total{outcome="confirmed"}[$__rate_interval])) * 60',
@@ -126,9 +126,9 @@ PAGE = page(
             unit="short",
         ),
         series(
-            "Promises about stock",
-            "Rows that break one, found by the audit each minute. Always 0. If not: see the "
-            "runbooks of RetailOversold and RetailInvariantViolated; the ledger is the evidence.",
+            "Stock invariants",
+            "Violations that the audit found; it runs every minute. Must be 0. If not, see the "
+            "runbooks of RetailOversold and RetailInvariantViolated. The ledger is the evidence.",
             [
                 query("max(retail_oversold_units)", "oversold units"),
                 query(
@@ -145,8 +145,8 @@ PAGE = page(
         ),
         series(
             "Database transactions",
-            "What the sale costs the database. Rollbacks beyond a few per second: checkouts in "
-            "each other's way. See PostgreSQL and processes.",
+            "Load of the sale on the database. More than a few rollbacks per second mean that "
+            "checkouts contend with each other. See PostgreSQL and processes.",
             [
                 query(
                     'sum(rate(pg_stat_database_xact_commit{datname!~"|postgres|template.*"}[$__rate_interval]))',

@@ -1,4 +1,4 @@
-"""Rate, errors and duration of what visitors asked for, by view."""
+"""Rate, errors and duration of HTTP requests, by view."""
 
 from grafana.page import choice, page
 from grafana.parts import (
@@ -12,28 +12,28 @@ from grafana.parts import (
     steps,
     table,
 )
-from grafana.shared import ERROR_RATE, ERROR_STEPS, ERROR_WINDOW, HTTP, SLOW, TIME_STEPS
+from grafana.shared import ERROR_PERIOD, ERROR_RATE, ERROR_STEPS, HTTP, SLOW, TIME_STEPS
 from retail.thresholds import THRESHOLDS
 
-CHOSEN = 'view=~"$view"'
-FAILED = ',status="5xx"'
-REFUSED = ',status="4xx"'
-RATE = f"rate({HTTP}_count{{{CHOSEN}}}[$__rate_interval])"
+VIEWS = 'view=~"$view"'
+ERRORS = ',status="5xx"'
+REJECTED = ',status="4xx"'
+RATE = f"rate({HTTP}_count{{{VIEWS}}}[$__rate_interval])"
 TIMES = THRESHOLDS.response_time
 
 
 def in_range(more: str = "", by: str = "view") -> str:
-    """Return how many answers there were in the time that is shown."""
-    return f"sum by ({by}) (increase({HTTP}_count{{{CHOSEN}{more}}}[$__range]))"
+    """Return the number of responses in the selected time range."""
+    return f"sum by ({by}) (increase({HTTP}_count{{{VIEWS}{more}}}[$__range]))"
 
 
 def cell(unit: str, **more: object) -> dict[str, object]:
-    """Return the properties of a column of numbers."""
+    """Return the properties of a numeric column."""
     return {"unit": unit, **more}
 
 
 def shaded(thresholds: list[dict[str, object]]) -> dict[str, object]:
-    """Return the properties of a column whose cells take the colour of what they mean."""
+    """Return the properties of a column whose cells have the threshold's colour."""
     return {
         "custom__cellOptions": {"type": "color-background", "mode": "basic"},
         "thresholds": {"mode": "absolute", "steps": thresholds},
@@ -43,23 +43,23 @@ def shaded(thresholds: list[dict[str, object]]) -> dict[str, object]:
 
 PAGE = page(
     "retail-http",
-    "Rate, errors and duration of the shop's answers. Choose one view above to see it alone.",
+    "Rate, errors and duration of HTTP requests. Select a view above to see it alone.",
     [
         stat(
             "Error rate of the shop",
-            f"5xx of all answers of all views in the last {ERROR_WINDOW}. Normally 0. The table "
-            "below has the view that it comes from.",
+            f"Ratio of 5xx responses over the last {ERROR_PERIOD}, for all views. Normally 0. The "
+            "table below shows which views they come from.",
             [query(ERROR_RATE, now=True)],
             size=(4, 4),
             unit="percentunit",
             decimals=1,
             thresholds=ERROR_STEPS,
-            no_value="no visitors",
+            no_value="no traffic",
         ),
         stat(
-            "Answers per second",
-            "Of the chosen views. Know your usual day: a fall to 0 while web is up means that "
-            "nobody reaches the shop.",
+            "Requests per second",
+            "For the selected views. Compare with the usual traffic. A drop to 0 while web is up "
+            "means that nobody can reach the shop.",
             [query(f"sum({RATE})")],
             unit="reqps",
             paint="value",
@@ -67,12 +67,12 @@ PAGE = page(
             thresholds=steps(base="blue"),
         ),
         stat(
-            "5xx in this time",
-            "Answers of the chosen views that were our fault, in the time range above. Normally "
-            "0; while the breaker is open, refused checkouts are 503.",
+            "5xx responses",
+            "For the selected views and time range. Normally 0. While the circuit breaker is open, "
+            "rejected checkouts count here as 503.",
             [
                 query(
-                    f'sum(increase({HTTP}_count{{{CHOSEN},status="5xx"}}[$__range])) or vector(0)',
+                    f'sum(increase({HTTP}_count{{{VIEWS},status="5xx"}}[$__range])) or vector(0)',
                     now=True,
                 )
             ],
@@ -81,33 +81,34 @@ PAGE = page(
             links=[SLOW],
         ),
         stat(
-            "95 of 100 answered within",
-            f"Chosen views, over the time range above. Normally below {TIMES.warning_seconds:g} "
-            "s. Slow: sort the table by duration.",
+            "p95 response time",
+            "For the selected views and time range. Normally below "
+            f"{TIMES.warning_seconds:g} s. If it is slow, sort the table by duration.",
             [
                 query(
                     "histogram_quantile(0.95, sum by (le) "
-                    f"(increase({HTTP}_bucket{{{CHOSEN}}}[$__range])))",
+                    f"(increase({HTTP}_bucket{{{VIEWS}}}[$__range])))",
                     now=True,
                 )
             ],
             unit="s",
             thresholds=TIME_STEPS,
-            no_value="no visitors",
+            no_value="no traffic",
         ),
         stat(
             "Requests in progress",
-            "Being answered at this moment, by all processes. As many as there are threads (8 a "
-            "process): others wait in line. Something hangs: the gateway or the database.",
+            "Requests being handled now, in all processes. When it reaches the number of threads "
+            "(8 per process), other requests queue. If it stays there, the gateway or the database "
+            "hangs.",
             [query("sum(retail_http_requests_in_progress)")],
             graph="area",
             paint="value",
             thresholds=steps((8, WARN)),
         ),
         stat(
-            "Throttled in this time",
-            "Requests refused because their sender asked too often: checkouts, log-ins, password "
-            "letters. Many log-ins: somebody is guessing passwords.",
+            "Throttled requests",
+            "Checkouts, logins and password resets rejected because the client sent too many, in "
+            "the selected time range. Many logins: someone is guessing passwords.",
             [query("sum(increase(retail_throttled_requests_total[$__range]))", now=True)],
             decimals=0,
             paint="value",
@@ -115,24 +116,26 @@ PAGE = page(
         ),
         table(
             "Views",
-            "Every view that was asked for in the time range above. Errors or seconds in colour "
-            "are the place to look; then choose the view above and open its log lines.",
+            "Every view with requests in the selected time range. Start with the coloured cells: "
+            "select that view above and open its logs.",
             [
                 query(f"{in_range()} > 0", now=True),
                 query(
-                    f"{in_range(FAILED)} / ({in_range()} > 0) or ({in_range()} > 0) * 0", now=True
+                    f"{in_range(ERRORS)} / ({in_range()} > 0) or ({in_range()} > 0) * 0",
+                    now=True,
                 ),
                 query(
-                    f"{in_range(REFUSED)} / ({in_range()} > 0) or ({in_range()} > 0) * 0", now=True
+                    f"{in_range(REJECTED)} / ({in_range()} > 0) or ({in_range()} > 0) * 0",
+                    now=True,
                 ),
                 query(
                     "histogram_quantile(0.5, sum by (le, view) "
-                    f"(increase({HTTP}_bucket{{{CHOSEN}}}[$__range]))) >= 0",
+                    f"(increase({HTTP}_bucket{{{VIEWS}}}[$__range]))) >= 0",
                     now=True,
                 ),
                 query(
                     "histogram_quantile(0.95, sum by (le, view) "
-                    f"(increase({HTTP}_bucket{{{CHOSEN}}}[$__range]))) >= 0",
+                    f"(increase({HTTP}_bucket{{{VIEWS}}}[$__range]))) >= 0",
                     now=True,
                 ),
             ],
@@ -140,35 +143,35 @@ PAGE = page(
             unit="short",
             columns={
                 "view": "View",
-                "Value #A": "Answers",
+                "Value #A": "Requests",
                 "Value #B": "5xx",
                 "Value #C": "4xx",
                 "Value #D": "Median",
-                "Value #E": "95 of 100",
+                "Value #E": "p95",
             },
             overrides=[
-                override("Answers", **cell("none", decimals=0)),
+                override("Requests", **cell("none", decimals=0)),
                 override("5xx", **cell("percentunit", decimals=1), **shaded(ERROR_STEPS)),
                 override("4xx", **cell("percentunit", decimals=1)),
                 override("Median", **cell("s"), **shaded(TIME_STEPS)),
-                override("95 of 100", **cell("s"), **shaded(TIME_STEPS)),
+                override("p95", **cell("s"), **shaded(TIME_STEPS)),
             ],
-            sort=[{"displayName": "Answers", "desc": True}],
+            sort=[{"displayName": "Requests", "desc": True}],
             links=[SLOW],
         ),
         series(
-            "Answers per second, by view",
-            "Normally a mix of catalogue pages with a few checkouts. One view far above its "
-            "usual rate: a robot, or a page that reloads itself.",
+            "Requests per second, by view",
+            "Normally a mix of catalogue pages with a few checkouts. One view far above its usual "
+            "rate: a bot, or a page that keeps reloading.",
             [query(f"sum by (view) ({RATE})", "{{view}}")],
             size=(12, 9),
             unit="reqps",
             stacked=True,
         ),
         series(
-            "Answers per second, by class of status",
-            "5xx are ours, 4xx the visitors'. Many 404: a broken link; many 403 or 429: somebody "
-            "is trying something.",
+            "Requests per second, by status class",
+            "5xx are caused by the shop, 4xx by the request. Many 404 point to a broken link. Many "
+            "403 or 429 point to abuse.",
             [query(f"sum by (status) ({RATE})", "{{status}}")],
             size=(12, 9),
             unit="reqps",
@@ -177,11 +180,11 @@ PAGE = page(
         ),
         series(
             "Errors per minute, by view",
-            "5xx. Normally none. One view: its own code, or what it alone needs (orders:checkout "
-            "needs the gateway). All views: the database.",
+            "5xx responses. Normally none. If one view fails, check its code or its dependencies: "
+            "orders:checkout needs the gateway. If all views fail, check the database.",
             [
                 query(
-                    f"sum by (view) (rate({HTTP}_count{{{CHOSEN}{FAILED}}}[$__rate_interval])) * 60"
+                    f"sum by (view) (rate({HTTP}_count{{{VIEWS}{ERRORS}}}[$__rate_interval])) * 60"
                     '\nor label_replace(vector(0), "view", "none", "", "")',
                     "{{view}}",
                 )
@@ -192,10 +195,10 @@ PAGE = page(
             links=[SLOW],
         ),
         series(
-            "Time to answer",
-            "Chosen views together. A dot is a request: click it for its log lines, which have "
-            "the time that each step took.",
-            quantiles(HTTP, CHOSEN, of=(0.5, 0.95, 0.99)),
+            "Response time",
+            "For all selected views together. Each exemplar is a request. Click it for its log "
+            "lines, which show how long each step took.",
+            quantiles(HTTP, VIEWS, of=(0.5, 0.95, 0.99)),
             size=(12, 9),
             unit="s",
             thresholds=TIME_STEPS,
@@ -203,12 +206,12 @@ PAGE = page(
             links=[SLOW],
         ),
         series(
-            "95 of 100, by view",
-            "Normally orders:checkout is the slowest, as it waits for the gateway. Everything "
-            "slow at once: the database, or too few threads.",
+            "p95 response time, by view",
+            "Normally orders:checkout is the slowest, because it waits for the gateway. If all "
+            "views are slow, check the database and the number of threads.",
             [
                 query(
-                    f"histogram_quantile(0.95, sum by (le, view) (rate({HTTP}_bucket{{{CHOSEN}}}"
+                    f"histogram_quantile(0.95, sum by (le, view) (rate({HTTP}_bucket{{{VIEWS}}}"
                     "[$__rate_interval])))",
                     "{{view}}",
                 )
@@ -220,9 +223,9 @@ PAGE = page(
             links=[SLOW],
         ),
         series(
-            "Throttled per minute, by scope",
-            "Normally none. login: passwords are being guessed; checkout: one customer orders "
-            "the same product again and again.",
+            "Throttled requests per minute, by scope",
+            "Normally none. login: someone is guessing passwords. checkout: a customer orders the "
+            "same product again and again.",
             [
                 query(
                     "sum by (scope) (rate(retail_throttled_requests_total[$__rate_interval])) * 60",

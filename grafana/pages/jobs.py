@@ -1,4 +1,4 @@
-"""Background jobs: what waits, what runs, what fails."""
+"""Background jobs: waiting, running and failed."""
 
 from alerts.stock import INVARIANTS
 from grafana.page import page
@@ -13,58 +13,57 @@ from grafana.parts import (
     series,
     stat,
     steps,
-    window,
 )
 from retail.thresholds import THRESHOLDS, in_words
 
 QUEUE = THRESHOLDS.queue
 AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 WAIT_STEPS = steps((QUEUE.warning_waiting_seconds, WARN), (QUEUE.most_waiting_seconds, BAD))
-LOGS = link("What the jobs logged", "retail-logs", "&var-logger=retail.jobs")
+LOGS = link("Logs of the jobs", "retail-logs", "&var-logger=retail.jobs")
 RUNS = "retail_jobs_total"
 
 PAGE = page(
     "retail-jobs",
-    "Letters, clean-up and the audit. Orders and payments do not depend on this queue.",
+    "E-mails, clean-up and the audit. Placing an order does not depend on this queue.",
     [
         stat(
             "Worker",
-            "Processes of the worker that Prometheus can read. None: letters, audits and flash "
-            "payments wait; `docker compose up -d worker`.",
+            "Worker processes that Prometheus can scrape. If there are none, e-mails, audits and "
+            "flash-sale payments wait: run `docker compose up -d worker`.",
             [query('count(up{job="worker"} == 1) or vector(0)', now=True)],
             thresholds=steps((1, GOOD), base=BAD),
         ),
         stat(
             "Oldest waiting job",
-            f"Jobs begin at once, so normally 0 s. Beyond {window(QUEUE.most_waiting_seconds)} "
-            "nobody works the queue off, or one job blocks it: restart the worker, which is "
-            "safe.",
+            "Jobs start immediately, so this is normally 0 s. Above "
+            f"{in_words(QUEUE.most_waiting_seconds)}, no worker is running or one job blocks the "
+            "queue. Restarting the worker is safe.",
             [query("max(retail_jobs_oldest_waiting_seconds)", now=True)],
             unit="s",
             decimals=0,
             thresholds=WAIT_STEPS,
         ),
         stat(
-            "Jobs waiting",
-            "Not begun yet, counted in the database. Normally 0 or a few. Many but young: a "
-            "burst of letters after a sale, which passes.",
+            "Waiting jobs",
+            "Jobs that have not started, counted in the database. Normally 0 or a few. Many recent "
+            "jobs are a burst of e-mails after a sale, which passes.",
             [query("max(retail_jobs_waiting)", now=True)],
             paint="value",
             thresholds=steps(base="blue"),
         ),
         stat(
-            "Jobs failed in this time",
-            "Normally 0. A job that failed is tried again; one that fails again and again stands "
-            "in the logs as event=job.failed with its traceback.",
+            "Failed jobs",
+            "In the selected time range. Normally 0. A failed job is retried. Find "
+            "event=job.failed in the logs for the traceback.",
             [query(f'sum(increase({RUNS}{{outcome="failed"}}[$__range]))', now=True)],
             decimals=0,
             thresholds=steps((1, WARN)),
             links=[LOGS],
         ),
         stat(
-            "Jobs done in this time",
-            "All tasks together. At least the regular ones run: none at all in an hour means "
-            "that the schedule does not tick.",
+            "Succeeded jobs",
+            "All tasks, in the selected time range. Scheduled jobs run all the time: none in an "
+            "hour means that the scheduler has stopped.",
             [query(f'sum(increase({RUNS}{{outcome="succeeded"}}[$__range]))', now=True)],
             decimals=0,
             paint="value",
@@ -72,9 +71,9 @@ PAGE = page(
         ),
         stat(
             "Audit",
-            f"Promises that were audited in the last {AUDIT_AGE}, of {len(INVARIANTS)}. Fewer: "
-            "the worker does not run, or the gateway does not answer its questions about "
-            "charges.",
+            f"Invariants audited in the last {AUDIT_AGE}, of {len(INVARIANTS)}. If there are "
+            "fewer, the worker is not running, or the gateway does not respond when the audit asks "
+            "for charges.",
             [
                 query(
                     "count(count by (invariant) (retail_invariant_violations)) or vector(0)",
@@ -86,9 +85,9 @@ PAGE = page(
         ),
         series(
             "Waiting time of the oldest job",
-            f"Normally 0. Above {window(QUEUE.most_waiting_seconds)} for "
-            f"{window(QUEUE.for_seconds)} RetailQueueStalled fires: worker down, or blocked by "
-            "one job.",
+            f"Normally 0. Above {in_words(QUEUE.most_waiting_seconds)} for "
+            f"{in_words(QUEUE.for_seconds)}, RetailQueueStalled fires: the worker is down, or one "
+            "job blocks it.",
             [query("max(retail_jobs_oldest_waiting_seconds)", "oldest")],
             size=(12, 8),
             unit="s",
@@ -96,9 +95,9 @@ PAGE = page(
             soft_most=QUEUE.most_waiting_seconds,
         ),
         series(
-            "Jobs waiting",
-            "Normally 0 or a few. A slope that does not turn: more is enqueued than one worker "
-            "does; set WORKER_PROCESSES higher.",
+            "Waiting jobs",
+            "Normally 0 or a few. If it keeps rising, more jobs arrive than the worker can run: "
+            "increase WORKER_PROCESSES.",
             [query("max(retail_jobs_waiting)", "waiting")],
             size=(12, 8),
             unit="short",
@@ -106,9 +105,9 @@ PAGE = page(
             soft_most=5,
         ),
         series(
-            "Jobs done per minute, by task",
-            "The audit and settle_payments tick every minute; send_confirmation follows the "
-            "orders. A task that is missing from its usual place does not run.",
+            "Succeeded jobs per minute, by task",
+            "run_audit and settle_payments run every minute, and send_confirmation follows the "
+            "orders. If a task is missing, it does not run.",
             [
                 query(
                     f'sum by (task) (increase({RUNS}{{outcome="succeeded"}}[5m])) / 5 > 0',
@@ -118,12 +117,12 @@ PAGE = page(
             size=(12, 9),
             unit="short",
             stacked=True,
-            no_value="No job has run in this time",
+            no_value="No jobs in this time range",
         ),
         series(
-            "Jobs failed per minute, by task",
-            "Normally none. send_confirmation: the mail server; the others: the database. The "
-            "traceback is in the logs (event=job.failed).",
+            "Failed jobs per minute, by task",
+            "Normally none. If send_confirmation fails, check the mail server. For other tasks, "
+            "check the database. The logs contain the traceback (event=job.failed).",
             [
                 query(
                     f'sum by (task) (increase({RUNS}{{outcome="failed"}}[5m])) / 5 > 0'
@@ -138,9 +137,9 @@ PAGE = page(
             overrides=[override("none", color={"mode": "fixed", "fixedColor": GOOD})],
         ),
         series(
-            "Time of a job, 95 of 100",
-            "Normally below a second; the audit takes longer the more orders there are. A job "
-            "near the queue's retry time would run twice (which is safe, but wasteful).",
+            "p95 job duration, by task",
+            "Normally below a second. The audit takes longer with more orders. A job that exceeds "
+            "the queue's retry time runs twice, which is safe but wasteful.",
             [
                 query(
                     "histogram_quantile(0.95, sum by (le, task) "

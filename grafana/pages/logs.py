@@ -1,4 +1,4 @@
-"""The log lines of shop and gateway: by request, order, level and logger."""
+"""Logs of shop and gateway, by request, order, level and logger."""
 
 from grafana.page import choice, page, text_field
 from grafana.parts import LOKI, PLAIN, WARN, log_query, panel, series, stat, steps
@@ -6,14 +6,14 @@ from retail.thresholds import THRESHOLDS, in_words
 
 LINES = THRESHOLDS.log_errors
 STREAMS = 'service_name=~"$service",level=~"$level",logger=~"$logger"'
-# An empty field is any; what is typed may be the beginning.
-WANTED = "request_id=~`${request_id}.*` | order_ref=~`${order_ref}.*`"
-# Without `keep` every request_id would become a series of its own.
-COUNT = f"{{{STREAMS}}} | {WANTED} | keep %s"
+# An empty field matches everything. A prefix is enough.
+FILTER = "request_id=~`${request_id}.*` | order_ref=~`${order_ref}.*`"
+# Without `keep`, every request_id would become its own series.
+COUNT = f"{{{STREAMS}}} | {FILTER} | keep %s"
 
 
 def values(label: str) -> dict[str, object]:
-    """Return the query of a variable: the values that a label has."""
+    """Return the query of a variable that lists the values of a label."""
     return {
         "label": label,
         "refId": "LokiVariableQueryEditor-VariableQuery",
@@ -23,20 +23,20 @@ def values(label: str) -> dict[str, object]:
 
 
 def lines_of(level: str) -> str:
-    """Return how many lines of a level there are among those that are chosen."""
-    chosen = f'{{service_name=~"$service",logger=~"$logger",level=~"{level}"}}'
-    return f"sum(count_over_time({chosen} | {WANTED} | keep level [$__range])) or vector(0)"
+    """Return the number of selected lines at a level."""
+    selector = f'{{service_name=~"$service",logger=~"$logger",level=~"{level}"}}'
+    return f"sum(count_over_time({selector} | {FILTER} | keep level [$__range])) or vector(0)"
 
 
 PAGE = page(
     "retail-logs",
-    "What web, worker and gateway wrote. One request or one order: paste its id above.",
+    "Logs of web, worker and gateway. To see one request or order, paste its id above.",
     [
         stat(
             "Errors",
-            "Lines of level ERROR and CRITICAL among those chosen, in the time range above. "
-            f"Normally 0: an ERROR is something to look at now. More than {LINES.most_lines} in "
-            f"{in_words(LINES.window_seconds)} is an alert.",
+            "Selected lines at level ERROR and CRITICAL. Normally 0: every ERROR needs attention. "
+            f"RetailLogErrorsBurst fires above {LINES.most_lines} in "
+            f"{in_words(LINES.window_seconds)}.",
             [log_query(lines_of("ERROR|CRITICAL"), now=True)],
             size=(3, 8),
             decimals=0,
@@ -44,8 +44,8 @@ PAGE = page(
         ),
         stat(
             "Warnings",
-            "Lines of level WARNING: calls without an answer, 5xx, the breaker. A few are "
-            "normal; what they say is docs/logging.md's.",
+            "Selected lines at level WARNING: failed calls to the gateway, 5xx, the circuit "
+            "breaker. A few are normal. docs/logging.md explains each event.",
             [log_query(lines_of("WARNING"), now=True)],
             size=(3, 8),
             decimals=0,
@@ -53,8 +53,8 @@ PAGE = page(
         ),
         stat(
             "All lines",
-            "Of the chosen levels, in the time range above. 0 while the shop has visitors: "
-            "nothing arrives in Loki; see Watching the watch.",
+            "Selected lines at all selected levels. 0 while the shop has visitors means that no "
+            "logs arrive in Loki: see the Monitoring dashboard.",
             [
                 log_query(
                     f"sum(count_over_time({COUNT % 'level'} [$__range])) or vector(0)", now=True
@@ -67,23 +67,23 @@ PAGE = page(
         ),
         series(
             "Lines per minute, by level",
-            "Normally INFO only. A burst of ERROR: choose that level above and read the first of "
-            "them.",
+            "Normally INFO only. After a burst of ERROR, select that level above and start with "
+            "the first line.",
             [log_query(f"sum by (level) (rate({COUNT % 'level'} [$__auto])) * 60", "{{level}}")],
             size=(8, 8),
             unit="short",
             stacked=True,
             bars=True,
-            no_value="No line in this time",
+            no_value="No lines in this time range",
         ),
         series(
             "Warnings and errors per minute, by logger",
-            "Who complains: retail.payments is the gateway's side, retail.observability are "
-            "answers 5xx, django.* is a bug or the database. Normally none.",
+            "Normally none. retail.payments points to the gateway, retail.observability logs 5xx "
+            "responses, and django.* points to a bug or the database.",
             [
                 log_query(
                     'sum by (logger) (rate({service_name=~"$service",logger=~"$logger",'
-                    f'level=~"WARNING|ERROR|CRITICAL"}} | {WANTED} | keep logger [$__auto])) * 60',
+                    f'level=~"WARNING|ERROR|CRITICAL"}} | {FILTER} | keep logger [$__auto])) * 60',
                     "{{logger}}",
                 )
             ],
@@ -91,19 +91,19 @@ PAGE = page(
             unit="short",
             stacked=True,
             bars=True,
-            no_value="None in this time",
+            no_value="None in this time range",
         ),
         panel(
             "logs",
             "Lines",
-            "Newest first. Open a line for its fields; its request_id has a link to all lines of "
-            "that request, in web, worker and gateway. Nothing: widen the time range or clear "
-            "the fields above.",
+            "Newest first. Open a line to see its fields. The request_id links to all lines of "
+            "that request from web, worker and gateway. If there are no lines, widen the time "
+            "range or clear the filters above.",
             [
                 log_query(
-                    f"{{{STREAMS}}} | {WANTED}"
-                    ' | json event="message", facts="extra"'
-                    ' | line_format "{{.service_name}}  {{.level}}  {{.event}}  {{.facts}}"'
+                    f"{{{STREAMS}}} | {FILTER}"
+                    ' | json event="message", fields="extra"'
+                    ' | line_format "{{.service_name}}  {{.level}}  {{.event}}  {{.fields}}"'
                 )
             ],
             size=(24, 20),
@@ -112,7 +112,7 @@ PAGE = page(
                 "showCommonLabels": False, "showLabels": False, "showTime": True,
                 "sortOrder": "Descending", "wrapLogMessage": True,
             },
-            no_value="No line in this time",
+            no_value="No lines in this time range",
         ),
     ],
     variables=[

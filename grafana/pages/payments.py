@@ -1,5 +1,6 @@
-"""Scenario A2: the gateway fails, the breaker opens, buyers are told, no payment is lost."""
+"""Scenario A2: the gateway fails, the circuit breaker opens, and no payment is lost."""
 
+from alerts.model import span
 from grafana.page import page
 from grafana.parts import (
     BAD,
@@ -14,11 +15,11 @@ from grafana.parts import (
     stat,
     states,
     steps,
-    window,
 )
 from grafana.shared import (
     BREAKER,
     BREAKER_WORDS,
+    PAID_PERIOD,
     PAID_WINDOW,
     SUCCESS_LINES,
     SUCCESS_RATE,
@@ -26,26 +27,27 @@ from grafana.shared import (
     orders,
     success_now,
 )
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 UNKNOWN = THRESHOLDS.unknown_payments
 FAST = THRESHOLDS.fast_fail
 SLO = THRESHOLDS.slo
-CALL_WINDOW = window(SLO.base_seconds)
-LOGS = link("What the calls to the gateway logged", "retail-logs", "&var-logger=retail.payments")
+CALL_WINDOW = span(SLO.base_seconds)
+LOGS = link("Logs of calls to the gateway", "retail-logs", "&var-logger=retail.payments")
 UNKNOWN_STEPS = steps((UNKNOWN.most_age_seconds / 5, WARN), (UNKNOWN.most_age_seconds, BAD))
 FAST_STEPS = steps((FAST.most_seconds, BAD))
 
 PAGE = page(
     "retail-payments",
-    "Scenario A2: what the payment gateway answers, and what the circuit breaker does about it.",
+    "Scenario A2: responses of the payment gateway, and the state of the circuit breaker.",
     [
         breaker_now(size=(4, 4)),
         success_now(size=(4, 4)),
         stat(
-            "Calls without an answer",
-            f"Errors and time-outs of all calls to the gateway in the last {CALL_WINDOW}; a "
-            "decline is an answer. Normally 0. See the gateway's own page or status page.",
+            "Failed calls",
+            "Ratio of errors and timeouts among calls to the gateway, over the last "
+            f"{in_words(SLO.base_seconds)}. Declines are not failures. Normally 0. Check the "
+            "gateway's page or status page.",
             [query(f"service:retail_payment_call_errors:ratio_rate{CALL_WINDOW}", now=True)],
             unit="percentunit",
             decimals=1,
@@ -58,25 +60,25 @@ PAGE = page(
         ),
         stat(
             "Unknown payments",
-            "Payments whose outcome the gateway has not told. Normally 0; some during an outage. "
-            "The worker finishes them: never settle one by guess.",
+            "Payments whose outcome is not known yet. Normally 0, with some during an outage. The "
+            "worker settles them. Never guess an outcome.",
             [query("max(retail_payments_unknown)", now=True)],
             thresholds=steps((1, WARN)),
         ),
         stat(
             "Oldest unknown payment",
-            "The worker sends it again, and later cancels it. Older than "
-            f"{window(UNKNOWN.most_age_seconds)}: the gateway does not even answer that; call its "
-            "support.",
+            "The worker retries the charge and later cancels it. If it is older than "
+            f"{in_words(UNKNOWN.most_age_seconds)}, the gateway does not respond to cancellations "
+            "either: contact its support.",
             [query("max(retail_payments_unknown_oldest_seconds)", now=True)],
             unit="s",
             decimals=0,
             thresholds=UNKNOWN_STEPS,
         ),
         stat(
-            "Refusal while open",
-            "How long a buyer waits to be told that payments are unavailable, 95 of 100. Must be "
-            f"below {FAST.most_seconds * 1000:g} ms, or the breaker protects nobody.",
+            "p95 fast-fail time",
+            "How long buyers wait for the response that payments are unavailable. Must be below "
+            f"{FAST.most_seconds * 1000:g} ms while the circuit breaker is open.",
             [
                 query(
                     "histogram_quantile(0.95, sum by (le) "
@@ -86,21 +88,21 @@ PAGE = page(
             ],
             unit="s",
             thresholds=FAST_STEPS,
-            no_value="none refused",
+            no_value="none rejected",
         ),
         states(
             "Circuit breaker",
-            "Closed is normal. Open: buyers are refused at once. Half open: one buyer's payment "
-            "tries whether the gateway is back. Open for longer than the gateway's outage: look "
-            "at the worker.",
+            "Normally closed. Open: checkouts fail immediately. Half-open: one payment at a time "
+            "probes whether the gateway is back. If it stays open after the gateway has recovered, "
+            "check whether it is forced open.",
             [query(BREAKER, "payments")],
             size=(24, 4),
             mappings=BREAKER_WORDS,
         ),
         series(
-            "Calls to the gateway per minute, by answer",
-            "Approved is normal, a few declined too. Error and timeout come from the gateway or "
-            "the network; short_circuited are calls that the breaker held back.",
+            "Calls to the gateway per minute, by outcome",
+            "Normally approved, with a few declined. error and timeout come from the gateway or "
+            "the network. short_circuited are calls that the circuit breaker rejected.",
             [query(f"service:retail_payment_attempts:rate{PAID_WINDOW} * 60", "{{outcome}}")],
             size=(12, 8),
             unit="short",
@@ -108,9 +110,9 @@ PAGE = page(
             links=[LOGS],
         ),
         series(
-            "Payments settled per minute",
-            "For good: completed or failed (a decline, or cancelled after no answer). Stays "
-            "behind the calls only while the gateway does not answer.",
+            "Settled payments per minute",
+            "Payments with a final outcome: completed, or failed (declined, or cancelled after no "
+            "response). Lags behind the calls only while the gateway fails.",
             [query(f"service:retail_payments:rate{PAID_WINDOW} * 60", "{{outcome}}")],
             size=(12, 8),
             unit="short",
@@ -118,9 +120,9 @@ PAGE = page(
         ),
         series(
             "Payment success",
-            f"Completed of settled payments over {PAID_WINDOW}, declines included. Below the red "
-            f"line for {window(THRESHOLDS.payment_success.for_seconds)} somebody is woken: are "
-            "banks declining, or are calls not answered?",
+            f"Ratio of completed to settled payments over {PAID_PERIOD}. Below the red line for "
+            f"{in_words(THRESHOLDS.payment_success.for_seconds)}, RetailPaymentSuccessLow fires. "
+            "Do banks decline cards, or do calls fail?",
             [query(SUCCESS_RATE, "payment success")],
             size=(12, 8),
             unit="percentunit",
@@ -131,9 +133,9 @@ PAGE = page(
             overrides=[override("payment success", color={"mode": "fixed", "fixedColor": PLAIN})],
         ),
         series(
-            "Time of a call to the gateway",
-            "Normally a few hundred milliseconds. At the read time-out (3 s) calls hang and tie "
-            "up the shop's threads until the breaker opens. A dot leads to its request.",
+            "Gateway call duration",
+            "Normally a few hundred milliseconds. At the read timeout (3 s), calls hang and block "
+            "the shop's threads until the circuit breaker opens. Exemplars link to their request.",
             quantiles("retail_payment_duration_seconds"),
             size=(12, 8),
             unit="s",
@@ -141,8 +143,8 @@ PAGE = page(
         ),
         series(
             "Unknown payments",
-            "Rises in an outage, and falls to 0 within minutes after it. If it stays: is the "
-            "worker up, and does the gateway answer cancellations?",
+            "Rises during an outage and falls to 0 within minutes after it. If it does not, check "
+            "that the worker is up and that the gateway responds to cancellations.",
             [query("max(retail_payments_unknown)", "unknown")],
             size=(8, 8),
             unit="short",
@@ -151,9 +153,9 @@ PAGE = page(
             overrides=[override("unknown", color={"mode": "fixed", "fixedColor": "purple"})],
         ),
         series(
-            "Breaker transitions per minute",
-            "Normally none. In an outage it opens, tries half open every 5 s, and opens again. "
-            "To and fro without an outage: the gateway fails now and then.",
+            "Circuit breaker transitions per minute",
+            "Normally none. During an outage it opens, becomes half-open every 5 s, and opens "
+            "again. Transitions without an outage mean that the gateway fails intermittently.",
             [
                 query(
                     "sum by (to) (increase(retail_circuit_breaker_transitions_total[1m]))",
@@ -172,22 +174,21 @@ PAGE = page(
             ],
         ),
         series(
-            "Time to refuse while open",
-            "The whole request of a buyer who was refused, 95 of 100; drawn only while the "
-            f"breaker is open. Above {FAST.most_seconds * 1000:g} ms the page itself is slow: see "
-            "HTTP by view.",
+            "Fast-fail time",
+            "Duration of requests that were rejected because the circuit breaker is open. Above "
+            f"{FAST.most_seconds * 1000:g} ms the page itself is slow: see HTTP by view.",
             quantiles("retail_fast_fail_duration_seconds"),
             size=(8, 8),
             unit="s",
             thresholds=FAST_STEPS,
             soft_most=FAST.most_seconds * 1.5,
-            no_value="Nobody was refused in this time",
+            no_value="None rejected in this time range",
         ),
         orders(size=(12, 8)),
         series(
-            "At the gateway: charges per second, by how they ended",
-            "What the simulated gateway says of itself; it is the other side of the calls above. "
-            "error, hang, lost_answer, garbage and off are faults that somebody switched on.",
+            "Gateway simulator: charges per second, by outcome",
+            "The same calls as counted by the gateway simulator. error, hang, lost_answer, garbage "
+            "and off are faults that someone switched on.",
             [
                 query(
                     "sum by (outcome) (rate(gateway_requests_total"

@@ -1,4 +1,4 @@
-"""Is the shop well, and what is it earning? Grafana's home."""
+"""The shop's health and revenue. This is Grafana's home dashboard."""
 
 from grafana.page import page
 from grafana.parts import (
@@ -18,11 +18,12 @@ from grafana.parts import (
 )
 from grafana.shared import (
     CURRENCIES,
+    ERROR_PERIOD,
     ERROR_RATE,
     ERROR_STEPS,
-    ERROR_WINDOW,
     ERRORS,
     HTTP,
+    PAID_PERIOD,
     PAID_WINDOW,
     REVENUE,
     SLOW,
@@ -42,12 +43,12 @@ from retail.thresholds import THRESHOLDS
 
 PAGE = page(
     "retail-shop",
-    "Is the shop well, and what is it earning? Begin here.",
+    "The shop's health and revenue at a glance. Start here.",
     [
         stat(
             "Alerts firing",
-            "Normally none. The list is on Watching the watch and in the shop under "
-            "/metrics/alerts/, each with its runbook.",
+            "Normally 0. The Monitoring dashboard and /metrics/alerts/ in the shop list them, with "
+            "their runbooks.",
             [
                 query(firing("critical"), "critical", now=True),
                 query(firing("warning|ticket"), "others", now=True),
@@ -57,17 +58,16 @@ PAGE = page(
             overrides=[
                 override("critical", thresholds={"mode": "absolute", "steps": steps((1, BAD))})
             ],
-            links=[link("Watching the watch", "retail-watch")],
+            links=[link("Monitoring", "retail-watch")],
         ),
         error_rate_now(size=(3, 4)),
         success_now(size=(3, 4)),
         breaker_now(size=(3, 4)),
         oversold_now(size=(3, 4)),
         stat(
-            "Revenue in this time",
-            "Money taken by confirmed orders in the time range above (choose “today” for the "
-            "day's), in the shop's currency. Compare with the same hours last week before you "
-            "call it low.",
+            "Revenue",
+            "Value of confirmed orders in the selected time range, per currency. Select “Today so "
+            "far” for today's revenue. To judge it, compare with the same hours last week.",
             [query(REVENUE, "{{currency}}", now=True)],
             size=(4, 4),
             paint="value",
@@ -77,8 +77,8 @@ PAGE = page(
         ),
         stat(
             "Orders per minute",
-            f"Confirmed orders, over the last {PAID_WINDOW}. A fall without fewer visitors means "
-            "that something stands in the buyers' way: look at the checkout below.",
+            f"Confirmed orders, averaged over the last {PAID_PERIOD}. If it drops while traffic "
+            "does not, something prevents buyers from ordering. Check the checkout below.",
             [query(f'sum(service:retail_orders:rate{PAID_WINDOW}{{outcome="confirmed"}}) * 60')],
             size=(4, 4),
             paint="value",
@@ -89,9 +89,9 @@ PAGE = page(
         ),
         series(
             "Error rate",
-            f"5xx share of all answers over {ERROR_WINDOW}; 4xx are the visitors' own and stand "
-            "beside it. Normally 0 for 5xx. Above the red line somebody is woken: see HTTP by "
-            "view.",
+            f"Ratio of 5xx responses over {ERROR_PERIOD}, and of 4xx for comparison; those are "
+            "caused by the request. 5xx is normally 0. Above the red line, RetailErrorRateHigh "
+            "fires: see HTTP by view.",
             [
                 query(ERROR_RATE, "5xx"),
                 query(
@@ -108,22 +108,22 @@ PAGE = page(
         ),
         series(
             "Payment success",
-            f"Completed of settled payments over {PAID_WINDOW}. Below {SUCCESS.least_ratio:.0%}: "
-            "are banks declining, or does the gateway fail? Payments and breaker tells them "
-            "apart.",
+            f"Ratio of completed to settled payments over {PAID_PERIOD}. Below "
+            f"{SUCCESS.least_ratio:.0%}, either banks decline cards or the gateway fails. Payments "
+            "and circuit breaker shows which.",
             [query(SUCCESS_RATE, "payment success")],
             unit="percentunit",
             thresholds=SUCCESS_LINES,
             least=None,
             soft_least=0.9,
             most=1,
-            links=[link("Payments and breaker", "retail-payments")],
+            links=[link("Payments and circuit breaker", "retail-payments")],
             overrides=[override("payment success", color={"mode": "fixed", "fixedColor": PLAIN})],
         ),
         series(
-            "Time to answer",
+            "Response time",
             f"All pages. Normally well below {TIMES.warning_seconds:g} s; a checkout waits for the "
-            "gateway. A dot is a request: click it for its log lines.",
+            "gateway. Each exemplar is a request. Click it for its log lines.",
             quantiles(HTTP),
             unit="s",
             thresholds=TIME_STEPS,
@@ -132,10 +132,10 @@ PAGE = page(
         ),
         orders(size=(12, 9)),
         series(
-            "Checkout time, by kind of sale",
-            "From the buyer's click to the shop's answer, 95 of 100. A cart's checkout waits for "
-            "the gateway; a flash sale's must not (its payment follows). Both slow: the "
-            "database.",
+            "p95 checkout duration, by kind of sale",
+            "From the buyer's click to the shop's response. A cart checkout waits for the gateway. "
+            "A flash-sale checkout must not: its payment follows later. If both are slow, check "
+            "the database.",
             [
                 query(
                     "histogram_quantile(0.95, sum by (le, kind) "
@@ -152,8 +152,8 @@ PAGE = page(
         ),
         series(
             "Revenue per minute",
-            "Money taken by confirmed orders, in the shop's currency. Normally follows the "
-            "orders; with orders but without revenue the counting is wrong.",
+            "Value of confirmed orders, per currency. Normally follows the number of orders. "
+            "Orders without revenue point to a bug in the metrics.",
             [
                 query(
                     "sum by (currency) (rate(retail_order_revenue_total[$__rate_interval])) * 60\n"
@@ -164,12 +164,12 @@ PAGE = page(
             size=(12, 8),
             unit="none",
             overrides=CURRENCIES,
-            no_value="Nothing was sold in this time",
+            no_value="No sales in this time range",
         ),
         series(
-            "Visitors' requests",
-            "Answers per second by class. Normally 2xx and 3xx; a few 4xx are typing errors and "
-            "robots. A cliff to zero while web is up: nobody can reach the shop.",
+            "Requests per second, by status class",
+            "Normally 2xx and 3xx, with a few 4xx from mistyped addresses and bots. A sudden drop "
+            "to 0 while web is up means that nobody can reach the shop.",
             [
                 query(f"sum by (status) (rate({HTTP}_count[$__rate_interval]))", "{{status}}"),
             ],
@@ -178,12 +178,12 @@ PAGE = page(
             stacked=True,
             links=[SLOW],
         ),
-        row("Promises of the shop (judged and audited every minute)"),
+        row("Quality scenarios and invariants (checked every minute)"),
         stat(
             "Quality scenarios",
-            "Each over the last day; normally all pass. Missing: nothing happened that it could be "
-            "judged by, or it is one that tests prove. If one fails: the shop says under "
-            "/metrics/quality-scenarios/ by which measure and since when, and names the runbook.",
+            "Evaluated over the last day. Normally all pass. Missing ones have no evidence, or are "
+            "verified by tests. If one fails, /metrics/quality-scenarios/ in the shop shows which "
+            "measure is out of bounds, since when, and the runbooks.",
             [
                 query(
                     "max by (scenario) (retail_quality_scenario_passing)", "{{scenario}}", now=True
@@ -196,10 +196,10 @@ PAGE = page(
             no_value="no evidence",
         ),
         stat(
-            "Rows that break a promise",
-            "What the audit found, by promise; always 0. If not: `manage.py audit` names the "
-            "rows; put nothing right by hand before the cause is known. Missing: see Jobs, the "
-            "audit does not run.",
+            "Invariant violations",
+            "Rows that the audit found, by invariant. Must be 0. If not, `manage.py audit` lists "
+            "them. Do not correct them by hand until you know the cause. If a value is missing, "
+            "the audit is not running: see Jobs.",
             [query("max by (invariant) (retail_invariant_violations)", "{{invariant}}", now=True)],
             size=(24, 4),
             text="value_and_name",

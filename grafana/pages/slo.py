@@ -1,43 +1,43 @@
-"""Service levels: how much of the month's error budgets is left, and how fast they burn."""
+"""Service level objectives: remaining error budgets and burn rates."""
 
 from alerts.model import span
 from grafana.page import page
 from grafana.parts import BAD, GOOD, PLAIN, WARN, Json, override, query, row, series, stat, steps
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 SLO = THRESHOLDS.slo
-DAYS = span(SLO.period_seconds)
+PERIOD = in_words(SLO.period_seconds)
 BASE = span(SLO.base_seconds)
 BURNS = sorted(SLO.burns, key=lambda burn: burn.long_seconds)
 FASTEST = BURNS[0]
 LEFT_STEPS = steps((0.0001, WARN), (0.25, GOOD), base=BAD)
 
 
-def share(bad: str, seconds: int) -> str:
-    """Return the recorded share of bad events over a window."""
+def ratio(bad: str, seconds: int) -> str:
+    """Return the recorded ratio of bad events over a window."""
     return f"service:{bad}:ratio_rate{span(seconds)}"
 
 
-def level(heading: str, total: str, bad: str, objective: float, act: str) -> list[Json]:
-    """Return the panels of one service level."""
+def objective_panels(heading: str, total: str, bad: str, objective: float, act: str) -> list[Json]:
+    """Return the panels of one objective."""
     budget = round(1 - objective, 6)
     return [
         row(heading),
-        *kept(bad, objective, budget, act),
+        *budget_stats(bad, objective, budget, act),
         burn_rate(bad, budget, act),
         events(total, bad),
     ]
 
 
-def kept(bad: str, objective: float, budget: float, act: str) -> list[Json]:
-    """Return what is left of the budget, and how the objective is kept."""
-    left = f"1 - {share(bad, SLO.period_seconds)} / {budget:g}"
+def budget_stats(bad: str, objective: float, budget: float, act: str) -> list[Json]:
+    """Return the remaining budget and the ratio of good events."""
+    left = f"1 - {ratio(bad, SLO.period_seconds)} / {budget:g}"
     return [
         stat(
-            "Budget left",
-            f"Of the bad events that {objective:.1%} over {DAYS} allow ({budget:.1%}). Below 25 "
-            "%: no risky changes. Used up: repair before features. Since the shop's first event, "
-            "if younger.",
+            "Remaining budget",
+            f"Of the {budget:.1%} bad events that the objective allows over {PERIOD}. Below 25 %, "
+            "avoid risky changes. Below 0 %, reliability work comes before features. In a new "
+            "shop, the period starts with the first event.",
             [query(left, now=True)],
             unit="percentunit",
             decimals=0,
@@ -47,8 +47,8 @@ def kept(bad: str, objective: float, budget: float, act: str) -> list[Json]:
         ),
         stat(
             "Good events",
-            f"Share over {DAYS}, and what it must be: {objective:.1%}. {act}",
-            [query(f"1 - {share(bad, SLO.period_seconds)}", now=True)],
+            f"Ratio over {PERIOD}. The objective is {objective:.1%}. {act}",
+            [query(f"1 - {ratio(bad, SLO.period_seconds)}", now=True)],
             unit="percentunit",
             decimals=2,
             size=(4, 9),
@@ -59,16 +59,16 @@ def kept(bad: str, objective: float, budget: float, act: str) -> list[Json]:
 
 
 def burn_rate(bad: str, budget: float, act: str) -> Json:
-    """Return the graph of how fast the budget burns."""
+    """Return the graph of the burn rate."""
     colours = [(burn.factor, BAD if burn.severity == "critical" else WARN) for burn in BURNS]
     return series(
         "Burn rate",
-        f"1 uses the budget up in exactly {DAYS}. The dashed lines are where alerts begin: "
-        f"{FASTEST.factor:g} for {span(FASTEST.long_seconds)} and "
-        f"{span(FASTEST.short_seconds)} wakes somebody. {act}",
+        f"A burn rate of 1 uses up the budget in exactly {PERIOD}. Dashed lines mark the alert "
+        f"thresholds: {FASTEST.factor:g} over {in_words(FASTEST.long_seconds)} and "
+        f"{in_words(FASTEST.short_seconds)} is critical. {act}",
         [
             query(
-                f"{share(bad, burn.long_seconds)} / {budget:g}",
+                f"{ratio(bad, burn.long_seconds)} / {budget:g}",
                 f"over {span(burn.long_seconds)}",
             )
             for burn in BURNS
@@ -82,11 +82,11 @@ def burn_rate(bad: str, budget: float, act: str) -> Json:
 
 
 def events(total: str, bad: str) -> Json:
-    """Return the graph of all events and the bad ones."""
+    """Return the graph of all events and bad events."""
     return series(
         "Events per minute",
-        "All of them, and the bad ones. With very few events one bad one is a large share: "
-        f"at least {SLO.least_bad_events} are needed to wake anybody.",
+        "All events, and bad events. With little traffic, a single bad event is a large ratio. "
+        f"Alerts need at least {SLO.least_bad_events} bad events.",
         [
             query(f"service:{total}:rate{BASE} * 60", "all"),
             query(f"service:{bad}:rate{BASE} * 60", "bad"),
@@ -102,29 +102,29 @@ def events(total: str, bad: str) -> Json:
 
 PAGE = page(
     "retail-slo",
-    f"Error budgets over {DAYS}: what is left of them, and how fast they burn.",
+    f"Error budgets over {PERIOD}: how much is left, and how fast they burn.",
     [
-        *level(
-            f"Checkouts: {SLO.checkout_objective_ratio:.1%} answered without a 5xx and within "
-            f"{SLO.checkout_most_seconds:g} s",
+        *objective_panels(
+            f"Checkouts: {SLO.checkout_objective_ratio:.1%} answered within "
+            f"{SLO.checkout_most_seconds:g} s and without a 5xx",
             "retail_checkouts",
             "retail_checkout_errors",
             SLO.checkout_objective_ratio,
-            "Look at the checkout on Shop: slow, or refused?",
+            "Check on Shop whether checkouts are slow or fail.",
         ),
-        *level(
-            f"Calls to the payment gateway: {SLO.payment_objective_ratio:.1%} get an answer; a "
-            "decline is one",
+        *objective_panels(
+            f"Calls to the payment gateway: {SLO.payment_objective_ratio:.1%} get a response "
+            "(declines included)",
             "retail_payment_calls",
             "retail_payment_call_errors",
             SLO.payment_objective_ratio,
-            "Look at Payments and breaker, then at the gateway.",
+            "Check Payments and circuit breaker, then the gateway.",
         ),
-        row("Quality over the time range above"),
+        row("Checkouts in the selected time range"),
         series(
-            "Checkouts by answer",
-            "Share of each answer. Good are all but payment_unavailable and error, if they came "
-            "in time. Normally almost only confirmed, pending and sold_out.",
+            "Checkouts by outcome",
+            "Ratio of each outcome. payment_unavailable and error are bad; all others are good if "
+            "they arrive in time. Normally almost all are confirmed, pending or sold_out.",
             [
                 query(
                     "sum by (outcome) "
@@ -138,12 +138,12 @@ PAGE = page(
             unit="percentunit",
             most=1,
             stacked=True,
-            no_value="No checkout in this time",
+            no_value="No checkouts in this time range",
         ),
         series(
             f"Checkouts answered within {SLO.checkout_most_seconds:g} s",
-            "Whatever the answer. Normally above 99 %; lower when the gateway is slow, since a "
-            "cart's checkout waits for it.",
+            "With any outcome. Normally above 99 %. Lower when the gateway is slow, because a cart "
+            "checkout waits for it.",
             [
                 query(
                     f'sum(rate(retail_checkout_duration_seconds_bucket{{le="{SLO.checkout_most_seconds}"}}'

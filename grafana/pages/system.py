@@ -1,68 +1,68 @@
-"""What the shop runs on: PostgreSQL and the processes; use, saturation, errors."""
+"""PostgreSQL and processes: utilization, saturation and errors."""
 
 from grafana.page import page
 from grafana.parts import BAD, GOOD, PLAIN, WARN, mapping, override, query, series, stat, steps
 
-OURS = 'datname!~"|postgres|template.*"'
+DB = 'datname!~"|postgres|template.*"'
 UP = mapping({0: ("DOWN", BAD), 1: ("up", GOOD)})
 BUSY = steps((0.7, WARN), (0.9, BAD))
 CONNECTIONS = "sum(pg_stat_database_numbackends)"
-ROOM = "max(pg_settings_max_connections)"
+MAX_CONNECTIONS = "max(pg_settings_max_connections)"
 PROCESSES = 'job=~"web|gateway|prometheus|loki|alertmanager|grafana"'
 
 
 def fixed(name: str, colour: str) -> dict[str, object]:
-    """Return a series in a colour."""
+    """Return the override that gives a series a colour."""
     return override(name, color={"mode": "fixed", "fixedColor": colour})
 
 
 PAGE = page(
     "retail-system",
-    "PostgreSQL and the processes: how busy, how full, what fails.",
+    "PostgreSQL and processes: utilization, saturation and errors.",
     [
         stat(
             "PostgreSQL",
-            "Whether its exporter can log in. Down: the shop answers 503 to everybody. `docker "
-            "compose ps db`; `docker compose logs db`; is the disk full?",
+            "Whether postgres-exporter can log in. If it is down, every page returns 503. Check "
+            "`docker compose ps db`, `docker compose logs db` and the disk space.",
             [query("max(pg_up) or vector(0)", now=True)],
             mappings=UP,
             thresholds=steps((1, GOOD), base=BAD),
         ),
         stat(
             "Web processes",
-            "Processes of the shop that Prometheus can read. None: nobody can buy. `docker "
-            "compose ps web`.",
+            "Web processes that Prometheus can scrape. If there are none, nobody can buy. Check "
+            "`docker compose ps web`.",
             [query('count(up{job="web"} == 1) or vector(0)', now=True)],
             thresholds=steps((1, GOOD), base=BAD),
         ),
         stat(
             "Worker processes",
-            "That Prometheus can read. None: flash payments, letters and audits wait. `docker "
-            "compose ps worker`.",
+            "Worker processes that Prometheus can scrape. If there are none, flash-sale payments, "
+            "e-mails and audits wait. Check `docker compose ps worker`.",
             [query('count(up{job="worker"} == 1) or vector(0)', now=True)],
             thresholds=steps((1, GOOD), base=BAD),
         ),
         stat(
             "Connections in use",
-            "Of those that PostgreSQL allows. Normally below half. Near 100 %: more web "
-            "processes than the database has room for; raise max_connections or put a pooler in "
-            "between.",
-            [query(f"{CONNECTIONS} / {ROOM}", now=True)],
+            "Ratio of open to allowed connections. Normally below 50 %. Near 100 %, there are too "
+            "many web processes for the database: raise max_connections or add a connection pooler."
+            "",
+            [query(f"{CONNECTIONS} / {MAX_CONNECTIONS}", now=True)],
             unit="percentunit",
             decimals=0,
             thresholds=BUSY,
             no_value="unknown",
         ),
         stat(
-            "Read from memory",
-            "Blocks that PostgreSQL found in its cache, over the last 5 minutes. Normally above "
-            "99 %. Lower: the tables have outgrown shared_buffers, or a query reads a whole "
-            "table.",
+            "Cache hit ratio",
+            "Ratio of blocks that PostgreSQL found in its cache, over the last 5 minutes. Normally "
+            "above 99 %. If it is lower, the tables have outgrown shared_buffers, or a query scans "
+            "a whole table.",
             [
                 query(
-                    f"sum(increase(pg_stat_database_blks_hit{{{OURS}}}[5m])) / "
-                    f"(sum(increase(pg_stat_database_blks_hit{{{OURS}}}[5m])) + "
-                    f"sum(increase(pg_stat_database_blks_read{{{OURS}}}[5m])))",
+                    f"sum(increase(pg_stat_database_blks_hit{{{DB}}}[5m])) / "
+                    f"(sum(increase(pg_stat_database_blks_hit{{{DB}}}[5m])) + "
+                    f"sum(increase(pg_stat_database_blks_read{{{DB}}}[5m])))",
                     now=True,
                 )
             ],
@@ -72,22 +72,22 @@ PAGE = page(
             no_value="unknown",
         ),
         stat(
-            "Size of the database",
-            "On disk. Grows with orders and metric rows (kept 90 days). A jump: something floods "
-            "a table; compare with the disk's room.",
-            [query(f"sum(pg_database_size_bytes{{{OURS}}})")],
+            "Database size",
+            "On disk. Grows with orders and metric rows, which are kept for 90 days. After a "
+            "sudden increase, find the table that grew and check the free disk space.",
+            [query(f"sum(pg_database_size_bytes{{{DB}}})")],
             unit="bytes",
             paint="value",
             graph="area",
             thresholds=steps(base=PLAIN),
         ),
         series(
-            "Use: time that PostgreSQL works for the shop",
-            "Seconds of statements per second, so 1 is one session busy all the time. Beyond the "
-            "number of cores, statements wait for each other.",
+            "Utilization: busy sessions",
+            "Seconds of statement execution per second: 1 is one session that is always busy. "
+            "Above the number of cores, statements wait for each other.",
             [
                 query(
-                    f"sum(rate(pg_stat_database_active_time_seconds_total{{{OURS}}}[$__rate_interval]))",
+                    f"sum(rate(pg_stat_database_active_time_seconds_total{{{DB}}}[$__rate_interval]))",
                     "busy sessions",
                 )
             ],
@@ -95,11 +95,11 @@ PAGE = page(
         ),
         series(
             "Saturation: connections",
-            "Open connections against what PostgreSQL allows. A climb without more visitors: "
-            "connections are not given back.",
+            "Open connections and PostgreSQL's limit. If open connections rise while traffic does "
+            "not, connections are leaking.",
             [
                 query(CONNECTIONS, "open"),
-                query(ROOM, "allowed"),
+                query(MAX_CONNECTIONS, "allowed"),
             ],
             unit="short",
             decimals=0,
@@ -107,15 +107,16 @@ PAGE = page(
         ),
         series(
             "Errors: rollbacks and deadlocks",
-            "Per minute. Deadlocks normally 0: products are locked in one order. Rollbacks "
-            "follow refused checkouts; without a sale many of them are errors in the shop's log.",
+            "Per minute. Deadlocks are normally 0, because products are locked in a fixed order. "
+            "Rejected checkouts cause rollbacks. Many rollbacks without a sale are errors: see "
+            "Logs.",
             [
                 query(
-                    f"sum(rate(pg_stat_database_xact_rollback{{{OURS}}}[$__rate_interval])) * 60",
+                    f"sum(rate(pg_stat_database_xact_rollback{{{DB}}}[$__rate_interval])) * 60",
                     "rollbacks",
                 ),
                 query(
-                    f"sum(rate(pg_stat_database_deadlocks{{{OURS}}}[$__rate_interval])) * 60",
+                    f"sum(rate(pg_stat_database_deadlocks{{{DB}}}[$__rate_interval])) * 60",
                     "deadlocks",
                 ),
             ],
@@ -125,11 +126,11 @@ PAGE = page(
         ),
         series(
             "Transactions",
-            "Committed per second. Follows the visitors; far more than they explain is a job or "
+            "Commits per second. Normally follows traffic. If it is far higher, look for a job or "
             "a script.",
             [
                 query(
-                    f"sum(rate(pg_stat_database_xact_commit{{{OURS}}}[$__rate_interval]))",
+                    f"sum(rate(pg_stat_database_xact_commit{{{DB}}}[$__rate_interval]))",
                     "committed",
                 )
             ],
@@ -137,10 +138,9 @@ PAGE = page(
             overrides=[fixed("committed", GOOD)],
         ),
         series(
-            "The shop's queries",
-            "Statements per second that web and worker sent, and new connections. New "
-            "connections are rare, since they are kept; many cost an order of magnitude of "
-            "speed.",
+            "Queries and new connections",
+            "Statements per second from web and worker, and new connections. Connections are "
+            "reused, so new ones are rare. Many new connections make requests much slower.",
             [
                 query("sum by (job) (rate(django_db_execute_total[$__rate_interval]))", "{{job}}"),
                 query(
@@ -152,9 +152,9 @@ PAGE = page(
             overrides=[fixed("new connections", WARN)],
         ),
         series(
-            "Time of the shop's queries",
-            "As web and worker see them, waiting included, 95 of 100. Normally below 25 ms. "
-            "Slower with a calm database: the network, or a lock; see the locks below.",
+            "p95 query duration",
+            "As measured by web and worker, including waits. Normally below 25 ms. If it is slower "
+            "while the database is idle, check the network and the locks below.",
             [
                 query(
                     "histogram_quantile(0.95, sum by (le, job) "
@@ -166,18 +166,18 @@ PAGE = page(
         ),
         series(
             "Locks",
-            "Held or waited for, by kind, at the moment of the scrape. Row locks come and go "
-            "with orders. Any accessexclusivelock that stays blocks everybody: a migration?",
-            [query(f"sum by (mode) (pg_locks_count{{{OURS}}}) > 0", "{{mode}}")],
+            "Held or awaited locks at the time of the scrape, by mode. Row locks come and go with "
+            "orders. A lasting accessexclusivelock blocks all queries: check for a migration.",
+            [query(f"sum by (mode) (pg_locks_count{{{DB}}}) > 0", "{{mode}}")],
             unit="short",
             decimals=0,
             stacked=True,
-            no_value="No locks in this time",
+            no_value="No locks in this time range",
         ),
         series(
-            "Use: processors",
-            "Cores that a process uses. 1 is all that a Python process can have: then start "
-            "another web container. The worker is several processes and has no such number.",
+            "Utilization: CPU",
+            "CPU cores that each service uses. A Python process can use 1 at most: then start "
+            "another web container. The worker runs several processes and does not report CPU.",
             [
                 query(
                     "sum by (job) "
@@ -190,8 +190,8 @@ PAGE = page(
         ),
         series(
             "Saturation: memory",
-            "Resident memory of each process; compose gives each a limit (docker-compose.yml) "
-            "and kills it beyond. A slope that never falls is a leak.",
+            "Resident memory of each process. A container above its limit (docker-compose.yml) is "
+            "killed. Memory that only rises is a leak.",
             [
                 query(f"max by (job) (process_resident_memory_bytes{{{PROCESSES}}})", "{{job}}"),
                 query("max(otelcol_process_memory_rss)", "collector"),
@@ -200,8 +200,8 @@ PAGE = page(
         ),
         series(
             "Saturation: open files",
-            "Of those that a process may open. Normally a few per cent; a climb means that "
-            "connections are not closed.",
+            "Ratio of open to allowed file descriptors. Normally a few per cent. If it keeps "
+            "rising, files or connections are leaking.",
             [
                 query(
                     f"max by (job) (process_open_fds{{{PROCESSES}}} / "
@@ -215,8 +215,8 @@ PAGE = page(
         ),
         series(
             "Requests in progress",
-            "Being answered at the same time, by all processes. At the number of threads (8 a "
-            "process) visitors wait in line.",
+            "Requests being handled at the same time, in all processes. Above the number of "
+            "threads (8 per process), requests queue.",
             [query("sum(retail_http_requests_in_progress)", "in progress")],
             unit="short",
             decimals=0,
@@ -224,8 +224,9 @@ PAGE = page(
         ),
         series(
             "Cache",
-            "Lookups per second in Django's cache (throttle counts). With several processes it "
-            "must be Valkey (CACHE_URL), or each counts for itself.",
+            "Lookups per second in Django's cache, which stores throttling counters. With several "
+            "web processes, set CACHE_URL to a Valkey server. Otherwise each one counts separately."
+            "",
             [
                 query(
                     "sum(rate(django_cache_get_hits_total[$__rate_interval])) or vector(0)", "hits"

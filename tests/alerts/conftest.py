@@ -1,4 +1,4 @@
-"""Alertmanager's programs, which Debian packs together."""
+"""Alertmanager's programs. Debian ships both in one package."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ HOW = "sudo apt-get install --no-install-recommends prometheus-alertmanager"
 
 @pytest.fixture(scope="session")
 def amtool(left_out: LeaveOut) -> str:
-    """Return the path of Alertmanager's own checking tool."""
+    """Return the path of amtool, Alertmanager's command-line tool."""
     return shutil.which("amtool") or left_out(
-        "amtool", "who hears of which alert is not checked with Alertmanager's own parser", HOW
+        "amtool", "alert routing is not checked with Alertmanager's own parser", HOW
     )
 
 
 @pytest.fixture(scope="session")
 def alertmanager(left_out: LeaveOut) -> str:
     """Return the path of Alertmanager itself."""
-    found = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-    return found or left_out(
-        "alertmanager", "what a firing alert silences is not tried in a real Alertmanager", HOW
+    path = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+    return path or left_out(
+        "alertmanager", "inhibition is not tested in a running Alertmanager", HOW
     )

@@ -1,4 +1,4 @@
-"""Who hears of which alert, and what is silenced by what, in a real Alertmanager."""
+"""Routing and inhibition of alerts, in a real Alertmanager."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+import yaml
 
 from alerts import build, render
 from tests.alerts.support import run
-from tests.alerts.test_render import PEOPLE
+from tests.alerts.test_render import CHANNELS
 from tests.running.support import free_port, wait_until
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Labels = dict[str, str]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rendered")
-    render.write(render.rendered(render.read({**PEOPLE, "ALERTS_TOKEN": "tell-me"})), folder)
+    render.write(render.rendered(render.read({**CHANNELS, "ALERTS_TOKEN": "notify-me"})), folder)
     return folder / "alertmanager/alertmanager.yml"
 
 
@@ -43,7 +44,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("alertname=DatasourceNoData", "shop"),
     ],
 )
-def test_an_alert_goes_to(amtool: str, config: Path, labels: str, receiver: str) -> None:
+def test_an_alert_is_routed_to(amtool: str, config: Path, labels: str, receiver: str) -> None:
     done = run(
         amtool, "config", "routes", "test", f"--config.file={config}",
         f"--verify.receivers={receiver}", *labels.split(),
@@ -51,55 +52,57 @@ def test_an_alert_goes_to(amtool: str, config: Path, labels: str, receiver: str)
     assert (done.returncode, done.stdout.strip()) == (0, receiver), done.stderr
 
 
-def test_each_alert_has_a_receiver_of_its_severity(amtool: str, config: Path) -> None:
+def test_each_alert_has_a_receiver_of_its_severity() -> None:
     assert {alert.severity for alert in build.alerts()} == {"critical", "warning", "ticket", "none"}
     assert [alert.name for alert in build.alerts() if alert.severity == "none"] == ["Watchdog"]
 
 
-class Shop(BaseHTTPRequestHandler):
-    """The shop's webhook, as far as Alertmanager can tell."""
+class Webhook(BaseHTTPRequestHandler):
+    """A stand-in for the shop's webhook. It keeps path, authorization and body of each request."""
 
-    heard: list[tuple[str, str, Any]]
+    received: list[tuple[str, str, Any]]
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.heard.append((self.path, self.headers["Authorization"], body))
+        self.received.append((self.path, self.headers["Authorization"], body))
         self.send_response(204)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Alertmanager:
-    """A real one, with the rendered configuration and a webhook of ours."""
+    """A running Alertmanager with the rendered configuration and the test's webhook."""
 
-    def __init__(self, url: str, heard: list[tuple[str, str, Any]]) -> None:
+    def __init__(self, url: str, received: list[tuple[str, str, Any]]) -> None:
         self.url = url
-        self.heard = heard
+        self.received = received
 
     def fire(self, *alerts: Labels) -> None:
         body = [{"labels": labels, "annotations": {"summary": "x"}} for labels in alerts]
         requests.post(f"{self.url}/api/v2/alerts", json=body, timeout=60).raise_for_status()
 
     def firing(self) -> dict[str, bool]:
-        """Return of each alert that fires, by its label values, whether another silences it."""
+        """Return whether each firing alert is inhibited, by its label values."""
         rows = requests.get(f"{self.url}/api/v2/alerts", timeout=60).json()
         return {key(row["labels"]): bool(row["status"]["inhibitedBy"]) for row in rows}
 
-    def silenced(self, alerts: list[Labels]) -> dict[str, bool]:
-        """Return of each of these alerts whether another silences it; then forget them all."""
+    def inhibited(self, alerts: list[Labels]) -> dict[str, bool]:
+        """Fire these alerts, return whether each one is inhibited, and resolve them."""
         self.fire(*alerts)
-        # It looks at alerts one after the other, in its own time: when the last one is silenced, it
-        # has made up its mind about all.
+        # Alertmanager processes alerts in sequence. Once it inhibits a last pair, it has processed
+        # all alerts before.
         worse = alert("Last", "critical", job=uuid.uuid4().hex)
         last = [worse, {**worse, "severity": "warning"}]
         self.fire(*last)
-        wait_until(lambda: self.firing()[key(last[1])], "Alertmanager to have seen the last alert")
+        wait_until(lambda: self.firing()[key(last[1])], "Alertmanager to process the last alert")
         result = self.firing()
-        over = [{"labels": one, "endsAt": "2020-01-01T00:00:00Z"} for one in (*alerts, *last)]
-        requests.post(f"{self.url}/api/v2/alerts", json=over, timeout=60).raise_for_status()
-        return {name: silent for name, silent in result.items() if not name.startswith("Last")}
+        ended = [
+            {"labels": labels, "endsAt": "2020-01-01T00:00:00Z"} for labels in (*alerts, *last)
+        ]
+        requests.post(f"{self.url}/api/v2/alerts", json=ended, timeout=60).raise_for_status()
+        return {name: state for name, state in result.items() if not name.startswith("Last")}
 
 
 def key(labels: Labels) -> str:
@@ -110,16 +113,19 @@ def key(labels: Labels) -> str:
 def running(
     alertmanager: str, config: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Alertmanager]:
-    handler = type("Heard", (Shop,), {"heard": []})
+    handler = type("RecordingWebhook", (Webhook,), {"received": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("alertmanager")
     text = config.read_text(encoding="utf-8")
     text = text.replace("http://web:8000", f"http://127.0.0.1:{server.server_port}")
-    # People are not to be written to, and this one's files are here.
-    text = text.split("    email_configs:")[0] + "  - name: warning\n  - name: ticket\n"
     text = text.replace("/config/alertmanager", str(config.parent))
-    (folder / "alertmanager.yml").write_text(text, encoding="utf-8")
+    settings = yaml.safe_load(text)
+    # The test sends no e-mail and posts to no other service.
+    for receiver in settings["receivers"]:
+        for channel in ("email", "slack", "pagerduty"):
+            receiver.pop(f"{channel}_configs", None)
+    (folder / "alertmanager.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     port = free_port()
     process = subprocess.Popen(
         [alertmanager, "--config.file=alertmanager.yml", "--cluster.listen-address=",
@@ -128,8 +134,8 @@ def running(
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: _answers(url), "Alertmanager to answer")
-        yield Alertmanager(url, handler.heard)  # type: ignore[attr-defined] # made three lines up
+        wait_until(lambda: _is_ready(url), "Alertmanager to be ready")
+        yield Alertmanager(url, handler.received)  # type: ignore[attr-defined] # set in type()
     finally:
         process.terminate()
         process.wait(timeout=60)
@@ -137,7 +143,7 @@ def running(
         server.server_close()
 
 
-def _answers(url: str) -> bool:
+def _is_ready(url: str) -> bool:
     try:
         return requests.get(f"{url}/-/ready", timeout=5).ok
     except requests.RequestException:
@@ -161,36 +167,40 @@ OVERSOLD = alert("RetailOversold", "critical", service="shop")
 
 
 @pytest.mark.parametrize(
-    ("firing", "silenced"),
+    ("firing", "inhibited"),
     [
         ([BREAKER, SUCCESS, ERRORS], [SUCCESS]),
         ([BREAKER, BREAKER_LONG], [BREAKER]),
         ([WEB, WEB_ONE, LOKI, ERRORS, SUCCESS, OVERSOLD], [WEB_ONE, ERRORS, SUCCESS]),
-        # One process of several is down: the others' shares are worth hearing of.
+        # One process of several is down: the ratios of the others still matter.
         ([WEB_ONE, ERRORS, STALE], []),
         ([WORKER, STALE, ERRORS], [STALE]),
         ([ERRORS, {**ERRORS, "origin": "grafana"}], [{**ERRORS, "origin": "grafana"}]),
         ([{**ERRORS, "origin": "grafana"}, SUCCESS], []),
-        # Grafana's critical one must not silence Prometheus's warning, which silences it.
+        # Grafana's critical alert must not inhibit the warning of Prometheus that inhibits it.
         ([BREAKER, {**BREAKER_LONG, "origin": "grafana"}], [{**BREAKER_LONG, "origin": "grafana"}]),
         ([alert("Watchdog", "none"), alert("Watchdog", "none", origin="grafana")], []),
     ],
 )
-def test_a_firing_alert_silences(
-    running: Alertmanager, firing: list[Labels], silenced: list[Labels]
+def test_a_firing_alert_inhibits(
+    running: Alertmanager, firing: list[Labels], inhibited: list[Labels]
 ) -> None:
-    assert running.silenced(firing) == {key(one): one in silenced for one in firing}
+    assert running.inhibited(firing) == {key(labels): labels in inhibited for labels in firing}
 
 
-def test_the_shop_hears_of_it_with_its_token(running: Alertmanager) -> None:
+def test_the_shop_receives_an_alert_with_its_token(running: Alertmanager) -> None:
     running.fire(alert("Watchdog", "none", service="here"))
 
-    def heard() -> list[tuple[str, str, Any]]:
-        return [one for one in running.heard if one[2]["groupLabels"].get("service") == "here"]
+    def received() -> list[tuple[str, str, Any]]:
+        return [
+            request
+            for request in running.received
+            if request[2]["groupLabels"].get("service") == "here"
+        ]
 
-    wait_until(heard, "Alertmanager's word")
-    path, authorization, body = heard()[0]
-    assert (path, authorization) == ("/metrics/alerts/", "Bearer tell-me")
+    wait_until(received, "a notification")
+    path, authorization, body = received()[0]
+    assert (path, authorization) == ("/metrics/alerts/", "Bearer notify-me")
     assert (body["receiver"], body["status"]) == ("shop", "firing")
     assert body["groupLabels"] == {"alertname": "Watchdog", "service": "here"}
-    assert [one["annotations"] for one in body["alerts"]] == [{"summary": "x"}]
+    assert [notified["annotations"] for notified in body["alerts"]] == [{"summary": "x"}]

@@ -1,4 +1,4 @@
-"""The rules are what Python writes, Prometheus understands them, and their unit tests pass."""
+"""The committed rules are up to date, Prometheus accepts them, and their unit tests pass."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from alerts import build, stock
 from alerts.model import span
 from orders.metrics import CHECKOUT_DURATION
 from retail.audit.declare import declared
-from retail.thresholds import SEVERITIES, THRESHOLDS
-from tests.alerts.support import UNIT_TESTS, parsed, rules_of, run
+from retail.thresholds import SEVERITIES, THRESHOLDS, in_words
+from tests.alerts.support import UNIT_TESTS, rules_of, run
 
 if TYPE_CHECKING:
     import subprocess
@@ -35,17 +36,17 @@ DASHBOARDS = {
 
 
 @pytest.mark.parametrize("path", build.FILES)
-def test_the_committed_rules_are_what_python_writes(path: str) -> None:
+def test_the_committed_rules_are_up_to_date(path: str) -> None:
     assert (build.ROOT / path).read_text(encoding="utf-8") == build.built()[path], "make generate"
 
 
 def test_no_rule_file_is_left_over() -> None:
     folders = ("alerts/rules", "loki/rules")
-    found = [path for folder in folders for path in (build.ROOT / folder).rglob("*.*")]
-    assert {str(path.relative_to(build.ROOT)) for path in found} == set(build.FILES)
+    files = [path for folder in folders for path in (build.ROOT / folder).rglob("*.*")]
+    assert {str(path.relative_to(build.ROOT)) for path in files} == set(build.FILES)
 
 
-def test_prometheus_understands_the_rules(promtool: str) -> None:
+def test_prometheus_accepts_the_rules(promtool: str) -> None:
     done = run(
         promtool, "check", "rules", "--lint-fatal", *(build.ROOT / path for path in PROMETHEUS)
     )
@@ -54,7 +55,7 @@ def test_prometheus_understands_the_rules(promtool: str) -> None:
 
 @pytest.fixture(scope="module")
 def outcomes(promtool: str) -> dict[Path, subprocess.CompletedProcess[str]]:
-    """Return what promtool says to each file of unit tests, all run at once."""
+    """Return promtool's result for each file of unit tests, all run in parallel."""
     with ThreadPoolExecutor() as pool:
         done = pool.map(lambda file: run(promtool, "test", "rules", file), UNIT_TESTS)
         return dict(zip(UNIT_TESTS, done, strict=True))
@@ -75,18 +76,26 @@ def test_each_alert_has_exactly_these_labels_and_annotations() -> None:
         assert set(rule["labels"]) == {"severity", "service"}, rule["alert"]
         assert rule["labels"]["service"] in SERVICES
         assert rule["labels"]["severity"] in {*SEVERITIES, "none"}
-        said = rule["annotations"]
-        assert list(said) == ["summary", "description", "runbook_url", "dashboard_url", "logs_url"]
-        assert "\n" not in said["summary"]
-        assert re.search(r"\n1\. .+\n2\. ", said["description"]), "the first steps"
-        assert said["runbook_url"] == f"http://localhost:8000/metrics/runbooks/{rule['alert']}/"
-        uid, span_shown = said["dashboard_url"].removeprefix("http://localhost:3000/d/").split("?")
-        assert (uid in DASHBOARDS, span_shown) == (True, "from=now-1h&to=now"), rule["alert"]
+        annotations = rule["annotations"]
+        assert list(annotations) == [
+            "summary",
+            "description",
+            "runbook_url",
+            "dashboard_url",
+            "logs_url",
+        ]
+        assert "\n" not in annotations["summary"]
+        assert re.search(r"\n1\. .+\n2\. ", annotations["description"]), "the first steps"
+        runbook = f"http://localhost:8000/metrics/runbooks/{rule['alert']}/"
+        assert annotations["runbook_url"] == runbook
+        address, time_range = annotations["dashboard_url"].split("?")
+        assert address.removeprefix("http://localhost:3000/d/") in DASHBOARDS
+        assert time_range == "from=now-1h&to=now"
         logs = "http://localhost:3000/d/retail-logs?from=now-1h&to=now"
-        assert re.fullmatch(re.escape(logs) + r"(&var-\w+=[^&]+)*", said["logs_url"])
+        assert re.fullmatch(re.escape(logs) + r"(&var-\w+=[^&]+)*", annotations["logs_url"])
 
 
-def test_the_alerts_are_those_that_were_promised() -> None:
+def test_these_alerts_exist_with_these_severities() -> None:
     severities: dict[str, list[str]] = {}
     for alert in build.alerts():
         severities.setdefault(alert.name, []).append(alert.severity)
@@ -110,30 +119,30 @@ def test_the_alerts_are_those_that_were_promised() -> None:
     }
 
 
-def test_each_of_prometheuss_alerts_is_seen_to_fire_and_seen_not_to() -> None:
-    seen: dict[str, set[tuple[str, str]]] = {}
+def test_unit_tests_cover_each_prometheus_alert_firing_and_not_firing() -> None:
+    firing: dict[str, set[tuple[str, str]]] = {}
     quiet: set[str] = set()
     for file in UNIT_TESTS:
-        for case in parsed(file.read_text(encoding="utf-8"))["tests"]:
+        for case in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]:
             for check in case.get("alert_rule_test", []):
                 if not check["exp_alerts"]:
                     quiet.add(check["alertname"])
                 for alert in check["exp_alerts"]:
                     labels = alert["exp_labels"]
                     assert len(alert["exp_annotations"]) == 5
-                    seen.setdefault(check["alertname"], set()).add(
+                    firing.setdefault(check["alertname"], set()).add(
                         (labels["severity"], labels["service"])
                     )
-    wanted: dict[str, set[tuple[str, str]]] = {}
+    expected: dict[str, set[tuple[str, str]]] = {}
     for path in PROMETHEUS:
         for group in build.FILES[path]:
             for alert in (rule for rule in build.alerts() if rule in group.rules):
-                wanted.setdefault(alert.name, set()).add((alert.severity, alert.service))
-    assert seen == wanted
-    assert quiet == set(wanted) - {"Watchdog"}
+                expected.setdefault(alert.name, set()).add((alert.severity, alert.service))
+    assert firing == expected
+    assert quiet == set(expected) - {"Watchdog"}
 
 
-def test_what_is_called_recorded_is_recorded() -> None:
+def test_every_recorded_series_in_use_is_recorded() -> None:
     rules = [rule for path in PROMETHEUS for rule in rules_of(path)]
     recorded = [rule["record"] for rule in rules if "record" in rule]
     assert len(recorded) == len(set(recorded)) == 35
@@ -148,28 +157,36 @@ def test_what_is_called_recorded_is_recorded() -> None:
     assert used <= set(recorded)
 
 
-def test_a_checkout_in_time_is_a_bucket_of_its_histogram() -> None:
+def test_the_checkout_objective_is_a_bucket_boundary() -> None:
     bounds = CHECKOUT_DURATION.buckets
     assert THRESHOLDS.slo.checkout_most_seconds in bounds
     expressions = [rule["expr"] for rule in rules_of("alerts/rules/slo.yml")]
     assert any('le="1.0"' in expression for expression in expressions)
 
 
-def test_the_audits_promises_are_all_watched() -> None:
+def test_every_invariant_has_a_staleness_check() -> None:
     [stale] = [
         rule
         for rule in rules_of("alerts/rules/stock.yml")
         if rule.get("alert") == "RetailAuditStale"
     ]
-    watched = re.findall(
+    covered = re.findall(
         r'absent\(retail_invariant_violations\{invariant="(\w+)"\}\)', stale["expr"]
     )
-    assert tuple(watched) == stock.INVARIANTS
-    assert set(watched) == set(declared)
+    assert tuple(covered) == stock.INVARIANTS
+    assert set(covered) == set(declared)
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(5, "5s"), (90, "90s"), (300, "5m"), (3600, "1h"), (2_592_000, "30d")]
 )
-def test_times_are_written_as_promql_writes_them(seconds: int, text: str) -> None:
+def test_durations_are_formatted_as_in_promql(seconds: int, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "1 second"), (300, "5 minutes"), (3600, "1 hour"), (2_592_000, "30 days")],
+)
+def test_durations_in_texts_are_words(seconds: int, text: str) -> None:
+    assert in_words(seconds) == text

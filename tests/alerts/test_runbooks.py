@@ -1,4 +1,4 @@
-"""Every alert has a runbook and every runbook an alert, and what it tells to run can be run."""
+"""Every alert has a runbook and every runbook an alert. Its queries and commands are valid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Last proven"]
 
 
 def queries(text: str, language: str) -> list[str]:
-    """Return the fenced queries of a language."""
+    """Return the fenced code blocks of a language."""
     return re.findall(rf"^```{language}\n(.+?)\n```$", text, re.MULTILINE | re.DOTALL)
 
 
@@ -32,7 +32,7 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
 
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-def test_a_runbook_has_what_somebody_woken_up_needs(path: Path) -> None:
+def test_a_runbook_is_complete(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.splitlines()[0] == f"# {path.stem}"
     parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
@@ -41,7 +41,7 @@ def test_a_runbook_has_what_somebody_woken_up_needs(path: Path) -> None:
     severities = {alert.severity for alert in alerts() if alert.name == path.stem}
     assert all(severity in parts[0] for severity in severities)
     assert queries(parts[6], "promql") or queries(parts[6], "logql")
-    # It names the unit tests that make the alert fire, and they do.
+    # It names the unit tests that make the alert fire.
     named = re.findall(r"`(alerts/tests/\w+\.yml)`", parts[10])
     for test in named:
         assert path.stem in (ROOT / test).read_text(encoding="utf-8")
@@ -50,12 +50,12 @@ def test_a_runbook_has_what_somebody_woken_up_needs(path: Path) -> None:
         assert (FOLDER / other).exists()
 
 
-def test_prometheus_understands_the_runbooks_queries(promtool: str, tmp_path: Path) -> None:
-    found = [
+def test_prometheus_accepts_the_queries_in_runbooks(promtool: str, tmp_path: Path) -> None:
+    expressions = [
         query for path in RUNBOOKS for query in queries(path.read_text(encoding="utf-8"), "promql")
     ]
-    assert len(found) > 30
-    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(found)]
+    assert len(expressions) > 30
+    rules = [{"record": f"query:{number}", "expr": expr} for number, expr in enumerate(expressions)]
     file = tmp_path / "queries.yml"
     file.write_text(json.dumps({"groups": [{"name": "all", "rules": rules}]}), encoding="utf-8")
     done = run(promtool, "check", "rules", file)
@@ -66,18 +66,18 @@ def test_prometheus_understands_the_runbooks_queries(promtool: str, tmp_path: Pa
         for rule in rules_of(f"alerts/rules/{path.name}")
         if "record" in rule
     }
-    used = {name for query in found for name in re.findall(r"service:[\w:]+", query)}
+    used = {name for expr in expressions for name in re.findall(r"service:[\w:]+", expr)}
     assert used
     assert used <= recorded
 
 
-def test_commands_that_are_told_exist() -> None:
+def test_commands_in_runbooks_and_alerts_exist() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in RUNBOOKS)
     text += "".join(alert.annotations()["description"] for alert in alerts())
     commands = set(re.findall(r"manage\.py (\w+)", text))
     assert commands == {"audit", "prune_metrics"}
-    found = {path.stem for path in (ROOT / "app").glob("*/management/commands/*.py")}
-    assert commands <= found
+    existing = {path.stem for path in (ROOT / "app").glob("*/management/commands/*.py")}
+    assert commands <= existing
 
 
 def test_queries_that_need_a_threshold_have_that_of_the_file() -> None:

@@ -20,29 +20,29 @@ PANELS = [
     for panel in page["panels"]
     if panel["type"] != "row"
 ]
-# What a shop reads from its database is the same in every process.
-TRUTHS = (
+# Gauges read from the database have the same value in every process.
+DATABASE_GAUGES = (
     "retail_circuit_breaker_state|retail_oversold_units|retail_invariant_violations|"
     "retail_payments_unknown(_oldest_seconds)?|retail_jobs_waiting|"
     "retail_jobs_oldest_waiting_seconds"
 )
 COUNTER = r"\b(?!pg_locks)[a-z_]+_(total|count|bucket)\b(?=[{\[ )]|$)"
-# As Grafana fills them in.
+# Values that Grafana would fill in.
 VARIABLES = {"$__rate_interval": "1m", "$__range": "1h", "$view": "x"}
 
 
 def promql(panel: dict[str, Any]) -> list[str]:
-    found = []
+    expressions = []
     for target in panel.get("targets", ()):
         if target["datasource"]["uid"] == "prometheus":
             expr = target["expr"]
             for name, value in VARIABLES.items():
                 expr = expr.replace(name, value)
-            found.append(expr)
-    return found
+            expressions.append(expr)
+    return expressions
 
 
-def test_what_is_committed_is_what_is_built() -> None:
+def test_the_committed_files_are_up_to_date() -> None:
     texts = built()
     assert {path: (ROOT / path).read_text("utf-8") for path in texts} == texts
     assert {f"grafana/dashboards/{file.name}" for file in FILES} == {
@@ -58,10 +58,12 @@ def test_dashboards() -> None:
         assert page["editable"] is False
         ids = [panel["id"] for panel in page["panels"]]
         assert ids == sorted(set(ids))
-        assert len({panel["title"] for panel in page["panels"]}) >= len(ids) - 4  # two levels alike
+        assert (
+            len({panel["title"] for panel in page["panels"]}) >= len(ids) - 4
+        )  # two objectives have the same panels
 
 
-def test_home_begins_with_the_answers() -> None:
+def test_home_starts_with_the_key_numbers() -> None:
     first = [p["title"] for p in DASHBOARDS["shop"]["panels"] if p["gridPos"]["y"] == 0]
     assert first == [
         "Alerts firing",
@@ -69,7 +71,7 @@ def test_home_begins_with_the_answers() -> None:
         "Payment success",
         "Circuit breaker",
         "Oversold units",
-        "Revenue in this time",
+        "Revenue",
         "Orders per minute",
     ]
 
@@ -77,7 +79,9 @@ def test_home_begins_with_the_answers() -> None:
 @pytest.mark.parametrize("panel", PANELS)
 def test_panel(panel: dict[str, Any]) -> None:
     assert panel["title"]
-    assert panel["description"].count(". ") >= 1  # what it is or what is normal, and what to do
+    assert (
+        panel["description"].count(". ") >= 1
+    )  # at least two sentences: what is normal, and what to do
     assert panel["fieldConfig"]["defaults"]["unit"]
     assert panel["datasource"]["uid"] in {"prometheus", "loki"}
     refs = [target["refId"] for target in panel["targets"]]
@@ -87,26 +91,28 @@ def test_panel(panel: dict[str, Any]) -> None:
         promql_parser.parse(expr)
 
 
-def test_there_are_counters_and_truths_for_the_next_rule() -> None:
+def test_there_are_counters_and_database_gauges_for_the_next_rule() -> None:
     exprs = [expr for page in PAGES for panel in page["panels"] for expr in promql(panel)]
     assert any(re.search(COUNTER, expr) for expr in exprs)
-    assert {found[1] for expr in exprs for found in re.finditer(rf"\b({TRUTHS})\b", expr)} == {
+    assert {
+        found[1] for expr in exprs for found in re.finditer(rf"\b({DATABASE_GAUGES})\b", expr)
+    } == {
         name.removesuffix("(_oldest_seconds)?") + end
-        for name in TRUTHS.split("|")
+        for name in DATABASE_GAUGES.split("|")
         for end in ("", *(("_oldest_seconds",) if name.endswith("?") else ()))
     }
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_counters_are_rates_and_truths_are_never_summed(panel: dict[str, Any]) -> None:
+def test_counters_are_rates_and_database_gauges_are_not_summed(panel: dict[str, Any]) -> None:
     for expr in promql(panel):
         for counter in re.finditer(COUNTER, expr):
             before = expr[: counter.start()]
             assert re.search(r"(rate|increase)\($", before), f"{counter[0]} in {expr}"
-        for truth in re.finditer(rf"\b({TRUTHS})\b", expr):
-            before = expr[: truth.start()]
+        for gauge in re.finditer(rf"\b({DATABASE_GAUGES})\b", expr):
+            before = expr[: gauge.start()]
             around = re.search(r"(max|max by \([a-z_]+\)|count by \([a-z_]+\)) \($|max\($", before)
-            assert around, f"{truth[0]} in {expr}"
+            assert around, f"{gauge[0]} in {expr}"
 
 
 def test_panels_do_not_overlap() -> None:
@@ -120,7 +126,7 @@ def test_panels_do_not_overlap() -> None:
             cells |= mine
 
 
-def test_links_lead_to_dashboards_that_there_are_and_keep_time_and_variables() -> None:
+def test_links_lead_to_existing_dashboards_and_keep_time_and_variables() -> None:
     seen = 0
     for page in PAGES:
         assert [link["url"] for link in page["links"]] == [
@@ -137,47 +143,47 @@ def test_links_lead_to_dashboards_that_there_are_and_keep_time_and_variables() -
     assert seen
 
 
-def lines(uid: str, title: str, kind: str) -> list[Any]:
+def threshold_lines(uid: str, title: str, kind: str) -> list[Any]:
     page = next(page for page in PAGES if page["uid"] == uid)
     panel = next(p for p in page["panels"] if p["title"] == title and p["type"] == kind)
     return [s["value"] for s in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
 
 
-def test_thresholds_are_those_of_the_file() -> None:
+def test_thresholds_match_the_file() -> None:
     errors, success = THRESHOLDS.error_rate, THRESHOLDS.payment_success
     times, queue = THRESHOLDS.response_time, THRESHOLDS.queue
-    shares = [errors.warning_ratio, errors.most_ratio]
-    paid = [success.least_ratio, success.warning_ratio]
+    error_ratios = [errors.warning_ratio, errors.most_ratio]
+    success_ratios = [success.least_ratio, success.warning_ratio]
     seconds = [times.warning_seconds, times.most_seconds]
     waits = [queue.warning_waiting_seconds, queue.most_waiting_seconds]
     for kind in ("stat", "timeseries"):
-        assert lines("retail-shop", "Error rate", kind) == shares
-        assert lines("retail-shop", "Payment success", kind) == paid
-    assert lines("retail-shop", "Time to answer", "timeseries") == seconds
-    assert lines("retail-jobs", "Waiting time of the oldest job", "timeseries") == waits
-    assert lines("retail-payments", "Time to refuse while open", "timeseries") == [
+        assert threshold_lines("retail-shop", "Error rate", kind) == error_ratios
+        assert threshold_lines("retail-shop", "Payment success", kind) == success_ratios
+    assert threshold_lines("retail-shop", "Response time", "timeseries") == seconds
+    assert threshold_lines("retail-jobs", "Waiting time of the oldest job", "timeseries") == waits
+    assert threshold_lines("retail-payments", "Fast-fail time", "timeseries") == [
         THRESHOLDS.fast_fail.most_seconds
     ]
-    assert lines("retail-slo", "Burn rate", "timeseries") == sorted(
+    assert threshold_lines("retail-slo", "Burn rate", "timeseries") == sorted(
         burn.factor for burn in THRESHOLDS.slo.burns
     )
 
 
-def test_a_name_has_one_colour() -> None:
+def test_a_series_name_has_one_colour() -> None:
     seen = set()
     for page in PAGES:
         for panel in page["panels"]:
-            for one in panel.get("fieldConfig", {}).get("overrides", []):
-                name = one["matcher"]["options"]
-                for given in one["properties"]:
-                    if given["id"] == "color" and "fixedColor" in given["value"]:
-                        colour = given["value"]["fixedColor"]
+            for override in panel.get("fieldConfig", {}).get("overrides", []):
+                name = override["matcher"]["options"]
+                for setting in override["properties"]:
+                    if setting["id"] == "color" and "fixedColor" in setting["value"]:
+                        colour = setting["value"]["fixedColor"]
                         assert colour == parts.COLOURS.get(name, colour), (panel["title"], name)
                         seen.add(name)
     assert seen & parts.COLOURS.keys()
 
 
-def test_the_linters_exclusions_have_reasons() -> None:
+def test_lint_exclusions_have_reasons() -> None:
     text = Path(ROOT / "grafana/dashboards/.lint").read_text("utf-8")
     rules = re.findall(r"^  ([a-z-]+):\n    reason: .{20,}", text, re.MULTILINE)
     assert rules == [

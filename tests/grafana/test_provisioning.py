@@ -5,7 +5,7 @@ import promql_parser
 import pytest
 import yaml
 
-from alerts import answers, payments, stock
+from alerts import http_errors, payments, stock
 from alerts.model import span
 from grafana.build import ROOT
 from grafana.page import TITLES
@@ -19,10 +19,10 @@ def read(path: str) -> Any:
 
 
 RULES = {rule["title"]: rule for rule in read("alerting/rules.yml")["groups"][0]["rules"]}
-OF_PROMETHEUS = {
+PROMETHEUS_ALERTS = {
     alert.name: alert
     for alert in (
-        answers.ERROR_RATE_HIGH,
+        http_errors.ERROR_RATE_HIGH,
         payments.SUCCESS_LOW,
         stock.STOCK_CONFLICT,
         payments.BREAKER_OPEN,
@@ -41,17 +41,20 @@ def test_data_sources() -> None:
     assert not any(s["editable"] for s in sources.values())
 
 
-def test_a_request_leads_to_its_lines() -> None:
+def test_requests_and_orders_link_to_their_logs() -> None:
     sources = {source["uid"]: source for source in read("datasources/vitrine.yml")["datasources"]}
-    (dot,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    (exemplar,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     fields = sources["loki"]["jsonData"]["derivedFields"]
-    assert dot["name"] == "request_id"
+    assert exemplar["name"] == "request_id"
     assert [(f["matcherType"], f["matcherRegex"]) for f in fields] == [
         ("label", "request_id"),
         ("label", "order_ref"),
     ]
-    # $ would begin a variable of the environment.
-    for url, name in ((dot["url"], "request_id"), *((f["url"], f["matcherRegex"]) for f in fields)):
+    # A single $ would start an environment variable.
+    for url, name in (
+        (exemplar["url"], "request_id"),
+        *((f["url"], f["matcherRegex"]) for f in fields),
+    ):
         assert url == f"/d/retail-logs?$${{__url_time_range}}&var-{name}=$${{__value.raw}}"
 
 
@@ -61,24 +64,24 @@ def test_dashboards_are_read_only() -> None:
     assert provider["options"]["path"] == "/etc/grafana/dashboards"
 
 
-def test_grafanas_alerts_go_to_alertmanager() -> None:
-    told = read("alerting/notifications.yml")
-    (point,) = told["contactPoints"]
+def test_grafana_sends_its_alerts_to_alertmanager() -> None:
+    notifications = read("alerting/notifications.yml")
+    (point,) = notifications["contactPoints"]
     (receiver,) = point["receivers"]
     assert receiver["type"] == "prometheus-alertmanager"
     assert receiver["settings"] == {"url": "http://alertmanager:9093"}
-    assert [policy["receiver"] for policy in told["policies"]] == [point["name"]]
+    assert [policy["receiver"] for policy in notifications["policies"]] == [point["name"]]
 
 
 def test_the_four_rules() -> None:
-    assert RULES.keys() == OF_PROMETHEUS.keys()
+    assert RULES.keys() == PROMETHEUS_ALERTS.keys()
     assert len({rule["uid"] for rule in RULES.values()}) == 4
     assert all(re.fullmatch(r"[\w-]{1,40}", rule["uid"]) for rule in RULES.values())
 
 
-@pytest.mark.parametrize("name", OF_PROMETHEUS)
+@pytest.mark.parametrize("name", PROMETHEUS_ALERTS)
 def test_rule(name: str) -> None:
-    rule, alert = RULES[name], OF_PROMETHEUS[name]
+    rule, alert = RULES[name], PROMETHEUS_ALERTS[name]
     wait = max(alert.for_seconds, THRESHOLDS.targets.warning_for_seconds)
     assert rule["for"] == span(wait)
     assert rule["labels"] == {
@@ -94,7 +97,7 @@ def test_rule(name: str) -> None:
     assert (rule["condition"], limit["expression"], limit["type"]) == ("B", "A", "threshold")
 
 
-def test_limits_are_those_of_prometheus() -> None:
+def test_limits_match_prometheus() -> None:
     def limit(name: str) -> tuple[str, float]:
         evaluator = RULES[name]["data"][1]["model"]["conditions"][0]["evaluator"]
         return evaluator["type"], evaluator["params"][0]
@@ -106,11 +109,11 @@ def test_limits_are_those_of_prometheus() -> None:
         "RetailStockConflict": ("gt", THRESHOLDS.stock_conflicts.most_conflicts),
         "RetailCircuitBreakerOpen": ("gt", 0),
     }
-    # The same words as in Prometheus's own expressions.
-    assert f" > {limits['RetailErrorRateHigh'][1]}" in answers.ERROR_RATE_HIGH.expr
+    # The expressions of Prometheus contain the same numbers.
+    assert f" > {limits['RetailErrorRateHigh'][1]}" in http_errors.ERROR_RATE_HIGH.expr
     assert f" < {limits['RetailPaymentSuccessLow'][1]}" in payments.SUCCESS_LOW.expr
 
 
-def test_no_rule_reads_what_prometheus_records() -> None:
+def test_no_rule_queries_recorded_series() -> None:
     for rule in RULES.values():
         assert "service:" not in rule["data"][0]["model"]["expr"]

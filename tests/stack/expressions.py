@@ -1,4 +1,4 @@
-"""What dashboards, rules and runbooks ask, asked of the Prometheus and the Loki that run."""
+"""Run the queries of dashboards, rules and runbooks on the running Prometheus and Loki."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SERIES = ROOT / "tests" / "contracts" / "foreign_series.txt"
-# Grafana's variables: intervals, and "all" for those of the dashboards.
+# Values for Grafana's interval variables. All other variables select everything.
 INTERVALS = {"__rate_interval": "5m", "__interval": "1m", "__range": "1h", "__auto": "1m"}
 VARIABLE = re.compile(r"\$\{?(\w+)(?::\w+)?\}?")
 FENCE = re.compile(r"^```logql\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# Panels and annotations about what this test does not make happen.
-NEVER_HAPPENED = {
-    "annotation Sold out": "no flash sale is held here",
+# Panels and annotations for events that this test does not cause.
+WITHOUT_DATA = {
+    "annotation Sold out": "there is no flash sale",
 }
 
 
@@ -35,37 +35,38 @@ def filled(expr: str) -> str:
 
 
 def answer(expr: str) -> dict[str, Any]:
-    """Return what Prometheus knows of an expression in the last quarter of an hour."""
+    """Return the response of Prometheus to a range query over the last 15 minutes."""
     now = time.time()
-    asked = {"query": filled(expr), "start": now - 900, "end": now, "step": 15}
-    found = requests.post(f"{PROMETHEUS}/api/v1/query_range", data=asked, timeout=20)
-    return dict(found.json())
+    params = {"query": filled(expr), "start": now - 900, "end": now, "step": 15}
+    response = requests.post(f"{PROMETHEUS}/api/v1/query_range", data=params, timeout=20)
+    return dict(response.json())
 
 
 def panels_have_data() -> None:
-    """Ask everything: it is understood, and what a dashboard asks is answered with data."""
+    """Run every query: all are valid, and those of dashboards return data."""
     queries = all_queries()
-    wrong, empty = [], []
-    for one in queries:
-        told = answer(one.expr)
-        if told["status"] != "success":
-            wrong.append(f"{one.where}: {told['error']}")
-        elif one.where.startswith("dashboard") and not told["data"]["result"] and not exempt(one):
-            empty.append(f"{one.where}: {one.expr}")
-    check("\n".join([f"Prometheus understands {len(queries)} expressions", *wrong]), not wrong)
+    errors, empty = [], []
+    for query in queries:
+        result = answer(query.expr)
+        of_dashboard = query.where.startswith("dashboard")
+        if result["status"] != "success":
+            errors.append(f"{query.where}: {result['error']}")
+        elif of_dashboard and not result["data"]["result"] and not exempt(query):
+            empty.append(f"{query.where}: {query.expr}")
+    check("\n".join([f"Prometheus accepts {len(queries)} expressions", *errors]), not errors)
     check("\n".join(["every panel has data", *empty]), not empty)
-    asked = list(logql())
-    wrong = [f"{where}: {error}" for where, expr in asked if (error := refused(expr))]
-    check("\n".join([f"Loki understands {len(asked)} expressions", *wrong]), not wrong)
+    log_queries = list(logql())
+    errors = [f"{where}: {error}" for where, expr in log_queries if (error := error_of(expr))]
+    check("\n".join([f"Loki accepts {len(log_queries)} expressions", *errors]), not errors)
 
 
 def exempt(query: Query) -> bool:
-    """Tell whether a query is about what has not happened."""
-    return any(query.where.endswith(name) for name in NEVER_HAPPENED)
+    """Return whether this test does not produce the data of a query."""
+    return any(query.where.endswith(name) for name in WITHOUT_DATA)
 
 
 def logql() -> Iterator[tuple[str, str]]:
-    """Yield every LogQL expression of dashboards and runbooks, and where it stands."""
+    """Yield every LogQL expression of dashboards and runbooks with its location."""
     for path in sorted((ROOT / "grafana" / "dashboards").glob("*.json")):
         for panel in panels(json.loads(path.read_text(encoding="utf-8"))):
             for target in panel.get("targets", ()):
@@ -77,8 +78,8 @@ def logql() -> Iterator[tuple[str, str]]:
                 yield f"runbook {path.stem}", expr
 
 
-def refused(expr: str) -> str:
-    """Return why Loki does not understand an expression, or nothing."""
+def error_of(expr: str) -> str:
+    """Return why Loki rejects an expression, or an empty string."""
     try:
         loki("/loki/api/v1/query_range", query=filled(expr), limit=10)
     except subprocess.CalledProcessError as error:
@@ -87,7 +88,7 @@ def refused(expr: str) -> str:
 
 
 def names_are_known(*, write: bool) -> None:
-    """Compare the series of other programs with the list that the contract test reads."""
+    """Compare the series of third-party programs with the list that the contract test uses."""
     url = f"{PROMETHEUS}/api/v1/label/__name__/values"
     names = requests.get(url, timeout=10).json()["data"]
     running = {name for name in names if not name.startswith("retail_")} | {"ALERTS", "up"}
@@ -95,5 +96,5 @@ def names_are_known(*, write: bool) -> None:
         SERIES.write_text("".join(f"{name}\n" for name in sorted(running)), encoding="utf-8")
     listed = set(SERIES.read_text(encoding="utf-8").split())
     used = {name for query in all_queries() for name, _ in uses(query).series}
-    gone = sorted((used & listed) - running)
-    check(f"{len(used & listed)} series of other programs are used; not there: {gone}", not gone)
+    missing = sorted((used & listed) - running)
+    check(f"{len(used & listed)} third-party series are used; missing: {missing}", not missing)

@@ -1,4 +1,4 @@
-"""The test's own project of containers: how to command it, look into it and shop in it."""
+"""The test's own compose project: run commands and queries in it, and place orders."""
 
 from __future__ import annotations
 
@@ -33,40 +33,40 @@ WEB, GATEWAY, PROMETHEUS, ALERTMANAGER, GRAFANA, _ = (
     f"http://127.0.0.1:{port}" for port in PORTS.values()
 )
 SETTINGS = {
-    # Quicker than in production, so that the test need not wait minutes for the worker.
+    # Shorter than in production, so that the test does not wait minutes for the worker.
     "PAYMENT_RESEND_AFTER": "3",
     "THROTTLE_CHECKOUT_LIMIT": "100000",
-    # Without them, Prometheus and Alertmanager would be let in anyway.
+    # Without tokens, the shop accepts Prometheus and Alertmanager anyway.
     "METRICS_TOKEN": "stack-test-scrapes",
     "ALERTS_TOKEN": "stack-test-alerts",
 }
-# Instead of a .env, which may be the person's own.
+# Replaces .env, which may contain the developer's own settings.
 ENV_FILE = Path(tempfile.mkdtemp()) / "env"
 LAMP = "/products/lumen-desk-lamp/"
-PATIENCE = 120  # seconds after which a wait is given up
+TIMEOUT = 120  # seconds
 API = {"Authorization": "Bearer dev-gateway-key"}
 FAULTS = {"Authorization": "Bearer dev-faults-token"}
 
 
-def check(what: str, true: object) -> None:
-    if not true:
-        sys.exit(f"NOT SO: {what}")
-    print(f"  {what}")
+def check(claim: str, holds: object) -> None:
+    if not holds:
+        sys.exit(f"FAILED: {claim}")
+    print(f"  {claim}")
 
 
-def wait_for(what: str, true: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """Return what `true` says, once it is not empty."""
-    until = time.monotonic() + patience
+def wait_for(claim: str, condition: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
+    """Wait until the condition returns something truthy, and return that."""
+    until = time.monotonic() + timeout
     while time.monotonic() < until:
         with contextlib.suppress(OSError, subprocess.CalledProcessError, LookupError):
-            if result := true():
+            if result := condition():
                 return result
         time.sleep(0.5)
-    sys.exit(f"NOT SO: {what} (waited {patience:.0f} s)")
+    sys.exit(f"FAILED: {claim} (waited {timeout:.0f} s)")
 
 
 def compose(*arguments: str, text: str | None = None) -> str:
-    """Run docker compose on the test's own project and return what it printed."""
+    """Run docker compose on the test's own project and return its output."""
     done = subprocess.run(
         ["docker", "compose", "--project-name", PROJECT, *arguments],
         cwd=ROOT,
@@ -91,23 +91,24 @@ def sql(statement: str) -> str:
     return compose("exec", "-T", "db", "sh", "-c", command).strip()
 
 
-def knobs(**changes: object) -> None:
+def set_faults(**faults: object) -> None:
+    """Replace the gateway's faults. Without arguments, switch all of them off."""
     requests.delete(f"{GATEWAY}/faults", headers=FAULTS, timeout=10).raise_for_status()
-    answer = requests.put(f"{GATEWAY}/faults", json=changes, headers=FAULTS, timeout=10)
-    answer.raise_for_status()
+    response = requests.put(f"{GATEWAY}/faults", json=faults, headers=FAULTS, timeout=10)
+    response.raise_for_status()
 
 
 def charges() -> dict[str, dict[str, Any]]:
     """Return the gateway's approved charges by key."""
-    found: dict[str, dict[str, Any]] = {}
+    approved: dict[str, dict[str, Any]] = {}
     after = 0
     while True:
         url = f"{GATEWAY}/v1/charges?after={after}&limit=1000"
         rows = requests.get(url, headers=API, timeout=10).json()["charges"]
         if not rows:
-            return found
+            return approved
         after = rows[-1]["id"]
-        found |= {row["key"]: row for row in rows if row["status"] == "approved"}
+        approved |= {row["key"]: row for row in rows if row["status"] == "approved"}
 
 
 def customer() -> Shopper:
@@ -117,7 +118,7 @@ def customer() -> Shopper:
 
 
 def order(shopper: Shopper, request_id: str = "", card: str = "tok_good") -> requests.Response:
-    """Buy a lamp, the checkout under `request_id`; return the page that it ends on."""
+    """Buy a lamp, with `request_id` on the checkout, and return the resulting page."""
     shopper.put_in_cart(LAMP)
     page = shopper.get("/checkout/")
     shopper.session.headers["X-Request-ID"] = request_id or f"stack-{secrets.token_hex(6)}"
@@ -129,7 +130,7 @@ def order(shopper: Shopper, request_id: str = "", card: str = "tok_good") -> req
 
 
 def restock() -> None:
-    """Have more lamps than all of this can sell."""
+    """Set the lamp's stock to more than the test can sell."""
     script = (
         "from products.models import Product, StockMovement as M; "
         "from products.services import stock_set; "
@@ -140,22 +141,20 @@ def restock() -> None:
 
 
 def ready() -> bool:
-    answer = requests.get(f"{WEB}/readyz", timeout=5)
-    return bool(answer.json()["status"] == "ready")
+    response = requests.get(f"{WEB}/readyz", timeout=5)
+    return bool(response.json()["status"] == "ready")
 
 
-def everything_is_settled_and_balanced() -> None:
-    open_ones = "SELECT count(*) FROM orders_payment WHERE status IN ('PENDING', 'UNKNOWN')"
-    wait_for("no payment stays open", lambda: sql(open_ones) == "0")
+def everything_is_settled_and_consistent() -> None:
+    open_payments = "SELECT count(*) FROM orders_payment WHERE status IN ('PENDING', 'UNKNOWN')"
+    wait_for("no payment stays open", lambda: sql(open_payments) == "0")
     paid = set(sql("SELECT key FROM orders_payment WHERE status = 'COMPLETED'").split())
-    check(
-        f"the gateway's {len(paid)} charges are our payments, one for one", paid == set(charges())
-    )
+    check(f"the gateway's {len(paid)} charges match the shop's payments", paid == set(charges()))
     ledger = (
         "SELECT count(*) FROM products_product p WHERE stock <> "
         "(SELECT sum(quantity) FROM products_stockmovement m WHERE m.product_id = p.id)"
     )
-    check("the stock is the sum of its movements", sql(ledger) == "0")
+    check("the stock equals the sum of its movements", sql(ledger) == "0")
     units = (
         "SELECT coalesce(sum(i.quantity), 0) FROM orders_saleitem i "
         "JOIN orders_sale s ON s.id = i.sale_id WHERE s.status = 'CONFIRMED'"
@@ -164,4 +163,4 @@ def everything_is_settled_and_balanced() -> None:
         "SELECT coalesce(-sum(quantity), 0) FROM products_stockmovement "
         "WHERE reason IN ('sale', 'return')"
     )
-    check("what left the stock is what was confirmed", sql(units) == sql(moved))
+    check("the units that left the stock equal the confirmed orders", sql(units) == sql(moved))

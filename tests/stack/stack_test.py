@@ -1,11 +1,11 @@
-"""The containers, for real: `make stack-test`. Needs Docker with compose; takes about ten minutes.
+"""End-to-end test of the containers: `make stack-test`. Needs Docker with compose (10 minutes).
 
     python tests/stack/stack_test.py [--keep] [--write-series]
 
-Starts a project of its own beside any that runs (other ports, other volumes) and removes it again.
-Prints what it saw; exits with 1 at the first thing that is not so. The images are built if they are
-not there; `docker compose build` makes new ones. --write-series writes the list of other programs'
-series that the contract test reads.
+Starts its own compose project with separate ports and volumes, and removes it afterwards (not with
+--keep). Prints each check and exits with status 1 at the first failure. Missing images are built;
+run `docker compose build` after a change. --write-series updates the list of third-party series
+that the contract test uses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "app")]
 import requests
 
 from drills.shoppers import form_of
-from tests.stack import watch
+from tests.stack import monitoring
 from tests.stack.stack import (
     ENV_FILE,
     LAMP,
@@ -35,15 +35,15 @@ from tests.stack.stack import (
     check,
     compose,
     customer,
-    everything_is_settled_and_balanced,
-    knobs,
+    everything_is_settled_and_consistent,
     manage,
     ready,
+    set_faults,
     sql,
     wait_for,
 )
 
-ANSWERS = {200, 409, 429, 503}
+EXPECTED = {200, 409, 429, 503}
 
 
 def start() -> None:
@@ -53,10 +53,10 @@ def start() -> None:
     wait_for("the shop is ready", ready)
     print(f"  ready after {time.monotonic() - began:.0f} s")
     states = [json.loads(line) for line in compose("ps", "-a", "--format", "json").splitlines()]
-    migrations = [one for one in states if one["Service"] == "migrate"]
-    check("migrations ran once", [one["ExitCode"] for one in migrations] == [0])
-    watch.is_healthy()
-    check("nobody is root", "uid=10001" in compose("exec", "-T", "web", "id"))
+    migrations = [state for state in states if state["Service"] == "migrate"]
+    check("migrations ran once", [state["ExitCode"] for state in migrations] == [0])
+    monitoring.is_healthy()
+    check("no process runs as root", "uid=10001" in compose("exec", "-T", "web", "id"))
 
 
 def commands() -> None:
@@ -67,9 +67,9 @@ def commands() -> None:
     count = "from products.models import Product; print(Product.objects.count())"
     check("shell", manage("shell", "--no-imports", "-c", count).strip() == "10")
     dbshell = ("exec", "-T", "web", "python", "manage.py", "dbshell")
-    answer = compose(*dbshell, text="SELECT count(*) FROM products_product;")
-    check("dbshell", "10" in answer)
-    # Some versions of compose begin a line with an escape sequence of their own.
+    output = compose(*dbshell, text="SELECT count(*) FROM products_product;")
+    check("dbshell", "10" in output)
+    # Some versions of compose start a line with an escape sequence.
     lines = [
         line.lstrip("\x1b[2K") for line in compose("logs", "web", "--no-log-prefix").split("\n")
     ]
@@ -86,16 +86,16 @@ def order_survives_down_and_up() -> None:
     compose("up", "-d")
     wait_for("the shop is ready again", ready)
     again = shopper.get(page.url.removeprefix(WEB))
-    check("the order is still there, and its customer logged in", "Thank you" in again.text)
+    check("the order still exists, and its customer is still logged in", "Thank you" in again.text)
 
 
-def killed_in_mid_order() -> None:
-    print("kill -s KILL web worker, in the middle of an order")
+def killed_during_an_order() -> None:
+    print("kill -s KILL web worker, during an order")
     shopper = customer()
     shopper.put_in_cart(LAMP)
     page = shopper.get("/checkout/")
     fields = {"delivery_name": "Sam", "delivery_address": "1 Street", "payment_token": "tok_good"}
-    knobs(latency_ms=4000)
+    set_faults(latency_ms=4000)
 
     def send() -> None:
         with contextlib.suppress(requests.RequestException):
@@ -107,37 +107,35 @@ def killed_in_mid_order() -> None:
     wait_for("the order is reserved", lambda: sql(pending) == "1")
     compose("kill", "-s", "KILL", "web", "worker")
     sending.join()
-    check("it is still pending", sql(pending) == "1")
-    knobs()
+    check("the payment is still pending", sql(pending) == "1")
+    set_faults()
     compose("up", "-d")
     wait_for("the shop is ready again", ready)
-    everything_is_settled_and_balanced()
+    everything_is_settled_and_consistent()
 
 
 def restart_of_the_database_under_load() -> None:
     print("restart db, under load")
-    seen: Counter[int] = Counter()
-    bad: list[str] = []
+    statuses: Counter[int] = Counter()
+    unexpected: list[str] = []
     stop = threading.Event()
 
-    def look(page: requests.Response) -> requests.Response:
-        seen[page.status_code] += 1
-        if page.status_code not in ANSWERS or "Traceback" in page.text:
-            bad.append(f"{page.url}: {page.status_code} {page.text[:300]}")
+    def inspect(page: requests.Response) -> requests.Response:
+        statuses[page.status_code] += 1
+        if page.status_code not in EXPECTED or "Traceback" in page.text:
+            unexpected.append(f"{page.url}: {page.status_code} {page.text[:300]}")
         return page
 
     def shop() -> None:
         shopper = customer()
         while not stop.is_set():
-            with contextlib.suppress(
-                LookupError
-            ):  # a page that says "in a few seconds" has no form
-                product = look(shopper.get(LAMP))
+            with contextlib.suppress(LookupError):  # the page "in a few seconds" has no form
+                product = inspect(shopper.get(LAMP))
                 form_of(product, "/cart/add/")
-                look(shopper.submit(product, "/cart/add/", quantity="1"))
-                checkout = look(shopper.get("/checkout/"))
+                inspect(shopper.submit(product, "/cart/add/", quantity="1"))
+                checkout = inspect(shopper.get("/checkout/"))
                 values = {"delivery_name": "Sam", "delivery_address": "1 St"}
-                look(shopper.submit(checkout, "/checkout/", payment_token="tok_good", **values))
+                inspect(shopper.submit(checkout, "/checkout/", payment_token="tok_good", **values))
             time.sleep(0.1)
 
     threads = [threading.Thread(target=shop) for _ in range(6)]
@@ -149,10 +147,10 @@ def restart_of_the_database_under_load() -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    print(f"  answers by status: {dict(sorted(seen.items()))}")
-    check(f"nobody saw a traceback or a bare error {bad[:3]}", not bad)
+    print(f"  responses by status: {dict(sorted(statuses.items()))}")
+    check(f"no traceback and no unexpected status {unexpected[:3]}", not unexpected)
     wait_for("the shop is ready again", ready)
-    everything_is_settled_and_balanced()
+    everything_is_settled_and_consistent()
 
 
 def clean_stop() -> None:
@@ -163,16 +161,16 @@ def clean_stop() -> None:
     rows = int(sql("SELECT count(*) FROM retail_metric"))
     compose("stop", "web", "worker")
     states = [json.loads(line) for line in compose("ps", "-a", "--format", "json").splitlines()]
-    codes = {one["Service"]: one["ExitCode"] for one in states}
-    check("web and worker end with 0", (codes["web"], codes["worker"]) == (0, 0))
-    check("what was in memory was written", int(sql("SELECT count(*) FROM retail_metric")) > rows)
+    codes = {state["Service"]: state["ExitCode"] for state in states}
+    check("web and worker exit with 0", (codes["web"], codes["worker"]) == (0, 0))
+    check("rows in memory were written", int(sql("SELECT count(*) FROM retail_metric")) > rows)
 
 
 def main() -> None:
     if subprocess.run(
         ["docker", "compose", "version"], capture_output=True, check=False
     ).returncode:
-        sys.exit("make stack-test needs Docker with the compose plugin, and its engine running.")
+        sys.exit("make stack-test needs a running Docker engine with the compose plugin.")
     lines = [f"{name}={value}\n" for name, value in {**PORTS, **SETTINGS}.items()]
     ENV_FILE.write_text("".join(lines), encoding="utf-8")
     compose("down", "--volumes", "--remove-orphans")
@@ -180,14 +178,14 @@ def main() -> None:
         start()
         commands()
         order_survives_down_and_up()
-        killed_in_mid_order()
+        killed_during_an_order()
         restart_of_the_database_under_load()
-        watch.everything()
+        monitoring.everything()
         clean_stop()
     finally:
         if "--keep" not in sys.argv:
             compose("down", "--volumes")
-    print("The containers do what the guide says.")
+    print("All checks passed.")
 
 
 if __name__ == "__main__":

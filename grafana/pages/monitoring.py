@@ -1,5 +1,6 @@
-"""Watching the watch: whether what tells of the shop works itself."""
+"""Meta-monitoring: whether metrics, logs and alerts themselves work."""
 
+from alerts.model import span
 from grafana.page import page
 from grafana.parts import (
     BAD,
@@ -15,27 +16,26 @@ from grafana.parts import (
     states,
     steps,
     table,
-    window,
 )
 from grafana.shared import firing
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 TELEMETRY = THRESHOLDS.telemetry
 FAILING = steps((TELEMETRY.most_failures + 1, WARN))
-RANGE = window(TELEMETRY.window_seconds)
+WINDOW = span(TELEMETRY.window_seconds)
 UP = mapping({0: ("DOWN", BAD), 1: ("up", GOOD)})
 SEVERITIES = mapping({1: ("ticket", WARN), 2: ("warning", WARN), 3: ("critical", BAD)})
 ALERT = 'alertstate="firing",alertname!="Watchdog"'
-LOGS = link("Errors of the shop's own watching", "retail-logs", "&var-level=ERROR")
+LOGS = link("Errors in the logs", "retail-logs", "&var-level=ERROR")
 
 PAGE = page(
     "retail-watch",
-    "Can the other dashboards be believed? What is scraped, shipped, evaluated and delivered.",
+    "Do metrics, logs and alerts work? Scrapes, log shipping, rules and notifications.",
     [
         stat(
             "Alerts firing",
-            "Normally none. Which: the list below; each has a runbook in the shop under "
-            "/metrics/alerts/.",
+            "Normally 0. The table below lists them. /metrics/alerts/ in the shop links to their "
+            "runbooks.",
             [
                 query(firing("critical"), "critical", now=True),
                 query(firing("warning|ticket"), "others", now=True),
@@ -47,8 +47,8 @@ PAGE = page(
         ),
         stat(
             "Watchdog",
-            "An alert that fires always, so that its absence shows. Missing: Prometheus does not "
-            "evaluate its rules; look at its Rules page.",
+            "An alert that always fires. If it is missing, Prometheus does not evaluate its rules: "
+            "check its Rules page.",
             [
                 query(
                     'count(ALERTS{alertname="Watchdog",alertstate="firing"}) or vector(0)', now=True
@@ -58,20 +58,20 @@ PAGE = page(
         ),
         stat(
             "Targets down",
-            "Processes and parts of the watch that do not answer Prometheus. Normally 0; the "
-            "bands below say which. A 401 means that METRICS_TOKEN has changed.",
+            "Processes and monitoring components that Prometheus cannot scrape. Normally 0. See "
+            "the timeline below. A 401 means that METRICS_TOKEN has changed.",
             [query("count(up == 0) or vector(0)", now=True)],
             thresholds=steps((1, BAD)),
         ),
         stat(
-            "Own failures",
-            "Rows of the in-app pages dropped and failures of the shop's own watching in "
-            f"{RANGE}. No sale is harmed, but numbers are missing. Normally 0; often the disk or "
-            "the database.",
+            "Telemetry failures",
+            "Metric rows dropped, and failures to record metrics or log lines, in the last "
+            f"{in_words(TELEMETRY.window_seconds)}. No sale is affected, but data is missing. "
+            "Normally 0. Check the disk and the database.",
             [
                 query(
-                    f"sum(increase(retail_telemetry_errors_total[{RANGE}]))"
-                    f" + sum(increase(retail_metric_rows_dropped_total[{RANGE}]))",
+                    f"sum(increase(retail_telemetry_errors_total[{WINDOW}]))"
+                    f" + sum(increase(retail_metric_rows_dropped_total[{WINDOW}]))",
                     now=True,
                 )
             ],
@@ -80,9 +80,10 @@ PAGE = page(
             links=[LOGS],
         ),
         stat(
-            "Log queue filled",
-            "Lines read by the collector and not yet taken by Loki, of those that it can keep. "
-            "Normally 0 %. Climbing: Loki is away; nothing is lost while the queue has room.",
+            "Log queue usage",
+            "Lines that the collector has read and Loki has not accepted, as a ratio of the "
+            "queue's capacity. Normally 0 %. If it rises, Loki is unavailable. Nothing is lost "
+            "until the queue is full.",
             [
                 query(
                     "sum(otelcol_exporter_queue_size) / sum(otelcol_exporter_queue_capacity)",
@@ -95,10 +96,10 @@ PAGE = page(
             no_value="unknown",
         ),
         stat(
-            "Messages not delivered",
-            "Alerts that Prometheus could not hand to Alertmanager, or Alertmanager to its "
-            "receivers, in the time range above. Normally 0. See Alertmanager's log: the shop, "
-            "or a changed token.",
+            "Failed notifications",
+            "Alerts that Prometheus could not send to Alertmanager, or Alertmanager to its "
+            "receivers, in the selected time range. Normally 0. Check Alertmanager's log: the shop "
+            "may be down, or a token has changed.",
             [
                 query(
                     "sum(increase(alertmanager_notifications_failed_total[$__range]))"
@@ -110,9 +111,9 @@ PAGE = page(
             thresholds=steps((1, WARN)),
         ),
         table(
-            "Alerts that fire now",
-            "Empty is well. Otherwise: the worst first; its runbook is in the shop, under "
-            "/metrics/runbooks/ and the alert's name.",
+            "Firing alerts",
+            "Normally empty. Start with the highest severity. The runbook of an alert is in the "
+            "shop, under /metrics/runbooks/ and the alert's name.",
             [query(f"max by (alertname, severity, service, job) (ALERTS{{{ALERT}}})", now=True)],
             size=(8, 8),
             unit="string",
@@ -120,7 +121,7 @@ PAGE = page(
             columns={
                 "severity": "Severity",
                 "alertname": "Alert",
-                "service": "Concerns",
+                "service": "Service",
                 "job": "Job",
             },
             overrides=[
@@ -141,12 +142,12 @@ PAGE = page(
                 ),
             ],
             sort=[{"displayName": "Severity", "desc": False}],
-            no_value="None: all is well",
+            no_value="No firing alerts",
         ),
         states(
             "Alerts over time",
-            "When each alert fired. Several that begin together have one cause: begin with the "
-            "first.",
+            "When each alert fired. Alerts that start together usually have one cause. Investigate "
+            "the first one first.",
             [
                 query(
                     f'max by (alertname) (ALERTS{{{ALERT},severity="ticket"}}'
@@ -160,25 +161,26 @@ PAGE = page(
             mappings=[*SEVERITIES, *mapping({0: (" ", "transparent")})],
         ),
         states(
-            "What answers Prometheus",
-            "One band a process or part. web or worker down: the shop; the rest: a part of the "
-            "watch, whose dashboards are blind meanwhile. `docker compose ps`.",
+            "Targets",
+            "One row per job. web and worker are the shop. The others are monitoring components; "
+            "while one is down, its dashboards have gaps. Check `docker compose ps`.",
             [query("min by (job) (up)", "{{job}}")],
             size=(12, 9),
             mappings=UP,
         ),
         series(
-            "Time of a scrape",
-            "Normally below 0.2 s. Beyond the scrape's time limit (5 s for the shop) the target "
-            "counts as down: web with many processes' files, or a database that does not answer.",
+            "Scrape duration",
+            "Normally below 0.2 s. Above the scrape timeout (5 s for the shop), the target counts "
+            "as down. Scrapes of web are slow with many processes, or when the database does not "
+            "respond.",
             [query("max by (job) (scrape_duration_seconds)", "{{job}}")],
             size=(12, 9),
             unit="s",
         ),
         series(
-            "The shop's own failures per minute",
-            "Rows dropped, and errors by sink. Normally 0. rows and dropped: the database is "
-            "away; log: the disk is full; collector: a query of the truth gauges fails.",
+            "Telemetry failures per minute",
+            "Errors by sink, and dropped rows. Normally 0. rows and dropped rows: the database is "
+            "unavailable. log: the disk is full. collector: a query for a database gauge fails.",
             [
                 query(
                     "sum by (sink) (rate(retail_telemetry_errors_total[$__rate_interval])) * 60",
@@ -194,9 +196,9 @@ PAGE = page(
             links=[LOGS],
         ),
         series(
-            "Collector's queue",
-            "Log lines on disk that Loki has not taken. Climbs while Loki is away, falls by "
-            "itself; at its capacity the collector stops reading, and the files wait.",
+            "Log queue",
+            "Log lines on disk that Loki has not accepted. Rises while Loki is unavailable and "
+            "drains afterwards. When the queue is full, the collector stops reading the log files.",
             [
                 query("sum(otelcol_exporter_queue_size)", "waiting"),
             ],
@@ -206,26 +208,26 @@ PAGE = page(
         ),
         series(
             "Log lines per second",
-            "Read by the collector, and taken by Loki: the two follow each other. Refused by "
-            "Loki: too old or too many; its log says why.",
+            "Lines read by the collector and accepted by Loki. Normally both are the same. Loki "
+            "rejects lines that are too old or too many. Its log shows the reason.",
             [
                 query("sum(rate(otelcol_receiver_accepted_log_records[$__rate_interval]))", "read"),
                 query(
                     "sum(rate(loki_distributor_lines_received_total[$__rate_interval]))",
-                    "taken by Loki",
+                    "accepted",
                 ),
                 query(
                     "sum(rate(loki_discarded_samples_total[$__rate_interval])) or vector(0)",
-                    "refused",
+                    "rejected",
                 ),
             ],
             unit="ops",
-            overrides=[override("refused", color={"mode": "fixed", "fixedColor": BAD})],
+            overrides=[override("rejected", color={"mode": "fixed", "fixedColor": BAD})],
         ),
         series(
-            "Rules that could not be evaluated, per minute",
-            "Normally 0. Each is an alert that cannot fire: the Rules page of Prometheus has the "
-            "error.",
+            "Rule evaluation failures per minute",
+            "Normally 0. An alert whose rule fails cannot fire. The Rules page of Prometheus shows "
+            "the error.",
             [
                 query(
                     "sum(rate(prometheus_rule_evaluation_failures_total[$__rate_interval])) * 60",
@@ -243,8 +245,8 @@ PAGE = page(
         ),
         series(
             "Notifications per minute",
-            "Sent by Alertmanager, and failed. The watchdog alone makes about one a minute; none "
-            "at all: nothing reaches Alertmanager.",
+            "Sent by Alertmanager, and failed. Watchdog alone causes about one per minute. If "
+            "there are none, no alerts reach Alertmanager.",
             [
                 query("sum(increase(alertmanager_notifications_total[5m])) / 5", "sent"),
                 query(
@@ -256,9 +258,9 @@ PAGE = page(
             overrides=[override("sent", color={"mode": "fixed", "fixedColor": GOOD})],
         ),
         series(
-            "Series in Prometheus",
-            "Normally level. A climb: a label has got values without end (an address, an id); it "
-            "costs memory until Prometheus is killed.",
+            "Active series",
+            "Series in Prometheus. Normally constant. If it keeps rising, a label has unbounded "
+            "values, such as addresses or ids, and Prometheus will run out of memory.",
             [query("max(prometheus_tsdb_head_series)", "series")],
             unit="short",
             overrides=[override("series", color={"mode": "fixed", "fixedColor": PLAIN})],

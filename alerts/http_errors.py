@@ -1,0 +1,52 @@
+"""HTTP errors. Counters of all processes are summed; `rate` accounts for restarts."""
+
+from alerts.model import Alert, Group, Recording, span
+from retail.thresholds import THRESHOLDS, in_words
+
+LIMIT = THRESHOLDS.error_rate
+WINDOW = span(LIMIT.window_seconds)
+REQUESTS = "retail_http_request_duration_seconds_count"
+
+RECORDINGS = (
+    Recording(f"service:retail_http_requests:rate{WINDOW}", f"sum(rate({REQUESTS}[{WINDOW}]))"),
+    Recording(
+        # The 5xx series does not exist before the first error.
+        f"service:retail_http_errors:rate{WINDOW}",
+        f'sum(rate({REQUESTS}{{status="5xx"}}[{WINDOW}]))\n'
+        f"or service:retail_http_requests:rate{WINDOW} * 0",
+    ),
+    Recording(
+        # Without traffic there is no ratio, and nothing to alert about.
+        f"service:retail_http_errors:ratio_rate{WINDOW}",
+        f"service:retail_http_errors:rate{WINDOW}\n"
+        f"/ (service:retail_http_requests:rate{WINDOW} > 0)",
+    ),
+)
+
+ERROR_RATE_HIGH = Alert(
+    name="RetailErrorRateHigh",
+    expr=f"service:retail_http_errors:ratio_rate{WINDOW} > {LIMIT.most_ratio}\n"
+    f"and round(service:retail_http_requests:rate{WINDOW} * {LIMIT.window_seconds})"
+    f" >= {LIMIT.least_requests}",
+    for_seconds=LIMIT.for_seconds,
+    severity="critical",
+    service="shop",
+    summary="{{ $value | humanizePercentage }} of requests fail with a server error",
+    description=f"The 5xx error rate over {in_words(LIMIT.window_seconds)} has been above "
+    f"{LIMIT.most_ratio:.0%} for {in_words(LIMIT.for_seconds)}. First steps:",
+    steps=(
+        (
+            "Run docker compose ps. Are db, gateway, web and worker healthy? "
+            "If not, restart them: docker compose restart NAME."
+        ),
+        "Run docker compose logs --since 10m web. Lines at level ERROR contain the traceback.",
+        (
+            "If only the checkout fails, see RetailCircuitBreakerOpen. If every page fails, check "
+            "the database. If it started with a deployment, roll back."
+        ),
+    ),
+    dashboard="retail-http",
+    logs=(("var-service", "web"), ("var-level", "ERROR")),
+)
+
+GROUPS = (Group("retail_http", (*RECORDINGS, ERROR_RATE_HIGH)),)
