@@ -14,7 +14,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 # As many processes as there are processors; the tests of a file stay together, with what they share.
-PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
+# The slowest files come first (tests/conftest.py), and not those with the most tests.
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 ISSUE_FORMS := $(addprefix .github/ISSUE_TEMPLATE/,bug_report.yml feature_request.yml)
 
@@ -25,7 +26,7 @@ WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks browser config contract
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-faults stack-test lint types check bench lock format docs generate
+.PHONY: help run test quick test-faults stack-test lint types check bench lock format docs generate
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +38,9 @@ test: .venv/.dev ## run all tests, on SQLite and then on PostgreSQL; ARGS="-k ca
 	@tools/system_tools.sh
 	$(ON_SQLITE) $(PYTEST) -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none of them
 	$(BIN)/python tools/with_postgres.py --no-fsync $(PYTEST) $(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
+
+quick: .venv/.dev ## run the unit tests on SQLite, in a minute: no processes, browser or PostgreSQL
+	$(ON_SQLITE) $(PYTEST) -m "not slow" $(ARGS)
 
 test-faults: .venv/.dev ## kill web, worker and PostgreSQL at every step of a checkout; prints the matrix
 	FAULTS=all $(ON_SQLITE) $(BIN)/pytest tests/faults $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -26,6 +27,39 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("tests")
+
+
+# What starts processes or browsers, or takes seconds: `make quick` leaves it out, and `make test`
+# begins with it, since what takes longest must not come last.
+SLOW = (
+    *("browser", "tools", "fuzz", "running", "faults", "postgres"),
+    *("contracts/test_names.py", "quality/test_catalogue.py"),
+    *("config/test_settings.py", "config/test_env_example.py"),
+    *("retail/test_history.py", "retail/test_admin.py"),
+    *("retail/test_log_writer_processes.py", "retail/test_recording_processes.py"),
+    *("retail/test_logs_file.py", "retail/test_logs_console.py", "retail/test_slots.py"),
+    *("orders/test_races.py", "orders/test_rollups.py", "orders/test_checks.py"),
+    *("orders/test_gateway_audit.py", "payments/test_breaker_machine.py"),
+    *("payments/test_gateway_client.py", "payments/test_selectors.py"),
+    *("gateway_simulator/test_process.py", "dashboards/test_truth.py"),
+    *("alerts/test_mutants.py", "alerts/test_alertmanager.py", "alerts/test_rules.py"),
+    "test_conftest_left_out.py",
+)
+SLOW_PATHS = [Path(__file__).parent / place for place in SLOW]
+
+
+def _rank(item: pytest.Item) -> int:
+    """Return the place of a test's file or folder in SLOW; what is not there comes last."""
+    around = {item.path, *item.path.parents}
+    return next((n for n, path in enumerate(SLOW_PATHS) if path in around), len(SLOW))
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the markers for its -m option
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_rank)
+    for item in items:
+        if _rank(item) < len(SLOW):
+            item.add_marker("slow")
 
 
 def pytest_configure() -> None:

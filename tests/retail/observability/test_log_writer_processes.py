@@ -64,9 +64,16 @@ ENDS = {
     "new configuration": "logging.config.dictConfig(config); say('it', 5, 9)",
 }
 
+# A warning is written at once with all before it, so that no write is of more than 150 lines: there
+# are many, however late the thread that writes the others comes.
 THREADS = """
+def chat(who):
+    for first in range(0, 400, 50):
+        say(who, first, first + 49)
+        say(who, first + 49, first + 50, logging.WARNING)
+
 threads = [
-    threading.Thread(target=say, args=(f"{sys.argv[4]} {number}", 0, 400)) for number in range(3)
+    threading.Thread(target=chat, args=(f"{sys.argv[4]} {number}",)) for number in range(3)
 ]
 for thread in threads:
     thread.start()
