@@ -152,8 +152,6 @@ class Runner:
             silence = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silence, 1)
             os.dup2(silence, 2)
-            seconds = math.ceil(10 + 3 * sum(self.seen.seconds[test] for test in tests))
-            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             self.session.config.pluginmanager.unregister(name="terminalreporter")
             for one in gc.get_objects():
                 if isinstance(one, FunctionType) and one.__code__.co_filename == name:
@@ -163,6 +161,8 @@ class Runner:
                     one.cache_clear()
             code = 0
             for test in tests:
+                most = math.ceil(time.process_time() + 2 + 4 * self.seen.seconds[test])
+                resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
                 self._run(self.items[test])
                 if self.failed:
                     code = 1
