@@ -55,7 +55,7 @@ def _results() -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in rows}
 
 
-def _try(folder: str, files: list[Path], keys: list[str]) -> None:
+def _try(tests: list[str], files: list[Path], keys: list[str]) -> None:
     environment = os.environ | {
         "MUTANTS_FILES": json.dumps([str(file) for file in files]),
         "MUTANTS_KEYS": json.dumps(keys),
@@ -66,7 +66,7 @@ def _try(folder: str, files: list[Path], keys: list[str]) -> None:
     left_out = [f"--ignore={name}" for name in LEFT_OUT]
     command = [sys.executable, "-m", "pytest", "-p", "tools.mutants.plugin", "-q"]
     subprocess.run(
-        ["nice", "-n", "19", *command, "-p", "no:cacheprovider", *left_out, TESTS[folder]],
+        ["nice", "-n", "19", *command, "-p", "no:cacheprovider", *left_out, *tests],
         env=environment,
         check=True,
     )
@@ -85,6 +85,7 @@ def main() -> None:
         action="store_true",
         help="leave out what runs on import: it costs a Python each",
     )
+    parser.add_argument("--tests", nargs="+", help="run these tests instead of the folder's")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     os.chdir(ROOT)
@@ -110,7 +111,7 @@ def main() -> None:
         ]
         if keys:
             print(f"{folder}: {len(keys)} mutants to try", flush=True)
-            _try(folder, [file for file in files if mutants[file]], keys)
+            _try(options.tests or [TESTS[folder]], [file for file in files if mutants[file]], keys)
     _print(mutants, _results())
 
 
