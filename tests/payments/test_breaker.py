@@ -1,12 +1,13 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from pytest_django import DjangoAssertNumQueries
 
-from payments import breaker
+from payments import breaker, services
 from payments.breaker import PROBE_SECONDS, BreakerOpenError
 from payments.models import CircuitBreaker
 from retail.models import Metric
@@ -189,3 +190,11 @@ class AnyHistory(TestCase):
                 elif probe or in_a_row >= 5:
                     opened_at = clock.now
                 assert state() == ("closed" if opened_at is None else "open")
+
+
+def test_a_probe_has_longer_than_a_charge_can_take_with_its_retries() -> None:
+    call = settings.GATEWAY_CONNECT_TIMEOUT + settings.GATEWAY_READ_TIMEOUT
+    pauses = sum(
+        1.5 * services.BACKOFF_SECONDS * 2**retry for retry in range(settings.GATEWAY_ATTEMPTS - 1)
+    )
+    assert settings.GATEWAY_ATTEMPTS * call + pauses < PROBE_SECONDS

@@ -312,3 +312,8 @@ def test_two_who_find_it_over_end_it_once(clock: Clock, monkeypatch: pytest.Monk
         assert refused() == 1
     assert changes[TRANSITION("half_open")] == 1
     assert row()["probe"] == "quicker"
+
+
+def test_the_shortest_force_is_a_minute_with_a_reason_of_one_character(clock: Clock) -> None:
+    assert force("open", 1, "x") == clock.now + timedelta(minutes=1)
+    assert row()["forced_reason"] == "x"
