@@ -19,7 +19,6 @@ class _Snapshot(pybreaker.CircuitMemoryStorage):
     def __init__(self, row: CircuitBreaker) -> None:
         super().__init__(row.state.replace("_", "-"))
         self._fail_counter = row.failures
-        self._opened_at = row.opened_at
 
 
 def decide(row: CircuitBreaker, *, succeeded: bool) -> dict[str, object]:
@@ -27,7 +26,6 @@ def decide(row: CircuitBreaker, *, succeeded: bool) -> dict[str, object]:
     snapshot = _Snapshot(row)
     rules = pybreaker.CircuitBreaker(
         fail_max=settings.BREAKER_FAIL_MAX,
-        reset_timeout=settings.BREAKER_RESET_SECONDS,
         state_storage=snapshot,
         throw_new_error_on_trip=False,
     )
