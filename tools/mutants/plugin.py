@@ -192,19 +192,15 @@ class Runner:
         files = sorted({test.partition("::")[0] for test in tests})
         if not files:
             return None
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            *sys.argv[1:3],
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-        ]
-        done = subprocess.run(
-            [*command, *files], env=environment, capture_output=True, timeout=3600, check=False
-        )
+        command = [sys.executable, "-m", "pytest", "-p", __name__, "-x", "-p", "no:cacheprovider"]
+        try:
+            done = subprocess.run(
+                [*command, *files], env=environment, capture_output=True, timeout=1800, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return "time"
+        if done.returncode not in {0, 1, 2}:  # pytest's codes: passed, failed, stopped early
+            raise RuntimeError(done.stdout.decode() + done.stderr.decode())
         return "a test, on import" if done.returncode else None
 
 
