@@ -26,7 +26,8 @@ WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks browser config contract
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test quick test-faults stack-test lint types check bench lock format docs generate
+.PHONY: help run test quick test-faults stack-test lint types check bench mutants lock format docs \
+	generate
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -70,11 +71,15 @@ bench: .venv/.dev ## run the benchmarks with ARGS (--quick works for each); BENC
 	@set -e; for name in $(BENCH); do \
 		echo "benchmarks/$$name.py"; $(BIN)/python "benchmarks/$$name.py" $(ARGS); done
 
+mutants: .venv-mutants/.installed ## change the code and see whether a test notices; ARGS="app/payments"
+	$(ON_SQLITE) nice -n 19 .venv-mutants/bin/python tools/mutants/run.py $(ARGS)
+
 lock: .venv/.dev ## write requirements*.txt, with hashes, from requirements*.in
 	$(LOCK) requirements.in --output-file requirements.txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 	$(LOCK) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
 	$(LOCK) benchmarks/peers/otel/requirements.in --output-file benchmarks/peers/otel/requirements.txt
+	$(LOCK) tools/mutants/requirements.in --output-file tools/mutants/requirements.txt
 
 format: .venv/.dev ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix
@@ -88,15 +93,15 @@ generate: .venv/.dev ## write the alert rules and dashboards from Python
 	PYTHONPATH=app $(BIN)/python -m alerts.build
 	@if [ -f grafana/build.py ]; then PYTHONPATH=app $(BIN)/python -m grafana.build; fi
 
-# --- The virtual environment, made again only when the requirement files change --------------------
+# --- The virtual environments, each made again only when its requirements change --------------------
 define install
-	@test -x $(BIN)/pip || $(PYTHON) -c \
+	@test -x $(@D)/bin/pip || $(PYTHON) -c \
 		'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Vitrine needs Python 3.11 or newer with venv: install it (Debian, Ubuntu: apt install" \
 			"python3-venv) or name another one: make PYTHON=python3.12 …" >&2; exit 1; }
-	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	@echo "Installing $< into .venv (takes a minute the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D)
+	@echo "Installing $< into $(@D) (takes a minute the first time)"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 endef
 
@@ -104,4 +109,7 @@ endef
 	$(install)
 
 .venv/.dev: requirements-dev.txt
+	$(install)
+
+.venv-mutants/.installed: tools/mutants/requirements.txt
 	$(install)

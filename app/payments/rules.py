@@ -54,7 +54,6 @@ def decide(row: CircuitBreaker, *, succeeded: bool) -> dict[str, object]:
     snapshot = _Snapshot(row)
     rules = pybreaker.CircuitBreaker(
         fail_max=settings.BREAKER_FAIL_MAX,
-        reset_timeout=settings.BREAKER_RESET_SECONDS,
         state_storage=snapshot,
         throw_new_error_on_trip=False,
     )

@@ -11,13 +11,16 @@ from pytest_django import Settings
 
 from cart.models import CartItem
 from orders import services
-from orders.models import Payment, Sale, SaleItem
+from orders.models import Payment, Sale, SaleItem, new_payment_key
 from orders.recovery import settle_payments
+from orders.reservation import reserve
 from payments import breaker
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
 from payments.services import BreakerOpenError
 from products.models import Product
+from products.services import SoldOutError
+from retail.observability.context import request_context
 from retail.throttling import ThrottledError
 from tests.orders.state import assert_nothing_reserved, cart_of, rows, stock_of
 from tests.support import (
@@ -323,3 +326,31 @@ def test_a_flash_order_passes_its_probe_to_the_worker(
     sale.refresh_from_db()
     assert sale.status == "CONFIRMED"
     assert breaker.is_closed()
+
+
+def test_a_refused_form_is_not_answered_with_another_customers_order_of_the_same_key(
+    buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
+) -> None:
+    key = uuid.uuid4()
+    other = make_buyer("other")
+    order_for(other, lamp, 5)
+    sale = services.sale_checkout(order=order_of(other, key=key))
+    order_for(buyer, lamp)
+    with pytest.raises(SoldOutError):
+        services.sale_checkout(order=order_of(buyer, key=key))
+    assert services.sale_by_form(user_id=buyer.pk, idempotency_key=key) is None
+    assert services.sale_by_form(user_id=other.pk, idempotency_key=key) == sale
+    assert services.sale_by_form(user_id=other.pk, idempotency_key=uuid.uuid4()) is None
+
+
+@pytest.mark.parametrize(("flash", "seconds"), [(False, 30), (True, 0)])
+def test_a_reservation_says_when_the_worker_may_charge(
+    buyer: User, lamp: Product, flash: bool, seconds: int
+) -> None:
+    with request_context("of-this-request"):
+        product = flash_lamp() if flash else lamp
+        sale, payment = reserve(order_for(buyer, product), new_payment_key())
+    stored = Payment.objects.select_related("sale").get()
+    assert stored.sale.request_id == "of-this-request"
+    assert stored.sale.created_at == stored.created_at == sale.created_at == payment.created_at
+    assert stored.due_at - stored.created_at == timedelta(seconds=seconds)

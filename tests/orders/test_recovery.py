@@ -21,6 +21,7 @@ from payments import breaker
 from payments.gateway import Answer, NoAnswerError
 from products.models import Product
 from retail import jobs
+from retail.observability.context import current_request_id, request_context
 from tests.support import ScriptedGateway, ledger, moved, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -248,3 +249,69 @@ def test_an_email_that_could_not_be_sent_is_sent_at_the_next_run(
         with pytest.raises(OSError, match="no mail server"):
             send_confirmation(abandoned.sale_id)
     assert send_confirmation(abandoned.sale_id) == "sent"
+
+
+def test_claiming_defers_only_the_unfinished_payments_that_are_due(
+    buyer: User, lamp: Product
+) -> None:
+    due, settled, young = (reserve(order_for(buyer, lamp), new_payment_key())[1] for _ in range(3))
+    settlement.payment_settle(payment=settled, answer=Answer.APPROVED)
+    for payment in (due, settled):
+        age(payment, 31)
+    before = dict(Payment.objects.values_list("pk", "due_at"))
+    now = timezone.now()
+    assert [payment.pk for payment in claim(now)] == [due.pk]
+    assert dict(Payment.objects.values_list("pk", "due_at")) == {
+        **before,
+        due.pk: now + timedelta(seconds=60),
+    }
+    assert young.pk in before
+
+
+def test_a_payment_settled_elsewhere_is_read_again_with_its_order(abandoned: Payment) -> None:
+    stale = [Payment.objects.select_related("sale").get(pk=abandoned.pk) for _ in range(2)]
+    assert settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
+    assert not settlement.payment_settle(payment=stale[0], answer=Answer.DECLINED)
+    assert not settlement.payment_mark_unknown(payment=stale[1])
+    for payment in stale:
+        assert (payment.status, payment.failure_reason) == ("COMPLETED", "")
+        assert (payment.settled_at, payment.sale.status) == (abandoned.settled_at, "CONFIRMED")
+
+
+def test_a_settled_order_is_in_memory_as_in_the_database(abandoned: Payment) -> None:
+    assert settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
+    stored = Payment.objects.select_related("sale").get()
+    assert stored.settled_at is not None
+    assert stored.settled_at == stored.sale.finished_at
+    assert (abandoned.settled_at, abandoned.sale.finished_at) == (stored.settled_at,) * 2
+
+
+def test_a_settlement_that_breaks_half_way_settles_nothing(
+    abandoned: Payment, lamp: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_: object) -> None:
+        raise RuntimeError("the last step fails")
+
+    monkeypatch.setattr(settlement, "stock_return", broken)
+    with moved() as changes, pytest.raises(RuntimeError, match="the last step fails"):
+        settlement.payment_settle(payment=abandoned, answer=Answer.DECLINED)
+    assert changes == {}
+    assert states(abandoned) == ("PENDING", "", "PENDING")
+    assert not CartItem.objects.exists()
+
+
+def test_a_payment_is_finished_under_the_request_id_of_its_checkout(
+    abandoned: Payment, scripted_gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def charge(payment: Payment, permit: breaker.Permit, *, first: bool) -> None:
+        seen.append(current_request_id())
+
+    monkeypatch.setattr(recovery, "charge", charge)
+    Payment.objects.update(created_at=timezone.now())
+    with request_context("of-the-worker"):
+        recovery.finish(Payment.objects.get())
+        Sale.objects.update(request_id="of-the-checkout")
+        recovery.finish(Payment.objects.get())
+    assert seen == ["of-the-worker", "of-the-checkout"]

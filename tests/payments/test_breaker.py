@@ -1,12 +1,14 @@
+from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from pytest_django import DjangoAssertNumQueries
 
-from payments import breaker
+from payments import breaker, services
 from payments.breaker import PROBE_SECONDS, BreakerOpenError
 from payments.models import CircuitBreaker
 from retail.models import Metric
@@ -189,3 +191,36 @@ class AnyHistory(TestCase):
                 elif probe or failures >= 5:
                     opened_at = clock.now
                 assert state() == ("closed" if opened_at is None else "open")
+
+
+def test_a_probe_has_longer_than_a_charge_can_take_with_its_retries() -> None:
+    call = settings.GATEWAY_CONNECT_TIMEOUT + settings.GATEWAY_READ_TIMEOUT
+    pauses = sum(
+        1.5 * services.BACKOFF_SECONDS * 2**retry for retry in range(settings.GATEWAY_ATTEMPTS - 1)
+    )
+    assert settings.GATEWAY_ATTEMPTS * call + pauses < PROBE_SECONDS
+
+
+def attempts() -> dict[str, float]:
+    """Return how many payments found the breaker in which state since the last time."""
+    recorder.flush()
+    found = [row.metadata.get("attempts") for row in Metric.objects.order_by("pk")]
+    Metric.objects.all().delete()
+    return dict(sum((Counter(one) for one in found if one), Counter()))
+
+
+def test_who_saw_the_same_open_breaker_gets_one_probe_and_each_is_recorded(clock: Clock) -> None:
+    breaker.acquire("caller")
+    assert attempts() == {"closed": 1}
+    fail(5)
+    with pytest.raises(BreakerOpenError):
+        breaker.acquire("caller")
+    assert attempts() == {"closed": 5, "open": 1}
+    clock.forward(5)
+    seen = CircuitBreaker.objects.get()
+    assert breaker.acquire("first", seen).probe
+    assert attempts() == {"half_open": 1}
+    with pytest.raises(BreakerOpenError):
+        breaker.acquire("second", seen)
+    assert attempts() == {"half_open": 1}
+    assert CircuitBreaker.objects.get().probe == "first"

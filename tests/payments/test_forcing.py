@@ -317,3 +317,8 @@ def test_two_concurrent_callers_end_an_expired_force_once(
         assert refused() == 1
     assert changes[TRANSITION("half_open")] == 1
     assert row()["probe"] == "quicker"
+
+
+def test_the_shortest_force_is_a_minute_with_a_reason_of_one_character(clock: Clock) -> None:
+    assert force("open", 1, "x") == clock.now + timedelta(minutes=1)
+    assert row()["forced_reason"] == "x"

@@ -1,7 +1,11 @@
+import logging
 import uuid
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
+from prometheus_client import REGISTRY
+from pytest_django import Settings
 
 from payments import breaker
 from payments.gateway import Answer, Charge, GatewayTimeoutError, NoAnswerError
@@ -88,3 +92,45 @@ def test_cancelling_acquires_a_permit_and_reports_the_outcome(
     with pytest.raises(BreakerOpenError):
         payment_cancel(key=charge.key)
     assert scripted_gateway.cancelled == [charge.key, charge.key]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(Answer.APPROVED, "approved"), (GatewayTimeoutError(), "timeout")],
+)
+def test_a_call_is_counted_with_the_seconds_it_took(
+    charge: Charge,
+    scripted_gateway: ScriptedGateway,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer | NoAnswerError,
+    outcome: str,
+) -> None:
+    settings.GATEWAY_ATTEMPTS = 1
+    scripted_gateway.answers = [answer]
+    times = iter([1000.0, 1000.25])
+    monkeypatch.setattr("payments.services.perf_counter", lambda: next(times))
+    name, labels = "retail_payment_duration_seconds_sum", {"outcome": outcome}
+    before = REGISTRY.get_sample_value(name, labels) or 0.0
+    with suppress(NoAnswerError):
+        payment_charge(charge=charge, permit=payment_acquire(key=charge.key))
+    assert REGISTRY.get_sample_value(name, labels) == pytest.approx(before + 0.25)
+
+
+def test_a_rejection_after_a_try_without_an_answer_is_no_answer(
+    charge: Charge, scripted_gateway: ScriptedGateway
+) -> None:
+    scripted_gateway.answers = [NoAnswerError(), Answer.REJECTED]
+    with pytest.raises(NoAnswerError, match="rejected now") as failed:
+        payment_charge(charge=charge, permit=payment_acquire(key=charge.key))
+    assert failed.value.maybe_sent
+    assert len(scripted_gateway.charged) == 2
+
+
+def test_the_answer_to_a_cancellation_is_logged_with_its_key(
+    charge: Charge, scripted_gateway: ScriptedGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "retail.payments")
+    payment_cancel(key=charge.key)
+    (logged,) = [one for one in caplog.records if one.message == "event=payment.cancel"]
+    assert vars(logged).items() >= {"payment_key": charge.key, "answer": "cancelled"}.items()

@@ -11,6 +11,7 @@ from quality.scenario import Verdict
 from quality.selectors import judged
 from retail.history.rollups import roll_up
 from retail.models import Metric, RollupMark
+from retail.observability.prometheus import catalogue
 from tests.quality.support import (
     MINUTE,
     NOON,
@@ -315,3 +316,29 @@ def test_every_kind_of_row_that_a_judge_reads_is_asked_for() -> None:
         "P1": ["Error rate at the same time", "Response time at the same time, p95"],
         "P2": [],
     }
+
+
+def test_a_fast_fail_of_exactly_100_ms_is_too_slow() -> None:
+    orders(1)
+    fast_fails(5, le100=99, lemore=1)
+    found = verdict("A2")
+    assert numbers(found)[REFUSED_AT_ONCE] == (100.0, False)
+    assert found.verdict == Verdict.FAIL
+
+
+def test_a_lost_payment_of_the_windows_first_minute_counts_and_one_before_does_not() -> None:
+    orders(1)
+    first = 23 * 60 + 0.5  # in minutes before noon; see the test of the window above
+    order(first, status="UNKNOWN")
+    order(first + 1 / 60, status="UNKNOWN")
+    assert numbers(verdict("A2"))[PAID] == (50.0, False)
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(300.0, Verdict.PASS), (300.1, Verdict.FAIL)])
+def test_a_job_may_wait_five_minutes_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, word: Verdict
+) -> None:
+    order(5, kind="flash")
+    queue = {catalogue.JOBS_OLDEST_WAITING: {(): seconds}}
+    monkeypatch.setattr(evaluators, "read_queue", lambda: queue)
+    assert verdict("P2").verdict == word
