@@ -17,6 +17,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 # The slowest files come first (tests/conftest.py), and not those with the most tests.
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+# Chosen tests say nothing about the coverage of all. The floor is in pyproject.toml.
+COVERAGE := $(if $(ARGS),,--cov --cov-report=)
+
 ISSUE_FORMS := $(addprefix .github/ISSUE_TEMPLATE/,bug_report.yml feature_request.yml)
 
 # What these test does not know which database there is: once is enough.
@@ -37,8 +40,10 @@ run: .venv/.runtime ## run the whole shop on SQLite: SHOPPERS=0, PORT=8080, GATE
 
 test: .venv/.dev ## run all tests, on SQLite and then on PostgreSQL; ARGS="-k cart" chooses
 	@tools/system_tools.sh
-	$(ON_SQLITE) $(PYTEST) -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none of them
-	$(BIN)/python tools/with_postgres.py --no-fsync $(PYTEST) $(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
+	$(ON_SQLITE) $(PYTEST) $(COVERAGE) -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none
+	$(BIN)/python tools/with_postgres.py --no-fsync $(PYTEST) $(if $(COVERAGE),$(COVERAGE) --cov-append) \
+		$(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
+	$(if $(COVERAGE),$(BIN)/coverage report)
 
 quick: .venv/.dev ## run the unit tests on SQLite, in a minute: no processes, browser or PostgreSQL
 	$(ON_SQLITE) $(PYTEST) -m "not slow" $(ARGS)
