@@ -204,9 +204,11 @@ def test_the_time_to_wait_is_pluralised(
     lamp: Product,
     scripted_gateway: ScriptedGateway,
     monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
     passed: float,
     wait: str,
 ) -> None:
+    settings.BREAKER_RESET_SECONDS = 5
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)
     opened_at = CircuitBreaker.objects.get().opened_at

@@ -121,7 +121,7 @@ def test_a_rejection_after_a_try_without_an_answer_is_no_answer(
     charge: Charge, scripted_gateway: ScriptedGateway
 ) -> None:
     scripted_gateway.answers = [NoAnswerError(), Answer.REJECTED]
-    with pytest.raises(NoAnswerError, match="rejected now") as failed:
+    with pytest.raises(NoAnswerError, match="rejected, but an earlier attempt") as failed:
         payment_charge(charge=charge, permit=payment_acquire(key=charge.key))
     assert failed.value.maybe_sent
     assert len(scripted_gateway.charged) == 2
