@@ -46,7 +46,7 @@ test: .venv/.dev ## run all tests, on SQLite and then on PostgreSQL; ARGS="-k ca
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
 quick: .venv/.dev ## run the unit tests on SQLite, in a minute: no processes, browser or PostgreSQL
-	$(ON_SQLITE) $(PYTEST) -m "not slow" $(ARGS)
+	$(ON_SQLITE) $(PYTEST) --hypothesis-profile quick -m "not slow" $(ARGS)
 
 test-faults: .venv/.dev ## kill web, worker and PostgreSQL at every step of a checkout; prints the matrix
 	FAULTS=all $(ON_SQLITE) $(BIN)/pytest tests/faults $(ARGS)

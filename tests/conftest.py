@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -27,6 +27,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("tests")
+hypothesis.settings.register_profile(
+    "quick", hypothesis.settings.get_profile("tests"), max_examples=20
+)
 
 
 # What starts processes or browsers, or takes seconds: `make quick` leaves it out, and `make test`
@@ -45,6 +48,7 @@ SLOW = (
     *("alerts/test_mutants.py", "alerts/test_alertmanager.py", "alerts/test_rules.py"),
     "test_conftest_left_out.py",
 )
+KEPT_TABLES = {"django_content_type", "auth_permission"}
 SLOW_PATHS = [Path(__file__).parent / place for place in SLOW]
 
 
@@ -70,6 +74,33 @@ def pytest_configure() -> None:
     for writer in [handler for handler in logging.root.handlers if isinstance(handler, LineWriter)]:
         writer.sinks = [sink for sink in writer.sinks if not isinstance(sink, SharedFile)]
         writer.flush_seconds = 0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> Iterator[None]:
+    """Empty the tables after a test with `transaction=True`, but for what migrations put there.
+
+    Django empties all and makes content types and permissions anew, which takes most of such a
+    test's time.
+    """
+    from django.core.management.commands import flush  # noqa: PLC0415 - tools need no Django
+
+    def sql_flush(
+        style: Any, connection: Any, *, reset_sequences: bool, allow_cascade: bool
+    ) -> list[str]:
+        tables = connection.introspection.django_table_names(
+            only_existing=True, include_views=False
+        )
+        emptied = [name for name in tables if name not in KEPT_TABLES]
+        statements: list[str] = connection.ops.sql_flush(
+            style, emptied, reset_sequences=reset_sequences, allow_cascade=allow_cascade
+        )
+        return statements
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(flush, "sql_flush", sql_flush)
+        patched.setattr(flush, "emit_post_migrate_signal", lambda *_, **__: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
