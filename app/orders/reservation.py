@@ -44,7 +44,6 @@ def reserve(order: CheckoutRequest, payment_key: str) -> tuple[Sale, Payment]:
     # A flash sale's payment is the worker's from the start; another only if its request dies.
     patience = 0 if sale.kind == Sale.Kind.FLASH else settings.PAYMENT_RESEND_AFTER
     payment = Payment(
-        sale=sale,
         key=payment_key,
         token=order.payment_token,
         amount=order.total,
@@ -89,5 +88,5 @@ def _write_in_steps(order: CheckoutRequest, sale: Sale, payment: Payment) -> Non
             for line in order.lines
         ]
     )
-    payment.sale = sale  # it has its id only now
+    payment.sale = sale
     payment.save(force_insert=True)
