@@ -31,7 +31,7 @@ import hypothesis
 import pytest
 
 from tools.mutants.baseline import Seen, statement_at
-from tools.mutants.codes import swaps_of
+from tools.mutants.codes import Swaps, swaps_of
 from tools.mutants.mutations import Mutant, mutants_of
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class Runner:
     def try_all(self, say: Callable[[str], None]) -> None:
         """Try each chosen mutant and keep the result."""
         database = _database()
+        if self._tried(database, "", {}, list(self.items)):
+            pytest.exit("Without any mutant a test fails in a forked process", returncode=1)
         for path in FILES:
             for mutant in mutants_of(path):
                 if mutant.key not in CHOSEN:
@@ -136,6 +138,10 @@ class Runner:
         tests = self.seen.tests(mutant, statement_at(tree, mutant.first_line))
         if not tests:
             return 0, None
+        return len(tests), self._tried(database, name, swaps, tests)
+
+    def _tried(self, database: Path, name: str, swaps: Swaps, tests: list[str]) -> str | None:
+        """Run tests in a forked process with swapped code; return what kills it."""
         for journal in (f"{database}-wal", f"{database}-shm"):
             Path(journal).unlink(missing_ok=True)
         shutil.copyfile(f"{database}.before", database)
@@ -143,11 +149,9 @@ class Runner:
             child = os.fork()
         if not child:
             self._be_mutant(name, swaps, tests)
-        return len(tests), self._result(child, tests)
+        return self._result(child, tests)
 
-    def _be_mutant(
-        self, name: str, swaps: dict[tuple[str, int], CodeType], tests: list[str]
-    ) -> None:
+    def _be_mutant(self, name: str, swaps: Swaps, tests: list[str]) -> None:
         code = 3
         with contextlib.suppress(BaseException):
             os.setsid()
