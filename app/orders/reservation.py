@@ -44,7 +44,6 @@ def reserve(order: CheckoutRequest, payment_key: str) -> tuple[Sale, Payment]:
     # The worker charges a flash sale's payment at once, others only if their request dies.
     due_in = 0 if sale.kind == Sale.Kind.FLASH else settings.PAYMENT_RESEND_AFTER
     payment = Payment(
-        sale=sale,
         key=payment_key,
         token=order.payment_token,
         amount=order.total,

@@ -344,7 +344,7 @@ def test_a_refused_form_is_not_answered_with_another_customers_order_of_the_same
 
 
 @pytest.mark.parametrize(("flash", "seconds"), [(False, 30), (True, 0)])
-def test_a_reservation_says_when_the_worker_may_charge(
+def test_a_reservation_keeps_its_request_delivery_and_when_the_worker_may_charge(
     buyer: User, lamp: Product, flash: bool, seconds: int
 ) -> None:
     with request_context("of-this-request"):
@@ -352,5 +352,7 @@ def test_a_reservation_says_when_the_worker_may_charge(
         sale, payment = reserve(order_for(buyer, product), new_payment_key())
     stored = Payment.objects.select_related("sale").get()
     assert stored.sale.request_id == "of-this-request"
+    delivery = (stored.sale.delivery_name, stored.sale.delivery_address)
+    assert delivery == ("Bea Buyer", "1 Example Street")
     assert stored.sale.created_at == stored.created_at == sale.created_at == payment.created_at
     assert stored.due_at - stored.created_at == timedelta(seconds=seconds)

@@ -196,3 +196,10 @@ def test_an_interval_from_before_the_window_is_cut() -> None:
     assert trend is not None
     (bar,) = trend.bars
     assert (bar.x, bar.width) == (0, 1000)
+
+
+def test_the_shortest_verdict_is_seen_at_the_end_of_the_strip() -> None:
+    judge(0, A2=Verdict.FAIL)
+    trend = shown(board(days=1, now=NOON), "A2").trend
+    assert trend is not None
+    assert [(bar.x, bar.width) for bar in trend.bars] == [(996, 4)]

@@ -342,3 +342,10 @@ def test_a_job_may_wait_five_minutes_and_no_longer(
     queue = {catalogue.JOBS_OLDEST_WAITING: {(): seconds}}
     monkeypatch.setattr(evaluators, "read_queue", lambda: queue)
     assert verdict("P2").verdict == word
+
+
+@pytest.mark.parametrize(("errors", "le1000"), [(5_040, 100_000), (0, 94_998)])
+def test_a_little_more_than_may_be_fails_the_others_too(errors: int, le1000: int) -> None:
+    row("throttled_requests", 2, scope="login")
+    answered(2, count=100_000, errors=errors, le1000=le1000)
+    assert verdict("P1").verdict == Verdict.FAIL

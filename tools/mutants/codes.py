@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tools.mutants.mutations import Mutant
 
 Swaps = dict[tuple[str, int], CodeType]
+_COMPREHENSIONS = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 
 
 def _codes(code: CodeType) -> list[CodeType]:
@@ -27,6 +28,8 @@ def _own(code: CodeType) -> tuple[object, ...]:
 def _swaps(old: CodeType, new: CodeType) -> Swaps | None:
     """Return the new code of each function that differs; None if more than functions do."""
     if _is_body(old) and old != new:
+        if old.co_name in _COMPREHENSIONS:
+            return None
         return {(old.co_qualname, old.co_firstlineno): new}
     if old.co_name != new.co_name or len(_codes(old)) != len(_codes(new)):
         return None

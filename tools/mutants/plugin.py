@@ -31,7 +31,7 @@ import hypothesis
 import pytest
 
 from tools.mutants.baseline import Seen, statement_at
-from tools.mutants.codes import swaps_of
+from tools.mutants.codes import Swaps, swaps_of
 from tools.mutants.mutations import Mutant, mutants_of
 
 if TYPE_CHECKING:
@@ -110,30 +110,38 @@ class Runner:
     def try_all(self, say: Callable[[str], None]) -> None:
         """Try each chosen mutant and keep the result."""
         database = _database()
+        if self._tried(database, "", {}, list(self.items)):
+            pytest.exit("Without any mutant a test fails in a forked process", returncode=1)
         for path in FILES:
             for mutant in mutants_of(path):
                 if mutant.key not in CHOSEN:
                     continue
                 began = time.monotonic()
-                by = self._kills(mutant, database)
+                tests, by = self._kills(mutant, database)
                 diff = mutant.diff()
                 with RESULTS.open("a") as results:
-                    results.write(json.dumps({"key": mutant.key, "by": by, "diff": diff}) + "\n")
+                    row = {"key": mutant.key, "by": by, "tests": tests, "diff": diff}
+                    results.write(json.dumps(row) + "\n")
                 if by is None:
-                    say("\n".join(["SURVIVED", *diff]))
+                    say("\n".join([f"SURVIVED {tests} tests", *diff]))
                 else:
                     say(f"killed   {diff[0]} {time.monotonic() - began:.1f} s {by}")
 
-    def _kills(self, mutant: Mutant, database: Path) -> str | None:
-        """Return what kills the mutant, or None if it survives."""
+    def _kills(self, mutant: Mutant, database: Path) -> tuple[int, str | None]:
+        """Return how many tests run the mutant, and what kills it; None if it survives."""
         name = str(mutant.path.resolve())
         swaps = swaps_of(mutant)
         tree = ast.parse(mutant.source)
         if swaps is None:
-            return self._kills_on_import(mutant)
+            tests = self.seen.tests(mutant)
+            return len(tests), self._kills_on_import(mutant, tests) if tests else None
         tests = self.seen.tests(mutant, statement_at(tree, mutant.first_line))
         if not tests:
-            return None
+            return 0, None
+        return len(tests), self._tried(database, name, swaps, tests)
+
+    def _tried(self, database: Path, name: str, swaps: Swaps, tests: list[str]) -> str | None:
+        """Run tests in a forked process with swapped code; return what kills it."""
         for journal in (f"{database}-wal", f"{database}-shm"):
             Path(journal).unlink(missing_ok=True)
         shutil.copyfile(f"{database}.before", database)
@@ -143,9 +151,7 @@ class Runner:
             self._be_mutant(name, swaps, tests)
         return self._result(child, tests)
 
-    def _be_mutant(
-        self, name: str, swaps: dict[tuple[str, int], CodeType], tests: list[str]
-    ) -> None:
+    def _be_mutant(self, name: str, swaps: Swaps, tests: list[str]) -> None:
         code = 3
         with contextlib.suppress(BaseException):
             os.setsid()
@@ -181,8 +187,7 @@ class Runner:
         os.waitpid(child, 0)
         return "time"
 
-    def _kills_on_import(self, mutant: Mutant) -> str | None:
-        tests = self.seen.tests(mutant)
+    def _kills_on_import(self, mutant: Mutant, tests: list[str]) -> str | None:
         wanted = {"path": str(mutant.path.resolve()), "source": mutant.mutated}
         environment = os.environ | {
             "MUTANTS_IMPORTED": json.dumps(wanted),
@@ -190,8 +195,6 @@ class Runner:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         files = sorted({test.partition("::")[0] for test in tests})
-        if not files:
-            return None
         command = [sys.executable, "-m", "pytest", "-p", __name__, "-x", "-p", "no:cacheprovider"]
         try:
             done = subprocess.run(

@@ -121,7 +121,8 @@ def _print(mutants: dict[Path, list[Mutant]], results: dict[str, dict[str, Any]]
         tried = [results[mutant.key] for mutant in of_file if mutant.key in results]
         for row in tried:
             if row["by"] is None:
-                print("\n".join(row["diff"]), end="\n\n")
+                place, *change = row["diff"]
+                print(f"{place}, which {row['tests']} tests run", *change, sep="\n", end="\n\n")
         counts = Counter(row["by"] is None for row in tried)
         rows.append((str(file), len(of_file), len(tried), counts[False], counts[True]))
     rows.append(("all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))

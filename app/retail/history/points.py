@@ -7,7 +7,6 @@ element by element; text is an amount of money.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -166,7 +165,7 @@ def _whole(value: Any) -> int:
 
 
 def _longest(value: Any) -> float:
-    known = type(value) in {int, float} and 0 < value <= MOST and math.isfinite(value)
+    known = type(value) in {int, float} and 0 < value <= MOST
     return float(value) if known else 0.0
 
 

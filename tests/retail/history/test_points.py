@@ -280,3 +280,38 @@ def test_a_quantile_is_what_prometheus_says(promtool: str, tmp_path: Path) -> No
         [promtool, "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, check=False
     )
     assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(10**15, 10**15), (10**15 + 1, 0), (1, 1), (0, 0), (-1, 0), (True, 0), (1.0, 0), ("1", 0)],
+)
+def test_a_number_of_events_is_a_whole_one_that_the_database_can_hold(
+    given: object, kept: int
+) -> None:
+    facts = point_of("error_rate", 1.0, {"errors": given, "count": given}, START)
+    assert facts.facts == {"errors": kept, "client_errors": 0}
+    assert facts.count == (kept or 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (1e15, 1e15),
+        (10**15 + 1, 0.0),
+        (0.5, 0.5),
+        (7, 7.0),
+        (0, 0.0),
+        (-0.5, 0.0),
+        (True, 0.0),
+        ("7", 0.0),
+        (float("inf"), 0.0),
+        (float("nan"), 0.0),
+    ],
+)
+def test_a_longest_duration_is_a_finite_number_above_zero(given: object, kept: float) -> None:
+    assert point_of("avg_response_time", 1.0, {"max_ms": given}, START).facts["max_ms"] == kept
+
+
+def test_a_quantile_at_the_end_of_a_bucket_is_its_bound_also_before_empty_ones() -> None:
+    assert quantile(some(b2=50, b5=50), 0.5) == 10.0

@@ -293,3 +293,29 @@ def test_the_job_prunes_by_the_settings(
     row(MIDNIGHT - timedelta(days=2, seconds=1))
     row(MIDNIGHT - timedelta(days=2))
     assert tasks.prune_metrics() == 1
+
+
+def test_the_worker_waits_ten_seconds_and_looks_back_a_quarter_of_an_hour() -> None:
+    late = MIDNIGHT, MIDNIGHT - LAST_MOMENT
+    rollups.roll_up(MIDNIGHT + 15 * MINUTE + timedelta(seconds=9.9))
+    assert rollups.rolled_until() == MIDNIGHT + 14 * MINUTE
+    rollups.roll_up(MIDNIGHT + 15 * MINUTE + timedelta(seconds=10))
+    assert rollups.rolled_until() == MIDNIGHT + 15 * MINUTE
+    for moment in late:
+        row(moment, 2)
+    rollups.roll_up(MIDNIGHT + 16 * MINUTE + timedelta(seconds=10))
+    assert stored(Period.MINUTE) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
+
+
+def test_minutes_are_kept_for_two_days_in_whole_hours() -> None:
+    now = MIDNIGHT + 2 * DAY + HOUR / 2
+    for moment in (MIDNIGHT - LAST_MOMENT, MIDNIGHT):
+        row(moment)
+    roll_up(now)
+    assert stored(Period.MINUTE) == [(MIDNIGHT, KIND, 1, 1, 1, 1)]
+    roll_up(now + HOUR / 2)
+    assert stored(Period.MINUTE) == []
+    assert [(start, count) for start, _, count, *_ in stored(Period.HOUR)] == [
+        (MIDNIGHT - HOUR, 1),
+        (MIDNIGHT, 1),
+    ]
