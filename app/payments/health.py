@@ -9,7 +9,7 @@ from django.urls import reverse
 from payments.breaker import NAME as BREAKER
 from payments.models import CircuitBreaker
 from retail.health import Finding, health_check
-from retail.templatetags.durations import ago, span
+from retail.templatetags.durations import ago, duration
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +27,7 @@ def breaker(now: datetime) -> Finding:
     state = row.state_now
     word = State(state).label.lower()
     if row.is_forced and row.forced_until:
-        detail = f"Forced by hand for {span(row.forced_until - now)} more: {row.forced_reason}"
+        detail = f"Forced by hand for {duration(row.forced_until - now)} more: {row.forced_reason}"
         return Finding("warn", f"{word}, forced", detail, link)
     detail = "Payments go to the gateway."
     if state == State.OPEN:

@@ -10,9 +10,9 @@ _UNITS = (("d", 24 * 60), ("h", 60), ("min", 1))
 
 
 @register.filter
-def span(duration: timedelta) -> str:
+def duration(length: timedelta) -> str:
     """Return a duration's two greatest units, down to minutes: `1 h 12 min`."""
-    minutes = int(duration.total_seconds() // 60)
+    minutes = int(length.total_seconds() // 60)
     if minutes < 1:
         return "less than a minute"
     parts: list[tuple[int, str]] = []
@@ -26,4 +26,4 @@ def span(duration: timedelta) -> str:
 @register.filter
 def ago(moment: datetime, now: datetime) -> str:
     """Return how long ago a moment was."""
-    return f"{span(now - moment)} ago"
+    return f"{duration(now - moment)} ago"

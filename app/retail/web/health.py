@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from retail import jobs
 from retail.health import Finding, health_check
 from retail.observability.prometheus import catalogue
-from retail.templatetags.durations import span
+from retail.templatetags.durations import duration
 from retail.thresholds import THRESHOLDS, in_words
 from retail.web.probes import database_checks, worker_check
 
@@ -48,7 +48,7 @@ def queue(_now: datetime) -> Finding:
     waiting = int(gauges[catalogue.JOBS_WAITING][()])
     oldest = gauges[catalogue.JOBS_OLDEST_WAITING][()]
     limits = THRESHOLDS.queue
-    detail = f"{waiting:,} jobs wait, the oldest for {span(timedelta(seconds=oldest))}."
+    detail = f"{waiting:,} jobs wait, the oldest for {duration(timedelta(seconds=oldest))}."
     if oldest > limits.most_waiting_seconds:
         return Finding("bad", "stalled", detail)
     if oldest > limits.warning_waiting_seconds:
