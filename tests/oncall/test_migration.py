@@ -17,11 +17,13 @@ from tests.support import make_buyer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BEFORE = [("dashboards", "0001_initial"), ("oncall", None)]
-AFTER = [("dashboards", "0002_alerts_to_oncall"), ("oncall", "0001_initial")]
+Targets = list[tuple[str, str | None]]
+
+BEFORE: Targets = [("dashboards", "0001_initial"), ("oncall", None)]
+AFTER: Targets = [("dashboards", "0002_alerts_to_oncall"), ("oncall", "0001_initial")]
 
 
-def migrate(targets: list[tuple[str, str | None]]) -> None:
+def migrate(targets: Targets) -> None:
     MigrationExecutor(connection).migrate(targets)  # type: ignore[arg-type] # None is "zero"
     ContentType.objects.clear_cache()
 

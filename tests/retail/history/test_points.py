@@ -290,7 +290,7 @@ def test_a_number_of_events_is_a_whole_one_that_the_database_can_hold(
     given: object, kept: int
 ) -> None:
     facts = point_of("error_rate", 1.0, {"errors": given, "count": given}, START)
-    assert facts.facts == {"errors": kept, "client_errors": 0}
+    assert facts.aggregates == {"errors": kept, "client_errors": 0}
     assert facts.count == (kept or 1)
 
 
@@ -310,7 +310,7 @@ def test_a_number_of_events_is_a_whole_one_that_the_database_can_hold(
     ],
 )
 def test_a_longest_duration_is_a_finite_number_above_zero(given: object, kept: float) -> None:
-    assert point_of("avg_response_time", 1.0, {"max_ms": given}, START).facts["max_ms"] == kept
+    assert point_of("avg_response_time", 1.0, {"max_ms": given}, START).aggregates["max_ms"] == kept
 
 
 def test_a_quantile_at_the_end_of_a_bucket_is_its_bound_also_before_empty_ones() -> None:
