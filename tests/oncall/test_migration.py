@@ -24,7 +24,7 @@ AFTER: Targets = [("dashboards", "0002_alerts_to_oncall"), ("oncall", "0001_init
 
 
 def migrate(targets: Targets) -> None:
-    MigrationExecutor(connection).migrate(targets)  # type: ignore[arg-type] # None is "zero"
+    MigrationExecutor(connection).migrate(targets)
     ContentType.objects.clear_cache()
 
 
