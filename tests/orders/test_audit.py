@@ -208,7 +208,10 @@ def happen(what: str, number: int, order: Any) -> None:
 
 
 @given(OPERATIONS, st.integers(1, 4))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples * 3 // 10,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_wherever_it_stopped_it_finds_what_a_full_look_finds(
     operations: list[tuple[str, int]], chunk: int
 ) -> None:
