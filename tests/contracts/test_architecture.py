@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,15 @@ ENVIRONMENT = {
 }
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    """Yield path and syntax of each module of the shop."""
+@cache
+def sources() -> list[tuple[str, ast.Module]]:
+    """Return path and syntax of each module of the shop."""
     paths = [path for path in sorted(APP.rglob("*.py")) if "migrations" not in path.parts]
     assert APP / "manage.py" in paths, "a rule that looks at nothing finds nothing"
-    for path in paths:
-        yield path.relative_to(APP).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        (path.relative_to(APP).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for path in paths
+    ]
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

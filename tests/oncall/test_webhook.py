@@ -243,7 +243,10 @@ PLACES = st.sampled_from(
 )
 
 
-@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=hypothesis_settings().max_examples * 3 // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(place=PLACES, value=JSON)
 def test_nothing_that_is_sent_breaks_it(
     sender: Client, place: tuple[str | int, ...], value: Any

@@ -210,7 +210,10 @@ def apply(operation: str, number: int, order: Any) -> None:
 
 
 @given(OPERATIONS, st.integers(1, 4))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples * 3 // 10,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_an_incremental_scan_finds_what_a_full_scan_finds(
     operations: list[tuple[str, int]], chunk: int
 ) -> None:

@@ -148,7 +148,10 @@ def apply(operation: str, product: Product, number: int) -> None:
 
 
 @given(OPERATIONS, st.integers(1, 4))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples * 2 // 5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_an_incremental_scan_finds_what_a_full_scan_finds(
     operations: list[tuple[str, int, int]], chunk: int
 ) -> None:
