@@ -100,25 +100,27 @@ NOT_THRESHOLDS = {
     r"\[[12]m\]\)\)|offset 2m|< 120\)": "how long a mark on a graph lasts",
     r"(jobs_total|seconds_bucket|pg_stat\w+)(\{[^}]*\})?\[5m\]": "a panel's own window",
     r"alertmanager_notifications\w*_total\[5m\]": "the same",
-    r"Blocks .+ the last 5 minutes|above 99 %|^value: 0\.99": "PostgreSQL's cache",
+    r"Ratio of blocks .+ the last 5 minutes|above 99 %|^value: 0\.99": "PostgreSQL's cache",
     r"^value: 0\.1$": "a panel's own limit",
     r"^axisSoftMax: 5$": "a scale",
     r"24 hours|30 days": "a page's range",
     r"up to [\d., ]+ ms|bounds at [\d, and]+ ms|which \d+ %": "a histogram's",
     r"Rows that come more than 15 minutes": "how late a row may be",
-    r"none at all in an hour": "what nobody waits for",
+    r"none in an hour means": "what nobody waits for",
 }
 NOT_IN_SOURCES = {
     r"24 hours|30 days|at most 6 hours": "a page's range",
     r"bounds at [\d, and]+ ms|which \d+ %": "a histogram's",
-    r"Blocks .+ the last 5 minutes|above 99 %": "PostgreSQL's cache",
-    r"none at all in an hour": "what nobody waits for",
+    r"Ratio of blocks .+ the last 5 minutes|above 99 %": "PostgreSQL's cache",
+    r"none in an hour means": "what nobody waits for",
     r"about ten minutes": "how long a test takes",
-    r"(for|than|within) an hour[:. <]": "a link's life; and a jug",
+    r"(for|than|within|after) an hour[:. <]": "a link's life; and a jug",
     r"at least 0\.1 s apart": "shoppers",
     r"for a minute or so": "how late a message may be",
     r"one in two minutes": "how many intervals there are",
+    r"each one lasts two minutes": "an annotation",
     r"than a minute|1 h 12 min|`15 minutes`, `1 hour`, `0\.5 seconds`": "how times are written",
+    r'"1 minute", "5 minutes"': "the same",
 }
 WRITTEN_BY_PROGRAMS = {"metrics.md", "QS-Catalog.md"}
 PROGRAMS_OF_THEIR_OWN = {"gateway_simulator", "migrations", "static"}
