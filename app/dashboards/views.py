@@ -116,7 +116,7 @@ def api(request: HttpRequest) -> HttpResponse:
         return problem(
             request,
             HTTPStatus.BAD_REQUEST,
-            title="That is no number of days",
+            title="Invalid number of days",
             message="The parameter days must be a whole number from 1 to 90.",
             as_json=True,
         )

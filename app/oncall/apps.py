@@ -8,5 +8,5 @@ class OncallConfig(AppConfig):
     verbose_name = "On-call"
 
     def ready(self) -> None:
-        """Register the job and the health checks."""
-        from oncall import health, tasks  # noqa: F401, PLC0415 - models first
+        """Register the health checks."""
+        from oncall import health  # noqa: F401, PLC0415 - models first

@@ -9,7 +9,7 @@ class QualityConfig(AppConfig):
     name = "quality"
 
     def ready(self) -> None:
-        """Declare the job, and let the verdicts be read at each scrape."""
-        from quality import selectors, tasks  # noqa: F401, PLC0415 - models first
+        """Let the verdicts be read at each scrape."""
+        from quality import selectors  # noqa: PLC0415 - models first
 
         exposition.database_gauges.add("quality", selectors.read_passing)

@@ -1,7 +1,13 @@
-"""All quality scenarios, in the order in which they are told (docs/QS-Catalog.md)."""
+"""All quality scenarios, in the order of docs/QS-Catalog.md: by quality, then by number."""
 
-from quality.runtime_scenarios import A1, A2, P1, P2
-from quality.tested_scenarios import I1, I2, M1, M2, S1, S2, T1, T2, U1, U2
+from quality import runtime_scenarios, tested_scenarios
+from quality.scenario import QUALITIES, Scenario
 
-SCENARIOS = (A1, A2, S1, S2, M1, M2, P1, P2, I1, I2, T1, T2, U1, U2)
+_DECLARED = [*vars(runtime_scenarios).values(), *vars(tested_scenarios).values()]
+SCENARIOS = tuple(
+    sorted(
+        (one for one in _DECLARED if isinstance(one, Scenario)),
+        key=lambda one: (list(QUALITIES).index(one.id[0]), int(one.id[1:])),
+    )
+)
 JUDGED = tuple(one for one in SCENARIOS if one.judge is not None)

@@ -1,6 +1,7 @@
 """The ground floor of the shop."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 from retail.observability.middleware import ObservabilityMiddleware
 from retail.observability.prometheus import catalogue, exposition
@@ -12,14 +13,15 @@ class RetailConfig(AppConfig):
     verbose_name = "Retail (Observability)"
 
     def ready(self) -> None:
-        """Connect the recording of metrics with the database, and declare the jobs."""
+        """Connect metrics with the database; import each app's `metrics` and `tasks`, if any."""
         from django.conf import settings  # noqa: PLC0415 - apps are loaded before models
 
-        from retail import jobs, tasks  # noqa: F401, PLC0415
+        from retail import jobs  # noqa: PLC0415
         from retail.audit import results  # noqa: PLC0415
         from retail.history import rollups  # noqa: PLC0415
         from retail.web import health  # noqa: F401, PLC0415
 
+        autodiscover_modules("metrics", "tasks")
         ObservabilityMiddleware.static_url = settings.STATIC_URL
         recorder.writer = rollups.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS
