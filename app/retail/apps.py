@@ -1,4 +1,4 @@
-"""The ground floor of the shop."""
+"""App configuration of the shared layer below all other apps."""
 
 from django.apps import AppConfig
 
@@ -12,7 +12,7 @@ class RetailConfig(AppConfig):
     verbose_name = "Retail (Observability)"
 
     def ready(self) -> None:
-        """Connect the recording of metrics with the database, and declare the jobs."""
+        """Connect the metric recorder to the database and register jobs and health checks."""
         from django.conf import settings  # noqa: PLC0415 - apps are loaded before models
 
         from retail import jobs, tasks  # noqa: F401, PLC0415

@@ -150,7 +150,7 @@ def test_the_page_lists_every_metric_once() -> None:
     page = document()
     for name, (kind, _) in EXPECTED.items():
         assert page.count(f"| `{name}` | {kind} |") == 1
-    assert "| `retail_payments_total` | counter | outcome = completed, failed | Payments" in page
+    assert "| `retail_payments_total` | counter | outcome = completed, failed | Settled" in page
     assert "| view = set by code; method = GET, HEAD," in page
 
 
