@@ -105,7 +105,7 @@ NOT_THRESHOLDS = {
     r"^axisSoftMax: 5$": "a scale",
     r"24 hours|30 days": "a page's range",
     r"up to [\d., ]+ ms|bounds at [\d, and]+ ms|which \d+ %": "a histogram's",
-    r"Rows that come more than 15 minutes": "how late a row may be",
+    r"Rows that arrive more than 15 minutes": "how late a row may be",
     r"none at all in an hour": "what nobody waits for",
 }
 NOT_IN_SOURCES = {
@@ -115,7 +115,6 @@ NOT_IN_SOURCES = {
     r"none at all in an hour": "what nobody waits for",
     r"about ten minutes": "how long a test takes",
     r"(for|than|within) an hour[:. <]": "a link's life; and a jug",
-    r"at least 0\.1 s apart": "shoppers",
     r"for a minute or so": "how late a message may be",
     r"one in two minutes": "how many intervals there are",
     r"than a minute|1 h 12 min|`15 minutes`, `1 hour`, `0\.5 seconds`": "how times are written",
