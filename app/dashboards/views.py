@@ -47,7 +47,7 @@ def _no_such_range(request: HttpRequest) -> HttpResponse:
 
 def _not_counted(request: HttpRequest) -> None:
     """Keep what looks at the numbers out of them; an answer 5xx never gets here, and counts."""
-    request.looks_only = True  # type: ignore[attr-defined]
+    request.uncounted = True  # type: ignore[attr-defined]
 
 
 def _parts(request: HttpRequest, found: Overview) -> dict[str, object]:

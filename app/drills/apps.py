@@ -1,4 +1,4 @@
-"""Staged traffic and staged incidents."""
+"""App configuration of synthetic shoppers and staged incidents."""
 
 from django.apps import AppConfig
 

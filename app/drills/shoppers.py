@@ -1,8 +1,8 @@
-"""Synthetic shoppers: a few customers who look around and buy, through the public pages.
+"""Synthetic shoppers: customers who browse and buy through the public pages.
 
     python -m drills.shoppers --url http://127.0.0.1:8000 --shoppers 3
 
-Needs no Django: it is a visitor like any other. It stops by itself with SIGTERM or Ctrl-C.
+Uses HTTP only, not Django. Stop it with SIGTERM or Ctrl-C.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 LOCAL = {"127.0.0.1", "localhost", "::1", "web"}  # "web" is the shop's name inside compose
 TIMEOUT = 15  # seconds
-LOOKS = 3  # pages looked at before each purchase
-# By how many in a thousand pay with them: a healthy shop's mixture, at which no alert may fire.
+PAGES = 3  # product pages opened before each purchase
+# Payments per thousand, by card: as in a healthy shop, so that no alert fires.
 CARDS = {"tok_good": 978, "tok_declined": 20, "tok_slow": 2}
 SEARCHES = ("lamp", "tea", "book", "rain", "olive", "watch", "wool")
 
@@ -37,7 +37,7 @@ logger = logging.getLogger("drills.shoppers")
 
 
 class _Forms(HTMLParser):
-    """Collects the forms of a page: their address and the values they would send."""
+    """Collects a page's forms: the address and the submitted values of each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,27 +45,27 @@ class _Forms(HTMLParser):
         self._area: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a form, or a field of the form at hand."""
-        found = {name: value or "" for name, value in attrs}
+        """Add a form, or a field of the current form."""
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.forms.append((found.get("action", ""), {}))
-        elif not self.forms or not found.get("name"):
+            self.forms.append((attributes.get("action", ""), {}))
+        elif not self.forms or not attributes.get("name"):
             return
         elif tag == "textarea":
-            self._area = found["name"]
+            self._area = attributes["name"]
             self.forms[-1][1][self._area] = ""
         elif tag == "input" and (
-            found.get("type") not in {"radio", "checkbox"} or "checked" in found
+            attributes.get("type") not in {"radio", "checkbox"} or "checked" in attributes
         ):
-            self.forms[-1][1][found["name"]] = found.get("value", "")
+            self.forms[-1][1][attributes["name"]] = attributes.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
-        """Note that a text area ends."""
+        """Leave the text area."""
         if tag == "textarea":
             self._area = None
 
     def handle_data(self, data: str) -> None:
-        """Take the text inside a text area."""
+        """Add text inside a text area."""
         if self._area is not None:
             self.forms[-1][1][self._area] += data.strip()
 
@@ -84,7 +84,7 @@ def form_of(page: Response, action: str) -> dict[str, str]:
 
 
 class Shopper:
-    """A customer with a browser that has no JavaScript."""
+    """A customer whose browser has no JavaScript."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -103,7 +103,7 @@ class Shopper:
         return self.session.post(address, data=fields, headers=headers, timeout=TIMEOUT)
 
     def register(self) -> None:
-        """Make an account."""
+        """Create an account."""
         password = secrets.token_urlsafe(16)
         self.submit(
             self.get("/accounts/register/"),
@@ -123,7 +123,7 @@ class Shopper:
         return self.submit(self.get(product), "/cart/add/", quantity=str(quantity))
 
     def order(self, card: str = "tok_good") -> Response:
-        """Buy what is in the cart; return the page that it ends on."""
+        """Order the cart; return the last page."""
         return self.submit(
             self.get("/checkout/"),
             "/checkout/",
@@ -134,13 +134,13 @@ class Shopper:
 
 
 def _visit(shopper: Shopper) -> None:
-    """Look around and buy one or two pieces of something."""
+    """Open some pages and buy one or two units of a product."""
     products = shopper.products()
     if not products:
         return
     shopper.get("/")
-    shopper.get(f"/products/?q={random.choice(SEARCHES)}")  # noqa: S311 - not about secrets
-    for product in random.sample(products, min(LOOKS, len(products))):
+    shopper.get(f"/products/?q={random.choice(SEARCHES)}")  # noqa: S311 - not for cryptography
+    for product in random.sample(products, min(PAGES, len(products))):
         shopper.get(product)
     product = random.choice(products)  # noqa: S311
     shopper.put_in_cart(product, random.choice((1, 1, 2)))  # noqa: S311
@@ -150,11 +150,11 @@ def _visit(shopper: Shopper) -> None:
 
 
 def _shop(url: str, pause: float, stop: threading.Event) -> None:
-    """Be one customer after the other until told to stop."""
+    """Act as one customer after another until stopped."""
     shopper: Shopper | None = None
     while not stop.is_set():
         try:
-            if shopper is None or random.random() < 0.1:  # noqa: S311, PLR2004 - a new face now and then
+            if shopper is None or random.random() < 0.1:  # noqa: S311, PLR2004 - a new customer now and then
                 shopper = Shopper(url)
                 shopper.register()
             _visit(shopper)
@@ -165,7 +165,7 @@ def _shop(url: str, pause: float, stop: threading.Event) -> None:
 
 
 def _wait_for(url: str, seconds: float = 60) -> bool:
-    """Wait until the shop answers; say whether it did."""
+    """Wait until the shop responds; return whether it did."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
@@ -180,20 +180,22 @@ def _wait_for(url: str, seconds: float = 60) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the shoppers; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the shop (local only)")
-    parser.add_argument("--shoppers", type=int, default=3, help="how many (1 to 20)")
+    parser.add_argument(
+        "--url", default="http://127.0.0.1:8000", help="address of the shop (local only)"
+    )
+    parser.add_argument("--shoppers", type=int, default=3, help="number of shoppers (1 to 20)")
     parser.add_argument("--pause", type=float, default=8, help="seconds between visits")
-    parser.add_argument("--verbose", action="store_true", help="a line for each purchase")
+    parser.add_argument("--verbose", action="store_true", help="print each purchase")
     chosen = parser.parse_args(arguments)
     if urlsplit(chosen.url).hostname not in LOCAL:
-        parser.error("synthetic shoppers visit only a shop on this machine")
+        parser.error("--url must be a shop on this machine")
     if not 1 <= chosen.shoppers <= 20 or chosen.pause < 0.1:  # noqa: PLR2004
-        parser.error("1 to 20 shoppers, at least 0.1 s apart")
+        parser.error("--shoppers must be 1 to 20, and --pause at least 0.1")
     logging.basicConfig(
         level=logging.INFO if chosen.verbose else logging.ERROR, format="%(message)s"
     )
     if not _wait_for(chosen.url):
-        print(f"No shop answers at {chosen.url}.", file=sys.stderr)  # noqa: T201
+        print(f"No shop responds at {chosen.url}.", file=sys.stderr)  # noqa: T201
         return 1
     stop = threading.Event()
     threads = [

@@ -1,5 +1,5 @@
-"""A stand-in payment gateway: its own process, an HTTP API, a durable ledger and fault knobs.
+"""A simulated payment gateway: a separate process with an HTTP API, a ledger and fault knobs.
 
-It imports nothing of the shop; the two know each other by HTTP alone. Start it with
-``python -m gateway_simulator`` from the folder ``app``.
+It imports nothing from the shop; the two communicate only over HTTP. Start it with
+``python -m gateway_simulator`` in the folder ``app``.
 """

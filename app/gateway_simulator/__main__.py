@@ -1,4 +1,4 @@
-"""Start the gateway: ``python -m gateway_simulator``. Ends with 2 where the settings are wrong."""
+"""Start the gateway: ``python -m gateway_simulator``. Exits with 2 if the settings are invalid."""
 
 import logging
 import logging.config
@@ -18,21 +18,21 @@ THREADS = 32
 
 
 class Server(BaseApplication):  # type: ignore[misc] # its base has no types
-    """gunicorn with one worker process: the fault knobs live in that process's memory."""
+    """gunicorn with one worker process, because the fault knobs are kept in memory."""
 
     def __init__(self, chosen: settings.Settings) -> None:
         self._chosen = chosen
         super().__init__()
 
     def load_config(self) -> None:
-        """Tell gunicorn how to run; its own command line and files play no part."""
+        """Set gunicorn's options. Its command line and configuration files are not read."""
         options: dict[str, Any] = {
             "bind": self._chosen.address,
             "worker_class": "gthread",
             "workers": 1,
             "threads": THREADS,
-            "keepalive": 75,  # longer than a client keeps an idle connection
-            "graceful_timeout": 5,  # seconds; an injected wait is not worth waiting for
+            "keepalive": 75,  # longer than clients keep idle connections
+            "graceful_timeout": 5,  # seconds; do not wait for injected delays
             "logconfig_dict": logs.config(self._chosen),
             "control_socket_disable": True,
             "when_ready": _ready,
@@ -41,12 +41,12 @@ class Server(BaseApplication):  # type: ignore[misc] # its base has no types
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Build the application, in the worker: no database connection survives a fork."""
+        """Create the application in the worker: database connections must not be forked."""
         return create_app(self._chosen)
 
 
 def main() -> None:
-    """Read the settings, make sure of the ledger and the logs, then serve until told to stop."""
+    """Read the settings, create the ledger and the log folder, and serve until stopped."""
     try:
         chosen = settings.read(os.environ)
         chosen.log_dir.mkdir(parents=True, exist_ok=True)
@@ -55,11 +55,11 @@ def main() -> None:
         ledger.create()
         ledger.close()
     except settings.SettingsError as error:
-        _give_up(str(error))
+        _exit_with(str(error))
     except sqlite3.Error as error:
-        _give_up(f"GATEWAY_LEDGER: {chosen.ledger} cannot be used as the ledger: {error}.")
+        _exit_with(f"GATEWAY_LEDGER: {chosen.ledger} cannot be used as the ledger: {error}.")
     except (OSError, ValueError) as error:
-        _give_up(f"GATEWAY_LEDGER or LOG_DIR cannot be written: {error}.")
+        _exit_with(f"GATEWAY_LEDGER or LOG_DIR cannot be written: {error}.")
     for name in chosen.exposed_defaults():
         logs.event("gateway.default_secret", logging.WARNING, variable=name, host=chosen.host)
     Server(chosen).run()
@@ -70,7 +70,7 @@ def _ready(arbiter: Any) -> None:
     logs.event("gateway.ready", host=host, port=port)
 
 
-def _give_up(reason: str) -> None:
+def _exit_with(reason: str) -> None:
     sys.stderr.write(f"gateway_simulator: {reason}\n")
     sys.exit(2)
 

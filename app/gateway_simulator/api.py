@@ -1,4 +1,4 @@
-"""The API under /v1: charges, cancellations, refunds and the ledger's rows."""
+"""The API under /v1: charges, cancellations, refunds and the ledger."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,11 +22,10 @@ _GARBAGE = "<html><body>It works!</body>"
 
 
 def with_faults(view: Callable[[], Response]) -> Callable[[], Response]:
-    """Put the share faults around a view that moves money.
+    """Apply the share faults to a view that moves money.
 
-    Looking up and cancelling stay outside: whatever the shares are, a caller can find out what has
-    become of a charge. (``off`` and ``latency_ms`` concern every call, see app.py; ``hold``
-    concerns charges alone.)
+    They do not apply to lookups and cancellations, so a caller can always find out the outcome of a
+    charge. (``off`` and ``latency_ms`` apply to every call, see app.py; ``hold`` only to charges.)
     """
 
     @wraps(view)
@@ -35,7 +34,7 @@ def with_faults(view: Callable[[], Response]) -> Callable[[], Response]:
         state = faults.now()
         if faults.strikes(state.error_share):
             note("error")
-            raise ApiError(500, "injected_error", "The gateway failed before it did anything.")
+            raise ApiError(500, "injected_error", "Injected error. Nothing was recorded.")
         if faults.strikes(state.hang_share):
             note("hang")
             wire.stay_silent(HANG_SECONDS)
@@ -69,38 +68,38 @@ def charge() -> Response:
         raise ApiError(
             422,
             "key_reused",
-            "This Idempotency-Key was used with another amount or currency; take a new key.",
+            "This Idempotency-Key was used with another amount or currency. Use a new key.",
         ) from None
     if row.calls == 1 and row.status != "cancelled":
         gateway().metrics.recorded(row.status)
     note("ok" if row.status == "approved" else row.status, charge=row.status, replayed=replayed)
-    return _answer(_facts(row), _STATUS_CODES[row.status], replayed=replayed)
+    return _answer(_charge_body(row), _STATUS_CODES[row.status], replayed=replayed)
 
 
 @bp.post("/charges/<key>/cancel", endpoint="cancel")
 def cancel(key: str) -> Response:
-    """Close a key for charges, unless it already has an outcome; tell the outcome."""
+    """Close a key for charges, unless it already has an outcome; return the outcome."""
     row, is_new = gateway().ledger.cancel(checks.charge_key(key))
     if is_new:
         gateway().metrics.recorded(row.status)
     note(key=key, charge=row.status)
-    return _answer(_facts(row), 200)
+    return _answer(_charge_body(row), 200)
 
 
 @bp.get("/charges/<key>", endpoint="status")
 def status(key: str) -> Response:
-    """Tell what has become of a key."""
+    """Return the outcome of a key."""
     row = gateway().ledger.find(checks.charge_key(key))
     note(key=key, charge=row.status if row else "not_found")
     if row is None:
         return _answer({"status": "not_found", "key": key}, 404)
-    return _answer(_facts(row), 200)
+    return _answer(_charge_body(row), 200)
 
 
 @bp.post("/refunds", endpoint="refund")
 @with_faults
 def refund() -> Response:
-    """Give back money of an approved charge, once per Idempotency-Key."""
+    """Refund part or all of an approved charge, once per Idempotency-Key."""
     key = checks.idempotency_key(request.headers.get("Idempotency-Key"))
     body = checks.json_object(request.get_data())
     charge_key = checks.charge_key(body.get("charge_key"))
@@ -112,39 +111,37 @@ def refund() -> Response:
         raise ApiError(
             422,
             "key_reused",
-            "This Idempotency-Key was used for another refund; take a new key.",
+            "This Idempotency-Key was used for another refund. Use a new key.",
         ) from None
     except records.NoSuchChargeError:
-        raise ApiError(
-            404, "not_found", "There is no approved charge with this charge_key."
-        ) from None
+        raise ApiError(404, "not_found", "No approved charge has this charge_key.") from None
     except records.RefundExceedsChargeError:
         raise ApiError(
-            409, "refund_exceeds_charge", "All refunds together must not exceed the charge."
+            409, "refund_exceeds_charge", "The refunds would exceed the charge."
         ) from None
     note(replayed=replayed)
-    facts = {"status": "refunded", "refund_id": row.refund_id, "amount": f"{row.amount:.2f}"}
-    return _answer(facts, 200, replayed=replayed)
+    body = {"status": "refunded", "refund_id": row.refund_id, "amount": f"{row.amount:.2f}"}
+    return _answer(body, 200, replayed=replayed)
 
 
 @bp.get("/charges", endpoint="ledger")
 def rows() -> Response:
-    """List the ledger's rows in the order they came in, or those of some keys, for an audit."""
+    """List charges in order of creation, or those with the given keys, for audits."""
     ledger = gateway().ledger
     if keys := request.args.getlist("key"):
-        found = ledger.of_keys(checks.charge_keys(keys))
+        charges = ledger.of_keys(checks.charge_keys(keys))
     else:
-        found = ledger.rows(*_page())
-    refunded = ledger.refunded(found)
-    rows = [{**_row(row), "refunded": f"{refunded.get(row.key, 0):.2f}"} for row in found]
+        charges = ledger.rows(*_page())
+    refunded = ledger.refunded(charges)
+    rows = [{**_row(row), "refunded": f"{refunded.get(row.key, 0):.2f}"} for row in charges]
     return _answer({"charges": rows}, 200)
 
 
 @bp.get("/refunds", endpoint="refunds")
 def refund_rows() -> Response:
-    """List the refunds in the order they came in, for an audit."""
-    found = gateway().ledger.refunds(*_page())
-    rows = [{**asdict(row), "amount": f"{row.amount:.2f}"} for row in found]
+    """List refunds in order of creation, for audits."""
+    refunds = gateway().ledger.refunds(*_page())
+    rows = [{**asdict(row), "amount": f"{row.amount:.2f}"} for row in refunds]
     return _answer({"refunds": rows}, 200)
 
 
@@ -153,7 +150,7 @@ def _page() -> tuple[int, int]:
 
 
 def _hold() -> None:
-    """Wait while the knob ``hold`` is on."""
+    """Wait while ``hold`` is on."""
     try:
         gateway().faults.hold()
     except TooManyHeldError as error:
@@ -162,7 +159,7 @@ def _hold() -> None:
 
 
 def _reason_to_decline(token: str) -> str | None:
-    """Decide about a new charge; a key the ledger knows keeps its outcome."""
+    """Return why a new charge is declined, or None. A known key keeps its outcome."""
     if token == "tok_declined":  # noqa: S105 - a test card, no secret
         return "card_declined"
     if token not in {"tok_good", "tok_slow"}:
@@ -171,9 +168,9 @@ def _reason_to_decline(token: str) -> str | None:
     return "card_declined" if faults.strikes(faults.now().decline_share) else None
 
 
-def _facts(row: Charge) -> dict[str, Any]:
-    """Return what callers are told about a key: the same in every answer about it."""
-    facts = {
+def _charge_body(row: Charge) -> dict[str, Any]:
+    """Return the body of every response about a key."""
+    body = {
         "status": row.status,
         "reason": row.reason,
         "key": row.key,
@@ -182,7 +179,7 @@ def _facts(row: Charge) -> dict[str, Any]:
         "currency": row.currency,
         "reference": row.reference,
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _row(row: Charge) -> dict[str, Any]:
@@ -202,8 +199,8 @@ def _money(row: Charge) -> str | None:
     return None if row.amount is None else f"{row.amount:.2f}"
 
 
-def _answer(facts: dict[str, Any], code: int, *, replayed: bool = False) -> Response:
-    response = jsonify(facts)
+def _answer(body: dict[str, Any], code: int, *, replayed: bool = False) -> Response:
+    response = jsonify(body)
     response.status_code = code
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"

@@ -1,4 +1,4 @@
-"""The Flask application: who may call, what is measured and logged, what an error looks like."""
+"""The Flask application: authentication, metrics, logging and error responses."""
 
 import logging
 import random
@@ -22,12 +22,12 @@ from gateway_simulator.settings import Settings
 MOST_BODY_BYTES = 64 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HTTP_ERRORS: dict[int, tuple[str, str]] = {
-    404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not take this method."),
-    413: ("body_too_large", f"The body is larger than {MOST_BODY_BYTES} bytes; send less."),
+    404: ("not_found", "There is no such resource."),
+    405: ("method_not_allowed", "This resource does not support this method."),
+    413: ("body_too_large", f"The body is larger than {MOST_BODY_BYTES} bytes. Send less."),
 }
 _UNANSWERED = {"off", "hang", "lost_answer"}
-_QUIET = {"health", "metrics"}  # asked for every few seconds by machines
+_QUIET = {"health", "metrics"}  # polled every few seconds
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
@@ -44,9 +44,9 @@ def create_app(
     rng: random.Random | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Flask:
-    """Build the application and its ledger. Raises OSError or sqlite3.Error without a ledger."""
+    """Create the application and its ledger. Raises OSError or sqlite3.Error if that fails."""
     app = Flask(__name__)
-    # One more than allowed: of a body sent in chunks Werkzeug just leaves the rest unread.
+    # One more than allowed: Werkzeug silently truncates a chunked body at this length.
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES + 1
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
     ledger = Ledger(settings.ledger)
@@ -67,7 +67,7 @@ def create_app(
 
 
 def authorised(header: str | None, secret: str) -> bool:
-    """Tell whether an Authorization header carries ``secret`` as its bearer token."""
+    """Return whether an Authorization header has ``secret`` as its bearer token."""
     scheme, _, given = (header or "").partition(" ")
     return scheme.lower() == "bearer" and pages.same_secret(given.strip(), secret)
 
@@ -75,13 +75,13 @@ def authorised(header: str | None, secret: str) -> bool:
 def _begin() -> None:
     g.started = time.perf_counter()
     g.outcome = None
-    g.facts = {}
+    g.fields = {}
     given = request.headers.get("X-Request-ID", "")
     logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()))
 
 
 def _admit() -> Response | None:
-    """Apply the faults of every call, then the secrets and the limit on bodies."""
+    """Apply the faults that affect every call, then check authorization and body size."""
     gw = gateway()
     is_api = request.path.startswith("/v1/")
     if is_api and gw.faults.now().off:
@@ -104,7 +104,7 @@ def _require(secret: str, name: str) -> None:
 
 
 def _operation() -> str:
-    """Name what is asked for: the endpoint, which is named after its operation in api and pages."""
+    """Return the operation, which is the name of the endpoint in api and pages."""
     name = (request.endpoint or "other").rpartition(".")[2]
     if name == "static":
         return "page"
@@ -112,7 +112,7 @@ def _operation() -> str:
 
 
 def _finish(response: Response) -> Response:
-    """Put the last headers on, count and log."""
+    """Add the common headers; count and log the request."""
     response.headers["X-Request-ID"] = logs.request_id.get() or ""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
@@ -121,7 +121,7 @@ def _finish(response: Response) -> Response:
     operation = _operation()
     seconds = time.perf_counter() - g.started
     outcome = g.outcome or _outcome(response.status_code)
-    if outcome not in OUTCOMES[operation]:  # a wrong name must not fail a charge already made
+    if outcome not in OUTCOMES[operation]:  # an unknown outcome must not fail a recorded charge
         outcome = "failed"
     gateway().metrics.request(operation, outcome, seconds)
     logs.event(
@@ -132,7 +132,7 @@ def _finish(response: Response) -> Response:
         http_status=None if outcome in _UNANSWERED else response.status_code,
         outcome=outcome,
         duration_ms=round(seconds * 1000, 3),
-        **g.facts,
+        **g.fields,
     )
     return response
 
@@ -144,7 +144,7 @@ def _outcome(code: int) -> str:
 
 
 def _forget(_error: BaseException | None) -> None:
-    # This thread's next log line may belong to no request.
+    # The thread's next log line may be outside a request.
     logs.request_id.set(None)
 
 
@@ -161,5 +161,5 @@ def _http_error(error: HTTPException) -> tuple[Response, int]:
 
 def _failed(_error: Exception) -> tuple[Response, int]:
     logs.LOGGER.exception("event=gateway.failed")
-    message = "The gateway failed; look the outcome up before you try again."
+    message = "The gateway failed. Look up the outcome before you try again."
     return jsonify(error="internal_error", message=message), 500

@@ -1,4 +1,4 @@
-"""What a caller sent, checked: each function returns clean values or raises ApiError."""
+"""Validation of requests: each function returns clean values or raises ApiError."""
 
 import json
 import re
@@ -8,16 +8,16 @@ from typing import Any
 from gateway_simulator.records import Order
 
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_AMOUNT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,2})?")  # with this shape at most 999999.99
+_AMOUNT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,2})?")  # at most 999999.99
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _LONGEST_TEXT = 100
 MOST_ROWS = 1000
-MOST_KEYS = 50  # in one address, which may be 4094 bytes long
-_MOST_ID = 2**63 - 1  # what SQLite can compare an id with
+MOST_KEYS = 50  # fits gunicorn's limit of 4094 bytes for the request line
+_MOST_ID = 2**63 - 1  # SQLite's largest integer
 
 
 class ApiError(Exception):
-    """An answer other than success: its status, its ``error`` code and what to do about it."""
+    """An error response: status, ``error`` code, and a message that says what to do."""
 
     def __init__(self, status: int, error: str, message: str) -> None:
         super().__init__(message)
@@ -27,12 +27,12 @@ class ApiError(Exception):
 
 
 def bad_request(message: str) -> ApiError:
-    """Build the answer to bad input; ``message`` says what to send instead."""
+    """Return the error for invalid input; ``message`` says what to send instead."""
     return ApiError(400, "bad_request", message)
 
 
 def idempotency_key(text: str | None) -> str:
-    """Check the header Idempotency-Key."""
+    """Check the Idempotency-Key header."""
     if text is None or not KEY.fullmatch(text):
         raise bad_request(
             "Send the header Idempotency-Key: 1 to 64 characters of A-Z, a-z, 0-9, _ and -."
@@ -41,17 +41,17 @@ def idempotency_key(text: str | None) -> str:
 
 
 def charge_key(value: object) -> str:
-    """Check the key of a charge, from an address or a body."""
+    """Check the key of a charge, from the URL or the body."""
     if not isinstance(value, str) or not KEY.fullmatch(value):
         raise bad_request("The charge's key is 1 to 64 characters of A-Z, a-z, 0-9, _ and -.")
     return value
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Read a JSON object from a request's body."""
+    """Parse a JSON object from the body."""
     try:
         value = json.loads(body)
-    except (ValueError, RecursionError):  # the latter: a body of nothing but brackets
+    except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
         value = None
     if not isinstance(value, dict):
         raise bad_request("Send a JSON object in UTF-8 as the body.")
@@ -59,25 +59,25 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def charge_order(body: dict[str, Any]) -> tuple[Order, str]:
-    """Check the body of a charge; returns the order and the card's token."""
+    """Check the body of a charge; return the order and the card token."""
     currency = body.get("currency")
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
-        raise bad_request("currency must be three capitals, such as EUR.")
+        raise bad_request("currency must be three capital letters, such as EUR.")
     order = Order(amount(body.get("amount")), currency, _text(body, "reference"))
     return order, _text(body, "token")
 
 
 def amount(value: object) -> Decimal:
-    """Check an amount of money: text, above 0, at most 999999.99, at most two decimals."""
+    """Check an amount: a string, above 0, at most 999999.99, at most two decimals."""
     if isinstance(value, str) and _AMOUNT.fullmatch(value) and Decimal(value) > 0:
         return Decimal(value)
     raise bad_request(
-        "amount must be a string such as '12.50': above 0, at most 999999.99, two decimals at most."
+        "amount must be a string such as '12.50': above 0, at most 999999.99, up to two decimals."
     )
 
 
 def whole_number(text: str | None, name: str, default: int, least: int, most: int) -> int:
-    """Check a whole number in the query, ``least`` to ``most``."""
+    """Check a whole number from ``least`` to ``most`` in the query."""
     if text is None:
         return default
     if re.fullmatch(r"[0-9]{1,19}", text) and least <= int(text) <= most:
@@ -86,7 +86,7 @@ def whole_number(text: str | None, name: str, default: int, least: int, most: in
 
 
 def page_of_rows(after: str | None, limit: str | None) -> tuple[int, int]:
-    """Check which rows of the ledger are asked for: after which id, and how many."""
+    """Check the pagination parameters ``after`` (an id) and ``limit``."""
     return (
         whole_number(after, "after", 0, 0, _MOST_ID),
         whole_number(limit, "limit", 100, 1, MOST_ROWS),
@@ -94,15 +94,15 @@ def page_of_rows(after: str | None, limit: str | None) -> tuple[int, int]:
 
 
 def charge_keys(values: list[str]) -> list[str]:
-    """Check the keys of charges in the query."""
+    """Check the charge keys in the query."""
     if len(values) > MOST_KEYS:
-        raise bad_request(f"Ask for at most {MOST_KEYS} keys at once.")
+        raise bad_request(f"Request at most {MOST_KEYS} keys at once.")
     return [charge_key(value) for value in values]
 
 
 def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name)
-    # isprintable also keeps lone surrogates out, which UTF-8 cannot store.
+    # isprintable also rejects lone surrogates, which UTF-8 cannot encode.
     if isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isprintable():
         return value
     raise bad_request(f"{name} must be a string of 1 to {_LONGEST_TEXT} printable characters.")

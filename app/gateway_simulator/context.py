@@ -1,4 +1,4 @@
-"""What the views share: one gateway per application, and the facts of the running request."""
+"""Shared by the views: the application's gateway, and the log fields of the current request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ class Gateway:
     ledger: Ledger
     faults: Faults
     metrics: Metrics
-    sleep: Callable[[float], None]  # seconds; tests put something faster here
+    sleep: Callable[[float], None]  # seconds; tests replace it
 
 
 def gateway() -> Gateway:
-    """Return the gateway of the current application."""
+    """Return the current application's gateway."""
     return cast("Gateway", current_app.extensions["gateway"])
 
 
-def note(outcome: str | None = None, **facts: Any) -> None:
-    """Remember how this request ended and what its log line should tell (never a secret)."""
+def note(outcome: str | None = None, **fields: Any) -> None:
+    """Set the outcome of this request and add fields to its log line (never secrets)."""
     if outcome is not None:
         g.outcome = outcome
-    g.facts.update(facts)
+    g.fields.update(fields)

@@ -1,4 +1,4 @@
-"""The fault knobs: what they are called, what they may be set to, what they are set to now."""
+"""The fault knobs: names, allowed values, current state."""
 
 import random
 import threading
@@ -7,21 +7,21 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 MOST_LATENCY_MS = 60_000
-MOST_HELD = 16  # half of the gateway's threads: the others must be free to release these
-HOLD_SECONDS = 300.0  # then a held charge goes on by itself
+MOST_HELD = 16  # half of the gateway's threads; the others stay free to release these
+HOLD_SECONDS = 300.0  # after this, a held charge continues
 
 
 class FaultsError(ValueError):
-    """A knob that does not exist or a value out of its range; the text says what to send."""
+    """Unknown knob or invalid value; the message says what to send."""
 
 
 class TooManyHeldError(Exception):
-    """As many charges are held as can be."""
+    """The maximum number of charges is already held."""
 
 
 @dataclass(frozen=True)
 class Knob:
-    """One knob as people see it: ``help`` is the sentence which says what it does."""
+    """A knob as the page shows it; ``help`` says what it does."""
 
     name: str
     fault: str  # the label in the metric gateway_fault_active
@@ -37,7 +37,7 @@ KNOBS = (
         "decline",
         "Declined charges",
         "share of new charges, 0 to 1",
-        "Declines this share of the new charges, even with a good card.",
+        "Declines this share of new charges, even with a good card.",
         "share",
     ),
     Knob(
@@ -45,7 +45,7 @@ KNOBS = (
         "error",
         "Errors",
         "share of charges and refunds, 0 to 1",
-        "Answers 500 before anything is recorded: no money has moved.",
+        "Responds with 500 before anything is recorded. No money is moved.",
         "share",
     ),
     Knob(
@@ -53,7 +53,7 @@ KNOBS = (
         "latency",
         "Latency",
         "milliseconds, 0 to 60000",
-        "Makes every call of the API wait this long before it is worked on.",
+        "Delays every API call by this time.",
         "ms",
     ),
     Knob(
@@ -61,23 +61,23 @@ KNOBS = (
         "hang",
         "Hangs",
         "share of charges and refunds, 0 to 1",
-        "Says nothing for 30 seconds, records nothing, then closes the connection.",
+        "Sends nothing for 30 seconds, then closes the connection. Nothing is recorded.",
         "share",
     ),
     Knob(
         "lost_answer_share",
         "lost_answer",
-        "Lost answers",
+        "Lost responses",
         "share of charges and refunds, 0 to 1",
-        "Moves the money, then closes the connection without an answer.",
+        "Moves the money, then closes the connection without a response.",
         "share",
     ),
     Knob(
         "garbage_share",
         "garbage",
-        "Garbage answers",
+        "Garbage responses",
         "share of charges and refunds, 0 to 1",
-        "Moves the money, then answers 200 with a body that is not JSON.",
+        "Moves the money, then responds with 200 and a body that is not JSON.",
         "share",
     ),
     Knob(
@@ -85,8 +85,8 @@ KNOBS = (
         "hold",
         "Hold charges",
         "on or off",
-        "Makes charges wait before anything is recorded, until this is switched off (5 minutes at "
-        "most, 16 charges at most).",
+        "Holds up to 16 charges before anything is recorded, until this is switched off or for 5 "
+        "minutes.",
         "switch",
     ),
     Knob(
@@ -94,7 +94,7 @@ KNOBS = (
         "off",
         "Switched off",
         "on or off",
-        "Closes the connection of every call of the API, with no answer and nothing done.",
+        "Closes the connection of every API call without a response. Nothing is recorded.",
         "switch",
     ),
 )
@@ -103,7 +103,7 @@ _BY_NAME = {knob.name: knob for knob in KNOBS}
 
 @dataclass(frozen=True)
 class State:
-    """One setting of all the knobs; the default is a gateway without faults."""
+    """Values of all knobs; by default, there are no faults."""
 
     decline_share: float = 0.0
     error_share: float = 0.0
@@ -115,12 +115,12 @@ class State:
     off: bool = False
 
     def as_dict(self) -> dict[str, float | int | bool]:
-        """Return the knobs by name, ready for JSON."""
+        """Return the values by name, for JSON."""
         return asdict(self)
 
 
 class Faults:
-    """The knobs of this process, in memory: a restart forgets them."""
+    """The knobs of this process, kept in memory: a restart resets them."""
 
     def __init__(self, rng: random.Random | None = None) -> None:
         self._state = State()
@@ -130,22 +130,22 @@ class Faults:
         self._rng = rng or random.Random()  # noqa: S311 - chance, not secrecy
 
     def now(self) -> State:
-        """Return the knobs as they stand; the answer never changes under its reader."""
+        """Return the current values as an immutable object."""
         return self._state
 
     def change(self, changes: object) -> State:
-        """Set some of the knobs, all or nothing. Raises FaultsError and then changes nothing."""
+        """Set some knobs. Raises FaultsError, without any change, if a value is invalid."""
         checked: dict[str, Any] = _check(changes)
         with self._turn:
             return self._set(replace(self._state, **checked))
 
     def reset(self) -> State:
-        """Turn every fault off."""
+        """Turn off all faults."""
         with self._turn:
             return self._set(State())
 
     def _set(self, state: State) -> State:
-        """Replace the state, and release the held charges when ``hold`` is off in it."""
+        """Replace the state, and release held charges if ``hold`` is off."""
         self._state = state
         if not state.hold:
             self._releases += 1
@@ -154,11 +154,11 @@ class Faults:
 
     @property
     def held(self) -> int:
-        """The number of charges that are held at this moment."""
+        """The number of charges currently held."""
         return self._held
 
     def hold(self) -> None:
-        """Wait until the next release, if charges are held. Raises TooManyHeldError."""
+        """If ``hold`` is on, wait until charges are released. Raises TooManyHeldError."""
         with self._turn:
             if not self._state.hold:
                 return
@@ -172,19 +172,19 @@ class Faults:
                 self._held -= 1
 
     def strikes(self, share: float) -> bool:
-        """Draw once: True in ``share`` (0..1) of the calls; never for 0, always for 1."""
+        """Return True with probability ``share``; never for 0, always for 1."""
         return share > 0 and self._rng.random() < share
 
 
 def from_form(form: Mapping[str, str]) -> dict[str, object]:
-    """Turn the fields of the page's form into what ``Faults.change`` takes.
+    """Convert the page's form fields for ``Faults.change``.
 
-    A text which is no number stays a text, so that ``change`` refuses it with its sentence.
+    Text that is not a number stays text, so that ``change`` rejects it with its usual message.
     """
     changes: dict[str, object] = {}
     for knob in KNOBS:
         if knob.kind == "switch":
-            changes[knob.name] = knob.name in form  # an unticked box is not sent at all
+            changes[knob.name] = knob.name in form  # browsers do not send unchecked boxes
         elif knob.name in form:
             changes[knob.name] = _number(form[knob.name].strip(), whole=knob.kind == "ms")
     return changes
@@ -199,19 +199,17 @@ def _number(text: str, *, whole: bool) -> object:
 
 def _check(changes: object) -> dict[str, Any]:
     if not isinstance(changes, dict):
-        raise FaultsError(f"Send a JSON object with any of: {', '.join(_BY_NAME)}.")
+        raise FaultsError(f"Send a JSON object with any of these: {', '.join(_BY_NAME)}.")
     checked: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in _BY_NAME:
-            raise FaultsError(
-                f"There is no knob {str(name)[:40]!r}; there are: {', '.join(_BY_NAME)}."
-            )
+            raise FaultsError(f"Unknown knob {str(name)[:40]!r}. Use: {', '.join(_BY_NAME)}.")
         checked[name] = _checked_value(_BY_NAME[name], value)
     return checked
 
 
 def _checked_value(knob: Knob, value: object) -> float | int | bool:
-    # bool is an int in Python: true must not pass for the number 1.
+    # bool is a subclass of int, but true is not a number.
     if knob.kind == "switch":
         if isinstance(value, bool):
             return value

@@ -1,6 +1,6 @@
-"""The ledger: what this gateway has charged, declined, cancelled and refunded, for ever.
+"""The ledger: a permanent record of charges, declines, cancellations and refunds.
 
-One SQLite file. A method that writes returns only after its rows have reached the disk.
+It is one SQLite file. Methods that write return only after their rows are on disk.
 """
 
 import sqlite3
@@ -17,39 +17,39 @@ BUSY_SECONDS = 10
 
 
 class Ledger:
-    """The ledger in the file ``path``; safe to use from any number of threads."""
+    """The ledger in the file ``path``. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
-        # Writers of this process queue here: SQLite's own waiting is a sleep-and-retry which
-        # lets some wait very long. Writers of other processes meet BEGIN IMMEDIATE.
+        # Serializes writers of this process: SQLite only sleeps and retries, so some would wait
+        # very long. BEGIN IMMEDIATE serializes writers of other processes.
         self._turn = threading.Lock()
 
     def create(self) -> None:
-        """Make the folder, the file and its tables where missing. Raises OSError, sqlite3.Error."""
+        """Create the folder, file and tables if missing. Raises OSError, sqlite3.Error."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._connection().executescript(records.SCHEMA)
 
     def close(self) -> None:
-        """Close this thread's connection; it must be done before the process forks."""
+        """Close this thread's connection. Call this before the process forks."""
         db: sqlite3.Connection | None = self._local.__dict__.pop("db", None)
         if db is not None:
             db.close()
 
     def check(self) -> None:
-        """Raise sqlite3.Error if the ledger does not answer."""
+        """Raise sqlite3.Error if the ledger cannot be read."""
         self._connection().execute("SELECT id FROM charges LIMIT 1").fetchone()
 
     def find(self, key: str) -> Charge | None:
-        """Return the row of ``key``, if there is one."""
+        """Return the charge with this key, if any."""
         return records.find_charge(self._connection(), key)
 
     def charge(self, key: str, order: Order, reason: str | None) -> tuple[Charge, bool]:
-        """Record a charge: declined for ``reason``, or approved if there is none.
+        """Record a charge: declined with ``reason``, or approved without one.
 
-        A key seen before keeps its first outcome, whatever ``reason`` says now. Returns the row and
-        whether this was a replay. Raises KeyReusedError for another amount or currency.
+        A known key keeps its first outcome, regardless of ``reason``. Returns the row and whether
+        this was a replay. Raises KeyReusedError for another amount or currency.
         """
         with self._transaction() as db:
             before = records.find_charge(db, key)
@@ -63,7 +63,7 @@ class Ledger:
         return row, before is not None and before.calls > 0
 
     def cancel(self, key: str) -> tuple[Charge, bool]:
-        """Close ``key`` for charges for ever, unless it has an outcome already.
+        """Close ``key`` permanently for charges, unless it already has an outcome.
 
         Returns its row and whether the row is new.
         """
@@ -76,9 +76,9 @@ class Ledger:
             return _known(db, key), cursor.rowcount == 1
 
     def refund(self, key: str, charge_key: str, amount: Decimal) -> tuple[Refund, bool]:
-        """Give ``amount`` of a charge back. Returns the refund and whether this was a replay.
+        """Refund ``amount`` of a charge. Returns the refund and whether this was a replay.
 
-        Raises KeyReusedError, NoSuchChargeError or RefundExceedsChargeError, and records nothing.
+        Raises KeyReusedError, NoSuchChargeError or RefundExceedsChargeError, recording nothing.
         """
         with self._transaction() as db:
             before = records.find_refund(db, key)
@@ -94,68 +94,70 @@ class Ledger:
             return records.insert_refund(db, key, charge_key, amount), False
 
     def rows(self, after: int, limit: int) -> list[Charge]:
-        """Return up to ``limit`` rows with an id above ``after``, in the order they came in."""
-        found = self._connection().execute(
+        """Return up to ``limit`` charges with an id above ``after``, in order of creation."""
+        rows = self._connection().execute(
             f"SELECT {records.COLUMNS} FROM charges WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - a constant
             (after, limit),
         )
-        return [records.charge_of(row) for row in found]
+        return [records.charge_of(row) for row in rows]
 
     def of_keys(self, keys: list[str]) -> list[Charge]:
-        """Return the rows with these keys, in the order they came in."""
+        """Return the charges with these keys, in order of creation."""
         marks = ", ".join("?" * len(keys))
-        found = self._connection().execute(
+        rows = self._connection().execute(
             f"SELECT {records.COLUMNS} FROM charges WHERE key IN ({marks}) ORDER BY id",  # noqa: S608 - question marks
             keys,
         )
-        return [records.charge_of(row) for row in found]
+        return [records.charge_of(row) for row in rows]
 
     def refunded(self, charges: list[Charge]) -> dict[str, Decimal]:
-        """Return what has been given back of these charges so far, by key, where anything has."""
+        """Return the refunded amounts of those charges that have refunds, by key."""
         marks = ", ".join("?" * len(charges))
-        found = self._connection().execute(
+        rows = self._connection().execute(
             f"SELECT charge_key, SUM(hundredths) FROM refunds WHERE charge_key IN ({marks})"  # noqa: S608 - question marks
             " GROUP BY charge_key",
             [charge.key for charge in charges],
         )
-        return {key: Decimal(total) / 100 for key, total in found}
+        return {key: Decimal(total) / 100 for key, total in rows}
 
     def refunds(self, after: int, limit: int) -> list[RefundRow]:
-        """Return up to ``limit`` refunds with an id above ``after``, in the order they came in."""
-        found = self._connection().execute(
+        """Return up to ``limit`` refunds with an id above ``after``, in order of creation."""
+        rows = self._connection().execute(
             "SELECT id, key, charge_key, hundredths, created_at FROM refunds"
             " WHERE id > ? ORDER BY id LIMIT ?",
             (after, limit),
         )
         return [
-            RefundRow(id_, key, of, Decimal(units) / 100, at) for id_, key, of, units, at in found
+            RefundRow(id_, key, of, Decimal(units) / 100, at) for id_, key, of, units, at in rows
         ]
 
     def newest(self, limit: int) -> list[Charge]:
-        """Return the ``limit`` newest rows, newest first."""
-        found = self._connection().execute(
+        """Return the ``limit`` newest charges, newest first."""
+        rows = self._connection().execute(
             f"SELECT {records.COLUMNS} FROM charges ORDER BY id DESC LIMIT ?",  # noqa: S608 - a constant
             (limit,),
         )
-        return [records.charge_of(row) for row in found]
+        return [records.charge_of(row) for row in rows]
 
     def totals(self) -> list[Total]:
         """Return counts and sums by status and currency."""
-        found = self._connection().execute(
+        rows = self._connection().execute(
             "SELECT status, currency, COUNT(*), SUM(hundredths) FROM charges"
             " GROUP BY status, currency ORDER BY status, currency"
         )
         return [
-            Total(status, cur, count, records.money(total)) for status, cur, count, total in found
+            Total(status, cur, count, records.money(total)) for status, cur, count, total in rows
         ]
 
     def _connection(self) -> sqlite3.Connection:
         db: sqlite3.Connection | None = self._local.__dict__.get("db")
         if db is None:
-            # isolation_level=None: transactions begin where this file says BEGIN.
+            # isolation_level=None: transactions begin with an explicit BEGIN.
             db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")  # an answered charge survives a power cut
+            db.execute(
+                "PRAGMA synchronous = FULL"
+            )  # an acknowledged charge survives a power failure
             db.execute("PRAGMA foreign_keys = ON")
             self._local.db = db
         return db
@@ -169,12 +171,12 @@ class Ledger:
                 yield db
                 db.execute("COMMIT")
             finally:
-                if db.in_transaction:  # an exception is on its way out
+                if db.in_transaction:  # an exception was raised
                     db.execute("ROLLBACK")
 
 
 def _known(db: sqlite3.Connection, key: str) -> Charge:
     charge = records.find_charge(db, key)
-    if charge is None:  # rows are never deleted, so this is a bug or a meddler
+    if charge is None:  # rows are never deleted, so this is a bug
         raise LookupError("The row just written is not in the ledger.")
     return charge

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, on stdout and in a rotating file, the same shape for everybody."""
+"""JSON logs, one object per line, on stdout and in a rotating file."""
 
 import logging
 import logging.handlers
@@ -20,15 +20,15 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class JsonFormatter(OrjsonFormatter):
-    """Writes exactly timestamp, level, logger, message, request_id and extra."""
+    """Writes timestamp, level, logger, message, request_id and extra, and nothing else."""
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
-        """Fill one line; ``record.extra`` is the dict given as ``extra={"extra": {...}}``."""
+        """Fill the line. ``record.extra`` is set with ``extra={"extra": {...}}``."""
         extra = dict(getattr(record, "extra", None) or {})
         message = record.getMessage()
-        if not message.startswith("event="):  # a library's words, not one of our events
+        if not message.startswith("event="):  # a library's message
             extra["text"] = message
             message = "event=log"
         extra.update(message_dict)  # exc_info and stack_info, already formatted
@@ -43,14 +43,14 @@ class JsonFormatter(OrjsonFormatter):
 
 
 class FollowingFileHandler(logging.handlers.RotatingFileHandler):
-    """A rotating file which two processes may write: gunicorn's master and its worker.
+    """A rotating file for two processes: gunicorn's master and its worker.
 
-    When the other process has rotated the file, the name means a new one; follow it there,
-    instead of writing on into the renamed one for ever.
+    After the other process has rotated the file, opens the new one instead of writing to the
+    renamed one.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record to the file which bears the name now."""
+        """Write a record to the file that has the path now."""
         if self.stream is not None and _moved(self.stream.fileno(), self.baseFilename):
             self.stream.close()
             self.stream = self._open()
@@ -65,12 +65,12 @@ def _moved(opened: int, name: str) -> bool:
 
 
 def event(name: str, level: int = logging.INFO, **extra: Any) -> None:
-    """Log one event of the gateway: its name and, in ``extra``, its facts (never a secret)."""
+    """Log an event with its fields (never secrets)."""
     LOGGER.log(level, "event=%s", name, extra={"extra": extra})
 
 
 def config(settings: Settings) -> dict[str, Any]:
-    """Build the logging configuration, as logging.config.dictConfig and gunicorn read it."""
+    """Return the logging configuration for logging.config.dictConfig and gunicorn."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -98,7 +98,7 @@ def config(settings: Settings) -> dict[str, Any]:
         },
         "loggers": {
             "gunicorn.error": {"level": "NOTSET", "handlers": [], "propagate": True},
-            # Each request already has its own event with more in it.
+            # Each request is already logged as an event with more fields.
             "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
         },
     }

@@ -1,4 +1,4 @@
-"""What Prometheus reads: closed sets of labels, every child there from the start."""
+"""Prometheus metrics with fixed label values; all series exist from the start."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ from prometheus_client import (
 
 from gateway_simulator.faults import KNOBS, State
 
-_PLAIN = ("ok", "refused", "failed")  # below 400, 4xx, 5xx nobody asked for
-_INJECTED = ("off", "error", "hang", "lost_answer", "garbage")  # what a fault knob did
+_PLAIN = ("ok", "refused", "failed")  # below 400, 4xx, real 5xx
+_INJECTED = ("off", "error", "hang", "lost_answer", "garbage")  # injected by a fault knob
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "charge": (*_PLAIN, "declined", "cancelled", *_INJECTED),
     "refund": (*_PLAIN, *_INJECTED),
@@ -34,7 +34,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """The metrics of one gateway, in a registry of their own."""
+    """The metrics of one gateway, in a separate registry."""
 
     def __init__(self, held: Callable[[], int]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # theirs has no annotation
@@ -42,31 +42,31 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "gateway_requests_total",
-            "Requests by operation and how they ended.",
+            "Requests by operation and outcome.",
             ["operation", "outcome"],
             registry=self.registry,
         )
         self._duration = Histogram(
             "gateway_request_duration_seconds",
-            "Time spent on requests, answered or not, injected waiting included.",
+            "Duration of requests, answered or not, including injected delays.",
             ["operation"],
             buckets=_BUCKETS,
             registry=self.registry,
         )
         self._faults = Gauge(
             "gateway_fault_active",
-            "1 while the fault is switched on, else 0.",
+            "1 if the fault is on, else 0.",
             ["fault"],
             registry=self.registry,
         )
         Gauge(
             "gateway_charges_held",
-            "Charges that wait for the fault hold to be switched off.",
+            "Charges currently held by the fault hold.",
             registry=self.registry,
         ).set_function(held)
         self._charges = Counter(
             "gateway_charges_total",
-            "Rows this process has added to the ledger, by status.",
+            "Charges added to the ledger by this process, by status.",
             ["status"],
             registry=self.registry,
         )
@@ -82,16 +82,16 @@ class Metrics:
         self.show_faults(State())
 
     def request(self, operation: str, outcome: str, seconds: float) -> None:
-        """Count one finished request; ``operation`` and ``outcome`` are of OUTCOMES."""
+        """Count a finished request; ``operation`` and ``outcome`` are from OUTCOMES."""
         self._requests.labels(operation, outcome).inc()
         self._duration.labels(operation).observe(seconds)
 
     def recorded(self, status: str) -> None:
-        """Count one new row of the ledger."""
+        """Count a new charge in the ledger."""
         self._charges.labels(status).inc()
 
     def show_faults(self, state: State) -> None:
-        """Show which faults are on."""
+        """Set the gauges of all faults."""
         knobs = state.as_dict()
         for knob in KNOBS:
             self._faults.labels(knob.fault).set(1 if knobs[knob.name] else 0)

@@ -1,4 +1,4 @@
-"""What people and machines use to watch and to disturb: page, faults, health, metrics."""
+"""Endpoints for operation: page, fault knobs, health, metrics."""
 
 import hmac
 import sqlite3
@@ -19,24 +19,24 @@ NEWEST_ROWS = 50
 
 
 def same_secret(given: str, secret: str) -> bool:
-    """Compare in a time which tells nothing about ``secret``."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
 
 
 @bp.get("/", endpoint="page")
 def page() -> str:
-    """Show the knobs and the ledger."""
+    """Show the page with totals, knobs and ledger."""
     return _page(gateway().faults.now().as_dict())
 
 
 @bp.post("/faults-form", endpoint="faults_form")
 def faults_form() -> AnyResponse | tuple[str, int]:
-    """Set the knobs from the page's form."""
+    """Handle the page's form."""
     values = request.form.to_dict()
     token = values.pop("token", "")
     action = values.pop("action", "set")
     if not same_secret(token, gateway().settings.faults_token):
-        message = "The faults token is wrong; nothing was changed."
+        message = "The faults token is wrong. Nothing was changed."
         return _page(_typed(values), message), 401
     try:
         _apply({} if action == "reset" else faults.from_form(values), reset=action == "reset")
@@ -47,7 +47,7 @@ def faults_form() -> AnyResponse | tuple[str, int]:
 
 @bp.route("/faults", methods=["GET", "PUT", "DELETE"], endpoint="faults")
 def knobs() -> Response:
-    """Tell how the knobs stand, after setting some (PUT) or turning all off (DELETE)."""
+    """Return the knobs, after setting some (PUT) or turning off all (DELETE)."""
     try:
         if request.method == "PUT":
             _apply(checks.json_object(request.get_data()))
@@ -60,18 +60,18 @@ def knobs() -> Response:
 
 @bp.get("/healthz", endpoint="health")
 def health() -> tuple[Response, int]:
-    """Tell whether the ledger answers."""
+    """Report whether the ledger can be read."""
     try:
         gateway().ledger.check()
     except sqlite3.Error as error:
         note(problem=str(error))
-        return jsonify(status="unavailable", message="The ledger does not answer."), 503
+        return jsonify(status="unavailable", message="The ledger cannot be read."), 503
     return jsonify(status="ok"), 200
 
 
 @bp.get("/metrics", endpoint="metrics")
 def metrics() -> Response:
-    """Give Prometheus its numbers."""
+    """Serve a Prometheus scrape."""
     return Response(generate_latest(gateway().metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -83,12 +83,12 @@ def _apply(changes: dict[str, Any], *, reset: bool = False) -> None:
 
 
 def _typed(form: dict[str, str]) -> dict[str, object]:
-    """Return what was typed into the form, over the knobs as they stand."""
+    """Return the current knobs, updated with the submitted values."""
     return {**gateway().faults.now().as_dict(), **faults.from_form(form)}
 
 
 def _shown(value: object) -> object:
-    """Show a whole share as people write it: 1, not 1.0."""
+    """Format a whole share as 1, not 1.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

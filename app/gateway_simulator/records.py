@@ -1,6 +1,6 @@
-"""The rows of the ledger: its tables, what a row means, and how to read and write one.
+"""The ledger's tables and rows.
 
-Money is kept as a whole number of hundredths, so that sums are exact.
+Amounts are stored as whole hundredths, so that sums are exact.
 """
 
 import secrets
@@ -40,20 +40,20 @@ COMMIT;
 
 
 class KeyReusedError(Exception):
-    """An idempotency key came again with another amount, currency or charge."""
+    """An idempotency key was used again with another amount, currency or charge."""
 
 
 class NoSuchChargeError(Exception):
-    """There is no approved charge under that key."""
+    """No approved charge has this key."""
 
 
 class RefundExceedsChargeError(Exception):
-    """The refunds of a charge would sum to more than the charge."""
+    """The refunds of a charge would exceed the charge."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a charge asks for."""
+    """The requested charge."""
 
     amount: Decimal
     currency: str
@@ -62,7 +62,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Charge:
-    """One row of the ledger. A cancelled key has no amount, currency or reference."""
+    """A charge in the ledger. A cancelled key has no amount, currency or reference."""
 
     id: int
     key: str
@@ -72,13 +72,13 @@ class Charge:
     amount: Decimal | None
     currency: str | None
     reference: str | None
-    calls: int  # how often a charge was asked for under this key
+    calls: int  # number of charge requests with this key
     created_at: str  # ISO 8601, UTC
 
 
 @dataclass(frozen=True)
 class Refund:
-    """Money given back from one charge."""
+    """A refund of one charge."""
 
     refund_id: str
     charge_key: str
@@ -87,7 +87,7 @@ class Refund:
 
 @dataclass(frozen=True)
 class RefundRow:
-    """One row of the refunds."""
+    """A refund in the ledger."""
 
     id: int
     key: str
@@ -98,7 +98,7 @@ class RefundRow:
 
 @dataclass(frozen=True)
 class Total:
-    """How many rows have this status and currency, and what they sum to."""
+    """Number and sum of the charges with one status and currency."""
 
     status: str
     currency: str | None
@@ -110,19 +110,19 @@ COLUMNS = "id, key, status, reason, charge_id, hundredths, currency, reference, 
 
 
 def charge_of(row: tuple[Any, ...]) -> Charge:
-    """Make a Charge of a row with COLUMNS."""
+    """Return the Charge of a row with COLUMNS."""
     values = dict(zip(COLUMNS.split(", "), row, strict=True))
     return Charge(amount=money(values.pop("hundredths")), **values)
 
 
 def find_charge(db: sqlite3.Connection, key: str) -> Charge | None:
-    """Return the charge with this key, if there is one."""
+    """Return the charge with this key, if any."""
     row = db.execute(f"SELECT {COLUMNS} FROM charges WHERE key = ?", (key,)).fetchone()  # noqa: S608 - COLUMNS is a constant
     return charge_of(row) if row else None
 
 
 def insert_charge(db: sqlite3.Connection, key: str, order: Order, reason: str | None) -> None:
-    """Insert a new charge: declined for ``reason``, or approved if there is none."""
+    """Insert a new charge: declined with ``reason``, or approved without one."""
     db.execute(
         "INSERT INTO charges"
         " (key, status, reason, charge_id, hundredths, currency, reference, calls, created_at)"
@@ -141,7 +141,7 @@ def insert_charge(db: sqlite3.Connection, key: str, order: Order, reason: str | 
 
 
 def find_refund(db: sqlite3.Connection, key: str) -> Refund | None:
-    """Return the refund with this key, if there is one."""
+    """Return the refund with this key, if any."""
     row = db.execute(
         "SELECT refund_id, charge_key, hundredths FROM refunds WHERE key = ?", (key,)
     ).fetchone()
@@ -160,7 +160,7 @@ def insert_refund(db: sqlite3.Connection, key: str, charge_key: str, amount: Dec
 
 
 def refunded(db: sqlite3.Connection, charge_key: str) -> Decimal:
-    """Return what has been given back from this charge so far."""
+    """Return the amount refunded from this charge so far."""
     row = db.execute(
         "SELECT COALESCE(SUM(hundredths), 0) FROM refunds WHERE charge_key = ?", (charge_key,)
     ).fetchone()
@@ -168,15 +168,15 @@ def refunded(db: sqlite3.Connection, charge_key: str) -> Decimal:
 
 
 def money(amount: int | None) -> Decimal | None:
-    """Turn hundredths into an amount; nothing stays nothing."""
+    """Convert hundredths to an amount; None stays None."""
     return None if amount is None else Decimal(amount) / 100
 
 
 def hundredths(amount: Decimal) -> int:
-    """Turn an amount with at most two decimals into hundredths."""
+    """Convert an amount with at most two decimals to hundredths."""
     return int(amount * 100)
 
 
 def now() -> str:
-    """Return the time, ISO 8601 in UTC."""
+    """Return the current time, in ISO 8601 and UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

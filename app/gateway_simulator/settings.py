@@ -1,4 +1,4 @@
-"""What the environment says about this process, read once and checked at the start."""
+"""Settings from the environment, read once and checked at startup."""
 
 import ipaddress
 import re
@@ -7,22 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_API_KEY = "dev-gateway-key"
-DEFAULT_FAULTS_TOKEN = "dev-faults-token"  # noqa: S105 - a development value, warned about at start
+DEFAULT_FAULTS_TOKEN = "dev-faults-token"  # noqa: S105 - for development; a warning is logged at startup
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HOME = Path(__file__).resolve().parents[2]  # the folder that holds app/
 _HIGHEST_PORT = 65535
 
 
 class SettingsError(ValueError):
-    """A variable of the environment has a value this process cannot run with."""
+    """An environment variable has an invalid value."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one gateway process. Secrets stay out of its repr, and so out of logs."""
+    """Settings of a gateway process. The repr, and so the logs, has no secrets."""
 
     host: str
-    port: int  # 0 takes any free port and says which in the log
+    port: int  # 0: any free port, which is logged
     ledger: Path
     log_dir: Path
     log_level: str
@@ -32,11 +32,11 @@ class Settings:
 
     @property
     def address(self) -> str:
-        """The address to bind, in the form gunicorn reads."""
+        """The address to bind, in gunicorn's format."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def exposed_defaults(self) -> list[str]:
-        """Names of secrets still at their well-known default on a host others can reach."""
+        """Return the secrets that have their default on a publicly reachable host."""
         if _is_loopback(self.host):
             return []
         known = {
@@ -47,7 +47,7 @@ class Settings:
 
 
 def read(env: Mapping[str, str]) -> Settings:
-    """Read the settings from ``env``. Raises SettingsError with a sentence naming the variable."""
+    """Read the settings from ``env``. Raises SettingsError, which names the variable."""
     log_level = _level(env, "LOG_LEVEL", "INFO")
     return Settings(
         host=_text(env, "GATEWAY_HOST", "127.0.0.1"),
@@ -64,13 +64,13 @@ def read(env: Mapping[str, str]) -> Settings:
 def _text(env: Mapping[str, str], name: str, default: str) -> str:
     value = env.get(name, default).strip()
     if not value:
-        raise SettingsError(f"{name} is empty: give it a value or leave it unset for {default}.")
+        raise SettingsError(f"{name} is empty. Set a value, or unset it for the default {default}.")
     return value
 
 
 def _secret(env: Mapping[str, str], name: str, default: str) -> str:
     value = env.get(name, default)
-    # It has to fit into an HTTP header. The message must not repeat it.
+    # It is sent in an HTTP header. The message must not reveal it.
     if not re.fullmatch(r"[!-~]+", value):
         raise SettingsError(
             f"{name} must be one or more printable ASCII characters without spaces."
@@ -82,7 +82,7 @@ def _port(env: Mapping[str, str]) -> int:
     text = _text(env, "GATEWAY_PORT", "8001")
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > _HIGHEST_PORT:
         raise SettingsError(
-            f"GATEWAY_PORT is {text!r}: it must be a whole number from 0 (any free port) to 65535."
+            f"GATEWAY_PORT={text!r} must be a whole number from 0 (any free port) to 65535."
         )
     return int(text)
 
@@ -90,7 +90,7 @@ def _port(env: Mapping[str, str]) -> int:
 def _level(env: Mapping[str, str], name: str, default: str) -> str:
     level = _text(env, name, default).upper()
     if level not in LEVELS:
-        raise SettingsError(f"{name} is {level!r}: it must be one of {', '.join(LEVELS)}.")
+        raise SettingsError(f"{name}={level!r} must be one of: {', '.join(LEVELS)}.")
     return level
 
 

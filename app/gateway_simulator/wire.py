@@ -1,4 +1,4 @@
-"""The client's connection itself: to close it without an answer, or to watch it while silent."""
+"""Access to the client's connection: close it without a response, or wait on it."""
 
 import select
 import socket
@@ -11,21 +11,21 @@ _GONE = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
 def close_unanswered() -> Response:
-    """Close the client's connection now; the client sees its end, without a byte of an answer.
+    """Close the client's connection without sending a byte.
 
-    The response returned is written into the closed socket and goes nowhere; gunicorn expects
-    that of a client that has gone. Only without a socket (a test client) is it seen: an empty 503.
+    The returned response is written to the closed socket and lost; gunicorn treats that like a
+    client that has disconnected. Only a test client, which has no socket, sees it: an empty 503.
     """
     sock = _socket()
     if sock is not None:
-        with suppress(OSError):  # the client was faster
-            # Both ways: gunicorn's main thread would otherwise wait for the client's end.
+        with suppress(OSError):  # the client has already closed it
+            # Both directions; otherwise gunicorn's main thread would wait for the client.
             sock.shutdown(socket.SHUT_RDWR)
     return Response(status=503)
 
 
 def stay_silent(seconds: float) -> None:
-    """Wait, but not longer than the client does: a thread for nobody is a thread lost."""
+    """Wait until the time is over or the client disconnects, to free the thread early."""
     sock = _socket()
     if sock is None:
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What orders let be seen of themselves. An event has one call site, and it is here."""
+"""Metrics and log events of orders. Each event is recorded by one function here."""
 
 from __future__ import annotations
 
@@ -26,54 +26,54 @@ OUTCOMES = (
     "conflict",
     "cancelled",
 )
-# A checkout can also end with the payment pending (a flash sale charges in the background), or in
-# an error of the shop.
+# A checkout can also end with the payment pending (flash sales are charged in the background) or
+# with an error of the shop.
 CHECKOUT_OUTCOMES = (*OUTCOMES, "pending", "error")
 
 ORDERS = Counter(
     "retail_orders_total",
-    "Orders by how they ended, counted when the database had committed it. One whose payment got "
-    "no answer counts as payment_unknown, and once more when it ends.",
+    "Orders and refused checkouts by outcome, counted after the commit. An order whose payment got "
+    "no answer counts as payment_unknown, and again when its outcome is known.",
     {"outcome": OUTCOMES},
 )
 ORDER_REVENUE = Counter(
     "retail_order_revenue_total",
-    "Money taken by confirmed orders, in units of the currency.",
+    "Revenue from confirmed orders, in units of the currency.",
     {"currency": settings.CURRENCIES},
 )
 CHECKOUT_DURATION = Histogram(
     "retail_checkout_duration_seconds",
-    "Time from the buyer's click to the shop's answer.",
+    "Time from the buyer's request to the shop's response.",
     {"kind": ("cart", "flash"), "outcome": CHECKOUT_OUTCOMES},
     buckets=USUAL,
 )
 PAYMENTS = Counter(
     "retail_payments_total",
-    "Payments settled for good.",
+    "Settled payments by outcome.",
     {"outcome": ("completed", "failed")},
 )
 PAYMENTS_UNKNOWN = DatabaseGauge(
     "retail_payments_unknown",
-    "Payments whose outcome the gateway has not told yet.",
+    "Payments without an outcome: UNKNOWN, or PENDING beyond their time.",
 )
 PAYMENTS_UNKNOWN_OLDEST = DatabaseGauge(
     "retail_payments_unknown_oldest_seconds",
-    "Age of the oldest payment whose outcome is unknown; 0 without one.",
+    "Age of the oldest payment without an outcome; 0 if there is none.",
 )
 STOCK_CONFLICTS = Counter(
     "retail_stock_conflicts_total",
-    "Checkouts that the database's own constraint had to refuse: a bug upstream.",
+    "Checkouts refused by a database constraint. Each is a bug in the shop.",
 )
 SOLD_OUT = Counter(
     "retail_sold_out_total",
-    "Checkouts refused because the stock was gone: the protection at work.",
+    "Checkouts refused because a product was sold out.",
 )
 
 THROTTLE_SCOPES.add("checkout")
 
 
 def record_confirmed(sale: Sale) -> None:
-    """Note an order that was paid; call it when that is committed."""
+    """Record a confirmed order. Call it after the commit."""
     ORDERS.inc(outcome="confirmed")
     ORDER_REVENUE.inc(float(sale.total), currency=sale.currency)
     record_metric(
@@ -84,13 +84,13 @@ def record_confirmed(sale: Sale) -> None:
 
 
 def record_ended(sale: Sale, outcome: str) -> None:
-    """Note an order that ended otherwise; call it when that is committed."""
+    """Record an order that ended without confirmation. Call it after the commit."""
     ORDERS.inc(outcome=outcome)
     logger.info("event=order.ended", extra={"order_ref": sale.reference, "outcome": outcome})
 
 
 def record_settled(sale: Sale, payment: Payment) -> None:
-    """Note a payment settled for good; call it when that is committed."""
+    """Record a settled payment. Call it after the commit."""
     completed = payment.status == Payment.Status.COMPLETED
     PAYMENTS.inc(outcome="completed" if completed else "failed")
     record_metric(
@@ -112,7 +112,7 @@ def record_settled(sale: Sale, payment: Payment) -> None:
 
 
 def record_refused(outcome: str, product_id: int | None = None) -> None:
-    """Note a checkout that was refused before there was an order."""
+    """Record a checkout that was refused before an order was created."""
     ORDERS.inc(outcome=outcome)
     if outcome == "sold_out":
         SOLD_OUT.inc()
@@ -125,14 +125,14 @@ def record_refused(outcome: str, product_id: int | None = None) -> None:
 
 
 def record_stock_conflict(quantities: dict[int, int]) -> None:
-    """Note that the database's constraint had to stop a checkout: a bug upstream."""
+    """Record a checkout refused by a database constraint."""
     STOCK_CONFLICTS.inc()
     record_metric("stock_conflicts", 1, {"product_ids": sorted(quantities)})
     logger.error("event=stock.conflict", extra={"product_ids": sorted(quantities)})
 
 
 def record_checkout(seconds: float, kind: str, outcome: str) -> None:
-    """Note how long a buyer waited for the answer."""
+    """Record the response time of a checkout."""
     CHECKOUT_DURATION.observe(seconds, current_request_id(), kind=kind, outcome=outcome)
 
 

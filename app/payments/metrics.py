@@ -1,4 +1,4 @@
-"""What payments let be seen of themselves. An event has one call site, and it is here."""
+"""Metrics and log events of payments. Each event is recorded by one function here."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ BREAKERS = ("payments",)
 
 PAYMENT_ATTEMPTS = Counter(
     "retail_payment_attempts_total",
-    "Calls that charge at the gateway, and those the circuit breaker held back.",
+    "Charge requests to the gateway, including those rejected by the circuit breaker.",
     {"outcome": (*CALL_OUTCOMES, "short_circuited")},
 )
 PAYMENT_DURATION = Histogram(
     "retail_payment_duration_seconds",
-    "Time a charging call to the gateway took.",
+    "Duration of charge requests to the gateway.",
     {"outcome": CALL_OUTCOMES},
     buckets=USUAL,
 )
 BREAKER_STATE = DatabaseGauge(
     "retail_circuit_breaker_state",
-    "1 for the state the circuit breaker is in, 0 for the others.",
+    "1 for the circuit breaker's current state, 0 for the others.",
     {"breaker": BREAKERS, "state": BREAKER_STATES},
 )
 BREAKER_TRANSITIONS = Counter(
     "retail_circuit_breaker_transitions_total",
-    "Changes of the circuit breaker's state, by the state it changed to.",
+    "State transitions of the circuit breaker, by new state.",
     {"breaker": BREAKERS, "to": BREAKER_STATES},
 )
 
 
 def record_call(outcome: str, seconds: float, key: str, attempt: int) -> None:
-    """Note one charging call to the gateway."""
+    """Record a charge request to the gateway."""
     PAYMENT_ATTEMPTS.inc(outcome=outcome)
     PAYMENT_DURATION.observe(seconds, outcome=outcome)
     log_event(
@@ -63,17 +63,17 @@ def record_call(outcome: str, seconds: float, key: str, attempt: int) -> None:
 
 
 def record_state_seen(breaker: str, state: str) -> None:
-    """Note the state that a payment found the breaker in."""
+    """Record the breaker's state at a payment attempt."""
     recorder.intervals.add_breaker_state(breaker, state)
 
 
 def record_short_circuited() -> None:
-    """Note a payment that the open breaker held back."""
+    """Record a payment attempt rejected by the open breaker."""
     PAYMENT_ATTEMPTS.inc(outcome="short_circuited")
 
 
 def record_transition(breaker: str, to: str, failures: int) -> None:
-    """Note a change of the breaker's state."""
+    """Record a state transition of the breaker."""
     BREAKER_TRANSITIONS.inc(breaker=breaker, to=to)
     record_metric(
         "circuit_breaker_state",
@@ -86,7 +86,7 @@ def record_transition(breaker: str, to: str, failures: int) -> None:
 
 
 def record_forced(breaker: str, to: str, reason: str, until: datetime, user_id: int | None) -> None:
-    """Note that an operator forced the breaker."""
+    """Record that an operator forced the breaker's state."""
     logger.warning(
         "event=breaker.forced",
         extra={
@@ -100,16 +100,16 @@ def record_forced(breaker: str, to: str, reason: str, until: datetime, user_id: 
 
 
 def record_unforced(breaker: str, to: str, user_id: int | None) -> None:
-    """Note that the breaker is automatic again; without a `user_id` because its time was over."""
+    """Record the end of a forced state; without `user_id`, it expired."""
     logger.warning(
         "event=breaker.released", extra={"breaker": breaker, "to": to, "user_id": user_id}
     )
 
 
 def read_breakers() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
-    """Return what each breaker does with the next call; one never asked is closed."""
+    """Return the current state of each breaker. A breaker without a row is closed."""
     with bounded_read():
-        states = {one.name: one.state_now for one in CircuitBreaker.objects.all()}
+        states = {breaker.name: breaker.state_now for breaker in CircuitBreaker.objects.all()}
     return {
         BREAKER_STATE: {
             (name, state): float(states.get(name, "closed") == state)

@@ -6,8 +6,8 @@ from retail.thresholds import THRESHOLDS, in_words
 
 SCENARIO_PASSING = DatabaseGauge(
     "retail_quality_scenario_passing",
-    "1 while a quality scenario's last verdict is a pass, 0 while it is a fail; absent without "
-    "evidence, without a verdict in the last "
-    f"{in_words(THRESHOLDS.quality_scenarios.keep_seconds)}, and for those that tests prove.",
+    "1 if a quality scenario's last verdict is a pass, 0 if it is a fail. Absent without evidence, "
+    f"without a verdict in the last {in_words(THRESHOLDS.quality_scenarios.keep_seconds)}, and for "
+    "scenarios proved by tests.",
     {"scenario": tuple(scenario.id for scenario in SCENARIOS)},
 )

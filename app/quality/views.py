@@ -30,7 +30,7 @@ def _board(request: HttpRequest) -> Board | None:
     days = CHOICES.get(request.GET.get("days", ""))
     board = selectors.board(days=days, now=timezone.now()) if days else None
     # Who looks on is no visitor: the page asks again and again, and would better every average.
-    request.looks_only = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
+    request.uncounted = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
     return board
 
 

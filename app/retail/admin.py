@@ -1,4 +1,4 @@
-"""The admin's ground rules, and metrics in it: to look at, not to change."""
+"""Base classes for the admin, and read-only lists of metrics, audits and workers."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
-SPANS = {
+PERIODS = {
     "hour": ("Last hour", timedelta(hours=1)),
     "day": ("Last 24 hours", timedelta(days=1)),
     "week": ("Last 7 days", timedelta(days=7)),
 }
-# An offset is walked row by row, and a database knows no offset beyond 64 bits.
+# An OFFSET reads and skips every row before it, and has at most 64 bits.
 LAST_PAGE = 100_000
 
 admin.site.site_header = admin.site.site_title = settings.SHOP_NAME
 
 
 class UncountedPaginator(Paginator):  # type: ignore[type-arg]
-    """Looks whether there is a row beyond page `here` instead of counting all rows.
+    """Checks for one row beyond page `here` instead of counting all rows.
 
-    `count` is exact on the last page; before it, it is the rows up to here and one more.
+    On the last page, `count` is exact; on earlier pages, it is the rows up to this page plus one.
     """
 
     def __init__(self, rows: QuerySet[Any], per_page: int, here: int) -> None:
@@ -47,33 +47,33 @@ class UncountedPaginator(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are at least."""
+        """Return a lower bound for the number of rows."""
         start = (self.here - 1) * self.per_page
         keys = self.rows.values_list("pk", flat=True)
-        found = len(keys[start : start + self.per_page + 1])
-        if found or not start:
-            return start + found
-        self.here = 1  # nobody's page: the admin will say so, or show the only page there is
+        on_page = len(keys[start : start + self.per_page + 1])
+        if on_page or not start:
+            return start + on_page
+        self.here = 1  # no such page: the admin redirects, or shows the only page
         return len(keys[: self.per_page + 1])
 
     @property
     def seen(self) -> int:
-        """How many rows there are up to the end of this page."""
+        """The number of rows up to the end of this page."""
         return min(self.count, self.here * self.per_page)
 
     @property
     def previous(self) -> int | None:
-        """The page before this one."""
+        """The previous page number."""
         return self.here - 1 if self.here > 1 else None
 
     @property
     def next(self) -> int | None:
-        """The page after this one."""
+        """The next page number."""
         return self.here + 1 if self.count > self.here * self.per_page else None
 
 
 class ReadOnly:
-    """Refuses everybody everything but looking."""
+    """Denies every permission except view."""
 
     def has_add_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
         return False
@@ -86,7 +86,7 @@ class ReadOnly:
 
 
 class ReadOnlyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
-    """Shows rows that belong to the one on the page."""
+    """Lists related rows, read-only."""
 
     extra = 0
     show_change_link = True
@@ -96,9 +96,9 @@ class ReadOnlyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 
 class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Shows rows that the shop writes by itself, a million of them as fast as ten.
+    """Lists rows that only the shop writes; a million load as fast as ten.
 
-    So nothing counts them, and columns without an index offer no sorting.
+    Nothing counts the rows, and only indexed columns can be sorted.
     """
 
     change_list_template = "admin/uncounted_list.html"
@@ -122,25 +122,25 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def recent(field: str) -> type[admin.SimpleListFilter]:
-    """Return a filter by how long ago `field` was."""
+    """Return a filter for rows whose `field` lies in the last hour, day or week."""
 
     class Recent(admin.SimpleListFilter):
         title = "time"
         parameter_name = "last"
 
         def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-            return [(key, label) for key, (label, _) in SPANS.items()]
+            return [(key, label) for key, (label, _) in PERIODS.items()]
 
         def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            if (span := SPANS.get(self.value() or "")) is None:
+            if (period := PERIODS.get(self.value() or "")) is None:
                 return queryset
-            return queryset.filter(**{f"{field}__gte": timezone.now() - span[1]})
+            return queryset.filter(**{f"{field}__gte": timezone.now() - period[1]})
 
     return Recent
 
 
 class MetricTypeFilter(admin.SimpleListFilter):
-    """By type, from the closed set: nobody looks through the table for what types there are."""
+    """Filters by metric type. The choices come from METRIC_TYPES, not from a query."""
 
     title = "metric type"
     parameter_name = "type"
@@ -168,7 +168,7 @@ class MetricRollupAdmin(ReadOnlyAdmin):
 
 
 class InvariantFilter(admin.SimpleListFilter):
-    """By promise, from the closed set."""
+    """Filters by invariant. The choices are the declared invariants."""
 
     title = parameter_name = "invariant"
 
@@ -182,7 +182,7 @@ class InvariantFilter(admin.SimpleListFilter):
 @admin.register(AuditCheck)
 class AuditCheckAdmin(ReadOnlyAdmin):
     list_display = ("invariant", "violations", "checked_at", "checked", "full_checked_at")
-    exclude = ("checkpoint", "full_checkpoint")  # sums of many products, perhaps
+    exclude = ("checkpoint", "full_checkpoint")  # may be large
     ordering = ("invariant",)
 
 
@@ -192,7 +192,7 @@ class AuditViolationAdmin(ReadOnlyAdmin):
     list_filter = (InvariantFilter, recent("found_at"))
 
     def get_ordering(self, request: HttpRequest) -> list[Any]:
-        return [F("resolved_at").desc(nulls_first=True), "-pk"]  # the open ones first
+        return [F("resolved_at").desc(nulls_first=True), "-pk"]  # open violations first
 
 
 @admin.register(WorkerHeartbeat)
@@ -202,8 +202,8 @@ class WorkerHeartbeatAdmin(ReadOnlyAdmin):
     ordering = ("-seen_at",)
 
 
-# A schedule names any function to be called with any arguments: who could write one in the admin
-# could run what they like. The worker makes the shop's own.
+# A schedule can call any function with any arguments, so anyone who may edit schedules in the admin
+# could run any code. Only the worker creates them.
 admin.site.unregister(queue_admin.Schedule)
 
 

@@ -1,4 +1,4 @@
-"""The ground floor of the shop."""
+"""App configuration of the shared layer below all other apps."""
 
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
@@ -13,7 +13,7 @@ class RetailConfig(AppConfig):
     verbose_name = "Retail (Observability)"
 
     def ready(self) -> None:
-        """Connect metrics with the database; import each app's `metrics` and `tasks`, if any."""
+        """Connect the recorder to the database; import each app's `metrics` and `tasks`, if any."""
         from django.conf import settings  # noqa: PLC0415 - apps are loaded before models
 
         from retail import jobs  # noqa: PLC0415

@@ -1,9 +1,9 @@
-"""Health checks: each app registers those of its parts.
+"""Health checks, registered by each app for its own parts.
 
     @health_check("Circuit breaker")
     def breaker(now: datetime) -> Finding: ...
 
-A check that fails reports that it failed and hides no other.
+A check that raises is shown as failed; the others still run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger("retail.dashboards")
 
 
 class Finding(NamedTuple):
-    """State of a part: `good`, `warn`, `bad`, or `calm` if it is unknown but not a problem."""
+    """State of a part: `good`, `warn`, `bad`, or `calm` (unknown, but not a problem)."""
 
     state: str
     word: str
@@ -59,4 +59,4 @@ def _safely(name: str, run: Run, now: datetime) -> Finding:
         return run(now)
     except Exception:
         logger.exception("event=dashboard.check_failed", extra={"check": name})
-        return Finding("bad", "check failed", "The log has the error.")
+        return Finding("bad", "check failed", "See the log for the error.")

@@ -1,13 +1,13 @@
-"""Background jobs: how they are declared, enqueued and watched.
+"""Background jobs: declaration, enqueuing, schedules and metrics.
 
     @job()
     def send_confirmation(sale_id: int) -> None: ...
 
     send_confirmation.enqueue(sale.pk)      # commits or rolls back with the transaction around it
 
-A job may run twice (its worker may die after the work and before saying so), so it must be
-idempotent. Periodic jobs say `@job(every_minutes=…)`; the worker writes them into the queue's
-schedule when it starts.
+A job may run twice, because a worker may die after the work but before acknowledging it, so jobs
+must be idempotent. Declare a periodic job with `@job(every_minutes=…)`; the worker writes it to the
+queue's schedule when it starts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def record_job(task: str, outcome: str, seconds: float) -> None:
 
 
 class Job:
-    """A function that the worker can run; calling it runs it here and now."""
+    """A function that the worker can run. Calling it runs it immediately."""
 
     def __init__(self, function: Callable[..., Any], every_minutes: int | None) -> None:
         self.function = function
@@ -55,11 +55,11 @@ class Job:
         self.__doc__ = function.__doc__
 
     def enqueue(self, *args: object) -> None:
-        """Put a run into the queue, in the transaction at hand, under the current request id."""
+        """Enqueue a run in the current transaction, with the current request id."""
         async_task(self.path, *args, request_id=current_request_id(), task_name=self.name)
 
     def __call__(self, *args: object, request_id: str = "") -> Any:
-        """Run the job, count it, and write one line about it. Raises what the job raises."""
+        """Run the job, count the run and log it. Raises what the job raises."""
         with request_context(accepted_request_id(request_id)):
             started = perf_counter()
             outcome = "failed"
@@ -84,42 +84,44 @@ class Job:
 
 
 declared: dict[str, Job] = {}
-# For what can wait neither for a schedule nor behind other jobs: the worker calls each of these
-# again and again in a thread of its own. They return how much there was to do; after 0 it rests.
+# For work that cannot wait for a schedule or behind other jobs: the worker calls each of these in a
+# loop, in its own thread. A poller returns how many items it processed; after 0, the thread pauses.
 pollers: list[Callable[[], int]] = []
 
 
 def job(*, every_minutes: int | None = None) -> Callable[[Callable[..., Any]], Job]:
-    """Declare a function as a background job, run every so many minutes if asked."""
+    """Declare a function as a background job, optionally a periodic one."""
 
     def declare(function: Callable[..., Any]) -> Job:
-        declared[function.__name__] = made = Job(function, every_minutes)
-        catalogue.TASKS.add(made.name)
-        return made
+        declared[function.__name__] = declared_job = Job(function, every_minutes)
+        catalogue.TASKS.add(declared_job.name)
+        return declared_job
 
     return declare
 
 
 def write_schedules() -> None:
-    """Make the queue's schedule say what the code says, no more and no less."""
-    periodic = {one.name: one for one in declared.values() if one.every_minutes}
+    """Make the stored schedules match the declared periodic jobs exactly."""
+    periodic = {name: task for name, task in declared.items() if task.every_minutes}
     Schedule.objects.exclude(name__in=periodic).delete()
-    for one in periodic.values():
-        wanted = {
-            "func": one.path,
+    for name, task in periodic.items():
+        fields = {
+            "func": task.path,
             "schedule_type": Schedule.MINUTES,
-            "minutes": one.every_minutes,
+            "minutes": task.every_minutes,
             "repeats": -1,
         }
-        schedule, made = Schedule.objects.get_or_create(
-            name=one.name, defaults={**wanted, "next_run": timezone.now()}
+        schedule, created = Schedule.objects.get_or_create(
+            name=name, defaults={**fields, "next_run": timezone.now()}
         )
-        if not made and any(getattr(schedule, field) != value for field, value in wanted.items()):
-            Schedule.objects.filter(pk=schedule.pk).update(**wanted, next_run=timezone.now())
+        if not created and any(
+            getattr(schedule, field) != value for field, value in fields.items()
+        ):
+            Schedule.objects.filter(pk=schedule.pk).update(**fields, next_run=timezone.now())
 
 
 def read_queue() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
-    """Return how many jobs wait, and how long the oldest has (seconds)."""
+    """Return the number of waiting jobs and the age of the oldest in seconds."""
     now = timezone.now()
     with bounded_read():
         waiting = OrmQ.objects.filter(lock__lte=now)

@@ -1,4 +1,4 @@
-"""The rows behind the in-app pages, the worker's sign of life, and what audits found."""
+"""Metric rows and rollups, the worker's heartbeat, and audit results."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from retail.observability.rows.recorder import METRIC_TYPES
 
 
 class Metric(models.Model):
-    """One thing that was measured, or an interval's aggregate (docs/metrics.md tells the units)."""
+    """One measurement, or the aggregate of a 10 s interval. Units: docs/metrics.md."""
 
     metric_type = models.CharField(max_length=40, choices=[(name, name) for name in METRIC_TYPES])
     value = models.FloatField()
@@ -19,8 +19,8 @@ class Metric(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["metric_type", "timestamp"], name="metric_type_time"),
             models.Index(fields=["timestamp"], name="metric_time"),
-            # The latest errors are found without looking at all that went well since. The type is a
-            # field too, for SQLite to see that this index is better than the first.
+            # Finds the latest errors without reading the successes. With the type among its fields,
+            # SQLite prefers this index to the first.
             models.Index(
                 fields=["metric_type", "timestamp"],
                 name="metric_errors",
@@ -33,14 +33,14 @@ class Metric(models.Model):
 
 
 class MetricRollup(models.Model):
-    """A minute, hour or day of one metric type, rebuilt as often as needed (retail/history).
+    """One metric type over a minute, hour or day; can be rebuilt at any time (retail/history).
 
-    `count` and `total` are weighted: a row that stands for 40 requests counts 40 times, so that
-    `total / count` is the true average. Minutes are kept for two days, hours and days for good.
+    `count` and `total` are weighted: a row for 40 requests counts 40 times, so `total / count` is
+    the true average. Minutes are kept for two days, hours and days forever.
     """
 
     class Period(models.TextChoices):
-        """How long a rollup is."""
+        """Length of a rollup."""
 
         MINUTE = "minute"
         HOUR = "hour"
@@ -53,11 +53,11 @@ class MetricRollup(models.Model):
     total = models.FloatField()
     minimum = models.FloatField()
     maximum = models.FloatField()
-    aggregates = models.JSONField(default=dict, blank=True, help_text="sums of the rows' metadata")
+    aggregates = models.JSONField(default=dict, blank=True, help_text="merged metadata of the rows")
 
     class Meta:
         constraints: ClassVar = [
-            # In this order it is also how pages find the steps of a span.
+            # Also the index for reading a time range; hence this order.
             models.UniqueConstraint(
                 fields=["period", "start", "metric_type"], name="one_rollup_a_period"
             ),
@@ -68,7 +68,7 @@ class MetricRollup(models.Model):
 
 
 class RollupMark(models.Model):
-    """Up to when everything that was measured is in the rollups; there is one row."""
+    """Time up to which all metric rows are rolled up. The table has one row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     until = models.DateTimeField()
@@ -78,7 +78,7 @@ class RollupMark(models.Model):
 
 
 class WorkerHeartbeat(models.Model):
-    """When a worker last said that it is there."""
+    """Time of a worker's last heartbeat."""
 
     worker = models.CharField(max_length=100, primary_key=True)
     seen_at = models.DateTimeField()
@@ -88,28 +88,30 @@ class WorkerHeartbeat(models.Model):
 
 
 class AuditCheck(models.Model):
-    """How far the audit of one invariant has got."""
+    """Progress and last result of the audit of one invariant."""
 
     invariant = models.CharField(max_length=40, primary_key=True)
-    version = models.PositiveBigIntegerField(default=0, help_text="how often a result was stored")
-    checkpoint = models.JSONField(default=dict, help_text="where the next look begins")
-    checked_at = models.DateTimeField(null=True, help_text="when a look last reached the end")
-    checked = models.PositiveBigIntegerField(default=0, help_text="rows that look saw")
-    violations = models.PositiveIntegerField(default=0, help_text="open after the last look")
-    full_checkpoint = models.JSONField(null=True, help_text="where the daily full look goes on")
-    full_checked_at = models.DateTimeField(null=True, help_text="when all rows were last seen")
+    version = models.PositiveBigIntegerField(default=0, help_text="number of results stored")
+    checkpoint = models.JSONField(default=dict, help_text="where the next scan starts")
+    checked_at = models.DateTimeField(null=True, help_text="when a scan last reached the end")
+    checked = models.PositiveBigIntegerField(default=0, help_text="rows checked by that scan")
+    violations = models.PositiveIntegerField(
+        default=0, help_text="open violations after the last scan"
+    )
+    full_checkpoint = models.JSONField(null=True, help_text="where the daily full scan continues")
+    full_checked_at = models.DateTimeField(null=True, help_text="when a full scan last finished")
 
     def __str__(self) -> str:
         return self.invariant
 
 
 class AuditViolation(models.Model):
-    """A promise that was found broken; resolved when a later audit finds it kept."""
+    """A row that violates an invariant; resolved when a later audit no longer finds it."""
 
     invariant = models.CharField(max_length=40)
     subject = models.CharField(max_length=100, help_text="id, order reference or payment key")
     detail = models.CharField(max_length=200)
-    amount = models.PositiveBigIntegerField(default=1, help_text="units, where they are counted")
+    amount = models.PositiveBigIntegerField(default=1, help_text="units, if countable")
     found_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)
 

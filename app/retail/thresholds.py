@@ -1,5 +1,5 @@
-# ruff: noqa: D101 - thresholds.toml says what each table is
-"""The shop's thresholds, read from thresholds.toml, where each is explained.
+# ruff: noqa: D101 - thresholds.toml explains each table
+"""The shop's thresholds, read from thresholds.toml, which explains each of them.
 
 from retail.thresholds import THRESHOLDS, in_words
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ThresholdsError(ValueError):
-    """The file lacks a threshold, has one that nobody reads, or a value that cannot be right."""
+    """The file has a missing or unknown threshold, or an invalid value."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class QualityScenarios:
 
 @dataclass(frozen=True)
 class Burn:
-    """How fast an error budget may burn, over a long and a short window."""
+    """Burn rate of an error budget that raises an alert, over a long and a short window."""
 
     factor: float
     long_seconds: int
@@ -167,7 +167,7 @@ class Slo:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """All of them; each table of the file is an attribute."""
+    """All thresholds; each table of the file is an attribute."""
 
     error_rate: ErrorRate
     response_time: ResponseTime
@@ -196,7 +196,7 @@ UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
 
 def in_words(seconds: float) -> str:
-    """Return a time in the greatest unit that divides it: `15 minutes`, `1 hour`, `0.5 seconds`."""
+    """Return a time in the largest unit that divides it: `15 minutes`, `1 hour`, `0.5 seconds`."""
     units = (unit for unit, size in UNITS.items() if seconds and seconds % size == 0)
     unit = next(units, "second")
     count = seconds / UNITS[unit]
@@ -204,33 +204,33 @@ def in_words(seconds: float) -> str:
 
 
 def load(text: str) -> Thresholds:
-    """Return the thresholds of a file's text. Raises ThresholdsError."""
+    """Parse and check the text of a thresholds file. Raises ThresholdsError."""
     return checked(tomllib.loads(text))
 
 
 def checked(values: dict[str, Any]) -> Thresholds:
-    """Return the thresholds of a parsed file. Raises ThresholdsError."""
+    """Check a parsed thresholds file. Raises ThresholdsError."""
     return _table(Thresholds, values, "")
 
 
 def _table(kind: type[T], values: dict[str, Any], path: str) -> T:
     hints = get_type_hints(kind)
-    wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type] # T is a dataclass
-    if wrong := wanted ^ set(values):
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type] # T is a dataclass
+    if wrong := names ^ set(values):
         raise ThresholdsError(f"missing or unknown: {', '.join(path + n for n in sorted(wrong))}")
-    return kind(**{name: _value(hints[name], values[name], path + name) for name in sorted(wanted)})
+    return kind(**{name: _value(hints[name], values[name], path + name) for name in sorted(names)})
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:
     if hint == tuple[Burn, ...] and isinstance(value, list):
-        return tuple(_table(Burn, one, f"{path}.") for one in value)
+        return tuple(_table(Burn, burn, f"{path}.") for burn in value)
     if isinstance(value, dict) and isinstance(hint, type) and is_dataclass(hint):
         return _table(hint, value, f"{path}.")
     if hint is str and value in SEVERITIES:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, hint)) or hint is str:
-        raise ThresholdsError(f"{path} = {value!r} is not what belongs there")
-    # Every ratio is a share, and no threshold is below nothing.
+        raise ThresholdsError(f"{path} = {value!r} has the wrong type or an unknown value")
+    # Ratios go from 0 to 1, and no threshold is negative.
     if value < 0 or (path.endswith("_ratio") and value > 1):
         raise ThresholdsError(f"{path} = {value!r} is out of range")
     return hint(value)

@@ -1,4 +1,4 @@
-"""Refusing those who ask too often. Counts live in Django's cache."""
+"""Rate limits per user, address or other key. Counts are kept in Django's cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("retail.throttling")
 
 
 class ThrottledError(Exception):
-    """Too many requests; `retry_after` seconds from now the next may come."""
+    """Too many requests; the next one is allowed in `retry_after` seconds."""
 
     def __init__(self, scope: str, retry_after: int) -> None:
         super().__init__(f"{scope}: try again in {retry_after} s")
@@ -24,28 +24,28 @@ class ThrottledError(Exception):
 
 
 def record_throttled(scope: str, user_id: int | None) -> None:
-    """Count one refused request."""
+    """Count and log one throttled request."""
     catalogue.THROTTLED.inc(scope=scope)
     record_metric("throttled_requests", 1, {"scope": scope, "user_id": user_id})
     logger.info("event=request.throttled", extra={"scope": scope, "user_id": user_id})
 
 
 def _count(key: str, seconds: int) -> int:
-    """Count one more under `key` and return the count; 0 when the cache doesn't answer."""
+    """Increment the count of `key` and return it; 0 if the cache is unavailable."""
     try:
         cache.add(key, 0, timeout=2 * seconds)
         return cache.incr(key)
     except Exception:
-        # A shop whose cache is away sells unthrottled rather than not at all.
+        # Without a cache, the shop sells without limits rather than not at all.
         catalogue.TELEMETRY_ERRORS.inc(sink="metrics")
         logger.exception("event=throttle.cache_failed")
         return 0
 
 
 def throttle(scope: str, keys: list[str], *, limit: int, seconds: int, user_id: int | None) -> None:
-    """Let at most `limit` requests a window of `seconds` pass for each of `keys`.
+    """Allow at most `limit` requests per window of `seconds` for each of `keys`.
 
-    Raises ThrottledError, with the seconds until the window ends, for the first key over its limit.
+    For the first key over its limit, raises ThrottledError with the seconds until the window ends.
     """
     now = time.time()
     window = int(now // seconds)

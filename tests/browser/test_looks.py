@@ -131,11 +131,11 @@ STATES = {
     "password-sent": State("Check your e-mail", at("/accounts/password-reset/sent/")),
     "password-stale": State("This link no longer works", at("/accounts/password-reset/MQ/a-b/")),
     "profile": State("Your account", at("/accounts/profile/"), customer=True),
-    "not-found": State("That page is not in the shop", at("/no/such/page/"), refused=(404,)),
+    "not-found": State("Page not found", at("/no/such/page/"), refused=(404,)),
     "not-yours": State(
         "You don't have access to this page", at("/metrics/alerts/"), customer=True, refused=(403,)
     ),
-    "stale-form": State("That form went stale", stale_form, refused=(403,)),
+    "stale-form": State("This form has expired", stale_form, refused=(403,)),
 }
 
 

@@ -95,7 +95,7 @@ NOT_THRESHOLDS = {
     r"^axisSoftMax: 5$": "a scale",
     r"24 hours|30 days": "a page's range",
     r"up to [\d., ]+ ms|bounds at [\d, and]+ ms|which \d+ %": "a histogram's",
-    r"Rows that come more than 15 minutes": "how late a row may be",
+    r"Rows that arrive more than 15 minutes": "how late a row may be",
     r"none in an hour means": "what nobody waits for",
 }
 NOT_IN_SOURCES = {

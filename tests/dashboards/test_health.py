@@ -43,9 +43,9 @@ def test_a_new_shop_is_not_blamed_for_what_nobody_asked(staff: Client) -> None:
     found = checks(staff)
     assert found["Circuit breaker"] == "calm: closed Not used yet: no payment has been made."
     assert found["Gateway"] == "calm: not asked yet The worker reads its ledger every minute."
-    assert found["Database"].startswith("good: answers ")
+    assert found["Database"].startswith("good: connected ")
     assert found["Worker"] == "bad: never seen Start it with manage.py worker"
-    assert found["Job queue"] == "good: flowing No job waits."
+    assert found["Job queue"] == "good: flowing No jobs are waiting."
     assert found["Monitoring"] == "warn: not connected No alert can reach this page."
     assert found["Alert receivers"] == "warn: none No human receiver: alerts reach this shop alone."
     assert list(found) == [
@@ -120,9 +120,9 @@ def test_the_worker_is_heard_or_not(staff: Client, seconds: int, said: str) -> N
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (60, "good: flowing 2 jobs wait, the oldest for 1 min."),
-        (61, "warn: slow 2 jobs wait, the oldest for 1 min."),
-        (301, "bad: stalled 2 jobs wait, the oldest for 5 min."),
+        (60, "good: flowing 2 jobs are waiting, the oldest for 1 min."),
+        (61, "warn: slow 2 jobs are waiting, the oldest for 1 min."),
+        (301, "bad: stalled 2 jobs are waiting, the oldest for 5 min."),
     ],
 )
 def test_the_queue_is_judged_by_its_oldest(staff: Client, seconds: int, said: str) -> None:
@@ -178,7 +178,7 @@ def test_a_check_that_fails_hides_no_other(
 
     monkeypatch.setitem(health.registered, name, fail)
     found = checks(staff)
-    assert found == {**usual, name: "bad: check failed The log has the error."}
+    assert found == {**usual, name: "bad: check failed See the log for the error."}
     lines = [one for one in caplog.records if one.message == "event=dashboard.check_failed"]
     assert {line.__dict__["check"] for line in lines} == {name}
     assert "check failed" in seen(staff)

@@ -65,7 +65,7 @@ def test_failure_tells_the_client_nothing_of_the_code(
         500,
         {
             "error": "internal_error",
-            "message": "The gateway failed; look the outcome up before you try again.",
+            "message": "The gateway failed. Look up the outcome before you try again.",
         },
     )
 

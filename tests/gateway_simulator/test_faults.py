@@ -41,7 +41,7 @@ def test_knobs_are_set_in_part_and_reset(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        ({"speed": 1}, "There is no knob 'speed'"),
+        ({"speed": 1}, "Unknown knob 'speed'. Use: decline_share, "),
         ({"error_share": 1.01}, "error_share must be a number from 0 to 1."),
         ({"error_share": -0.1}, "error_share must be a number from 0 to 1."),
         ({"error_share": "1"}, "error_share must be a number from 0 to 1."),

@@ -28,7 +28,7 @@ def test_page_shows_ledger_and_knobs(charge: Call, client: FlaskClient, knobs: K
         "<dd>53",
         "<dt>Declined</dt><dd>1</dd>",
         "<dt>Cancelled</dt><dd>1</dd>",
-        "Latency, Garbage answers",
+        "Latency, Garbage responses",
         'name="latency_ms" value="250"',
         'name="garbage_share" value="0.5"',
         'name="hang_share" value="0"',
@@ -58,7 +58,7 @@ def test_page_counts_the_charges_that_are_held(app: Flask, knobs: Knobs) -> None
 
 
 def test_page_of_an_empty_ledger(client: FlaskClient) -> None:
-    assert "The ledger is empty" in client.get("/").get_data(as_text=True)
+    assert "No charges yet." in client.get("/").get_data(as_text=True)
 
 
 def form(**changes: str) -> dict[str, str]:
@@ -82,8 +82,8 @@ def test_form_sets_the_knobs(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "says"),
     [
-        ({"token": "wrong"}, 401, "The faults token is wrong; nothing was changed."),
-        ({"token": ""}, 401, "The faults token is wrong; nothing was changed."),
+        ({"token": "wrong"}, 401, "The faults token is wrong. Nothing was changed."),
+        ({"token": ""}, 401, "The faults token is wrong. Nothing was changed."),
         ({"latency_ms": "60001"}, 400, "latency_ms must be a whole number of milliseconds"),
         ({"latency_ms": ""}, 400, "latency_ms must be a whole number of milliseconds"),
         ({"hang_share": "0,5"}, 400, "hang_share must be a number from 0 to 1."),

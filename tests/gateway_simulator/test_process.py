@@ -199,7 +199,7 @@ def run(
 @pytest.mark.parametrize(
     ("env", "says"),
     [
-        ({"GATEWAY_PORT": "eighty"}, "GATEWAY_PORT is 'eighty'"),
+        ({"GATEWAY_PORT": "eighty"}, "GATEWAY_PORT='eighty' must be"),
         ({"GATEWAY_LEDGER": "{folder}"}, "cannot be used as the ledger"),
         ({"LOG_DIR": "/dev/null/logs"}, "LOG_DIR"),
     ],

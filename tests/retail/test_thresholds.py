@@ -45,10 +45,22 @@ def test_times_that_people_are_measured_by_are_buckets_of_their_histograms() -> 
             "most_ratio = -0.05",
             "error_rate.most_ratio = -0.05 is out of range",
         ),
-        ("most_ratio = 0.05", 'most_ratio = "5 %"', "error_rate.most_ratio = '5 %' is not what"),
-        ("least_requests = 20", "least_requests = true", "least_requests = True is not what"),
-        ("least_requests = 20", "least_requests = 2.5", "least_requests = 2.5 is not what"),
-        ('severity = "ticket"', 'severity = "page"', "slo.burns.severity = 'page' is not what"),
+        (
+            "most_ratio = 0.05",
+            'most_ratio = "5 %"',
+            "error_rate.most_ratio = '5 %' has the wrong type",
+        ),
+        (
+            "least_requests = 20",
+            "least_requests = true",
+            "least_requests = True has the wrong type",
+        ),
+        ("least_requests = 20", "least_requests = 2.5", "least_requests = 2.5 has the wrong type"),
+        (
+            'severity = "ticket"',
+            'severity = "page"',
+            "slo.burns.severity = 'page' has the wrong type",
+        ),
         ("factor = 1.0", "", "missing or unknown: slo.burns.factor"),
     ],
 )

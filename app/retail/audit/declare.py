@@ -3,10 +3,10 @@
     @invariant("confirmed_sale_is_paid_once", recheck=paid_wrongly_of)
     def confirmed_sale_is_paid_once(checkpoint: Checkpoint) -> Iterator[Part]: ...
 
-A scan starts at the checkpoint of an earlier one and yields what it finds in parts. Each part is
-read by bounded statements and carries the checkpoint from which the next scan may start. The empty
-checkpoint is the beginning, so a full audit is the same scan from there. A checkpoint stays valid
-for ever: it never lies beyond a row that may still change or appear (`settled_before`).
+A scan starts at the checkpoint of an earlier one and yields its results in parts. Each part is read
+by bounded statements and carries the checkpoint from which the next scan may start. A full audit is
+the same scan from the empty checkpoint. Checkpoints never expire: none lies beyond a row that may
+still change or appear (`settled_before`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from retail.observability.prometheus.catalogue import INVARIANTS
 
-OVERSOLD = "sold_within_offered"  # its amounts are a gauge of their own
+OVERSOLD = "sold_within_offered"  # the sum of its amounts is exported as a separate gauge
 
 Checkpoint = dict[str, Any]
 """How far a scan has got: any JSON object."""
 
 
 class NotCheckedError(Exception):
-    """The counterpart that an invariant is checked against did not answer."""
+    """The external system that an invariant is checked against did not respond."""
 
 
 class Violation(NamedTuple):
@@ -36,7 +36,7 @@ class Violation(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Result of one part of a scan, and where a later scan may start."""
+    """Result of one part of a scan, and the checkpoint for a later scan."""
 
     checked: int
     violations: Sequence[Violation]
@@ -49,10 +49,10 @@ Recheck = Callable[[list[str]], Iterable[Violation]]
 
 @dataclass(frozen=True)
 class Invariant:
-    """One invariant.
+    """A declared invariant.
 
-    `recheck` returns which of some subjects still violate it. Without it, every scan covers all
-    rows.
+    `recheck` returns those of the given subjects that still violate it. Without `recheck`, every
+    scan covers all rows.
     """
 
     name: str

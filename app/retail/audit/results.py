@@ -1,4 +1,4 @@
-"""Stored audit results, as Prometheus gauges."""
+"""Audit results as Prometheus gauges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STALE_AFTER = timedelta(seconds=THRESHOLDS.invariants.stale_after_seconds)
 def read_audit() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
     """Return the open violations by invariant, and the oversold units.
 
-    An invariant that was not checked for STALE_AFTER is left out: its state is not known.
+    An invariant that was not checked within STALE_AFTER is left out: its state is unknown.
     """
     with bounded_read():
         fresh = AuditCheck.objects.filter(checked_at__gt=timezone.now() - STALE_AFTER)

@@ -44,7 +44,7 @@ class Report:
 
 @dataclass
 class _Scanned:
-    """What a scan found, and whether it reached the end."""
+    """Result of a scan, and whether it reached the end."""
 
     checkpoint: Checkpoint
     violations: dict[str, Violation]
@@ -56,9 +56,9 @@ _open = AuditViolation.objects.filter(resolved_at__isnull=True)
 
 
 def audit(names: Iterable[str] = (), *, full: bool = False) -> list[Report]:
-    """Audit the named invariants, or all: new rows only, or with `full` every row.
+    """Audit the named invariants, or all of them: new rows only, or every row if `full`.
 
-    Each is audited on its own; one that could not be checked says so in its report.
+    A failure of one does not stop the others; its report states the problem.
     """
     return _each(names, lambda invariant: _scan_and_store(invariant, full=full))
 
@@ -102,7 +102,7 @@ def _scan_and_store(
     """Audit one invariant and store the result; stop after `seconds`, if given."""
     started = monotonic()
     check = AuditCheck.objects.get_or_create(invariant=invariant.name)[0]
-    # Read before the scan: this audit must not resolve what another one finds in the meantime.
+    # Read before the scan, so as not to resolve what a concurrent audit finds during the scan.
     known = {row.subject: row for row in _open.filter(invariant=invariant.name)}
     begin = check.checkpoint
     if full:
@@ -124,7 +124,7 @@ def _scan(
         scanned.checkpoint = part.checkpoint
         if len({*known, *scanned.violations}) >= MOST_OPEN:
             break
-        # Stop only where the next scan would start further on, or none would ever reach the end.
+        # Stop only after progress; otherwise no scan would ever reach the end.
         if until and monotonic() >= until and part.checkpoint != begin:
             break
     else:
@@ -169,7 +169,7 @@ def _store(
     new = []
     for subject, violation in sorted(scanned.violations.items()):
         row = AuditViolation(invariant=check.pk, found_at=now, **violation._asdict())
-        row.detail = row.detail[:DETAIL]  # it may quote the gateway
+        row.detail = row.detail[:DETAIL]  # may quote a long gateway response
         if subject not in known:
             new.append(row)
         elif (known[subject].detail, known[subject].amount) != (row.detail, row.amount):

@@ -1,6 +1,6 @@
-"""Statements asked so often that to have the ORM compose them takes longer than to run them.
+"""Frequent statements in plain SQL: building them with the ORM takes longer than running them.
 
-On PostgreSQL each connection has its server parse and plan them once.
+On PostgreSQL they are prepared once per connection.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Model")
 
-# PostgreSQL's codes for a prepared statement that was lost, or whose columns a migration changed.
-_NO_LONGER_GOOD = frozenset({"26000", "0A000"})
+# PostgreSQL error codes: the prepared statement is gone, or a migration changed its columns.
+_STALE_CODES = frozenset({"26000", "0A000"})
 
-# Of each connection of the driver's, by name: what it has prepared.
+# Statements prepared on each driver connection, by name.
 _prepared: WeakKeyDictionary[object, dict[str, str]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement in SQL, with one or more parameters, written as `%(name)s`.
+    """One SQL statement with one or more parameters, written as `%(name)s`.
 
-    `name` is its own within a connection; `types` are PostgreSQL's, of the parameters.
+    `name` must be unique; `types` are the parameters' PostgreSQL types.
     """
 
     name: str
@@ -42,25 +42,25 @@ class Statement:
     types: Mapping[str, str]
 
     def rows(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Run it with `values` by parameter; return its rows."""
+        """Execute with these parameter values and return the rows."""
         try:
             return self._run(values)
         except DatabaseError as error:
             code = getattr(error.__cause__, "pgcode", None)
-            if code not in _NO_LONGER_GOOD or connection.in_atomic_block:
+            if code not in _STALE_CODES or connection.in_atomic_block:
                 raise
-        connection.close()  # nothing was run; another connection prepares it anew
+        connection.close()  # nothing was executed; a new connection prepares it again
         return self._run(values)
 
     def _run(self, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(_ready(cursor, self), values)
-            found: list[tuple[Any, ...]] = cursor.fetchall()
-            return found
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
 
 def _ready(cursor: CursorWrapper, statement: Statement) -> str:
-    """Return what to execute, prepared if this connection can and has not yet."""
+    """Return the SQL to execute; on PostgreSQL, prepare the statement first if necessary."""
     if connection.vendor != "postgresql":
         return statement.text
     prepared = _prepared.setdefault(connection.connection, {})
@@ -79,21 +79,21 @@ def _prepare(cursor: CursorWrapper, statement: Statement) -> None:
 
 
 @cache
-def _execute(name: str, parameters: tuple[str, ...]) -> str:
-    return f"EXECUTE {name} ({', '.join(f'%({one})s' for one in parameters)})"
+def _execute(statement: str, parameters: tuple[str, ...]) -> str:
+    return f"EXECUTE {statement} ({', '.join(f'%({name})s' for name in parameters)})"
 
 
 @cache
 def columns(model: type[Model], table: str) -> str:
-    """Return the model's columns for a SELECT from `table`, in the order `instance` wants."""
-    return ", ".join(f"{table}.{field.column}" for field in model._meta.concrete_fields)  # noqa: SLF001 - public in all but its name
+    """Return the model's columns for a SELECT from `table`, in the order `instance` expects."""
+    return ", ".join(f"{table}.{field.column}" for field in model._meta.concrete_fields)  # noqa: SLF001 - a documented API
 
 
 @cache
-def _fields(model: type[Model], vendor: str) -> tuple[list[str], _Converters]:  # noqa: ARG001 - each database has its own
-    """Return the names of the fields, and what turns the driver's values into theirs.
+def _fields(model: type[Model], vendor: str) -> tuple[list[str], _Converters]:  # noqa: ARG001 - part of the cache key
+    """Return the field names and the converters from the driver's values to Python values.
 
-    On PostgreSQL nothing needs to: the driver knows dates and money.
+    PostgreSQL needs no converters: its driver returns dates and decimals.
     """
     names: list[str] = []
     converted: _Converters = []
@@ -107,7 +107,7 @@ def _fields(model: type[Model], vendor: str) -> tuple[list[str], _Converters]:  
 
 
 def instance(model: type[M], row: Sequence[Any]) -> M:
-    """Return the object of a row of the model's `columns`."""
+    """Return the model instance for a row of `columns`."""
     names, converted = _fields(model, connection.vendor)
     values = list(row)
     for number, column, converters in converted:

@@ -1,4 +1,4 @@
-"""Small helpers around the database connection."""
+"""Bounded reads, and a safe upper bound for incremental reads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
-# Between a row's time, which the shop sets, and its id, which the database gives it.
+# Upper bound between the time that the shop sets on a row and the database assigning its id.
 ROW_MARGIN = timedelta(minutes=5)
 _OLDEST_WRITER = """
     SELECT min(xact_start) FROM pg_stat_activity
@@ -17,10 +17,10 @@ _OLDEST_WRITER = """
 
 @contextmanager
 def bounded_read(seconds: float = 2) -> Iterator[None]:
-    """Run reads that may not take longer than `seconds` a statement (on PostgreSQL).
+    """Limit each statement inside to `seconds` (PostgreSQL only).
 
-    Raises OperationalError when one does. SQLite has no such limit, and a transaction there would
-    keep writers waiting.
+    A statement that takes longer raises OperationalError. SQLite has no such limit, and a
+    transaction there would block writers.
     """
     if connection.vendor != "postgresql":
         yield
@@ -32,11 +32,11 @@ def bounded_read(seconds: float = 2) -> Iterator[None]:
 
 
 def settled_before() -> datetime:
-    """Return a time: of rows made before it, each and each of a lower id is there or never will be.
+    """Return a time before which no more rows can appear, by creation time or by id.
 
-    Ids are given when a row is written, and rows appear when their transaction commits, so that a
-    lower id may appear after a higher one. Ask before reading the rows. On PostgreSQL a transaction
-    that has written and is still open holds this time back, however long it lives; SQLite has one
+    A row gets its id when it is written and becomes visible when its transaction commits, so a
+    lower id may appear after a higher one. Call this before reading the rows. On PostgreSQL, the
+    time stays at the start of the oldest open transaction that has written; SQLite allows only one
     writer at a time.
     """
     settled = timezone.now()

@@ -1,8 +1,8 @@
 """Mergeable aggregates of a metric over a time step. Merging is commutative and associative.
 
-`aggregates` sum up the rows' metadata, by metric type (docs/metrics.md). Their shape says how they
-merge: numbers are added, but those named `max_ms` or `..._max_ms` are maxima; lists are added
-element by element; text is an amount of money.
+`aggregates` summarize the rows' metadata, by metric type (docs/metrics.md). Their type decides how
+they merge: numbers are added, except that `max_ms` and `..._max_ms` take the maximum; lists are
+added element by element; text is an amount of money.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from retail.observability.rows.intervals import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-MOST = 10**15  # a count beyond it is a mistake, and would not fit into the database
+MOST = 10**15  # a larger count is a mistake, and would not fit into the database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOUNDS = {len(bounds) + 1: bounds for bounds in (DURATION_BOUNDS_MS, FAST_FAIL_BOUNDS_MS)}
 
@@ -32,10 +32,10 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One step of one metric type; also several of them, added up."""
+    """Aggregates of one metric type over one step, or merged from several steps."""
 
     start: datetime
-    count: int  # events the rows stand for
+    count: int  # number of events
     total: float  # sum of value times events
     minimum: float
     maximum: float
@@ -43,23 +43,23 @@ class Point:
 
     @property
     def average(self) -> float:
-        """The true average: each event counts once."""
+        """The average over events."""
         return self.total / self.count if self.count else 0.0
 
 
 def floor(moment: datetime, step: timedelta) -> datetime:
-    """Return when the minute, hour or day (UTC) around `moment` began."""
+    """Return the start of the minute, hour or day (UTC) that contains `moment`."""
     moment = moment.astimezone(UTC)
     return moment - (moment - _EPOCH) % step
 
 
 def weight(metadata: Aggregates) -> int:
-    """Return how many events a row stands for: its `count`, where that is a number of events."""
+    """Return the number of events in a row: its `count` if valid, else 1."""
     return _whole(metadata.get("count")) or 1
 
 
 def point_of(kind: str, value: float, metadata: Any, start: datetime) -> Point:
-    """Return what one row of the Metric table says. Metadata that make no sense count nothing."""
+    """Return the point of one row of the Metric table. Invalid metadata are ignored."""
     metadata = metadata if isinstance(metadata, dict) else {}
     events = weight(metadata)
     aggregates = _AGGREGATES[kind](metadata, events) if kind in _AGGREGATES else {}
@@ -67,17 +67,17 @@ def point_of(kind: str, value: float, metadata: Any, start: datetime) -> Point:
 
 
 class Accumulator:
-    """Points added up one after the other; none of them is changed by it."""
+    """Merges points one by one, without changing them."""
 
     def __init__(self, first: Point) -> None:
         self.point = first
-        self._aggregates: Aggregates | None = None  # the sum's own, once there are two
+        self._aggregates: Aggregates | None = None  # a copy, made with the second point
 
     def add(self, more: Point) -> None:
-        """Add one more point. The sum starts when the earliest does."""
+        """Merge one more point. The result starts with the earliest one."""
         known = self.point
         if self._aggregates is None:
-            self._aggregates = _own(known.aggregates)
+            self._aggregates = _copied(known.aggregates)
         _merge(self._aggregates, more.aggregates)
         self.point = Point(
             min(known.start, more.start),
@@ -90,10 +90,10 @@ class Accumulator:
 
 
 class Accumulators(dict[Key, Accumulator]):
-    """Accumulators by whatever tells them apart."""
+    """Accumulators by key."""
 
     def add(self, key: Key, point: Point) -> None:
-        """Add a point to the sum of this key."""
+        """Merge a point into the accumulator of this key."""
         known = self.get(key)
         if known is None:
             self[key] = Accumulator(point)
@@ -101,35 +101,35 @@ class Accumulators(dict[Key, Accumulator]):
             known.add(point)
 
     def points(self) -> dict[Key, Point]:
-        """Return each sum as one point."""
-        return {key: one.point for key, one in self.items()}
+        """Return the merged point of each key."""
+        return {key: accumulator.point for key, accumulator in self.items()}
 
 
 def merged(points: Iterable[Point]) -> Point | None:
-    """Return all points added up, None without any."""
+    """Return all points merged into one, or None if there are none."""
     sums: Accumulators[None] = Accumulators()
     for point in points:
         sums.add(None, point)
     return sums[None].point if sums else None
 
 
-def _own(value: Any) -> Any:
-    """Return a copy that shares nothing that can change."""
+def _copied(value: Any) -> Any:
+    """Return a deep copy."""
     if isinstance(value, dict):
-        return {name: _own(one) for name, one in value.items()}
+        return {name: _copied(item) for name, item in value.items()}
     return list(value) if isinstance(value, list) else value
 
 
 def _merge(into: Aggregates, more: Aggregates) -> None:
-    """Add aggregates to others, in place."""
+    """Merge `more` into `into`, in place."""
     for name, value in more.items():
         known = into.get(name)
         if known is None:
-            into[name] = _own(value)
+            into[name] = _copied(value)
         elif isinstance(value, dict):
             _merge(known, value)
         elif isinstance(value, list):
-            into[name] = [one + other for one, other in zip_longest(known, value, fillvalue=0)]
+            into[name] = [a + b for a, b in zip_longest(known, value, fillvalue=0)]
         elif isinstance(value, str):
             into[name] = str(Decimal(known) + Decimal(value))
         elif name.endswith("max_ms"):
@@ -139,12 +139,13 @@ def _merge(into: Aggregates, more: Aggregates) -> None:
 
 
 def quantile(buckets: Sequence[int], share: float, most: float | None = None) -> float | None:
-    """Return below which duration `share` (0 to 1) of all lie, in milliseconds; None without any.
+    """Return the quantile `share` (0 to 1) of durations in milliseconds; None if there are none.
 
     `buckets` are the counts between DURATION_BOUNDS_MS or FAST_FAIL_BOUNDS_MS, told apart by their
-    number. Interpolates as Prometheus' histogram_quantile does, whose answer beyond the last bound
-    is that bound. Who knows the longest duration gives it as `most`: no answer is then above it, or
-    stops at the last bound. Raises ValueError for other buckets, and a share not in (0, 1].
+    number. Interpolates like Prometheus' histogram_quantile, which returns the last bound for
+    anything beyond it. With the longest duration as `most`, results beyond the last bound are
+    interpolated up to it, and no result exceeds it. Raises ValueError for any other number of
+    buckets, or for a share not in (0, 1].
     """
     if len(buckets) not in _BOUNDS or not 0 < share <= 1:
         raise ValueError(f"no quantile {share!r} of {len(buckets)} buckets")
@@ -156,8 +157,8 @@ def quantile(buckets: Sequence[int], share: float, most: float | None = None) ->
         place += 1
     lower = bounds[place - 1] if place else 0.0
     upper = bounds[place] if place < len(bounds) else max(lower, most or 0.0)
-    found = lower + (upper - lower) * (rank - below) / buckets[place]
-    return min(found, most) if most else found
+    duration = lower + (upper - lower) * (rank - below) / buckets[place]
+    return min(duration, most) if most else duration
 
 
 def _whole(value: Any) -> int:
@@ -165,13 +166,13 @@ def _whole(value: Any) -> int:
 
 
 def _longest(value: Any) -> float:
-    known = type(value) in {int, float} and 0 < value <= MOST
-    return float(value) if known else 0.0
+    valid = type(value) in {int, float} and 0 < value <= MOST
+    return float(value) if valid else 0.0
 
 
 def _buckets(value: Any, bounds: Sequence[float]) -> list[int]:
-    given = value if isinstance(value, list) and len(value) == len(bounds) + 1 else []
-    return [_whole(one) for one in given] or [0] * (len(bounds) + 1)
+    counts = value if isinstance(value, list) and len(value) == len(bounds) + 1 else []
+    return [_whole(count) for count in counts] or [0] * (len(bounds) + 1)
 
 
 def _errors(metadata: Aggregates, _: int) -> Aggregates:
@@ -186,7 +187,7 @@ def _durations(metadata: Aggregates, _: int) -> Aggregates:
 
 
 def _breaker(metadata: Aggregates, events: int) -> Aggregates:
-    """One row for the attempts of an interval, one for its fast fails, one for each change."""
+    """Aggregate the rows for an interval's attempts, its fast fails, and each transition."""
     given = metadata.get("attempts")
     attempts = given if isinstance(given, dict) else {}
     to = str(metadata.get("state")).lower() if metadata.get("transition") is True else ""

@@ -1,23 +1,24 @@
-"""What pages are told of the past: a metric's steps over a span of time, 90 days as fast as one.
+"""Read metric time series (by minute, hour or day) from the rollups.
 
-Read from days, hours and minutes rolled up by the worker; only what is newer than its last look, a
-minute or two, is added up from rows and tables here and now. While the worker is away that grows to
-at most LIVE hours; what is older then waits for the worker, and `rolled_until` tells.
+90 days cost as many queries as one. Data newer than the worker's last rollup, usually a minute or
+two, is aggregated from rows and tables on the fly. Without a worker, that is limited to the last
+LIVE; older data is missing until the worker runs again (`rolled_until` returns the time).
 
-    span = time_range("24h", timezone.now())
-    for point in history(["error_rate"], span)["error_rate"]: ...
+    requested = time_range("24h", timezone.now())
+    for point in history(["error_rate"], requested)["error_rate"]: ...
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
 from retail.history.points import Accumulators, Point, floor, merged, quantile
-from retail.history.rollups import DAY, HOUR, MINUTE, POINT, Period, added_up, rolled_until
+from retail.history.rollups import DAY, HOUR, MINUTE, POINT, Period, aggregate_rows, rolled_until
 from retail.models import MetricRollup
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ __all__ = [
 
 LIVE = timedelta(hours=6)
 PERIODS = {DAY: Period.DAY, HOUR: Period.HOUR, MINUTE: Period.MINUTE}  # the longest first
-RESOLUTION = timedelta(microseconds=1)  # of a moment
+RESOLUTION = timedelta(microseconds=1)  # of a datetime
 MOST_DAYS = 90
-HOURLY_DAYS = 7  # up to so many days are shown by hours
+HOURLY_DAYS = 7  # up to this many days are shown by hour
 
-# How many steps a range has, and how long each is; the last is the one that runs.
+# Number and length of each range's steps; the last step is still running.
 RANGES = {
     "1h": (60, MINUTE),
     "24h": (24, HOUR),
@@ -54,38 +55,38 @@ RANGES = {
 
 @dataclass(frozen=True)
 class TimeRange:
-    """A range of time cut into equal steps; the last may still run."""
+    """A time range in equal steps; the last may still be running."""
 
-    since: datetime  # UTC; on a step's beginning
-    until: datetime  # now, or the end of an earlier span
+    since: datetime  # UTC, at the start of a step
+    until: datetime  # now, or the end of an earlier range
     step: timedelta  # a minute, an hour or a day
 
     @property
     def before(self) -> TimeRange:
-        """As many steps directly before these, the last cut as short as the one that runs now.
+        """The previous range, with as many steps; its last step ends as early as this one's.
 
-        So a quarter of an hour of today is compared with the same quarter of an hour yesterday.
+        For example, today's first 15 minutes are compared with the first 15 of the day before.
         """
         back = self.step * len(self.starts)
         return TimeRange(self.since - back, self.until - back, self.step)
 
     @property
     def starts(self) -> list[datetime]:
-        """When each step begins."""
+        """The start of each step."""
         steps = -((self.since - self.until) // self.step)
         return [self.since + place * self.step for place in range(steps)]
 
 
 def time_range(name: str, now: datetime) -> TimeRange:
-    """Return the range of this name that ends `now`. Raises KeyError for a name not in RANGES."""
+    """Return the named range that ends at `now`. Raises KeyError for a name not in RANGES."""
     steps, step = RANGES[name]
     return _range(steps, step, now)
 
 
 def days_range(days: int, now: datetime) -> TimeRange:
-    """Return the last 1 to 90 days up to `now`, by hours if they are few.
+    """Return the last 1 to 90 days up to `now`, by hour up to HOURLY_DAYS and by day beyond.
 
-    Raises ValueError for another number of days.
+    Raises ValueError for any other number of days.
     """
     if not 1 <= days <= MOST_DAYS:
         raise ValueError(f"days must be from 1 to {MOST_DAYS}")
@@ -97,48 +98,47 @@ def _range(steps: int, step: timedelta, now: datetime) -> TimeRange:
     return TimeRange(floor(now, step) - (steps - 1) * step, now, step)
 
 
-def history(kinds: Sequence[str], span: TimeRange) -> dict[str, list[Point]]:
-    """Return, of each metric type, the steps that have data, in order.
+def history(kinds: Sequence[str], requested: TimeRange) -> dict[str, list[Point]]:
+    """Return the steps that have data, in order, by metric type.
 
-    At most three queries, and one more for each type whose truth is in tables (store.sources).
+    Runs at most three queries, plus one for each requested type with a source (rollups.sources).
     """
-    found: dict[str, list[Point]] = {kind: [] for kind in kinds}
-    for (kind, _), point in sorted(_read(kinds, span, span.step), key=lambda one: one[0]):
-        found[kind].append(point)
-    return found
+    steps: dict[str, list[Point]] = {kind: [] for kind in kinds}
+    for (kind, _), point in sorted(_read(kinds, requested, requested.step), key=itemgetter(0)):
+        steps[kind].append(point)
+    return steps
 
 
-def total(kinds: Sequence[str], span: TimeRange) -> dict[str, Point]:
-    """Return, of each metric type that has data, all of a span as one.
+def total(kinds: Sequence[str], requested: TimeRange) -> dict[str, Point]:
+    """Return the whole range as one point, for each metric type that has data.
 
-    As `merged` says of `history`, but of a long span it reads days instead of hours. As many
-    queries.
+    Equals `merged` of `history` with as many queries, but reads day rollups where they fit.
     """
     sums: Accumulators[str] = Accumulators()
-    for (kind, _), point in _read(kinds, span, DAY):
+    for (kind, _), point in _read(kinds, requested, DAY):
         sums.add(kind, point)
     return sums.points()
 
 
 def _read(
-    kinds: Sequence[str], span: TimeRange, longest: timedelta
+    kinds: Sequence[str], requested: TimeRange, longest: timedelta
 ) -> Iterable[tuple[tuple[str, datetime], Point]]:
-    """Return sums by type and step, from rollups not longer than `longest` and what is newer."""
+    """Return points by type and step, from rollups up to `longest` and from newer rows."""
     sums: Accumulators[tuple[str, datetime]] = Accumulators()
     mark = rolled_until()
-    rolled = span.since if mark is None else max(span.since, min(mark, span.until))
+    rolled = requested.since if mark is None else max(requested.since, min(mark, requested.until))
     wanted = Q()
     lengths = [length for length in PERIODS if length <= longest]
-    for length, start, end in _cover(span.since, rolled, lengths):
+    for length, start, end in _cover(requested.since, rolled, lengths):
         wanted |= Q(period=PERIODS[length], start__gte=start, start__lt=end)
     if wanted:
         rows = MetricRollup.objects.filter(wanted, metric_type__in=kinds)
         for kind, at, *numbers in rows.values_list("metric_type", *POINT):
-            start = floor(at, span.step)
+            start = floor(at, requested.step)
             sums.add((kind, start), Point(start, *numbers))
-    live = max(rolled, span.until - LIVE)
-    if live < span.until:
-        for place, point in added_up(live, span.until, span.step, kinds).items():
+    live = max(rolled, requested.until - LIVE)
+    if live < requested.until:
+        for place, point in aggregate_rows(live, requested.until, requested.step, kinds).items():
             sums.add(place, point)
     return sums.points().items()
 
@@ -146,9 +146,9 @@ def _read(
 def _cover(
     start: datetime, end: datetime, lengths: Sequence[timedelta]
 ) -> Iterator[tuple[timedelta, datetime, datetime]]:
-    """Yield from when to when to read rollups of which length, the longest first where they fit.
+    """Split the range into (length, start, end), using the longest rollups that fit.
 
-    Only whole ones before `end`, so that what the worker writes meanwhile is not counted twice.
+    Only rollups that end by `end` are read, so that concurrent rollups are not counted twice.
     """
     if not lengths:
         return

@@ -1,8 +1,8 @@
 """The only writer of the Metric table and its rollups.
 
-The worker adds up rows by minute, minutes to hours and hours to days. Of some metric types the
-truth is in an app's own tables: the app registers a Source, and their rows, which a killed process
-may lose, are not added up.
+The worker aggregates rows by minute, minutes into hours, and hours into days. For a metric type
+whose data is also in an app's own tables, the app registers a Source. It replaces the rows of that
+type, which a killed process may lose.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 Period = MetricRollup.Period
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-SPAN = {Period.MINUTE: MINUTE, Period.HOUR: HOUR, Period.DAY: DAY}
+LENGTH = {Period.MINUTE: MINUTE, Period.HOUR: HOUR, Period.DAY: DAY}
 FINER = {Period.HOUR: Period.MINUTE, Period.DAY: Period.HOUR}
 
-SETTLING = timedelta(seconds=10)  # a row is written within seconds of its time
-LATE = timedelta(minutes=15)  # and one that waited for the database within these
-KEEP_MINUTES = 2 * DAY  # enough to show an hour by minutes and compare it with yesterday's
+SETTLING = timedelta(seconds=10)  # rows are written within seconds of their time
+LATE = timedelta(minutes=15)  # or within this time, if the database was unavailable
+KEEP_MINUTES = 2 * DAY  # enough to show an hour by minute and compare it with yesterday
 POINT = ("start", "count", "total", "minimum", "maximum", "aggregates")
 PRUNE_BATCH = 5000
 LONGEST_PAUSE = 0.2  # seconds
@@ -39,23 +39,23 @@ LONGEST_PAUSE = 0.2  # seconds
 
 @dataclass(frozen=True)
 class Source:
-    """Where a metric type's truth is, if not in its rows."""
+    """Reads a metric type from an app's own tables instead of its rows."""
 
     points: Callable[[datetime, datetime, timedelta], list[Point]]  # since, until, step
     earliest: Callable[[], datetime | None]
 
 
-# Not bulk_create: a busy shop writes hundreds of rows a second, and to make objects of them first
-# takes longer than all the rest.
-_INSERT = f"INSERT INTO {Metric._meta.db_table} (metric_type, value, metadata, timestamp) VALUES"  # noqa: SLF001 - public in all but its name
+# Not bulk_create: a busy shop writes hundreds of rows per second, and creating model instances
+# takes longer than everything else.
+_INSERT = f"INSERT INTO {Metric._meta.db_table} (metric_type, value, metadata, timestamp) VALUES"  # noqa: SLF001 - a documented API
 
 sources: dict[str, Source] = {}  # by metric type
 
 
 def write_rows(rows: Sequence[Row]) -> None:
-    """Write rows in one statement; one that the database cannot hold is dropped and counted."""
+    """Write rows in one statement. A row that the database rejects is dropped and counted."""
     if not connection.in_atomic_block:
-        close_old_connections()  # the writing thread has no request that would end and do it
+        close_old_connections()  # the recorder's thread has no request whose end closes them
     stored = connection.ops.adapt_datetimefield_value
     values: list[Any] = []
     for row in rows:
@@ -72,16 +72,16 @@ def write_rows(rows: Sequence[Row]) -> None:
 
 
 def rolled_until() -> datetime | None:
-    """Return up to when everything is in the rollups, None before the worker's first look."""
+    """Return the time up to which rows are rolled up; None before the first rollup."""
     return RollupMark.objects.values_list("until", flat=True).first()
 
 
-def added_up(
+def aggregate_rows(
     since: datetime, until: datetime, step: timedelta, kinds: Collection[str] | None = None
 ) -> dict[tuple[str, datetime], Point]:
-    """Add up rows and sources from `since` to before `until`, by metric type and step.
+    """Aggregate rows and sources from `since` to before `until`, by metric type and step.
 
-    `kinds` are the types wanted, all if None. One query for the rows, and one for each source.
+    `kinds` limits the types. Runs one query for the rows and one for each source.
     """
     sums: Accumulators[tuple[str, datetime]] = Accumulators()
     rows = Metric.objects.filter(timestamp__gte=since, timestamp__lt=until)
@@ -89,9 +89,9 @@ def added_up(
         rows = rows.exclude(metric_type__in=sources)
     else:
         rows = rows.filter(metric_type__in=set(kinds) - set(sources))
-    told = rows.values_list("metric_type", "value", "metadata", "timestamp")
-    # A cursor at the server keeps days of rows out of memory, and takes three questions for one.
-    for kind, value, metadata, at in told if until - since <= HOUR else told.iterator():
+    values = rows.values_list("metric_type", "value", "metadata", "timestamp")
+    # A server-side cursor keeps days of rows out of memory, but takes three round trips.
+    for kind, value, metadata, at in values if until - since <= HOUR else values.iterator():
         start = floor(at, step)
         sums.add((kind, start), point_of(kind, value, metadata, start))
     for kind, source in sources.items():
@@ -102,47 +102,46 @@ def added_up(
 
 
 def roll_up(now: datetime, *, seconds: float = float("inf")) -> int:
-    """Bring the rollups up to `now`; return how many were made. Repeating is harmless.
+    """Bring the rollups up to `now` and return how many were written. Idempotent.
 
-    Begins where the last run ended, however long ago that was, and a little earlier, as rows may
-    come late. Ends after `seconds`, for the next run to go on. A period without rows keeps what
-    was rolled up, so that pruned rows don't matter.
+    Starts LATE before the end of the last run, because rows may be late. Stops after `seconds`; the
+    next run continues. A period without rows keeps its rollup, so pruning rows does not change it.
     """
     ends_at = time.monotonic() + seconds
     until = floor(now - SETTLING, MINUTE)
     mark = rolled_until()
-    since = _beginning(until) if mark is None else min(mark, until) - LATE
-    fine = floor(until - KEEP_MINUTES, HOUR)  # before it, no minutes
-    made = 0
+    since = _first_hour(until) if mark is None else min(mark, until) - LATE
+    fine = floor(until - KEEP_MINUTES, HOUR)  # no minutes before this
+    written = 0
     while since < until and time.monotonic() < ends_at:
         if since < fine:
             since = floor(since, HOUR)
             end = min(floor(since, DAY) + DAY, fine)
-            made += _write(Period.HOUR, added_up(since, end, HOUR))
+            written += _write(Period.HOUR, aggregate_rows(since, end, HOUR))
         else:
             end = min(floor(since, HOUR) + HOUR, until)
-            made += _write(Period.MINUTE, added_up(since, end, MINUTE))
-            made += _make(Period.HOUR, since)
-        made += _make(Period.DAY, since)
+            written += _write(Period.MINUTE, aggregate_rows(since, end, MINUTE))
+            written += _combine(Period.HOUR, since)
+        written += _combine(Period.DAY, since)
         if mark is None or not end < mark <= until:
             RollupMark.objects.update_or_create(defaults={"until": end})
         since = end
     MetricRollup.objects.filter(period=Period.MINUTE, start__lt=fine).delete()
-    return made
+    return written
 
 
-def _beginning(until: datetime) -> datetime:
-    """Return the hour of the first row or of the first of a source."""
+def _first_hour(until: datetime) -> datetime:
+    """Return the hour of the earliest row or source entry."""
     first = Metric.objects.aggregate(first=Min("timestamp"))["first"]
-    moments = [one for one in (first, *(each.earliest() for each in sources.values())) if one]
-    return floor(min([*moments, until]), HOUR)
+    earliest = [first, *(source.earliest() for source in sources.values())]
+    return floor(min([*(moment for moment in earliest if moment), until]), HOUR)
 
 
-def _make(period: MetricRollup.Period, moment: datetime) -> int:
-    """Make the rollups of the hour or day around `moment` from the finer ones."""
-    start = floor(moment, SPAN[period])
+def _combine(period: MetricRollup.Period, moment: datetime) -> int:
+    """Combine finer rollups into those of the hour or day that contains `moment`."""
+    start = floor(moment, LENGTH[period])
     parts = MetricRollup.objects.filter(
-        period=FINER[period], start__gte=start, start__lt=start + SPAN[period]
+        period=FINER[period], start__gte=start, start__lt=start + LENGTH[period]
     )
     sums: Accumulators[tuple[str, datetime]] = Accumulators()
     for kind, _, *numbers in parts.values_list("metric_type", *POINT):
@@ -167,10 +166,10 @@ def _write(period: MetricRollup.Period, sums: dict[tuple[str, datetime], Point])
 
 
 def prune(days: int, now: datetime) -> int:
-    """Delete rows older than `days`, in batches too small to be in anyone's way; return how many.
+    """Delete rows older than `days` in small batches; return how many were deleted.
 
-    Each batch is a transaction of its own, and between two of them others have their turn. What was
-    not rolled up yet is first: the rollups stay, they are few, and they are the history.
+    Each batch is a separate transaction, with a pause after it for other writers. Rows are rolled
+    up first; rollups are kept.
     """
     roll_up(now)
     old = Metric.objects.filter(timestamp__lt=now - timedelta(days=days)).order_by("timestamp")
@@ -181,5 +180,5 @@ def prune(days: int, now: datetime) -> int:
         if not ids:
             return deleted
         deleted += Metric.objects.filter(pk__in=ids).delete()[0]
-        # SQLite has one writer at a time; a sale that waits looks again every now and then.
+        # SQLite allows one writer at a time, and a waiting sale only polls for its turn.
         time.sleep(min(time.monotonic() - started, LONGEST_PAUSE))

@@ -1,7 +1,7 @@
-"""What the shop lets be seen of itself: metrics, rows, logs, request ids. No ORM in here.
+"""Metrics, metric rows, structured logs, request ids. Imports no Django.
 
-`record_metric(metric_type, value, metadata)` keeps a row for the in-app pages; each app's
-`record_*` functions call it beside moving their Prometheus metrics.
+`record_metric(metric_type, value, metadata)` records a row for the in-app pages. The `record_*`
+functions of each app call it and update their Prometheus metrics.
 """
 
 from retail.observability.context import current_request_id

@@ -1,4 +1,4 @@
-"""What the shop notes of every request."""
+"""Middleware that assigns request ids and records every request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SERVER_ERROR = 500
 
 
 def view_label(request: HttpRequest) -> str:
-    """Return the route's name; all of the admin is one view, and so is all that has no route."""
+    """Return the route's name; the whole admin counts as one view, as do unmatched addresses."""
     match = request.resolver_match
     if match is None:
         return "unmatched"
@@ -34,19 +34,19 @@ def view_label(request: HttpRequest) -> str:
 
 
 def _path(request: HttpRequest) -> str:
-    """Return the path without a secret that is part of it, such as a password link's token."""
+    """Return the path, with a token in it (as in a password reset link) hidden."""
     match = request.resolver_match
     secret = str(match.kwargs.get("token") or "") if match is not None else ""
     return request.path.replace(secret, "[hidden]") if secret else request.path
 
 
 class ObservabilityMiddleware:
-    """Gives a request its id, answers with it, and notes duration and status once.
+    """Assigns each request an id, returns it as a header, and records duration and status.
 
-    Static files get their id too, but are not noted: they would make every error rate look better.
-    A view may set `request.fast_fail = True`: then the whole duration is also observed as a
-    refusal by the open circuit breaker. One that sets `request.looks_only = True` is left out of
-    the rows: it shows them, and would move them by each look.
+    Requests for static files get an id but are not recorded, because they would dilute the error
+    rate. If a view sets `request.fast_fail = True`, the duration is also recorded as a refusal by
+    the open circuit breaker. If it sets `request.uncounted = True`, the request is left out of the
+    metric rows: viewing the dashboard must not change what it shows.
     """
 
     static_url = "/static/"  # set when the app is ready
@@ -55,7 +55,7 @@ class ObservabilityMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer `request`, noting how it went."""
+        """Process and record a request."""
         started = perf_counter()
         request_id = accepted_request_id(request.META.get("HTTP_X_REQUEST_ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
@@ -70,9 +70,9 @@ class ObservabilityMiddleware:
             finally:
                 catalogue.HTTP_IN_PROGRESS.inc(-1)
                 if not request.path.startswith(self.static_url):
-                    self._note(request, status, perf_counter() - started, request_id)
+                    self._record(request, status, perf_counter() - started, request_id)
 
-    def _note(self, request: HttpRequest, status: int, seconds: float, request_id: str) -> None:
+    def _record(self, request: HttpRequest, status: int, seconds: float, request_id: str) -> None:
         view = view_label(request)
         catalogue.HTTP_DURATION.observe(
             seconds,
@@ -84,10 +84,10 @@ class ObservabilityMiddleware:
         if getattr(request, "fast_fail", False):
             catalogue.FAST_FAIL_DURATION.observe(seconds, request_id)
             recorder.intervals.add_fast_fail(seconds)
-        if not getattr(request, "looks_only", False):
+        if not getattr(request, "uncounted", False):
             recorder.intervals.add_request(status, seconds, view, request_id)
         recorder.start()
-        # Asking request.user here would cost requests that never needed it a query.
+        # Reading request.user would cost a query for requests that have not used it.
         user = getattr(request, "_cached_user", None)
         log_event(
             logger,

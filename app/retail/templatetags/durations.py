@@ -1,4 +1,4 @@
-"""How long, and how long ago, in words."""
+"""Template filters for durations and ages."""
 
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ _UNITS = (("d", 24 * 60), ("h", 60), ("min", 1))
 
 @register.filter
 def duration(length: timedelta) -> str:
-    """Return a duration's two greatest units, down to minutes: `1 h 12 min`."""
+    """Return a duration in its two largest units, down to minutes: `1 h 12 min`."""
     minutes = int(length.total_seconds() // 60)
     if minutes < 1:
         return "less than a minute"
@@ -25,5 +25,5 @@ def duration(length: timedelta) -> str:
 
 @register.filter
 def ago(moment: datetime, now: datetime) -> str:
-    """Return how long ago a moment was."""
+    """Return how long before `now` a moment was."""
     return f"{duration(now - moment)} ago"

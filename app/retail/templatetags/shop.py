@@ -1,4 +1,4 @@
-"""Template helpers that every page may use."""
+"""Template filters for all pages."""
 
 from decimal import Decimal
 
@@ -11,6 +11,6 @@ _SIGNS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
 @register.filter
 def money(amount: Decimal, currency: str) -> str:
-    """Return an amount the way a price tag says it: €1,250.00."""
+    """Format an amount as a price: €1,250.00."""
     sign = _SIGNS.get(currency)
     return f"{sign}{amount:,.2f}" if sign else f"{amount:,.2f} {currency}"

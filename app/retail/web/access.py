@@ -1,4 +1,4 @@
-"""Who may look at the pages and numbers for staff."""
+"""Access control for pages and data for staff."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def staff_only(view: View) -> View:
-    """Send visitors to the log-in and refuse customers (403)."""
+    """Redirect anonymous users to the log-in page and refuse other non-staff (403)."""
 
     @wraps(view)
     def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         if not request.user.is_authenticated:
-            if "HX-Request" in request.headers:  # else the log-in would stand in the page's middle
+            if "HX-Request" in request.headers:  # htmx would insert the log-in page
                 return HttpResponse(status=401, headers={"HX-Refresh": "true"})
             return redirect_to_login(request.get_full_path())
         if not request.user.is_staff:
@@ -39,18 +39,18 @@ def staff_only(view: View) -> View:
 
 
 def has_metrics_token(request: HttpRequest) -> bool:
-    """Whether the request brings METRICS_TOKEN; without one set, development is open to all."""
+    """Return whether the request has METRICS_TOKEN. If none is set, only development is open."""
     return exposition.may_read(
         request.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=settings.DEBUG
     )
 
 
 def staff_or_token(view: View) -> View:
-    """Answer staff and programs that bring the token; refuse others with JSON (401, 403)."""
+    """Allow staff, and programs with the token; refuse others with JSON (401, 403)."""
 
     @wraps(view)
     def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        # The token first: a program has no session to be asked for.
+        # The token first: a program has no session to read.
         if has_metrics_token(request) or request.user.is_staff:
             return view(request, *args, **kwargs)
         if request.user.is_authenticated:

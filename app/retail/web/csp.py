@@ -1,4 +1,4 @@
-"""What the shop's pages carry."""
+"""Content-Security-Policy middleware."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class ContentSecurityPolicyMiddleware:
-    """Sends the one policy of all pages, CONTENT_SECURITY_POLICY."""
+    """Adds CONTENT_SECURITY_POLICY to every response that has no policy."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer `request`; a page may have a policy of its own."""
+        """Add the header, unless the view has set one."""
         response = self.get_response(request)
         if settings.DEBUG and response.status_code == HTTPStatus.NOT_FOUND:
-            return response  # Django's page for developers brings its styles along
+            return response  # Django's debug page has inline styles
         response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
         return response

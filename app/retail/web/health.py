@@ -1,4 +1,4 @@
-"""Health checks of the ground floor: database, worker, job queue, disk."""
+"""Health checks of the database, worker, job queue and disk."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WORKER_SEEN_WITHIN = in_words(THRESHOLDS.worker.silent_after_seconds)
 
 @health_check("Database")
 def database(_now: datetime) -> Finding:
-    """Check that the database answers and is migrated."""
+    """Check that the database is reachable and migrated."""
     try:
         checks = database_checks()
     except DatabaseError:
-        return Finding("bad", "down", "The database does not answer.")
+        return Finding("bad", "down", "The database is unavailable.")
     if checks["migrations"] != "ok":
         return Finding("bad", "not migrated", checks["migrations"])
-    return Finding("good", "answers", f"{connection.display_name}, tables up to date.")
+    return Finding("good", "connected", f"{connection.display_name}, migrations applied.")
 
 
 @health_check("Worker")
@@ -48,12 +48,13 @@ def queue(_now: datetime) -> Finding:
     waiting = int(gauges[catalogue.JOBS_WAITING][()])
     oldest = gauges[catalogue.JOBS_OLDEST_WAITING][()]
     limits = THRESHOLDS.queue
-    detail = f"{waiting:,} jobs wait, the oldest for {duration(timedelta(seconds=oldest))}."
+    jobs_waiting = "1 job is" if waiting == 1 else f"{waiting:,} jobs are"
+    detail = f"{jobs_waiting} waiting, the oldest for {duration(timedelta(seconds=oldest))}."
     if oldest > limits.most_waiting_seconds:
         return Finding("bad", "stalled", detail)
     if oldest > limits.warning_waiting_seconds:
         return Finding("warn", "slow", detail)
-    return Finding("good", "flowing", detail if waiting else "No job waits.")
+    return Finding("good", "flowing", detail if waiting else "No jobs are waiting.")
 
 
 @health_check("Disk")
@@ -62,7 +63,7 @@ def disk(_now: datetime) -> Finding:
     folders = {Path(settings.VAR_DIR), Path(settings.LOG_DIR)}
     disks = [shutil.disk_usage(folder) for folder in folders if folder.exists()]
     if not disks:
-        return Finding("calm", "not used", "Nothing on disk yet.")
+        return Finding("calm", "not used", "No files on disk yet.")
     fullest = min(disks, key=lambda usage: usage.free / usage.total)
     share = fullest.free / fullest.total
     detail = f"{100 * share:.0f} % free, {fullest.free / 1e9:,.0f} GB."

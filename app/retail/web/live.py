@@ -1,4 +1,4 @@
-"""Pages with a part that asks for news of itself; vitrine/live.js is their other half."""
+"""Server side of self-refreshing page fragments (client: vitrine/live.js)."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 def part(template: str, context: Mapping[str, Any], request: HttpRequest) -> SafeString:
-    """Return what a template makes, for another template to hold."""
-    # A template made it, and escaped what it shows.
+    """Render a template for inclusion in another template."""
+    # Safe: the template has escaped its values.
     return mark_safe(render_to_string(template, dict(context), request))  # noqa: S308
 
 
 def content_hash(*parts: str) -> str:
-    """Return what a page knows its parts again by."""
+    """Return a hash that changes with the parts' content."""
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
 def poll(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
-    """Answer the question whether anything is new since `seen`; 204 leaves the page as it is.
+    """Render the fragment, or return 204 if the client has already `seen` this content hash.
 
-    `context` has the `content_hash` of what there is now.
+    `context` must have the current `content_hash`.
     """
     if request.GET.get("seen") == context["content_hash"]:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)

@@ -1,4 +1,4 @@
-"""Addresses for machines: /metrics, /healthz, /readyz."""
+"""Endpoints for monitoring: /metrics, /healthz, /readyz."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _migrated = False
 
 
 def worker_name() -> str:
-    """Return what a worker on this host calls itself."""
+    """Return the name of the worker on this host."""
     return socket.gethostname()
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer a scrape."""
+    """Serve a Prometheus scrape."""
     if not has_metrics_token(request):
         return HttpResponse(
             "Send the METRICS_TOKEN as a bearer token.\n",
@@ -46,12 +46,12 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Say that this process answers."""
+    """Report that this process is alive."""
     return JsonResponse({"status": "ok"})
 
 
 def _migrations_applied() -> bool:
-    global _migrated  # noqa: PLW0603 - once applied they stay applied, and asking takes a while
+    global _migrated  # noqa: PLW0603 - cached: the check is slow, and applied stays applied
     if not _migrated:
         executor = MigrationExecutor(connection)
         _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -59,7 +59,7 @@ def _migrations_applied() -> bool:
 
 
 def worker_check() -> str:
-    """Return "ok" while a worker's heartbeat arrives, else what is wrong and what to do."""
+    """Return "ok" if a worker sent a recent heartbeat, else the problem and what to do."""
     last = WorkerHeartbeat.objects.order_by("-seen_at").values_list("seen_at", flat=True).first()
     if last is None:
         return "never seen: start it with `manage.py worker`"
@@ -70,7 +70,7 @@ def worker_check() -> str:
 
 
 def database_checks() -> dict[str, str]:
-    """Return the state of the database and its migrations; "ok" is good."""
+    """Return the state of the database and of its migrations; "ok" if healthy."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     applied = _migrations_applied()
@@ -81,25 +81,25 @@ def database_checks() -> dict[str, str]:
 
 
 def readiness() -> dict[str, str]:
-    """Return the state of what this process needs to sell; "ok" is good.
+    """Return the state of everything this process needs to sell; "ok" if healthy.
 
-    A check that fails leaves out those after it.
+    Checks after a failed one are left out.
     """
     checks: dict[str, str] = {}
     try:
         checks |= database_checks()
         if checks["migrations"] == "ok":
             checks["worker"] = worker_check()
-    except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is the same
-        checks["database"] = "does not answer"
+    except Exception:  # noqa: BLE001 - the driver may raise anything
+        checks["database"] = "unavailable"
     return checks
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Say whether this process can sell.
+    """Report whether this process can sell.
 
-    503 while the database is away or not migrated. A dead worker is named as degraded, with 200:
-    the shop sells, and what the worker should finish waits.
+    Returns 503 if the database is unavailable or not migrated. Without a worker, returns 200 with
+    status "degraded": the shop sells, but background work waits.
     """
     checks = readiness()
     able = checks["database"] == checks.get("migrations") == "ok"
@@ -118,17 +118,17 @@ PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 
 
 class ProbeMiddleware:
-    """Answers the probes before everything else.
+    """Serves the probes ahead of all other middleware.
 
-    Prometheus and health checks ask by addresses that ALLOWED_HOSTS need not name, and what they
-    ask must not count as the shop's traffic.
+    Prometheus and health checks use host names that are not in ALLOWED_HOSTS, and their requests
+    must not count as traffic.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer a probe, or pass the request on."""
+        """Serve a probe, or pass the request on."""
         view = PROBES.get(request.path)
         if view is None:
             return self.get_response(request)

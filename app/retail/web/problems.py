@@ -1,6 +1,6 @@
-"""What visitors are told when something goes wrong: a sentence, what to do, and a reference.
+"""Error pages: what went wrong, what to do, and a reference. JSON for clients that prefer it.
 
-The reference is the request id, so that support finds the log line. Who asks for JSON gets JSON.
+The reference is the request id, by which support finds the log line.
 """
 
 from __future__ import annotations
@@ -24,48 +24,45 @@ if TYPE_CHECKING:
 
 PROBLEMS = {
     400: (
-        "We could not read that request",
-        "Something in the address or the form did not arrive whole. Go back and try once more.",
+        "Invalid request",
+        "Part of the address or form was missing or damaged. Go back and try again.",
     ),
     401: (
-        "This is for the staff",
-        "Send the METRICS_TOKEN as a bearer token, or log in as staff.",
+        "Authentication required",
+        "Send METRICS_TOKEN as a bearer token, or log in as staff.",
     ),
     403: (
         "You don't have access to this page",
         "Log in with an account that has access to it.",
     ),
     404: (
-        "That page is not in the shop",
-        (
-            "The address may be mistyped, or the thing it showed is gone. "
-            "The rest of the shop is where it was."
-        ),
+        "Page not found",
+        "Check the address for typos. The page may also have been removed.",
     ),
     405: (
-        "That page cannot be used that way",
-        "It was asked for in a way it does not know. Go back and use the links and buttons there.",
+        "Not possible on this page",
+        "This page doesn't accept this kind of request. Go back and use its links and buttons.",
     ),
     413: (
-        "That was too much at once",
-        "What you sent is larger than any form of this shop. Go back and send less.",
+        "Too much data",
+        "You sent more than we accept. Go back and send less.",
     ),
     429: (
-        "That was a little too fast",
-        "We had more requests from you than we can serve at once. Wait a moment, then carry on.",
+        "Too many requests",
+        "You've sent too many requests in a short time. Wait a moment, then try again.",
     ),
     500: (
-        "Something broke on our side",
+        "Something went wrong on our side",
         (
-            "It was not you. We have noted it. "
-            "If you were paying, look at your orders before you pay again."
+            "This isn't your fault, and we've logged the error. "
+            "If you were paying, check your orders before you pay again."
         ),
     ),
     503: (
-        "The shop is catching its breath",
+        "The shop is temporarily unavailable",
         (
-            "We could not reach our own records just now. Try again in a few seconds. If you were "
-            "paying, send the same form again: it will not make a second order."
+            "We can't reach our database. Try again in a few seconds. If you were paying, send the "
+            "same form again: you won't be charged twice."
         ),
     ),
 }
@@ -74,7 +71,7 @@ DATABASE_RETRY_SECONDS = 5
 logger = logging.getLogger("retail.problems")
 
 
-def problem(  # noqa: PLR0913 - all but the first two are given by name
+def problem(  # noqa: PLR0913 - all but the first two are keyword-only
     request: HttpRequest,
     status: int,
     *,
@@ -83,56 +80,56 @@ def problem(  # noqa: PLR0913 - all but the first two are given by name
     headers: Mapping[str, str] | None = None,
     as_json: bool = False,
 ) -> HttpResponse:
-    """Return the answer for `status`, with the usual words unless others are given.
+    """Return the error response for `status`, with its default title and message unless given.
 
-    It is a page, or JSON for who prefers that, and for everybody with `as_json`.
+    It is an HTML page, or JSON if the client prefers it or with `as_json`.
     """
-    usual_title, usual_message = PROBLEMS[status]
-    told = {
+    default_title, default_message = PROBLEMS[status]
+    context = {
         "status": status,
-        "title": title or usual_title,
-        "message": message or usual_message,
+        "title": title or default_title,
+        "message": message or default_message,
         "reference": getattr(request, "request_id", ""),
     }
-    wanted = request.get_preferred_type(["text/html", "application/json"])
-    if as_json or wanted == "application/json":
-        return JsonResponse({"error": told}, status=status, headers=headers)
-    # A page with the visitor's name and cart needs the database, which may be what is broken.
+    preferred = request.get_preferred_type(["text/html", "application/json"])
+    if as_json or preferred == "application/json":
+        return JsonResponse({"error": context}, status=status, headers=headers)
+    # The usual page header needs the database, which may be the problem.
     page = "problem_plain.html" if status >= 500 else "problem.html"  # noqa: PLR2004
-    response = render(request, page, told, status=status)
+    response = render(request, page, context, status=status)
     for name, value in (headers or {}).items():
         response.headers[name] = value
     return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what Django refused to read."""
+    """Handle a request that Django rejected: 400 or 413."""
     return problem(request, 413 if isinstance(exception, RequestDataTooBig) else 400)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer who may not."""
+    """Handle PermissionDenied."""
     return problem(request, 403)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer an address that leads nowhere."""
+    """Handle an unknown address."""
     return problem(request, 404)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a form that does not prove it is ours."""
+    """Handle a form without a valid CSRF token."""
     return problem(
         request,
         403,
-        title="That form went stale",
+        title="This form has expired",
         message="Nothing was saved or charged. Go back, reload the page and send it again. "
-        "Your browser must accept cookies from this shop.",
+        "Make sure your browser accepts cookies from this shop.",
     )
 
 
 class ProblemMiddleware:
-    """Turns exceptions, also those of other middleware, into answers; DEBUG shows the traceback.
+    """Turns exceptions of views and middleware into error pages; DEBUG shows the traceback.
 
     Exceptions get here because DEBUG_PROPAGATE_EXCEPTIONS is on.
     """
@@ -141,7 +138,7 @@ class ProblemMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer `request`, whatever happens."""
+        """Return a response, even if the request raises."""
         try:
             response = self.get_response(request)
         except (OperationalError, InterfaceError):

@@ -270,12 +270,12 @@ def test_the_command_prunes_what_is_past_the_days_asked_for(
 @pytest.mark.parametrize(
     ("days", "message"),
     [
-        ("0", "--days must be at least 1"),
-        ("-5", "--days must be at least 1"),
-        ("many", "--days: must be a whole number of days, .* not 'many'"),
+        ("0", "--days must be from 1 to 36500"),
+        ("-5", "--days must be from 1 to 36500"),
+        ("many", "--days: must be a whole number of days from 1 to 36500, not 'many'"),
         ("7.5", "not '7.5'"),
         ("", "not ''"),
-        ("99999999999", "and at most 36500"),
+        ("99999999999", "--days must be from 1 to 36500"),
     ],
 )
 def test_the_command_refuses_days_that_make_no_sense(days: str, message: str) -> None:

@@ -72,7 +72,7 @@ def test_the_page_lists_every_metric_once() -> None:
     page = document()
     for entry in catalogue.entries():
         assert page.count(f"| `{entry.name}` | {entry.kind} |") == 1
-    assert "| `retail_payments_total` | counter | outcome = completed, failed | Payments" in page
+    assert "| `retail_payments_total` | counter | outcome = completed, failed | Settled" in page
     assert "| view = set by code; method = GET, HEAD," in page
 
 

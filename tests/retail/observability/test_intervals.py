@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from retail.observability.rows import intervals
 from retail.observability.rows.intervals import (
     DURATION_BOUNDS_MS,
-    EVENTS_APART,
     FAST_FAIL_BOUNDS_MS,
     MOST_SCOPES,
+    UNFOLDED_EVENTS,
     Intervals,
 )
 from retail.thresholds import THRESHOLDS
@@ -193,7 +193,7 @@ def test_what_a_fast_fail_may_take_is_a_bound() -> None:
 def test_a_flood_of_events_is_folded_by_type_and_scope() -> None:
     added = Intervals()
     throttled = [added.add_event("throttled_requests", 1, {"scope": "login"}) for _ in range(70)]
-    assert throttled == [True] * EVENTS_APART + [False] * (70 - EVENTS_APART)
+    assert throttled == [True] * UNFOLDED_EVENTS + [False] * (70 - UNFOLDED_EVENTS)
     assert added.add_event("throttled_requests", 1, {"scope": "checkout"})
     conflicts = [added.add_event("stock_conflicts", 2, {"product_ids": [1]}) for _ in range(25)]
     assert conflicts == [True] * 20 + [False] * 5
@@ -206,7 +206,7 @@ def test_a_flood_of_events_is_folded_by_type_and_scope() -> None:
 def test_a_few_events_have_rows_of_their_own_in_each_interval() -> None:
     added = Intervals()
     for _ in range(3):
-        assert all(added.add_event("stock_conflicts", 1, {}) for _ in range(EVENTS_APART))
+        assert all(added.add_event("stock_conflicts", 1, {}) for _ in range(UNFOLDED_EVENTS))
         assert not added.empty
         assert added.drain() == []
         assert added.empty
@@ -220,7 +220,7 @@ def test_what_stands_for_more_or_is_no_event_is_never_folded(
     metric_type: str, metadata: dict[str, int]
 ) -> None:
     added = Intervals()
-    assert all(added.add_event(metric_type, 1, metadata) for _ in range(3 * EVENTS_APART))
+    assert all(added.add_event(metric_type, 1, metadata) for _ in range(3 * UNFOLDED_EVENTS))
     assert added.drain() == []
 
 

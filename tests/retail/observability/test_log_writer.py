@@ -144,7 +144,7 @@ def test_the_thread_writes_by_itself_and_sleeps_while_nothing_waits(
             asked.append(timeout)
             return super().get(block, timeout)
 
-    writer._bell = Bell()
+    writer._wake = Bell()
     assert writer._thread is None
     for number in range(1, 3):
         say(number)

@@ -121,7 +121,7 @@ def test_a_record_that_makes_no_line_costs_only_itself(
     monkeypatch.setattr(logging, "raiseExceptions", False)
     say(1)
     logger.info("%d %d", 1)  # one is missing
-    logger.handle(logging.makeLogRecord({"msg": "event=test", "_facts": 7, "levelno": 20}))
+    logger.handle(logging.makeLogRecord({"msg": "event=test", "_fields": 7, "levelno": 20}))
     say(2)
     writer.flush()
     assert numbers(found("file")) == [1, 2]

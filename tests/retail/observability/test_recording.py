@@ -243,7 +243,7 @@ def test_a_flood_is_folded_and_every_event_counts() -> None:
         ("throttled_requests", 1.0, {"scope": "login", "count": 980, "folded": True}),
     ]
     moment = Metric.objects.earliest("timestamp").timestamp
-    points = rollups.added_up(moment, datetime.now(UTC) + rollups.MINUTE, rollups.DAY)
+    points = rollups.aggregate_rows(moment, datetime.now(UTC) + rollups.MINUTE, rollups.DAY)
     assert sorted((kind, one.count, one.aggregates) for (kind, _), one in points.items()) == [
         ("stock_conflicts", 1, {}),
         ("throttled_requests", 1000, {"by_scope": {"login": 1000}}),

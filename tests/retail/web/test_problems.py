@@ -130,7 +130,7 @@ def test_a_form_from_elsewhere_is_refused(visitor: Client) -> None:
     strict = Client(enforce_csrf_checks=True)
     answer = strict.post("/accounts/login/", {"username": "a", "password": "b"})
     assert answer.status_code == HTTPStatus.FORBIDDEN
-    assert "That form went stale" in answer.content.decode()
+    assert "This form has expired" in answer.content.decode()
 
 
 def test_a_body_that_is_too_large_is_refused_unread(visitor: Client) -> None:

@@ -1,1 +1,4 @@
-"""Django's database backends, counted: ENGINE is "retail.db.backends.postgresql" or "….sqlite3"."""
+"""Database backends that count statements.
+
+Set ENGINE to "retail.db.backends.postgresql" or "retail.db.backends.sqlite3".
+"""

@@ -1,7 +1,7 @@
-"""django-prometheus' database series, counted by one execute wrapper.
+"""Database metrics of django-prometheus, counted by one execute wrapper.
 
-Its own backends create a cursor class for each cursor and look up every child by its labels at each
-statement (ADR 16 has the figures). Names, labels and meaning of the series are the same.
+django-prometheus' own backends create a class for each cursor and look up labels for each statement
+(figures: ADR 16). Names, labels and meaning of the metrics are the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ else:
 
 
 class _Series(NamedTuple):
-    """The children of one database's series."""
+    """The labelled metrics of one database."""
 
     executed: Counter
     executed_many: Counter
@@ -50,9 +50,9 @@ def _series(alias: str, vendor: str) -> _Series:
 def count_statement(
     execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
-    """Execute a statement; count and time it, and count its error by the driver's name for it."""
+    """Execute a statement; count and time it, and count errors by the driver's exception type."""
     connection: BaseDatabaseWrapper = context["connection"]
-    connection.validate_no_broken_transaction()  # what is never sent is not counted
+    connection.validate_no_broken_transaction()  # raises before anything is sent or counted
     alias, vendor = connection.alias, connection.vendor
     series = _series(alias, vendor)
     started = perf_counter()
@@ -70,7 +70,7 @@ def count_statement(
 
 
 class CountingConnection(_Connection):
-    """Counts statements, new connections, and connections that failed."""
+    """Counts statements, new connections, and failed connections."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,6 +1,6 @@
-"""Look over the shop's promises: what is new since the last audit, or with --full every row.
+"""Audit the shop's invariants: rows added since the last audit, or every row with --full.
 
-Exit status: 0 all kept, 1 a violation is open, 2 something could not be checked.
+Exit status: 0 if there are no violations, 1 if any is open, 2 if something could not be checked.
 """
 
 import sys
@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand
 from retail.audit import runner
 from retail.audit.declare import declared
 
-SHOWN = 10  # subjects of one invariant; the rest is in the admin
-LONGEST = 100  # characters of why something was not checked; the log has them all
+SHOWN = 10  # subjects of one invariant; the admin lists all
+LONGEST = 100  # characters of a problem; the log has the full text
 ROW = "{:<28} {:>10} {:>10} {:>9}  {}"
 
 
@@ -21,8 +21,13 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--full", action="store_true", help="look at every row there is")
-        parser.add_argument("--invariant", action="append", choices=sorted(declared))
+        parser.add_argument("--full", action="store_true", help="audit every row")
+        parser.add_argument(
+            "--invariant",
+            action="append",
+            choices=sorted(declared),
+            help="audit only this invariant (repeatable)",
+        )
 
     def handle(
         self, *args: object, full: bool, invariant: Sequence[str] | None, **options: object
@@ -31,7 +36,7 @@ class Command(BaseCommand):
         self.stdout.write(ROW.format("invariant", "checked", "violations", "seconds", ""))
         for report in reports:
             more = len(report.subjects) - SHOWN
-            told = [*report.subjects[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+            shown = [*report.subjects[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
             if report.problem:
                 columns = ("-", "-", "-", f"not checked: {report.problem[:LONGEST]}")
             else:
@@ -40,7 +45,7 @@ class Command(BaseCommand):
                     str(report.checked),
                     str(len(report.subjects)),
                     seconds,
-                    ", ".join(told),
+                    ", ".join(shown),
                 )
             self.stdout.write(ROW.format(report.invariant, *columns).rstrip())
         if any(report.subjects for report in reports):

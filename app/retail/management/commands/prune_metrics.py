@@ -1,4 +1,4 @@
-"""Delete metric rows older than --days, in small batches; their rollups stay."""
+"""Delete metric rows older than --days in small batches. Rollups are kept."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 
@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from retail.history import rollups
 
-MOST_DAYS = 36_500  # a hundred years; calendars end
+MOST_DAYS = 36_500  # a century; dates have a minimum
 
 
 def _whole(text: str) -> int:
@@ -16,7 +16,7 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise ArgumentTypeError(
-            f"must be a whole number of days, at least 1 and at most {MOST_DAYS}, not {text!r}."
+            f"must be a whole number of days from 1 to {MOST_DAYS}, not {text!r}."
         ) from None
 
 
@@ -24,11 +24,16 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=_whole, default=settings.METRIC_KEEP_DAYS)
+        parser.add_argument(
+            "--days",
+            type=_whole,
+            default=settings.METRIC_KEEP_DAYS,
+            help="keep rows of this many days (default: %(default)s)",
+        )
 
     def handle(self, *args: object, days: int, **options: object) -> None:
         if not 1 <= days <= MOST_DAYS:
-            raise CommandError(f"--days must be at least 1 and at most {MOST_DAYS}.")
+            raise CommandError(f"--days must be from 1 to {MOST_DAYS}.")
         self.stdout.write(
             f"Deleted {rollups.prune(days, timezone.now())} rows older than {days} days."
         )

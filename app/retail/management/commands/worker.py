@@ -1,4 +1,4 @@
-"""Run the background worker: the job queue, its schedule, its pollers, a sign of life, /metrics."""
+"""Run the background worker: job queue, schedules, pollers, heartbeat and /metrics."""
 
 from __future__ import annotations
 
@@ -25,32 +25,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BEAT_SECONDS = 5
-REST_SECONDS = 0.5  # a watch that found nothing to do looks again after this
-PATIENCE_SECONDS = 10  # how long a watch may take to end what it is about when the worker stops
+REST_SECONDS = 0.5  # pause of a poller that found nothing to do
+PATIENCE_SECONDS = 10  # time for a poller to finish when the worker stops
 
 logger = logging.getLogger("retail.worker")
 
 
 class MetricsHandler(BaseHTTPRequestHandler):
-    """Answers /metrics and /healthz of the worker, under the rules of the web process."""
+    """Serves the worker's /metrics and /healthz, with the same access rules as the web process."""
 
     timeout = 10
 
     def do_GET(self) -> None:
-        """Answer one request."""
+        """Serve one request."""
         status, body, content_type = HTTPStatus.OK, b"", "text/plain; charset=utf-8"
         if self.path == "/healthz":
             body = b'{"status": "ok"}'
             content_type = "application/json"
         elif self.path != "/metrics":
-            status, body = HTTPStatus.NOT_FOUND, b"There is only /metrics and /healthz here.\n"
+            status, body = (
+                HTTPStatus.NOT_FOUND,
+                b"Not found: only /metrics and /healthz exist here.\n",
+            )
         elif exposition.may_read(
             self.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=settings.DEBUG
         ):
             try:
                 body, content_type = exposition.render(self.headers.get("Accept", ""))
             finally:
-                connections.close_all()  # each request has a thread of its own
+                connections.close_all()  # each request has its own thread
         else:
             status, body = HTTPStatus.UNAUTHORIZED, b"Send the METRICS_TOKEN as a bearer token.\n"
         self.send_response(status)
@@ -59,8 +62,8 @@ class MetricsHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Keep the standard library's own lines out of the JSON log."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named in the base class
+        """Drop the standard library's lines; the log is JSON."""
 
 
 class Command(BaseCommand):
@@ -71,19 +74,19 @@ class Command(BaseCommand):
         self.stopping = threading.Event()
 
     def handle(self, *args: object, **options: object) -> None:
-        """Run until told to stop; exit with 1 if the cluster dies by itself."""
+        """Run until stopped by a signal. Exits with 1 if the cluster dies unexpectedly."""
         address = (settings.WORKER_METRICS_HOST, settings.WORKER_METRICS_PORT)
         try:
             server = ThreadingHTTPServer(address, MetricsHandler)
         except OSError as error:
             raise CommandError(
-                f"Port {address[1]} is taken ({error.strerror}): set WORKER_METRICS_PORT."
+                f"Cannot listen on port {address[1]} ({error.strerror}): set WORKER_METRICS_PORT."
             ) from error
         jobs.write_schedules()
-        connections.close_all()  # a connection must not be shared with the children to come
+        connections.close_all()  # child processes must not share a connection
         cluster = Cluster()
         cluster.start()
-        # Only now: no thread may be asking the database while the cluster forks.
+        # Start threads only now: none may use the database while the cluster forks.
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         pollers = [
             threading.Thread(target=self._poll, args=(call,), name=call.__name__, daemon=True)
@@ -99,12 +102,12 @@ class Command(BaseCommand):
         for poller in pollers:
             poller.join(PATIENCE_SECONDS)
         server.shutdown()
-        stopped_as_told = cluster.has_stopped
-        logger.info("event=worker.stopped", extra={"as_told": bool(stopped_as_told)})
-        sys.exit(0 if stopped_as_told else 1)
+        on_signal = cluster.has_stopped
+        logger.info("event=worker.stopped", extra={"as_told": bool(on_signal)})
+        sys.exit(0 if on_signal else 1)
 
     def _beat(self) -> None:
-        """Say that the worker is there; a database that is away is no reason to stop."""
+        """Write a heartbeat. A database failure does not stop the worker."""
         try:
             WorkerHeartbeat.objects.update_or_create(
                 worker=worker_name(), defaults={"seen_at": timezone.now()}
@@ -115,13 +118,13 @@ class Command(BaseCommand):
             time.sleep(1)
 
     def _poll(self, call: Callable[[], int]) -> None:
-        """Do at once what there is to do, until the worker stops; a failure is no reason to."""
+        """Run a poller in a loop until the worker stops; log and survive its failures."""
         while not self.stopping.is_set():
             try:
-                found = call()
+                processed = call()
             except Exception:
                 logger.exception("event=worker.watch_failed", extra={"watch": call.__name__})
                 connections.close_all()
-                found = 0
-            if not found:
+                processed = 0
+            if not processed:
                 self.stopping.wait(REST_SECONDS)

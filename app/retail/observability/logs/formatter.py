@@ -1,4 +1,4 @@
-"""JSON logs: one object a line, always the same six keys (docs/logging.md)."""
+"""JSON logs: one object per line, always with the same six keys (docs/logging.md)."""
 
 import logging
 import re
@@ -16,29 +16,29 @@ from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 from retail.observability.context import current_request_id
 from retail.observability.logs.writer import LineWriter, PendingRecord
 
-# No line names the thread or the process: they need not be looked up for each.
+# No line has the thread or process, so logging need not look them up for each record.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 _SECRET_NAME = re.compile(
     r"pass(word|wd)|secret|authori[sz]ation|cookie|session|csrf|token|api_?key|card|e?mail",
     re.IGNORECASE,
 )
-# Looking only where a word begins keeps a long text without an address cheap.
+# Starting only at the beginning of a word keeps long texts without an address cheap.
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
-# What Django and gunicorn hang on their records: live objects, not facts.
-_LIVE = frozenset({"request", "response", "server_time"})
-_NO_FACTS = frozenset(RESERVED_ATTRS) | _LIVE
+# Objects that Django and gunicorn attach to their records; not log fields.
+_OBJECTS = frozenset({"request", "response", "server_time"})
+_NOT_FIELDS = frozenset(RESERVED_ATTRS) | _OBJECTS
 _NESTED = (dict, list, tuple, set, frozenset)
 _HIDDEN = "[hidden]"
-_DEEPEST = 8  # facts are flat; what is deeper than this may go round in a circle
+_DEEPEST = 8  # fields are nearly flat; deeper nesting may be a cycle
 
 
-@lru_cache(maxsize=1024)  # the names of facts are few, and each line has several of them
+@lru_cache(maxsize=1024)  # there are few field names, and each line has several
 def _names_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-@lru_cache(maxsize=8)  # the lines of one second share it
+@lru_cache(maxsize=8)  # shared by all lines of a second
 def _date_and_time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, tz=UTC).isoformat()[:-6]
 
@@ -48,7 +48,7 @@ def _without_addresses(text: str) -> str:
 
 
 def _clean(name: str, value: Any, depth: int = 0) -> Any:
-    """Return `value` without secrets and e-mail addresses, also of what it contains."""
+    """Return `value` without secrets and e-mail addresses, also inside nested values."""
     if _names_secret(name):
         return _HIDDEN
     if isinstance(value, str):
@@ -66,13 +66,13 @@ def _clean(name: str, value: Any, depth: int = 0) -> Any:
 
 
 def _text(value: object) -> str:
-    """Return what stands for a value that JSON has no form for."""
+    """Return a text for a value that JSON cannot represent."""
     text = str(orjson_default(value))
     return _without_addresses(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _writable(value: Any) -> Any:
-    """Return `value`, or its text if JSON cannot hold it: a huge number, half a character."""
+    """Return `value`, or its text if JSON cannot represent it (huge number, lone surrogate)."""
     try:
         orjson.dumps(value, default=_text)
     except TypeError:
@@ -80,26 +80,26 @@ def _writable(value: Any) -> Any:
     return value
 
 
-def _facts_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what is on `record` beside what Python's logging knows of every record."""
-    known = record.__dict__
-    facts: Mapping[str, Any] | None = known.get("_facts")
-    if facts is None:
-        facts = {
+def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the record's own fields: all but the attributes that every record has."""
+    attributes = record.__dict__
+    fields: Mapping[str, Any] | None = attributes.get("_fields")
+    if fields is None:
+        fields = {
             name: value
-            for name, value in known.items()
-            if name not in _NO_FACTS and not name.startswith("_")
+            for name, value in attributes.items()
+            if name not in _NOT_FIELDS and not name.startswith("_")
         }
-    return {name: _clean(name, value) for name, value in facts.items()}
+    return {name: _clean(name, value) for name, value in fields.items()}
 
 
 def _six_keys(record: logging.LogRecord, message: str, extra: dict[str, Any]) -> dict[str, Any]:
-    """Return the line to be. A message that is not `event=<name>` moves to `extra.text`."""
+    """Return the line as a dictionary. A message without `event=` moves to `extra.text`."""
     message = _without_addresses(message)
     if not message.startswith("event="):
         extra["text"] = message
         message = "event=log"
-    # A record may carry its request's id itself, where its line is made after the request ended.
+    # A record formatted after its request has ended carries the request id itself.
     request_id = extra.pop("request_id", record.__dict__.get("request_id"))
     seconds, milliseconds = divmod(round(record.created * 1_000_000) // 1000, 1000)
     return {
@@ -113,20 +113,20 @@ def _six_keys(record: logging.LogRecord, message: str, extra: dict[str, Any]) ->
 
 
 def _json(line: dict[str, Any]) -> str:
-    """Return `line` as JSON; a value that cannot be written never costs the others."""
+    """Return `line` as JSON. A value that cannot be serialized does not affect the others."""
     try:
         return orjson.dumps(line, _text, orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
         extra = {_text(name): _writable(value) for name, value in line["extra"].items()}
-        facts = {name: _writable(value) for name, value in line.items() if name != "extra"}
-        return orjson.dumps({**facts, "extra": extra}, _text, orjson.OPT_NON_STR_KEYS).decode()
+        rest = {name: _writable(value) for name, value in line.items() if name != "extra"}
+        return orjson.dumps({**rest, "extra": extra}, _text, orjson.OPT_NON_STR_KEYS).decode()
 
 
 class JsonFormatter(OrjsonFormatter):
     """Formats a record as `{timestamp, level, logger, message, request_id, extra}`.
 
-    The line is made once for all the handlers that write it. One without a traceback, as nearly all
-    are, is made here; the library knows what else a record can hold, and takes its time.
+    The line is formatted once and shared by all handlers. Records without a traceback, which are
+    nearly all, are formatted here, because the library's general formatting is much slower.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -138,7 +138,7 @@ class JsonFormatter(OrjsonFormatter):
             ):
                 line = super().format(record)
             else:
-                line = _json(_six_keys(record, record.getMessage(), _facts_of(record)))
+                line = _json(_six_keys(record, record.getMessage(), _fields_of(record)))
             record.__dict__["_line"] = line
         return line
 
@@ -146,9 +146,9 @@ class JsonFormatter(OrjsonFormatter):
         self, log_data: LogData, record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
         """Fill the six keys."""
-        extra = _facts_of(record)
+        extra = _fields_of(record)
         for name, value in message_dict.items():
-            if name not in _LIVE:
+            if name not in _OBJECTS:
                 shown = "traceback" if name == "exc_info" else name
                 extra[shown] = _clean(shown, value)
         log_data.update(_six_keys(record, record.message, extra))
@@ -158,23 +158,23 @@ class JsonFormatter(OrjsonFormatter):
         return _json(log_data)
 
 
-def log_event(logger: logging.Logger, level: int, message: str, facts: Mapping[str, Any]) -> None:
-    """Log as `logger.log(level, message, extra=facts)` does, at a fraction of the price.
+def log_event(logger: logging.Logger, level: int, message: str, fields: Mapping[str, Any]) -> None:
+    """Log like `logger.log(level, message, extra=fields)`, at a fraction of the cost.
 
-    For what is logged with every request. `facts` may have no name that a record has itself. They
-    and their values must not change afterwards: the line may be made when the request is over.
+    For events that are logged with every request. No field may have the name of a record's own
+    attribute. Do not change the fields or their values afterwards: they may be formatted later.
     """
     if not logger.isEnabledFor(level):
         return
-    told = PendingRecord(logger.name, level, message, facts, current_request_id(), time.time())
+    pending = PendingRecord(logger.name, level, message, fields, current_request_id(), time.time())
     handlers = logging.root.handlers
     if level < logging.WARNING and len(handlers) == 1 and type(handlers[0]) is LineWriter:
-        handlers[0].add(told)  # past all that logging looks up for each record
+        handlers[0].add(pending)  # skips creating a LogRecord
     else:
-        logger.handle(told.record())
+        logger.handle(pending.record())
 
 
-def logging_config(  # noqa: PLR0913 - one for each setting, by name
+def logging_config(  # noqa: PLR0913 - one keyword argument per setting
     *,
     level: str,
     console_level: str,
@@ -183,9 +183,9 @@ def logging_config(  # noqa: PLR0913 - one for each setting, by name
     backups: int,
     flush_seconds: float,
 ) -> dict[str, Any]:
-    """Return the `logging` configuration of every process of the shop.
+    """Return the logging configuration for all processes of the shop.
 
-    Sizes are in bytes. The same dictionary serves Django and gunicorn.
+    Sizes are in bytes. Django and gunicorn use the same dictionary.
     """
     return {
         "version": 1,
@@ -205,17 +205,17 @@ def logging_config(  # noqa: PLR0913 - one for each setting, by name
         },
         "root": {"level": level, "handlers": ["lines"]},
         "loggers": {
-            # Every 4xx and 5xx is a line of ours already, with the traceback where there is one.
+            # The shop logs every 4xx and 5xx itself, with a traceback if there is one.
             "django.request": {"level": "CRITICAL"},
-            # Any scanner can cause these, each with a traceback: a wrong host, a body too large.
-            # The request's own line says 400 or 413.
+            # Any scanner can cause these (wrong host, body too large), each with a traceback. The
+            # http.request event has the status 400 or 413.
             "django.security": {"level": "CRITICAL"},
             "django.security.csrf": {"level": "WARNING"},
             "django": {"level": "INFO", "handlers": [], "propagate": True},
-            # A line for every job that starts, ends or is scheduled; ours say it with its outcome.
+            # It logs every start, end and schedule; the shop logs each run once, with its outcome.
             "django-q": {"level": "WARNING"},
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-            # It names who failed to log in; the request's own line and the lock's are enough.
+            # It logs the user names of failed log-ins; the shop's own events are enough.
             "axes": {"level": "CRITICAL"},
             "gunicorn.access": {"level": "ERROR", "handlers": [], "propagate": True},
         },

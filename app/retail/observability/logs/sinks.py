@@ -1,4 +1,4 @@
-"""Where the log's lines go: standard output, and a file that other processes write as well."""
+"""Log outputs: standard output, and a file shared with other processes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def _write(file: int, text: bytes) -> None:
-    """Write in one piece; the kernel takes less at once only where it has no room."""
+    """Write everything; the kernel may accept only part of it at a time."""
     while text := text[os.write(file, text) :]:
         pass
 
 
 class Console:
-    """Standard output, past the layers of Python's own stream.
+    """Standard output, without the buffering of Python's stream.
 
-    It may be a pipe that several processes share. What is longer than PIPE_BUF bytes could be mixed
-    there with another's: as many lines as fit are written in one piece.
+    It may be a pipe shared by several processes. A write of more than PIPE_BUF bytes could be
+    interleaved with others, so each write has only as many lines as fit.
     """
 
     def __init__(self, stream: TextIO, level: int) -> None:
@@ -37,11 +37,11 @@ class Console:
             _write(self.stream.fileno(), piece)
 
     def close(self) -> None:
-        """Leave standard output to the others."""
+        """Do nothing: standard output stays open for others."""
 
 
 def _pieces(lines: list[bytes]) -> Iterator[bytes]:
-    """Yield `lines` in pieces of at most PIPE_BUF bytes; a longer line is one by itself."""
+    """Yield `lines` in pieces of at most PIPE_BUF bytes; a longer line is a piece of its own."""
     first, size = 0, 0
     for number, line in enumerate(lines):
         if size and size + len(line) > PIPE_BUF:
@@ -52,11 +52,11 @@ def _pieces(lines: list[bytes]) -> Iterator[bytes]:
 
 
 class SharedFile:
-    """A file that other processes append to as well, and that is rotated by renaming it.
+    """A file that several processes append to, rotated by renaming.
 
-    At `max_bytes` it becomes `<name>.1`, that one `<name>.2`, up to `backups`; the other processes
-    notice when they write next. No line is lost or split, and a log shipper that follows the file
-    by its inode misses none.
+    At `max_bytes` it becomes `<name>.1`, which becomes `<name>.2`, and so on up to `backups`. Other
+    processes notice at their next write. No line is lost or split, and a log shipper that follows
+    the file by inode misses none.
     """
 
     level = logging.NOTSET
@@ -69,7 +69,7 @@ class SharedFile:
         self._file: int | None = None
 
     def write(self, lines: list[bytes]) -> None:
-        """Write whole lines in one piece, then make room if the file is full."""
+        """Write whole lines in one piece, then rotate the file if it is full."""
         file = self._opened()
         _write(file, b"".join(lines))
         if os.lseek(file, 0, os.SEEK_CUR) >= self.max_bytes:
@@ -77,20 +77,20 @@ class SharedFile:
 
     def close(self) -> None:
         """Close the file; the next line opens it again."""
-        # Forgotten before it is closed: a child forked in between must not use its number.
+        # Forget it before closing: a child forked in between must not use the descriptor.
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
 
     def _opened(self) -> int:
-        """Return the file that has the name now: somebody may have renamed the one that did."""
+        """Return the file that has the path now; another process may have rotated it."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 if os.path.samestat(self.path.stat(), os.fstat(self._file)):
                     return self._file
             with contextlib.suppress(OSError):
                 self.close()
-        # What is written goes to the end, also where others write: the kernel sees to that.
+        # With O_APPEND, the kernel writes at the end even if other processes write too.
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         return self._file
 
@@ -98,7 +98,7 @@ class SharedFile:
         path = self.path
         with Path(f"{path}.lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            # Another process may have been quicker: then the name stands for a new, shorter file.
+            # Another process may have rotated it first: the path then has a new, shorter file.
             if path.exists() and path.stat().st_size >= self.max_bytes:
                 for number in range(self.backups - 1, 0, -1):
                     older = Path(f"{path}.{number}")

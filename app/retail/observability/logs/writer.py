@@ -1,7 +1,7 @@
-"""When the log's lines are written: not by the request that they tell of.
+"""Buffered log handler.
 
-Who logs only lays a record on a pile. A thread of the process, which begins with the first record,
-makes lines of what lies there and writes many at once, a moment later (docs/logging.md).
+Callers queue records; a background thread formats and writes them in batches (docs/logging.md). The
+thread starts with the first record.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-LIMIT = 1000  # more lines do not wait: whoever logs writes them
+LIMIT = 1000  # queued records; beyond it, the caller writes them
 
-# What Python's logging knows of every record, for one that nobody asks where it was made.
+# The attributes of every LogRecord, for records without a source location.
 _BLANK = vars(logging.LogRecord("", logging.NOTSET, "", 0, "", (), None))
-# And what of that the shop's own formatter asks for.
-_ASKED = {name: _BLANK[name] for name in ("args", "exc_info", "exc_text", "stack_info")}
+# Those of them that the shop's formatter reads.
+_FORMATTED = {name: _BLANK[name] for name in ("args", "exc_info", "exc_text", "stack_info")}
 
 
 class PendingRecord(NamedTuple):
-    """What `log_event` was told, and when: a record to be."""
+    """Arguments and time of a `log_event` call, not yet a LogRecord."""
 
     logger: str
     level: int
     message: str
-    facts: Mapping[str, Any]
+    fields: Mapping[str, Any]
     request_id: str
     created: float  # seconds since 1970
 
     def record(self, blank: Mapping[str, Any] = _BLANK) -> logging.LogRecord:
-        """Return the record, with what else is `blank` in it."""
+        """Return the LogRecord, with `blank` for its other attributes."""
         record = logging.LogRecord.__new__(logging.LogRecord)
         record.__dict__ = {
             **blank,
             "request_id": self.request_id,
-            **self.facts,
-            "_facts": self.facts,
+            **self.fields,
+            "_fields": self.fields,
             "name": self.logger,
             "msg": self.message,
             "levelno": self.level,
@@ -60,14 +60,14 @@ class PendingRecord(NamedTuple):
 
 
 class LineWriter(logging.Handler):
-    """Writes each record as a line to the file and to standard output, in the order of logging.
+    """Writes records as lines to the file and to standard output, in the order of logging.
 
-    What `log_event` was told waits as it is, a record as the line that it is now: what it speaks of
-    may change. WARNING and above are written at once, with all that waits before them; so are all
-    with `flush_seconds` 0, and when the process ends. Nothing is dropped.
+    A LogRecord is formatted when it is queued, because its arguments may change; a PendingRecord is
+    formatted by the thread. WARNING and above are written immediately, together with all queued
+    records. So is everything with `flush_seconds` 0 or when the process ends. No record is dropped.
     """
 
-    def __init__(  # noqa: PLR0913 - one for each setting, by name
+    def __init__(  # noqa: PLR0913 - one keyword argument per setting
         self,
         *,
         file: str,
@@ -84,24 +84,24 @@ class LineWriter(logging.Handler):
             SharedFile(Path(file), max_bytes, backups),
             Console(console, logging.getLevelNamesMapping()[console_level]),
         ]
-        self.begin()
+        self.reset()
         _writers.add(self)
 
-    def begin(self) -> None:
-        """Begin empty: in a forked child, what waits belongs to the parent, which writes it."""
-        self._waiting: deque[logging.LogRecord | PendingRecord] = deque()
-        # These may be entered once more by a signal's handler that logs; so may SimpleQueue.put.
-        self._writing = threading.RLock()  # one flush at a time keeps the lines in order
+    def reset(self) -> None:
+        """Start empty. In a forked child, queued records belong to the parent."""
+        self._queue: deque[logging.LogRecord | PendingRecord] = deque()
+        # Reentrant, because a signal handler may log at any point; so is SimpleQueue.put.
+        self._writing = threading.RLock()  # one flush at a time, to keep the order
         self._starting = threading.RLock()
-        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()  # whether the thread goes on
-        self._rung = False
-        self._at_once = False  # whether no thread will come
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False stops the thread
+        self._awake = False
+        self._immediate = False  # no thread: write in the caller
         self._thread: threading.Thread | None = None
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Take `record`, unless a filter is against it.
+        """Queue `record` unless a filter rejects it.
 
-        Under no lock, other than in logging's own: who logs does not wait for who writes.
+        Unlike logging's own `handle`, takes no lock, so callers do not wait for writes.
         """
         if self.filters and not self.filter(record):
             return False
@@ -109,43 +109,43 @@ class LineWriter(logging.Handler):
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Let `record` wait for the thread, or write it with all that waits."""
+        """Format and queue `record`, or write it immediately with all queued records."""
         try:
-            self.format(record)  # which keeps the line
+            self.format(record)  # caches the line on the record
         except Exception:  # noqa: BLE001 - as in logging's own handlers
             self.handleError(record)
         else:
-            self.add(record, at_once=record.levelno >= logging.WARNING)
+            self.add(record, immediate=record.levelno >= logging.WARNING)
 
-    def add(self, line: logging.LogRecord | PendingRecord, *, at_once: bool = False) -> None:
-        """Let a line to be wait for the thread, or write it with all that waits."""
-        self._waiting.append(line)  # first: whoever closes meanwhile writes it, or it says so
-        if at_once or self._at_once or not self.flush_seconds or len(self._waiting) > LIMIT:
+    def add(self, record: logging.LogRecord | PendingRecord, *, immediate: bool = False) -> None:
+        """Queue a record, or write it immediately with all queued records."""
+        self._queue.append(record)  # first, so that a concurrent close writes it
+        if immediate or self._immediate or not self.flush_seconds or len(self._queue) > LIMIT:
             self.flush()
-        elif not self._rung:
-            self._ring()
+        elif not self._awake:
+            self._wake_thread()
 
     def flush(self) -> None:
-        """Write all that waits; nothing is raised."""
+        """Write all queued records. Does not raise."""
         with self._writing:
             records, lines = self._take()
             for sink in self.sinks:
-                wanted = [
+                batch = [
                     line
                     for record, line in zip(records, lines, strict=True)
                     if record.levelno >= sink.level
                 ]
                 try:
-                    if wanted:
-                        sink.write(wanted)
+                    if batch:
+                        sink.write(batch)
                 except Exception:  # noqa: BLE001 - as in logging's own handlers
                     self.handleError(records[-1])
 
     def close(self) -> None:
-        """Stop the thread and write what waits; from now on each line is written at once."""
-        self._at_once = True
+        """Stop the thread and write the queue. Later records are written immediately."""
+        self._immediate = True
         if self._thread is not None:
-            self._bell.put(False)
+            self._wake.put(False)
             self._thread.join(timeout=5)
         self.flush()
         with self._writing:
@@ -154,14 +154,14 @@ class LineWriter(logging.Handler):
         super().close()
 
     def _take(self) -> tuple[list[logging.LogRecord], list[bytes]]:
-        """Take what waits, and return it with its lines."""
+        """Empty the queue; return the records and their lines."""
         records, lines = [], []
-        for _ in range(len(self._waiting)):
+        for _ in range(len(self._queue)):
             try:
-                waiting = self._waiting.popleft()
-            except IndexError:  # a signal's handler came in between and wrote the rest
+                queued = self._queue.popleft()
+            except IndexError:  # a signal handler wrote the rest meanwhile
                 break
-            record = waiting.record(_ASKED) if isinstance(waiting, PendingRecord) else waiting
+            record = queued.record(_FORMATTED) if isinstance(queued, PendingRecord) else queued
             try:
                 lines.append(f"{self.format(record)}\n".encode())
                 records.append(record)
@@ -169,16 +169,16 @@ class LineWriter(logging.Handler):
                 self.handleError(record)
         return records, lines
 
-    def _ring(self) -> None:
-        """Wake the thread, which begins with this."""
-        self._rung = True
+    def _wake_thread(self) -> None:
+        """Wake the thread; start it if it does not run yet."""
+        self._awake = True
         if self.use_thread and self._thread is None:
             try:
                 self._start()
-            except RuntimeError:  # the process may have no more threads, or is about to end
-                self._at_once = True
+            except RuntimeError:  # no more threads allowed, or the interpreter is exiting
+                self._immediate = True
                 self.flush()
-        self._bell.put(True)
+        self._wake.put(True)
 
     def _start(self) -> None:
         with self._starting:
@@ -186,29 +186,29 @@ class LineWriter(logging.Handler):
                 thread = threading.Thread(target=self._run, name="log-lines", daemon=True)
                 thread.start()
                 self._thread = thread
-                # Not atexit alone: multiprocessing's children skip that.
+                # Not only atexit: multiprocessing's children skip it.
                 Finalize(self, self.close, exitpriority=100)
 
     def _run(self) -> None:
-        going_on = True
-        while going_on and self._bell.get():
-            # Nobody need ring again until nothing has come for a while.
-            while going_on and self._rung:
+        running = True
+        while running and self._wake.get():
+            # While awake, flush every `flush_seconds`; callers need not wake the thread.
+            while running and self._awake:
                 with contextlib.suppress(queue.Empty):
-                    going_on = self._bell.get(timeout=self.flush_seconds)
-                self._rung = False  # before looking: what comes after that rings
-                if self._waiting:
-                    self._rung = True
-                    with contextlib.suppress(Exception):  # flush has told standard error
+                    running = self._wake.get(timeout=self.flush_seconds)
+                self._awake = False  # before checking the queue: later records wake the thread
+                if self._queue:
+                    self._awake = True
+                    with contextlib.suppress(Exception):  # flush has reported it on stderr
                         self.flush()
 
 
 _writers: WeakSet[LineWriter] = WeakSet()
 
 
-def _begin_anew() -> None:
+def _reset_writers() -> None:
     for writer in list(_writers):
-        writer.begin()
+        writer.reset()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_reset_writers)

@@ -1,4 +1,4 @@
-"""The text that Prometheus reads, and who may read it."""
+"""Prometheus exposition, database gauges, and access to them."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 CACHE_SECONDS = 5.0
 
 Samples = Mapping["DatabaseGauge", Mapping[tuple[str, ...], float]]
-"""Values of gauges, by label values in the order the catalogue declares them."""
+"""Values by gauge and by label values, in declared order."""
 
 logger = logging.getLogger("retail.observability")
 
 
 @dataclass
 class _Source:
-    """Where gauge is read, how often at most (seconds), and what the last reading found."""
+    """A function that reads gauges, its minimum interval in seconds, and its last result."""
 
     read: Callable[[], Samples]
     every: float
     read_at: float = float("-inf")
-    found: Samples = field(default_factory=dict)
+    samples: Samples = field(default_factory=dict)
 
 
 class DatabaseCollector(Collector):
-    """Gauges that are read from the database when asked for.
+    """Collects gauges from the database at scrape time.
 
-    A source that fails is left out until it can be read again (an old number would be a lie),
-    counted and logged; the scrape itself never fails.
+    A source that fails is left out, because its last values may be outdated. The failure is
+    counted and logged, and the scrape succeeds.
     """
 
     def __init__(self) -> None:
@@ -53,27 +53,27 @@ class DatabaseCollector(Collector):
         self._lock = threading.Lock()
 
     def add(self, name: str, read: Callable[[], Samples], *, every: float = CACHE_SECONDS) -> None:
-        """Ask `read` for values at a scrape, at most `every` so many seconds; a name replaces."""
+        """Add or replace a source, which is read at most once in `every` seconds."""
         self._sources[name] = _Source(read, every)
 
     def forget(self) -> None:
-        """Read everything anew at the next scrape."""
+        """Discard cached values, so that the next scrape reads every source."""
         for source in self._sources.values():
             source.read_at = float("-inf")
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that registering does not read the database."""
+        """Return nothing, so that registration does not read the database."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Return the families; several sources may have samples of one metric."""
+        """Return the metric families, merging sources that share a metric."""
         merged: dict[DatabaseGauge, dict[tuple[str, ...], float]] = {}
         with self._lock:
             for name, source in self._sources.items():
                 if time.monotonic() - source.read_at >= source.every:
-                    source.found = self._read(name, source)
+                    source.samples = self._read(name, source)
                     source.read_at = time.monotonic()
-                for gauge, samples in source.found.items():
+                for gauge, samples in source.samples.items():
                     merged.setdefault(gauge, {}).update(samples)
         return [gauge.family(samples) for gauge, samples in merged.items()]
 
@@ -96,7 +96,7 @@ REGISTRY.register(database_gauges)
 
 
 def render(accept: str) -> tuple[bytes, str]:
-    """Return the metrics and their content type; OpenMetrics, with exemplars, if `accept` asks."""
+    """Return the metrics and their content type; OpenMetrics if the client accepts it."""
     registry = REGISTRY
     if slots.folder() is not None:
         slots.forget_dead_gauges()
@@ -108,13 +108,13 @@ def render(accept: str) -> tuple[bytes, str]:
 
 
 def may_read(authorization: str, token: str, *, debug: bool) -> bool:
-    """Whether `authorization` (the header) carries the bearer token.
+    """Return whether the Authorization header has the bearer token.
 
-    Without a token, reading is open in development and closed elsewhere.
+    If no token is configured, access is open in development and denied elsewhere.
     """
     if not token:
         return debug
-    scheme, _, offered = authorization.partition(" ")
+    scheme, _, given = authorization.partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(
-        offered.strip().encode(), token.encode()
+        given.strip().encode(), token.encode()
     )

@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import prometheus_client
 from prometheus_client.core import GaugeMetricFamily
 
-from retail.observability.prometheus import slots  # chooses where metrics are stored; comes first
+from retail.observability.prometheus import slots  # selects the metric storage, so import it first
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
-_EXEMPLARS = slots.folder() is None  # the files of several processes cannot hold exemplars
+_EXEMPLARS = slots.folder() is None  # multiprocess files cannot store exemplars
 
-EXEMPLAR_SECONDS = 1.0  # at least, between two exemplars of one bucket
+EXEMPLAR_SECONDS = 1.0  # minimum interval between two exemplars of a bucket
 
 Child = TypeVar("Child")
 
 
 class UnknownLabelError(ValueError):
-    """A label, or a label value, that is not declared."""
+    """An undeclared label or label value."""
 
 
 @dataclass
 class _Telemetry:
-    """State shared by all instruments: strictness, and the counter of mistakes."""
+    """State shared by all instruments: strict mode, and the error counter."""
 
     strict: bool = False
     errors: Counter | None = None
@@ -47,7 +47,7 @@ telemetry = _Telemetry()
 
 
 class LabelValues(Collection[str]):
-    """The values of a label that several apps declare, each beside its own code.
+    """Values of a label to which several apps add.
 
     Adding a value also creates the series of the metrics that use it, so that `increase()` sees
     the first event.
@@ -58,7 +58,7 @@ class LabelValues(Collection[str]):
         self._instruments: list[Instrument[Any]] = []
 
     def add(self, *values: str) -> None:
-        """Add values; one that is already there is ignored."""
+        """Add values, ignoring those already added."""
         self._values.update(dict.fromkeys(values))
         for instrument in self._instruments:
             instrument.prepare()
@@ -78,7 +78,7 @@ class LabelValues(Collection[str]):
 
 
 Labels = Mapping[str, Collection[str] | None]
-"""Label name → its values; None where code closes the set (the names of the shop's own views)."""
+"""Allowed values by label; None if only code determines them (names of views)."""
 
 declared: dict[str, Instrument[Any] | DatabaseGauge] = {}
 """Every metric, by name, in the order of declaration."""
@@ -86,7 +86,7 @@ declared: dict[str, Instrument[Any] | DatabaseGauge] = {}
 
 @dataclass(eq=False)
 class Instrument(Generic[Child]):
-    """A metric: name, help text, and labels with their closed sets of values."""
+    """A metric: name, help text, and labels with their allowed values."""
 
     name: str
     help: str
@@ -106,7 +106,7 @@ class Instrument(Generic[Child]):
         self.prepare()
 
     def prepare(self) -> None:
-        """Create the series that do not exist yet, unless they are created on first use."""
+        """Create all missing series, unless series are created on first use."""
         sets = [values for values in self.labels.values() if values is not None]
         if self.prepared and len(sets) == len(self.labels):
             for combination in itertools.product(*sets):
@@ -122,11 +122,11 @@ class Instrument(Generic[Child]):
         return child
 
     def _child(self, labels: dict[str, str]) -> Child:
-        """Return the child of these labels.
+        """Return the child for these labels.
 
-        Raises UnknownLabelError for labels outside of the declared sets.
+        Raises UnknownLabelError for an undeclared label or value.
         """
-        if tuple(labels) == self._names:  # nearly always: in the declared order, and known
+        if tuple(labels) == self._names:  # fast path: labels in declared order
             child = self._children.get(tuple(labels.values()))
             if child is not None:
                 return child
@@ -143,7 +143,7 @@ class Instrument(Generic[Child]):
         return self._children.get(combination) or self._create(combination)
 
     def _failed(self) -> None:
-        """Handle the current exception: raise it in tests, count it elsewhere."""
+        """Raise the current exception in strict mode (tests); otherwise count it."""
         if telemetry.strict:
             raise  # noqa: PLE0704 - called from except blocks only
         if telemetry.errors is not None and telemetry.errors is not self:
@@ -166,7 +166,7 @@ class Counter(Instrument[prometheus_client.Counter]):
 
 @dataclass(eq=False)
 class Gauge(Instrument[prometheus_client.Gauge]):
-    """A momentary value of this process; `mode` says how the values of processes add up."""
+    """A current value of this process. `mode` defines how values of several processes combine."""
 
     mode: Literal["livesum", "livemax", "mostrecent"] = "livesum"
     kind: Literal["counter", "gauge", "histogram", "gauge (database)"] = "gauge"
@@ -177,7 +177,7 @@ class Gauge(Instrument[prometheus_client.Gauge]):
         )
 
     def inc(self, amount: float = 1, **labels: str) -> None:
-        """Raise the value, or lower it by a negative amount."""
+        """Add `amount`, which may be negative."""
         try:
             self._child(labels).inc(amount)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
@@ -209,9 +209,9 @@ class Histogram(Instrument[prometheus_client.Histogram]):
         )
 
     def observe(self, value: float, request_id: str = "", **labels: str) -> None:
-        """Count one observation; `request_id` becomes the exemplar of its bucket.
+        """Record an observation, with `request_id` as an exemplar.
 
-        Only the first of a second becomes one: an exemplar costs more than the counting itself.
+        Each bucket gets at most one exemplar per second, because exemplars are expensive.
         """
         try:
             child = self._child(labels)
@@ -232,7 +232,7 @@ class Histogram(Instrument[prometheus_client.Histogram]):
 
 @dataclass(frozen=True, eq=False)
 class DatabaseGauge:
-    """A gauge that is read from the database at scrape time; no process holds its value."""
+    """A gauge whose value is read from the database at scrape time."""
 
     name: str
     help: str
@@ -244,7 +244,7 @@ class DatabaseGauge:
         declared[self.name] = self
 
     def family(self, samples: Mapping[tuple[str, ...], float]) -> Metric:
-        """Return the metric with these values, by label values in the declared order."""
+        """Return the metric family with these values, by label values in declared order."""
         family: Any = GaugeMetricFamily(self.name, self.help, labels=tuple(self.labels))
         for values, number in samples.items():
             family.add_metric(values, number)

@@ -1,8 +1,8 @@
-"""Numbered places for the metric files of roles that run as several processes.
+"""Numbered slots for the metric files of roles that run as several processes.
 
-prometheus_client names a process's files after its pid, so that files pile up as workers come and
-go. Here a process takes the lowest free slot instead, goes on with the totals the slot's last
-holder left behind, and frees it by ending, however it ends.
+prometheus_client names a process's files after its pid, so files accumulate as workers come and go.
+Here, a process takes the lowest free slot instead and continues with the totals in its files. The
+slot becomes free when the process ends, however it ends.
 """
 
 import fcntl
@@ -21,21 +21,21 @@ _held: tuple[str, IO[str]] | None = None  # the slot and its locked file
 
 
 def folder() -> Path | None:
-    """Return the folder of metric files, or None where one process keeps all in memory."""
+    """Return the folder of metric files, or None if the role is a single process."""
     path = os.environ.get(FOLDER_VARIABLE)
     return Path(path) if path else None
 
 
 def _forget_gauges(path: Path, slot: str) -> None:
-    """Remove what a dead holder last said of the moment; its counters stay, they are totals."""
+    """Delete the gauges of a slot whose process has ended. Its counters are totals and stay."""
     for file in path.glob(f"gauge_live*_{slot}.db"):
         file.unlink(missing_ok=True)
 
 
 def _locked(path: Path, slot: str) -> IO[str] | None:
-    """Return the slot's file, locked by this process, or None if another process holds it.
+    """Lock the slot's file and return it, or return None if another process holds the lock.
 
-    The lock is a POSIX record lock: forked children don't inherit it; it goes with its process.
+    A POSIX record lock is not inherited by forked children and ends with its process.
     """
     file = (path / f"{slot}.lock").open("a", encoding="utf-8")
     try:
@@ -47,15 +47,15 @@ def _locked(path: Path, slot: str) -> IO[str] | None:
 
 
 def own_slot() -> str:
-    """Return this process's slot, taking the lowest free one at the first call in the process.
+    """Return this process's slot; the first call takes the lowest free one.
 
-    Asked each time that anything is counted.
+    Called for every update of a metric.
     """
     return _held[0] if _held is not None else _take()
 
 
 def _take() -> str:
-    global _held  # noqa: PLW0603 - one slot a process is the point
+    global _held  # noqa: PLW0603 - one slot per process
     path = folder()
     if path is None:
         return str(os.getpid())
@@ -73,7 +73,7 @@ def _take() -> str:
 
 
 def _after_fork() -> None:
-    """Hold nothing in a child: the slot is the parent's."""
+    """Give a forked child no slot: it is the parent's."""
     global _held, _taking
     _held, _taking = None, threading.Lock()
 
@@ -82,19 +82,19 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def forget_dead_gauges() -> None:
-    """Drop the momentary gauges of slots that nobody holds any more."""
+    """Delete the gauges of slots whose process has ended."""
     path = folder()
     if path is None:
         return
     own = own_slot()
-    with _taking:  # the lock is the process's: a second thread would get it too, and give it up
+    with _taking:  # a second thread would also get the process's lock, and release it
         for lock in path.glob("slot*.lock"):
-            # Never try one's own lock: closing any handle of the file would give it up.
+            # Skip the own lock: closing any handle of its file would release it.
             if lock.stem != own and (file := _locked(path, lock.stem)) is not None:
                 _forget_gauges(path, lock.stem)
                 file.close()
 
 
 if folder() is not None:
-    # Before the first metric is made: prometheus_client takes the storage of each metric from here.
+    # Must be set before the first metric is created.
     values.ValueClass = values.MultiProcessValue(process_identifier=own_slot)  # type: ignore[no-untyped-call]

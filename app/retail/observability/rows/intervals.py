@@ -1,8 +1,8 @@
-"""What happens too often for a row each, added up by interval.
+"""Aggregates frequent events by interval, because a row for each would be too many.
 
-The HTTP numbers, the breaker's state at each payment attempt and the answers it made fast become a
-few rows every `INTERVAL_SECONDS` in each process that saw any. So do refusals and conflicts beyond
-the first `EVENTS_APART` of an interval: a flood of them is folded, and none is lost.
+Requests, payment attempts and fast fails become a few rows per `INTERVAL_SECONDS` and process.
+Throttled requests and stock conflicts beyond the first `UNFOLDED_EVENTS` of an interval are folded
+into one row. No event is lost.
 """
 
 import threading
@@ -16,25 +16,25 @@ from typing import Any
 INTERVAL_SECONDS = 10
 
 BREAKER_VALUE = {"closed": 0.0, "open": 2.0, "half_open": 1.0}
-"""The value of a row, by the circuit breaker's state."""
+"""Value of a metric row, by circuit breaker state."""
 BREAKER_STATES = tuple(BREAKER_VALUE)
 
-# Upper bounds in milliseconds, for percentiles over any span of rows; the last is "longer".
+# Upper bounds in milliseconds, for percentiles over any range; one more bucket is unbounded.
 DURATION_BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
-# Of the answers while the breaker is open; the limit on them (fast_fail) is one of the bounds.
+# For fast fails. Their threshold is one of the bounds.
 FAST_FAIL_BOUNDS_MS = (1, 2.5, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1000)
 
 FOLDED_TYPES = frozenset({"stock_conflicts", "throttled_requests"})
-EVENTS_APART = 20  # of one type and scope in an interval have rows of their own
-ERRORS_NAMED = 20  # the latest answers 5xx of an interval, with their request ids
-MOST_SCOPES = 50  # known in an interval; what comes with more of them is folded under "other"
+UNFOLDED_EVENTS = 20  # per interval, type and scope; each gets a row
+RECENT_ERRORS = 20  # latest 5xx of an interval, kept with their request ids
+MOST_SCOPES = 50  # per interval; further scopes are folded as "other"
 
 Row = tuple[str, float, dict[str, Any]]
 
 
 @dataclass
 class _Times:
-    """Durations, in milliseconds."""
+    """Histogram of durations in milliseconds."""
 
     bounds: tuple[float, ...]
     count: int = 0
@@ -57,7 +57,7 @@ class _Http:
     errors: int = 0  # 5xx
     client_errors: int = 0  # 4xx
     times: _Times = field(default_factory=lambda: _Times(DURATION_BOUNDS_MS))
-    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=ERRORS_NAMED))
+    recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=RECENT_ERRORS))
 
     def rows(self) -> list[Row]:
         counts = {"count": self.times.count, "interval_seconds": INTERVAL_SECONDS}
@@ -78,21 +78,21 @@ class _Http:
 
 @dataclass
 class _Events:
-    """Events of one type and scope: how many had rows of their own, and those that had none."""
+    """Events of one type and scope: the number with their own row, and the folded ones."""
 
-    apart: int = 0
+    unfolded: int = 0
     count: int = 0
     total: float = 0
 
 
 class Intervals:
-    """Adds up until `drain` is called; safe for threads."""
+    """Aggregates events until `drain` is called. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._http = _Http()
         self._breaker: dict[str, dict[str, int]] = {}
         self._last_state: dict[str, str] = {}
@@ -103,7 +103,7 @@ class Intervals:
     def add_request(
         self, status: int, seconds: float, view: str = "", request_id: str = ""
     ) -> None:
-        """Add one answered request; of the latest answers 5xx, view and id are kept."""
+        """Add a request; the latest 5xx are kept with view and request id."""
         milliseconds = seconds * 1000
         with self._lock:
             http = self._http
@@ -117,14 +117,14 @@ class Intervals:
             http.times.add(milliseconds)
 
     def add_fast_fail(self, seconds: float) -> None:
-        """Add a request that was refused because the breaker was open, and how long that took."""
+        """Add the duration of a request that was refused because the breaker was open."""
         with self._lock:
             self._fast_fails.add(seconds * 1000)
 
     def add_event(self, metric_type: str, value: float, metadata: dict[str, Any]) -> bool:
-        """Say whether an event may have a row of its own; if not, it has been folded.
+        """Return True if the event should get its own row; otherwise fold it and return False.
 
-        Only events of FOLDED_TYPES that stand for themselves alone are ever folded.
+        Only single events of FOLDED_TYPES are folded.
         """
         if metric_type not in FOLDED_TYPES or "count" in metadata:
             return True
@@ -134,15 +134,15 @@ class Intervals:
             if place not in self._events and len(self._events) >= MOST_SCOPES:
                 place = (metric_type, "other")
             events = self._events.setdefault(place, _Events())
-            if events.apart < EVENTS_APART and place[1] == scope:
-                events.apart += 1
+            if events.unfolded < UNFOLDED_EVENTS and place[1] == scope:
+                events.unfolded += 1
                 return True
             events.count += 1
             events.total += value
             return False
 
     def add_breaker_state(self, breaker: str, state: str) -> None:
-        """Add the state a payment attempt found the breaker in."""
+        """Add the breaker's state at a payment attempt."""
         with self._lock:
             attempts = self._breaker.setdefault(breaker, dict.fromkeys(BREAKER_STATES, 0))
             attempts[state] += 1
@@ -151,8 +151,8 @@ class Intervals:
     @property
     def empty(self) -> bool:
         """Whether nothing has been added since the last drain."""
-        seen = self._http.times.count or self._fast_fails.count or self._breaker or self._events
-        return not seen
+        http = self._http.times.count
+        return not (http or self._fast_fails.count or self._breaker or self._events)
 
     @property
     def due(self) -> bool:
@@ -160,36 +160,36 @@ class Intervals:
         return time.monotonic() - self._started >= INTERVAL_SECONDS
 
     def drain(self) -> list[Row]:
-        """Return the rows of what was added since the last call, and begin anew."""
+        """Return the rows for everything added since the last call, and start a new interval."""
         with self._lock:
             rows = self._http.rows() if self._http.times.count else []
             rows += self._breaker_rows()
             for (metric_type, scope), events in self._events.items():
                 if events.count:
                     counted = {"count": events.count, "folded": True}
-                    facts = {"scope": scope, **counted} if scope else counted
-                    rows.append((metric_type, events.total / events.count, facts))
-            self._begin()
+                    metadata = {"scope": scope, **counted} if scope else counted
+                    rows.append((metric_type, events.total / events.count, metadata))
+            self._reset()
         return rows
 
     def _breaker_rows(self) -> list[Row]:
         rows: list[Row] = []
         for breaker, attempts in self._breaker.items():
             state = self._last_state[breaker]
-            facts = {
+            metadata = {
                 "breaker": breaker,
                 "state": state.upper(),
                 "attempts": attempts,
                 "count": sum(attempts.values()),
             }
-            rows.append(("circuit_breaker_state", BREAKER_VALUE[state], facts))
+            rows.append(("circuit_breaker_state", BREAKER_VALUE[state], metadata))
         if count := self._fast_fails.count:
-            facts = {
+            metadata = {
                 "state": "OPEN",
                 "fast_fails": count,
                 "fast_fail_max_ms": self._fast_fails.max_ms,
                 "fast_fail_buckets": self._fast_fails.buckets,
                 "count": count,
             }
-            rows.append(("circuit_breaker_state", BREAKER_VALUE["open"], facts))
+            rows.append(("circuit_breaker_state", BREAKER_VALUE["open"], metadata))
         return rows

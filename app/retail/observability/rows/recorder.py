@@ -1,9 +1,9 @@
-"""Rows for the in-app pages: taken in memory, written in the background.
+"""Recorder of metric rows: buffered in memory, written by a background thread.
 
-Recording costs the request a list append. A row does not share the fate of the transaction it was
-recorded in; it is written within a second by a thread of the same process, which begins with the
-first row. At most `LIMIT` rows wait; what has no room is counted in
-`retail_metric_rows_dropped_total`. A process that is killed loses at most the last second's rows.
+Recording a row only appends it to a list. The row is written within a second, independently of the
+current transaction. The thread starts with the first row. At most `LIMIT` rows wait; further rows
+are dropped and counted in `retail_metric_rows_dropped_total`. A killed process loses at most the
+rows of its last second.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ logger = logging.getLogger("retail.observability")
 
 
 class Row(NamedTuple):
-    """One row of the Metric table to be."""
+    """A row to be written to the Metric table."""
 
     metric_type: str
     value: float
@@ -51,13 +51,12 @@ class Row(NamedTuple):
     timestamp: datetime
 
 
-def _json(facts: dict[str, Any]) -> str:
-    """Return the facts as they are stored: what changes afterwards does not change them."""
-    return orjson.dumps(facts, default=str).decode()
+def _json(metadata: dict[str, Any]) -> str:
+    return orjson.dumps(metadata, default=str).decode()
 
 
 class Recorder:
-    """Keeps rows until its thread has written them."""
+    """Buffers rows until its thread has written them."""
 
     def __init__(self) -> None:
         self.writer: Callable[[list[Row]], None] | None = None  # set when the database is ready
@@ -66,12 +65,12 @@ class Recorder:
         self.intervals = Intervals()
         self._rows: deque[Row] = deque()
         self._lock = threading.Lock()  # for _rows and for starting the thread
-        self._flushing = threading.Lock()  # one flush at a time keeps the rows in order
+        self._flushing = threading.Lock()  # one flush at a time, to keep the order
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def add(self, row: Row) -> None:
-        """Take one row, or count it as dropped when too many wait."""
+        """Buffer a row, or drop and count it if the buffer is full."""
         with self._lock:
             fits = len(self._rows) < LIMIT
             if fits:
@@ -81,14 +80,14 @@ class Recorder:
         self.start()
 
     def start(self) -> None:
-        """Start this process's thread unless it runs already."""
+        """Start this process's thread, if not yet running."""
         if self._thread is not None or not self.use_thread:
             return
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="metric-rows", daemon=True)
                 self._thread.start()
-                # Not atexit: multiprocessing's children skip that.
+                # Not atexit: multiprocessing's children skip it.
                 Finalize(self, self.close, exitpriority=100)
 
     def _run(self) -> None:
@@ -96,9 +95,9 @@ class Recorder:
             self.flush(intervals=self.intervals.due)
 
     def flush(self, *, intervals: bool = True) -> None:
-        """Write all that waits; with `intervals` also what the running interval has added up.
+        """Write all buffered rows, and with `intervals` also those of the current interval.
 
-        Rows that cannot be written wait for the next flush; nothing is raised.
+        Rows that cannot be written stay in the buffer. Does not raise.
         """
         with self._flushing:
             if intervals and not self.intervals.empty:
@@ -121,7 +120,7 @@ class Recorder:
                         self._rows.popleft()
 
     def close(self) -> None:
-        """Stop the thread and write what waits; the last thing a process does."""
+        """Stop the thread and write the buffer. Called when the process ends."""
         self._stop.set()
         thread = self._thread
         if thread is not None and thread.is_alive():
@@ -131,7 +130,7 @@ class Recorder:
             self._thread = None
 
     def after_fork(self) -> None:
-        """Begin empty in a child: what waits belongs to the parent, whose thread goes on there."""
+        """Start empty in a forked child: buffered rows belong to the parent, which writes them."""
         writer, seconds, use_thread = self.writer, self.flush_seconds, self.use_thread
         Recorder.__init__(self)
         self.writer, self.flush_seconds, self.use_thread = writer, seconds, use_thread
@@ -144,20 +143,19 @@ os.register_at_fork(after_in_child=recorder.after_fork)
 def record_metric(
     metric_type: str, value: float, metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Keep one row (`metric_type` of METRIC_TYPES, a finite `value`, JSON-able `metadata`).
+    """Record one row: a type from METRIC_TYPES, a finite value, JSON-serializable metadata.
 
-    Returns at once and never raises outside of tests; a row that makes no sense is counted in
-    `retail_telemetry_errors_total`. Of a flood of conflicts or refusals, most become one row with
-    their count (intervals.py). Ids are welcome in `metadata`, names and addresses of people
-    are not.
+    Does not block, and raises only in tests; an invalid row is counted in
+    `retail_telemetry_errors_total`. Floods of stock conflicts or throttled requests are folded
+    (intervals.py). Put ids into `metadata`, but no names or addresses of people.
     """
     try:
         number = float(value)
         if metric_type not in METRIC_TYPES or not math.isfinite(number):
-            raise ValueError(f"{metric_type}={value!r} is no metric row; types: {METRIC_TYPES}")  # noqa: TRY301
-        facts = dict(metadata or {})
-        text = _json(facts)
-        if recorder.intervals.add_event(metric_type, number, facts):
+            raise ValueError(f"invalid row: {metric_type}={value!r}; types: {METRIC_TYPES}")  # noqa: TRY301
+        copied = dict(metadata or {})
+        text = _json(copied)  # a snapshot: later changes to `metadata` have no effect
+        if recorder.intervals.add_event(metric_type, number, copied):
             recorder.add(Row(metric_type, number, text, datetime.now(UTC)))
         else:
             recorder.start()

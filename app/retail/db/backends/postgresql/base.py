@@ -1,4 +1,4 @@
-"""PostgreSQL, counted."""
+"""PostgreSQL backend that counts statements."""
 
 import select
 
@@ -8,13 +8,13 @@ from retail.db.backends.counting import CountingConnection
 
 
 class DatabaseWrapper(CountingConnection, base.DatabaseWrapper):
-    """Django's PostgreSQL with cursors that count, and a look at a kept connection for nothing."""
+    """Django's PostgreSQL backend, with counted statements and a cheaper connection check."""
 
     def is_usable(self) -> bool:
-        """Whether the server has not gone away since the last request.
+        """Return whether the server has kept the connection open since the last request.
 
-        Django asks it, which costs every request a round trip. A server that ends a connection says
-        so on it, and nobody else has anything to say while it is idle.
+        Django sends a query, which costs every request a round trip. When a server closes an idle
+        connection, the socket becomes readable, and nothing else makes it readable.
         """
         if self.connection is None or self.connection.closed:
             return False

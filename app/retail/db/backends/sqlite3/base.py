@@ -1,4 +1,4 @@
-"""SQLite, counted."""
+"""SQLite backend that counts statements."""
 
 from django.db.backends.sqlite3 import base
 
@@ -6,4 +6,4 @@ from retail.db.backends.counting import CountingConnection
 
 
 class DatabaseWrapper(CountingConnection, base.DatabaseWrapper):
-    """Django's SQLite with cursors that count."""
+    """Django's SQLite backend, with counted statements."""
