@@ -27,7 +27,7 @@ WHOLE_FROM_MS = 100  # from here on, tenths of a millisecond do not matter
 
 
 class Status(NamedTuple):
-    """A state (`good`, `warn`, `bad`, or `calm` if there is nothing to evaluate) and its word."""
+    """A state (`good`, `warn`, `bad`, or `calm` if there is nothing to evaluate) and its label."""
 
     state: str
     word: str

@@ -43,7 +43,7 @@ class Chart:
     limits: tuple[Limit, ...] = ()
     bars: bool = False
     daily: bool = False
-    counted: str = ""  # the unit, if the metrics have different ones
+    mixed_unit: str = ""  # the unit, if the metrics have different ones
     alarming: str = ""  # the metric that is drawn in the error colour
 
     @property
@@ -62,7 +62,7 @@ class Chart:
     @property
     def unit(self) -> str:
         """The unit of the vertical axis."""
-        return self.counted or self.metrics[0].unit
+        return self.mixed_unit or self.metrics[0].unit
 
     @property
     def adds_up(self) -> bool:
@@ -112,8 +112,9 @@ CHARTS = (
     Chart(
         "errors",
         "Error rate",
-        f"Normally below {percent(ERRORS.warning_ratio)}. Above {percent(ERRORS.most_ratio)} for "
-        f"{in_words(ERRORS.for_seconds)}, an alert fires. 4xx errors are caused by the request.",
+        f"Normally below {percent(ERRORS.warning_ratio)}. An alert fires if it is above "
+        f"{percent(ERRORS.most_ratio)} for {in_words(ERRORS.for_seconds)}. "
+        "4xx errors are caused by the request.",
         ("error_rate", "client_error_rate"),
         NO_REQUESTS,
         (Limit(100 * ERRORS.warning_ratio, "warn"), Limit(100 * ERRORS.most_ratio, "bad")),
@@ -122,8 +123,8 @@ CHARTS = (
     Chart(
         "payments",
         "Payment success",
-        f"Normally above {percent(PAYMENTS.warning_ratio)}. Below {percent(PAYMENTS.least_ratio)} "
-        f"for {in_words(PAYMENTS.for_seconds)}, an alert fires.",
+        f"Normally above {percent(PAYMENTS.warning_ratio)}. An alert fires if it is below "
+        f"{percent(PAYMENTS.least_ratio)} for {in_words(PAYMENTS.for_seconds)}.",
         ("payment_success",),
         "No payments settled in this range.",
         (Limit(100 * PAYMENTS.warning_ratio, "warn"), Limit(100 * PAYMENTS.least_ratio, "bad")),
@@ -143,7 +144,7 @@ CHARTS = (
     Chart(
         "requests",
         "Requests",
-        "Varies with the time of day. No requests at all is a sign of trouble.",
+        "Varies with the time of day. A sudden drop is a sign of trouble.",
         ("requests",),
         NO_REQUESTS,
         bars=True,
@@ -163,7 +164,7 @@ CHARTS = (
         "except for some throttling during a flash sale.",
         ("throttled", "held_back", "stock_conflicts"),
         "Nothing was rejected in this range.",
-        counted="events",
+        mixed_unit="events",
         alarming="stock_conflicts",
     ),
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 ROWS = 200
-AROUND = timedelta(minutes=15)  # shown of the log, before and after a request
+AROUND = timedelta(minutes=15)  # of log lines shown before and after a request
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from retail.measures import Window
 
 Value = int | float | Decimal | None
-"""None if there is no data to compute it from; a zero is always measured."""
+"""None if there is no data; zero is always a measured zero."""
 
 UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
 KINDS = (

@@ -36,7 +36,7 @@ EACH = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
 
 @dataclass(frozen=True)
 class Slice:
-    """The payments that ended one way."""
+    """The payments with one outcome."""
 
     name: str
     count: int

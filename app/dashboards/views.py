@@ -46,12 +46,12 @@ def _invalid_range(request: HttpRequest) -> HttpResponse:
 
 
 def _exclude_from_metrics(request: HttpRequest) -> None:
-    """Leave this request out of the numbers it shows. Views that fail do not get here and count."""
+    """Leave this request out of the numbers. A view that fails does not get here, so it counts."""
     request.looks_only = True  # type: ignore[attr-defined]
 
 
 def _context(request: HttpRequest, overview: Overview) -> dict[str, object]:
-    """Return the rendered live fragments, with a hash that tells the page whether they changed."""
+    """Return the rendered live fragments and their hash, by which the page detects changes."""
     summary = live.part("dashboards/_summary.html", {"overview": overview}, request)
     details = live.part("dashboards/_details.html", {"overview": overview}, request)
     return {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _context(request: HttpRequest) -> dict[str, object]:
-    """Return the rendered list, with a hash that tells the page whether it changed."""
+    """Return the rendered list and its hash, by which the page detects changes."""
     alerts = selectors.alerts_now(now=timezone.now())
     body = live.part("oncall/_alerts_summary.html", {"alerts": alerts}, request)
     return {"alerts": alerts, "body": body, "content_hash": live.content_hash(body)}

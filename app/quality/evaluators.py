@@ -1,4 +1,4 @@
-"""Evaluate the scenarios that a running shop gives evidence for.
+"""Evaluate the scenarios that have evidence in the running shop.
 
 Metric rows come aggregated (retail/history). Queries on the shop's own tables are bounded by an
 index or by `NEWEST`, so that a year of orders costs no more than a day.

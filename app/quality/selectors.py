@@ -57,7 +57,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Trend:
-    """The verdicts stored every minute, over a time range."""
+    """A scenario's verdicts over a time range, stored every minute."""
 
     bars: Sequence[Bar]
     verdict: str  # the latest; "" without a recent one

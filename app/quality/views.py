@@ -45,7 +45,7 @@ def _invalid_days(request: HttpRequest, *, as_json: bool = False) -> HttpRespons
 
 
 def _context(request: HttpRequest, board: Board) -> dict[str, object]:
-    """Return the rendered board, with a hash that tells the page whether it changed."""
+    """Return the rendered board and its hash, by which the page detects changes."""
     body = live.part("quality/_board.html", {"board": board}, request)
     return {"board": board, "body": body, "content_hash": live.content_hash(body)}
 
