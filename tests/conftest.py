@@ -44,7 +44,7 @@ SLOW = (
     *("orders/test_races.py", "orders/test_rollups.py", "orders/test_checks.py"),
     *("orders/test_gateway_audit.py", "payments/test_breaker_machine.py"),
     *("payments/test_gateway_client.py", "payments/test_selectors.py"),
-    *("gateway_simulator/test_process.py", "dashboards/test_truth.py"),
+    *("gateway_simulator/test_process.py", "dashboards/test_numbers.py"),
     *("alerts/test_mutants.py", "alerts/test_alertmanager.py", "alerts/test_rules.py"),
     "test_conftest_left_out.py",
 )

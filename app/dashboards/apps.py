@@ -1,4 +1,4 @@
-"""The dashboard that staff look at, and the metrics API."""
+"""The staff dashboard and the metrics API."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""The key numbers as people read them: in words, judged, and against the time before."""
+"""The cards of the dashboard: key numbers with their status, trend and limit."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 UNITS = {"%": "\N{NO-BREAK SPACE}%", "ms": "\N{NO-BREAK SPACE}ms"}
 TITLES = {"error_rate": "Error rate", "payment_success": "Payment success"}
-NOBODY = "No request was answered in this range."
-ENOUGH_MS = 100  # from here on nobody reads a tenth of a millisecond
+NO_REQUESTS = "No requests in this range."
+WHOLE_FROM_MS = 100  # from here on, tenths of a millisecond do not matter
 
 
 class Status(NamedTuple):
-    """`good`, `warn`, `bad`, or `calm` where there is nothing to judge; and the word for it."""
+    """A state (`good`, `warn`, `bad`, or `calm` if there is nothing to evaluate) and its label."""
 
     state: str
     word: str
 
 
 NO_LIMIT = Status("calm", "no limit")
-NOTHING = Status("calm", "nothing to judge")
-TOO_FEW = Status("calm", "too few to judge")
+NO_DATA = Status("calm", "no data")
+TOO_FEW = Status("calm", "too little data")
 NORMAL = Status("good", "normal")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number of a card; `name` tells it from others on the same card."""
+    """A number on a card. A card with several figures names each."""
 
     text: str
     unit: str = ""
@@ -50,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Card:
-    """A key number. Without figures, `why` says why there is none."""
+    """A key number. If there are no figures, `why` gives the reason."""
 
     key: str
     title: str
@@ -63,34 +63,34 @@ class Card:
 
 
 def number(value: Value, unit: str) -> str:
-    """Return a number without its unit, with as many digits as are read."""
+    """Format a number, without its unit."""
     if value is None:
-        return "–"  # noqa: RUF001 - a dash is what it is
+        return "–"  # noqa: RUF001 - an en dash on purpose
     if isinstance(value, Decimal):
         return money(value, settings.CURRENCY)
     if isinstance(value, int):
         return f"{value:,}"
-    decimals = 2 if unit == "%" else int(value < ENOUGH_MS)
+    decimals = 2 if unit == "%" else int(value < WHOLE_FROM_MS)
     return f"{value:,.{decimals}f}"
 
 
 def percent(ratio: float) -> str:
-    """Return a threshold's ratio as people read it."""
+    """Format a threshold's ratio as a percentage."""
     return f"{100 * ratio:g}{UNITS['%']}"
 
 
-def _said(value: Value, unit: str) -> str:
+def _with_unit(value: Value, unit: str) -> str:
     return f"{number(value, unit)}{UNITS.get(unit, '')}"
 
 
-def trend(value: Value, before: Value, unit: str, span: str) -> str:
-    """Say how a number stands against the one of the span before: `24 hours`, for example."""
+def trend(value: Value, before: Value, unit: str, period: str) -> str:
+    """Compare a number with the previous period (`24 hours`, for example), in words."""
     if value is None:
         return ""
     if before is None:
-        return f"Nothing in the {span} before to compare with"
+        return f"No data for the previous {period}"
     if number(value, unit) == number(before, unit):
-        return f"The same as in the {span} before"
+        return f"Same as the previous {period}"
     arrow = "▲" if value > before else "▼"
     if unit == "%":
         change = f"{abs(float(value) - float(before)):.2f} points"
@@ -98,50 +98,50 @@ def trend(value: Value, before: Value, unit: str, span: str) -> str:
         share = 100 * abs(float(value) / float(before) - 1)
         change = f"{share:,.{int(share < 1)}f}{UNITS['%']}"
     else:
-        return f"{arrow} from none in the {span} before"
-    return f"{arrow} {change} from {_said(before, unit)} in the {span} before"
+        return f"{arrow} from none in the previous {period}"
+    return f"{arrow} {change} from {_with_unit(before, unit)} in the previous {period}"
 
 
-def _error_rate(found: Numbers) -> Status:
-    limits, rate = THRESHOLDS.error_rate, found.value("error_rate")
+def _error_rate(numbers: Numbers) -> Status:
+    limits, rate = THRESHOLDS.error_rate, numbers.value("error_rate")
     if rate is None:
-        return NOTHING
-    if measures.requests(found.total) < limits.least_requests:
+        return NO_DATA
+    if measures.requests(numbers.total) < limits.least_requests:
         return TOO_FEW
     if rate > 100 * limits.most_ratio:
         return Status("bad", "too high")
-    return Status("warn", "raised") if rate > 100 * limits.warning_ratio else NORMAL
+    return Status("warn", "elevated") if rate > 100 * limits.warning_ratio else NORMAL
 
 
-def _payment_success(found: Numbers) -> Status:
-    limits, share = THRESHOLDS.payment_success, found.value("payment_success")
+def _payment_success(numbers: Numbers) -> Status:
+    limits, share = THRESHOLDS.payment_success, numbers.value("payment_success")
     if share is None:
-        return NOTHING
-    if measures.payments_judged(found.total) < limits.least_payments:
+        return NO_DATA
+    if measures.payments_judged(numbers.total) < limits.least_payments:
         return TOO_FEW
     if share < 100 * limits.least_ratio:
         return Status("bad", "too low")
-    return Status("warn", "lowered") if share < 100 * limits.warning_ratio else NORMAL
+    return Status("warn", "low") if share < 100 * limits.warning_ratio else NORMAL
 
 
-def _response_time(found: Numbers) -> Status:
-    limits, slow = THRESHOLDS.response_time, found.value("response_p95")
-    if slow is None:
-        return NOTHING
-    if measures.requests(found.total) < THRESHOLDS.error_rate.least_requests:
+def _response_time(numbers: Numbers) -> Status:
+    limits, p95 = THRESHOLDS.response_time, numbers.value("response_p95")
+    if p95 is None:
+        return NO_DATA
+    if measures.requests(numbers.total) < THRESHOLDS.error_rate.least_requests:
         return TOO_FEW
-    if slow > 1000 * limits.most_seconds:
+    if p95 > 1000 * limits.most_seconds:
         return Status("bad", "too slow")
-    return Status("warn", "slow") if slow > 1000 * limits.warning_seconds else NORMAL
+    return Status("warn", "slow") if p95 > 1000 * limits.warning_seconds else NORMAL
 
 
-def _conflicts(found: Numbers) -> Status:
-    if measures.stock_conflicts(found.total) > THRESHOLDS.stock_conflicts.most_conflicts:
-        return Status("bad", "a bug")
-    return NORMAL if measures.requests(found.total) else NOTHING
+def _conflicts(numbers: Numbers) -> Status:
+    if measures.stock_conflicts(numbers.total) > THRESHOLDS.stock_conflicts.most_conflicts:
+        return Status("bad", "bug")
+    return NORMAL if measures.requests(numbers.total) else NO_DATA
 
 
-JUDGES: dict[str, Callable[[Numbers], Status]] = {
+STATUSES: dict[str, Callable[[Numbers], Status]] = {
     "error_rate": _error_rate,
     "payment_success": _payment_success,
     "response_p95": _response_time,
@@ -149,116 +149,120 @@ JUDGES: dict[str, Callable[[Numbers], Status]] = {
 }
 
 
-def judged(found: Numbers, key: str) -> Status:
-    """Return how a measure of the whole range stands against its threshold."""
-    return JUDGES[key](found) if key in JUDGES else NO_LIMIT
+def status(numbers: Numbers, key: str) -> Status:
+    """Evaluate a metric of the whole range against its thresholds."""
+    return STATUSES[key](numbers) if key in STATUSES else NO_LIMIT
 
 
 @dataclass(frozen=True)
 class Words:
-    """What a card says beside its number; `why` is said instead of one."""
+    """The texts of a card; `why` is shown if there is no number."""
 
     why: str
     detail: str = ""
     limit: str = ""
 
 
-def _card(found: Numbers, span: str, key: str, words: Words, *, empty: bool) -> Card:
-    """Return the card of one measure, without a figure where it is `empty`."""
-    measure, value, before = MEASURES[key], found.value(key), found.value_before(key)
-    figure = Figure(number(value, measure.unit), UNITS.get(measure.unit, ""))
+def _card(numbers: Numbers, period: str, key: str, words: Words, *, empty: bool) -> Card:
+    """Return the card of one metric, without a figure if it is `empty`."""
+    metric, value, before = MEASURES[key], numbers.value(key), numbers.value_before(key)
+    figure = Figure(number(value, metric.unit), UNITS.get(metric.unit, ""))
     return Card(
         key=key,
-        title=TITLES.get(key, measure.label),
+        title=TITLES.get(key, metric.label),
         figures=[] if empty else [figure],
-        status=judged(found, key),
-        trend="" if empty and not before else trend(value, before, measure.unit, span),
+        status=status(numbers, key),
+        trend="" if empty and not before else trend(value, before, metric.unit, period),
         detail=words.detail,
         limit=words.limit,
         why=words.why if empty else "",
     )
 
 
-def _speed(found: Numbers, span: str) -> Card:
+def _response_card(numbers: Numbers, period: str) -> Card:
     keys = ("response_p50", "response_p95", "response_p99")
-    p95 = found.value("response_p95")
+    p95 = numbers.value("response_p95")
     figures = [
-        Figure(number(found.value(key), "ms"), UNITS["ms"], MEASURES[key].label) for key in keys
+        Figure(number(numbers.value(key), "ms"), UNITS["ms"], MEASURES[key].label) for key in keys
     ]
     limits = THRESHOLDS.response_time
-    change = trend(p95, found.value_before("response_p95"), "ms", span)
+    change = trend(p95, numbers.value_before("response_p95"), "ms", period)
     return Card(
         key="response_time",
         title="Response time",
         figures=[] if p95 is None else figures,
-        status=judged(found, "response_p95"),
+        status=status(numbers, "response_p95"),
         trend=f"p95: {change[:1].lower()}{change[1:]}" if change else "",
         limit=f"p95 at most {1000 * limits.most_seconds:,.0f} ms",
-        why="" if p95 is not None else NOBODY,
+        why="" if p95 is not None else NO_REQUESTS,
     )
 
 
-def _beside(found: Numbers, *parts: tuple[str, str]) -> str:
-    """Return measures and their words, those with a number alone."""
-    return " · ".join(f"{found.value(key):,} {word}" for key, word in parts if found.value(key))
+def _breakdown(numbers: Numbers, *parts: tuple[str, str]) -> str:
+    """List the metrics that are not zero, each with its label."""
+    return " · ".join(
+        f"{numbers.value(key):,} {label}" for key, label in parts if numbers.value(key)
+    )
 
 
-def _orders(found: Numbers, span: str) -> Iterator[Card]:
-    """Yield what a shop owner asks first."""
-    none = not found.value("orders")
-    yield _card(found, span, "orders", Words("No order was confirmed in this range."), empty=none)
-    nothing = Words("No order was confirmed, so nothing was taken.")
-    yield _card(found, span, "revenue", nothing, empty=none)
+def _order_cards(numbers: Numbers, period: str) -> Iterator[Card]:
+    empty = not numbers.value("orders")
+    yield _card(numbers, period, "orders", Words("No orders confirmed in this range."), empty=empty)
+    no_revenue = Words("No orders confirmed, so no revenue.")
+    yield _card(numbers, period, "revenue", no_revenue, empty=empty)
 
 
-def _error_card(found: Numbers, span: str) -> Card:
-    errors, requests = found.value("errors"), found.value("requests")
-    refused = _said(found.value("client_error_rate"), "%")
+def _error_card(numbers: Numbers, period: str) -> Card:
+    errors, requests = numbers.value("errors"), numbers.value("requests")
+    client_errors = _with_unit(numbers.value("client_error_rate"), "%")
     words = Words(
-        why=NOBODY,
-        detail=f"{errors:,} of {requests:,} requests 5xx; {refused} 4xx beside" if requests else "",
+        why=NO_REQUESTS,
+        detail=f"{errors:,} of {requests:,} requests 5xx, plus {client_errors} 4xx"
+        if requests
+        else "",
         limit=f"at most {percent(THRESHOLDS.error_rate.most_ratio)}",
     )
-    return _card(found, span, "error_rate", words, empty=not requests)
+    return _card(numbers, period, "error_rate", words, empty=not requests)
 
 
-def _payment_card(found: Numbers, span: str) -> Card:
-    completed, whole = found.value("payments_completed"), measures.payments_judged(found.total)
+def _payment_card(numbers: Numbers, period: str) -> Card:
+    completed = numbers.value("payments_completed")
+    whole = measures.payments_judged(numbers.total)
     words = Words(
-        why="No payment was settled in this range.",
+        why="No payments settled in this range.",
         detail=f"{completed:,} of {whole:,} payments" if whole else "",
         limit=f"at least {percent(THRESHOLDS.payment_success.least_ratio)}",
     )
-    return _card(found, span, "payment_success", words, empty=not whole)
+    return _card(numbers, period, "payment_success", words, empty=not whole)
 
 
-def _refunds(found: Numbers, span: str) -> Card:
+def _refund_card(numbers: Numbers, period: str) -> Card:
     why = (
-        "Nothing was paid back in this range."
+        "No refunds paid in this range."
         if apps.is_installed("returns")
-        else "The shop takes no returns yet, so there is nothing to count."
+        else "The shop does not take returns yet."
     )
-    return _card(found, span, "refunds", Words(why), empty=not found.value("refunds"))
+    return _card(numbers, period, "refunds", Words(why), empty=not numbers.value("refunds"))
 
 
-def _held_back(found: Numbers, span: str) -> Iterator[Card]:
-    """Yield what was refused; that nothing was is said only of a shop that had requests."""
+def _rejection_cards(numbers: Numbers, period: str) -> Iterator[Card]:
+    """Yield the cards of rejected requests; a zero is shown only if there were requests."""
     scopes = [(f"throttled_{scope}", scope.replace("_", " ")) for scope in sorted(THROTTLE_SCOPES)]
-    by_scope = Words(NOBODY, detail=_beside(found, *scopes))
-    unvisited = not found.value("requests")
-    throttled, conflicts = found.value("throttled"), found.value("stock_conflicts")
-    yield _card(found, span, "throttled", by_scope, empty=unvisited and not throttled)
-    limit = Words(NOBODY, limit=f"at most {THRESHOLDS.stock_conflicts.most_conflicts}")
-    yield _card(found, span, "stock_conflicts", limit, empty=unvisited and not conflicts)
+    by_scope = Words(NO_REQUESTS, detail=_breakdown(numbers, *scopes))
+    unvisited = not numbers.value("requests")
+    throttled, conflicts = numbers.value("throttled"), numbers.value("stock_conflicts")
+    yield _card(numbers, period, "throttled", by_scope, empty=unvisited and not throttled)
+    limit = Words(NO_REQUESTS, limit=f"at most {THRESHOLDS.stock_conflicts.most_conflicts}")
+    yield _card(numbers, period, "stock_conflicts", limit, empty=unvisited and not conflicts)
 
 
-def cards(found: Numbers, span: str) -> list[Card]:
-    """Return the cards; `span` is the range in words."""
+def cards(numbers: Numbers, period: str) -> list[Card]:
+    """Return all cards; `period` is the range in words."""
     return [
-        *_orders(found, span),
-        _error_card(found, span),
-        _payment_card(found, span),
-        _speed(found, span),
-        _refunds(found, span),
-        *_held_back(found, span),
+        *_order_cards(numbers, period),
+        _error_card(numbers, period),
+        _payment_card(numbers, period),
+        _response_card(numbers, period),
+        _refund_card(numbers, period),
+        *_rejection_cards(numbers, period),
     ]

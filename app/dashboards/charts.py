@@ -1,4 +1,4 @@
-"""The charts: what each shows, what is normal there, and the table behind it."""
+"""The charts of the dashboard: what each shows, what is normal, and its table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboards.cards import percent
+from dashboards.cards import NO_REQUESTS, percent
 from dashboards.measures import MEASURES, MetricDefinition, Value
 from retail.thresholds import THRESHOLDS, in_words
 
@@ -33,7 +33,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Chart:
-    """Measures of one unit over time. `empty` says why there is nothing to draw."""
+    """Metrics of one unit over time. `empty` is shown if there is nothing to draw."""
 
     key: str
     title: str
@@ -43,35 +43,35 @@ class Chart:
     limits: tuple[Limit, ...] = ()
     bars: bool = False
     daily: bool = False
-    counted: str = ""  # the unit, where the measures have several
-    alarming: str = ""  # the measure that is drawn in the colour of trouble
+    mixed_unit: str = ""  # the unit, if the metrics have different ones
+    alarming: str = ""  # the metric that is drawn in the error colour
 
     @property
-    def measures(self) -> list[MetricDefinition]:
-        """What is drawn, the first on top."""
+    def metrics(self) -> list[MetricDefinition]:
+        """The metrics drawn, the first on top."""
         return [MEASURES[key] for key in self.keys]
 
     @property
     def coloured(self) -> list[tuple[MetricDefinition, str]]:
-        """The measures and the names of their colours."""
+        """Each metric with the name of its colour."""
         return [
-            (one, "bad" if one.key == self.alarming else str(place))
-            for place, one in enumerate(self.measures, 1)
+            (metric, "bad" if metric.key == self.alarming else str(number))
+            for number, metric in enumerate(self.metrics, 1)
         ]
 
     @property
     def unit(self) -> str:
-        """What the upright axis counts."""
-        return self.counted or self.measures[0].unit
+        """The unit of the vertical axis."""
+        return self.mixed_unit or self.metrics[0].unit
 
     @property
     def adds_up(self) -> bool:
-        """Whether it counts something, and is not a share or a time."""
+        """Whether its values can be added: counts can, shares and times cannot."""
         return self.unit not in {"%", "ms"}
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What the script draws it from."""
+        """The definition that charts.js draws from."""
         return {
             "key": self.key,
             "unit": self.unit,
@@ -81,12 +81,12 @@ class Chart:
             "limits": [vars(limit) for limit in self.limits],
             "series": [
                 {
-                    "key": one.key,
-                    "label": one.label,
-                    "decimals": one.decimals,
+                    "key": metric.key,
+                    "label": metric.label,
+                    "decimals": metric.decimals,
                     "colour": f"--series-{colour}",
                 }
-                for one, colour in self.coloured
+                for metric, colour in self.coloured
             ],
         }
 
@@ -95,46 +95,47 @@ CHARTS = (
     Chart(
         "daily",
         "Orders per day",
-        "Each day from midnight to midnight UTC; the last is today so far.",
+        "Days start at midnight UTC. The last one is today so far.",
         ("orders",),
-        "No order was confirmed in these days.",
+        "No orders confirmed on these days.",
         bars=True,
         daily=True,
     ),
     Chart(
         "revenue",
         "Revenue",
-        "Confirmed orders, when they were confirmed.",
+        "Total of confirmed orders, by time of confirmation.",
         ("revenue",),
-        "No order was confirmed in this range.",
+        "No orders confirmed in this range.",
         bars=True,
     ),
     Chart(
         "errors",
         "Error rate",
-        f"Normally under {percent(ERRORS.warning_ratio)}; above {percent(ERRORS.most_ratio)} for "
-        f"{in_words(ERRORS.for_seconds)} is an alert. 4xx are the visitors'.",
+        f"Normally below {percent(ERRORS.warning_ratio)}. An alert fires if it is above "
+        f"{percent(ERRORS.most_ratio)} for {in_words(ERRORS.for_seconds)}. "
+        "4xx errors are caused by the request.",
         ("error_rate", "client_error_rate"),
-        "No request was answered in this range.",
+        NO_REQUESTS,
         (Limit(100 * ERRORS.warning_ratio, "warn"), Limit(100 * ERRORS.most_ratio, "bad")),
         alarming="error_rate",
     ),
     Chart(
         "payments",
         "Payment success",
-        f"Normally above {percent(PAYMENTS.warning_ratio)}; below {percent(PAYMENTS.least_ratio)} "
-        f"for {in_words(PAYMENTS.for_seconds)} is an alert.",
+        f"Normally above {percent(PAYMENTS.warning_ratio)}. An alert fires if it is below "
+        f"{percent(PAYMENTS.least_ratio)} for {in_words(PAYMENTS.for_seconds)}.",
         ("payment_success",),
-        "No payment was settled in this range.",
+        "No payments settled in this range.",
         (Limit(100 * PAYMENTS.warning_ratio, "warn"), Limit(100 * PAYMENTS.least_ratio, "bad")),
     ),
     Chart(
         "times",
         "Response time",
-        f"Normally p95 under {1000 * TIMES.warning_seconds:,.0f} ms; above "
-        f"{1000 * TIMES.most_seconds:,.0f} ms people notice.",
+        f"p95 is normally below {1000 * TIMES.warning_seconds:,.0f} ms. Above "
+        f"{1000 * TIMES.most_seconds:,.0f} ms, the shop feels slow.",
         ("response_p50", "response_p95", "response_p99"),
-        "No request was answered in this range.",
+        NO_REQUESTS,
         (
             Limit(1000 * TIMES.warning_seconds, "warn"),
             Limit(1000 * TIMES.most_seconds, "bad"),
@@ -143,47 +144,47 @@ CHARTS = (
     Chart(
         "requests",
         "Requests",
-        "Follows the time of day. None at all while the shop is open is a sign of trouble.",
+        "Varies with the time of day. A sudden drop is a sign of trouble.",
         ("requests",),
-        "No request was answered in this range.",
+        NO_REQUESTS,
         bars=True,
     ),
     Chart(
         "settled",
         "Payments settled",
-        "Follows the orders. A declined card counts as failed.",
+        "Varies with the number of orders. A declined card counts as failed.",
         ("payments_completed", "payments_failed"),
-        "No payment was settled in this range.",
+        "No payments settled in this range.",
         alarming="payments_failed",
     ),
     Chart(
-        "held",
-        "Held back",
-        "Throttled requests, payments that met an open breaker, stock conflicts. Normally none; "
-        "a flash sale throttles some.",
+        "rejected",
+        "Rejected",
+        "Throttled requests, payments rejected by the breaker, and stock conflicts. Normally none, "
+        "except for some throttling during a flash sale.",
         ("throttled", "held_back", "stock_conflicts"),
-        "Nothing was held back in this range.",
-        counted="times",
+        "Nothing was rejected in this range.",
+        mixed_unit="events",
         alarming="stock_conflicts",
     ),
 )
 
 
 def plain(value: Value) -> int | float | None:
-    """Return a value as a chart can draw it."""
+    """Convert a value to a JSON number."""
     return value if value is None or isinstance(value, int) else float(value)
 
 
-def drawable(found: Numbers) -> dict[str, Any]:
-    """Return what the script draws: times in seconds since 1970, and values by measure."""
+def drawable(numbers: Numbers) -> dict[str, Any]:
+    """Return the data for charts.js: Unix times, and values by metric."""
     keys = sorted({key for chart in CHARTS if not chart.daily for key in chart.keys})
     daily = sorted({key for chart in CHARTS if chart.daily for key in chart.keys})
     return {
-        "step": int(found.span.step.total_seconds()),
-        "steps": [int(start.timestamp()) for start, _ in found.steps],
-        "series": {key: [plain(value) for value in found.each(key)] for key in keys},
-        "days": [int(start.timestamp()) for start, _ in found.days],
-        "daily": {key: [plain(value) for value in found.each(key, daily=True)] for key in daily},
+        "step": int(numbers.span.step.total_seconds()),
+        "steps": [int(start.timestamp()) for start, _ in numbers.steps],
+        "series": {key: [plain(value) for value in numbers.each(key)] for key in keys},
+        "days": [int(start.timestamp()) for start, _ in numbers.days],
+        "daily": {key: [plain(value) for value in numbers.each(key, daily=True)] for key in daily},
         "charts": [chart.spec for chart in CHARTS],
     }
 
@@ -192,20 +193,23 @@ def _time(start: datetime, *, daily: bool) -> str:
     return f"{start:%Y-%m-%d}" if daily else f"{start:%Y-%m-%d %H:%M}"
 
 
-def rows(found: Numbers, chart: Chart) -> SafeString:
-    """Return the rows of the table behind a chart, the newest first.
+def rows(numbers: Numbers, chart: Chart) -> SafeString:
+    """Return the rows of a chart's table as HTML, the newest first.
 
-    Only numbers and times go in; a template would take longer for them than all the rest.
+    Not a template: rendering the rows in one takes longer than the rest of the page.
     """
-    days = chart.daily or found.span.step.days > 0
-    parts = found.days if chart.daily else found.steps
-    columns = [(one, found.each(one.key, daily=chart.daily)) for one in chart.measures]
+    by_day = chart.daily or numbers.span.step.days > 0
+    steps = numbers.days if chart.daily else numbers.steps
+    columns = [(metric, numbers.each(metric.key, daily=chart.daily)) for metric in chart.metrics]
     lines = []
-    for at in reversed(range(len(parts))):
-        cells = "".join(f"<td>{_cell(values[at], one.decimals)}</td>" for one, values in columns)
-        lines.append(f'<tr><th scope="row">{_time(parts[at][0], daily=days)}</th>{cells}</tr>')
+    for index in reversed(range(len(steps))):
+        cells = "".join(
+            f"<td>{_cell(values[index], metric.decimals)}</td>" for metric, values in columns
+        )
+        start = _time(steps[index][0], daily=by_day)
+        lines.append(f'<tr><th scope="row">{start}</th>{cells}</tr>')
     return mark_safe("".join(lines))  # noqa: S308 - numbers and times only
 
 
 def _cell(value: Value, decimals: int) -> str:
-    return "–" if value is None else f"{value:,.{decimals}f}"  # noqa: RUF001 - a dash it is
+    return "–" if value is None else f"{value:,.{decimals}f}"  # noqa: RUF001 - an en dash

@@ -1,4 +1,4 @@
-"""The numbers for programs: JSON (docs/api.md) and a CSV file."""
+"""The numbers as JSON (docs/api.md) and as CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from dashboards.cards import judged
+from dashboards.cards import status
 from dashboards.measures import MEASURES, Value
 from retail import measures
 
@@ -27,7 +27,7 @@ DAILY = ("orders", "revenue")
 
 
 def _exact(value: Value) -> int | float | str | None:
-    """Return a value as JSON and CSV hold it without loss: money is text."""
+    """Return a value that JSON and CSV hold without loss: money becomes text."""
     return str(value) if isinstance(value, Decimal) else value
 
 
@@ -35,13 +35,13 @@ def _moment(moment: datetime | None) -> str | None:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else None
 
 
-def _number(found: Numbers, key: str) -> dict[str, Any]:
+def _number(numbers: Numbers, key: str) -> dict[str, Any]:
     return {
-        "value": _exact(found.value(key)),
-        "before": _exact(found.value_before(key)),
+        "value": _exact(numbers.value(key)),
+        "before": _exact(numbers.value_before(key)),
         "unit": MEASURES[key].unit,
         "definition": MEASURES[key].described,
-        "state": judged(found, key).state,
+        "state": status(numbers, key).state,
     }
 
 
@@ -49,49 +49,52 @@ def _now(value: int, measure: Callable[..., int]) -> dict[str, Any]:
     return {"value": value, "unit": "payments", "definition": inspect.getdoc(measure)}
 
 
-def as_json(found: Numbers, days: int) -> tuple[bytes, str]:
-    """Return the document and a hash of its content, without the two times that always change."""
+def as_json(numbers: Numbers, days: int) -> tuple[bytes, str]:
+    """Return the document and a hash of its content without the two times that always change."""
     content = {
         "version": VERSION,
         "days": days,
-        "since": _moment(found.span.since),
-        "step_seconds": int(found.span.step.total_seconds()),
-        "numbers": {key: _number(found, key) for key in MEASURES},
+        "since": _moment(numbers.span.since),
+        "step_seconds": int(numbers.span.step.total_seconds()),
+        "numbers": {key: _number(numbers, key) for key in MEASURES},
         "now": {
-            "payments_pending": _now(found.pending, measures.payments_pending),
-            "payments_unknown": _now(found.unknown, measures.payments_unknown),
+            "payments_pending": _now(numbers.pending, measures.payments_pending),
+            "payments_unknown": _now(numbers.unknown, measures.payments_unknown),
         },
         "series": {
-            "starts": [_moment(start) for start, _ in found.steps],
+            "starts": [_moment(start) for start, _ in numbers.steps],
             **{
-                key: {"unit": one.unit, "values": [_exact(value) for value in found.each(key)]}
-                for key, one in MEASURES.items()
+                key: {
+                    "unit": metric.unit,
+                    "values": [_exact(value) for value in numbers.each(key)],
+                }
+                for key, metric in MEASURES.items()
             },
         },
         "daily": {
-            "days": [f"{start:%Y-%m-%d}" for start, _ in found.days],
+            "days": [f"{start:%Y-%m-%d}" for start, _ in numbers.days],
             **{
                 key: {
                     "unit": MEASURES[key].unit,
-                    "values": [_exact(value) for value in found.each(key, daily=True)],
+                    "values": [_exact(value) for value in numbers.each(key, daily=True)],
                 }
                 for key in DAILY
             },
         },
     }
     content_hash = hashlib.sha256(orjson.dumps(content)).hexdigest()[:32]
-    times = {"rolled_until": found.rolled_until, "generated_at": found.now}
+    times = {"rolled_until": numbers.rolled_until, "generated_at": numbers.now}
     return orjson.dumps(
         {**content, **{key: _moment(at) for key, at in times.items()}}
     ), content_hash
 
 
-def as_csv(found: Numbers) -> str:
-    """Return a line for each step; the first line has names and units."""
+def as_csv(numbers: Numbers) -> str:
+    """Return a header with names and units, and a line for each step."""
     out = StringIO()
     lines = csv.writer(out)
-    lines.writerow(["start (UTC)", *(f"{key} ({one.unit})" for key, one in MEASURES.items())])
-    for start, part in found.steps:
-        values = (_exact(one.of(part)) for one in MEASURES.values())
-        lines.writerow([_moment(start), *("" if one is None else one for one in values)])
+    lines.writerow(["start (UTC)", *(f"{key} ({metric.unit})" for key, metric in MEASURES.items())])
+    for start, window in numbers.steps:
+        values = (_exact(metric.of(window)) for metric in MEASURES.values())
+        lines.writerow([_moment(start), *("" if value is None else value for value in values)])
     return out.getvalue()

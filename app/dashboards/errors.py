@@ -1,4 +1,4 @@
-"""The latest answers 5xx, with the ids under which the log tells more."""
+"""The latest 5xx responses, with the request ids that lead to their log lines."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 ROWS = 200
-AROUND = timedelta(minutes=15)  # of a request in the log
+AROUND = timedelta(minutes=15)  # of log lines shown before and after a request
 
 
 @dataclass(frozen=True)
 class ServerError:
-    """One answer 5xx."""
+    """One 5xx response."""
 
     request_id: str
     view: str
@@ -33,15 +33,15 @@ class ServerError:
 
     @property
     def logs_url(self) -> str:
-        """Where Grafana shows the request's log lines; "" where no Grafana is known."""
+        """The address of the request's log lines in Grafana; "" without GRAFANA_URL."""
         if not settings.GRAFANA_URL:
             return ""
-        asked = {
+        query = {
             "from": _milliseconds(self.at - AROUND),
             "to": _milliseconds(self.at + AROUND),
             "var-request_id": self.request_id,
         }
-        return f"{settings.GRAFANA_URL}/d/retail-logs?{urlencode(asked)}"
+        return f"{settings.GRAFANA_URL}/d/retail-logs?{urlencode(query)}"
 
 
 def _milliseconds(moment: datetime) -> int:
@@ -49,30 +49,31 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def _errors(metadata: dict[str, Any]) -> Iterator[ServerError]:
-    """Yield the errors that a row names. Anybody may record rows: what is no error is left out."""
-    told = metadata.get("recent")
-    for one in told if isinstance(told, list) else ():
+    """Yield the errors listed in a metric row, skipping malformed ones: any app may write rows."""
+    recent = metadata.get("recent")
+    for entry in recent if isinstance(recent, list) else ():
         try:
-            at = datetime.fromisoformat(one["at"]).astimezone(UTC)
-            yield ServerError(str(one["request_id"]), str(one["view"]), int(one["status"]), at)
+            at = datetime.fromisoformat(entry["at"]).astimezone(UTC)
+            yield ServerError(
+                str(entry["request_id"]), str(entry["view"]), int(entry["status"]), at
+            )
         except (KeyError, OverflowError, TypeError, ValueError):
             continue
 
 
-def recent_errors(found: Numbers) -> list[ServerError]:
-    """Return the latest answers 5xx of the range, the newest first; at most SHOWN.
+def recent_errors(numbers: Numbers) -> list[ServerError]:
+    """Return the latest 5xx responses of the range, the newest first, at most SHOWN.
 
-    Only rows that have any are read, by the index of those, the latest first: a long range, and
-    many rows without, cost no more.
+    Reads only rows with errors, by their index, so a long range costs no more than a short one.
     """
-    if not any(measures.errors(window) for _, window in found.steps):
+    if not any(measures.errors(window) for _, window in numbers.steps):
         return []
     rows = (
         Metric.objects.filter(
             metric_type="error_rate",
             value__gt=0,
-            timestamp__gte=found.span.since,
-            timestamp__lt=found.span.until,
+            timestamp__gte=numbers.span.since,
+            timestamp__lt=numbers.span.until,
         )
         .order_by("-timestamp", "-pk")
         .values_list("metadata", flat=True)[:ROWS]

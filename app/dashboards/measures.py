@@ -1,7 +1,7 @@
 """The metrics of the dashboard: key, label and unit of each number of `retail.measures`.
 
-For one step of the range a metric is a point of a chart; for the whole range it is the number on a
-card. Page, API and CSV file all use these definitions.
+A metric of one step is a point on a chart; a metric of the whole range is the number on a card.
+Page, API and CSV file all use these definitions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from retail.measures import Window
 
 Value = int | float | Decimal | None
-"""None where there is nothing to compute it from: never a zero that was not measured."""
+"""None if there is no data; zero is always a measured zero."""
 
 UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
 KINDS = (
@@ -72,10 +72,10 @@ MEASURES: dict[str, MetricDefinition] = {
         MetricDefinition("revenue", "Revenue", settings.CURRENCY, measures.revenue, 2),
         MetricDefinition("refunds", "Refunds", "refunds", measures.refunds),
         MetricDefinition("requests", "Requests", "requests", measures.requests),
-        MetricDefinition("errors", "Errors (5xx)", "requests", measures.errors),
-        MetricDefinition("client_errors", "Refused (4xx)", "requests", measures.client_errors),
-        MetricDefinition("error_rate", "Errors (5xx)", "%", measures.error_rate, 2),
-        MetricDefinition("client_error_rate", "Refused (4xx)", "%", measures.client_error_rate, 2),
+        MetricDefinition("errors", "5xx errors", "requests", measures.errors),
+        MetricDefinition("client_errors", "4xx errors", "requests", measures.client_errors),
+        MetricDefinition("error_rate", "5xx errors", "%", measures.error_rate, 2),
+        MetricDefinition("client_error_rate", "4xx errors", "%", measures.client_error_rate, 2),
         MetricDefinition("response_avg", "Average", "ms", measures.response_average, 1),
         *(
             MetricDefinition(

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 DAY = timedelta(days=1)
-LEAST_DAYS = 7  # shown day by day, however short the range
+LEAST_DAYS = 7  # in the daily chart, however short the range
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Everything that is known of a range."""
+    """All metrics of a range and of the range before it."""
 
     span: TimeRange
     now: datetime
     total: Window
-    before: Window  # of the range as long, directly before
+    before: Window  # the equally long range directly before
     steps: list[tuple[datetime, Window]]
-    days: list[tuple[datetime, Window]]  # whole days (UTC), the last one today
+    days: list[tuple[datetime, Window]]  # days in UTC; the last is today so far
     pending: int
     unknown: int
     rolled_until: datetime | None
@@ -56,7 +56,7 @@ Points = Mapping[str, list[Point]]
 def _steps(
     points: Points, payments: Iterable[OpenPayments], span: TimeRange
 ) -> list[tuple[datetime, Window]]:
-    """Return each step of a range."""
+    """Return the start and the window of each step of a range."""
     by_start: defaultdict[datetime, dict[str, Point]] = defaultdict(dict)
     overdue: defaultdict[datetime, int] = defaultdict(int)
     for kind, of_kind in points.items():
@@ -68,12 +68,12 @@ def _steps(
 
 
 def _days(now: datetime, days: int) -> TimeRange:
-    """Return that many whole days (UTC), the last one today."""
+    """Return a range of so many days in UTC; the last is today so far."""
     return TimeRange(since=floor(now, DAY) - (days - 1) * DAY, until=now, step=DAY)
 
 
-def numbers(span: TimeRange, now: datetime) -> Numbers:
-    """Compute everything about a range that ends now, by a bounded number of queries."""
+def read_numbers(span: TimeRange, now: datetime) -> Numbers:
+    """Compute the metrics of a range that ends now, in a bounded number of queries."""
     before = span.before
     points = history(KINDS, span)
     payments = measures.open_payments(now)

@@ -1,4 +1,4 @@
-"""Everything that the dashboard shows, put together."""
+"""The dashboard's content for a range: numbers, cards, checks, alerts and errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dashboards.cards import Card, cards
 from dashboards.charts import CHARTS, Chart, drawable, rows
 from dashboards.errors import ServerError, recent_errors
-from dashboards.numbers import Numbers, numbers
+from dashboards.numbers import Numbers, read_numbers
 from oncall import selectors
 from retail.health import Check, health
 from retail.history.read import LIVE, time_range
@@ -27,8 +27,8 @@ RANGES = {
     "30d": "30 days",
     "90d": "90 days",
 }
-USUAL = "24h"
-ROLLED_LATE = timedelta(seconds=THRESHOLDS.rollups.late_after_seconds)
+DEFAULT_RANGE = "24h"
+ROLLUP_LATE = timedelta(seconds=THRESHOLDS.rollups.late_after_seconds)
 UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
 FIRING_SHOWN = 5
 EACH = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
@@ -36,17 +36,17 @@ EACH = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of the payments."""
+    """The payments with one outcome."""
 
     name: str
     count: int
-    share: float | None  # percent of the settled ones; None for those that are not
+    share: float | None  # in percent; None without any payments
     state: str
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The dashboard at a moment."""
+    """The content of the dashboard."""
 
     name: str
     numbers: Numbers
@@ -62,70 +62,71 @@ class Overview:
 
     @property
     def each(self) -> str:
-        """How long a step of the charts is."""
+        """The length of a chart's step, in words."""
         return EACH[self.numbers.span.step]
 
     @property
     def firing(self) -> list[selectors.ShownAlert]:
-        """The worst alerts that fire."""
+        """The most severe firing alerts."""
         return self.alerts.firing[:FIRING_SHOWN]
 
     @property
-    def troubles(self) -> list[tuple[str, str, str]]:
-        """What is not as it should be, the worst first: state, name, word."""
-        found = [(one.status.state, one.title, one.status.word) for one in self.cards]
-        found += [(one.finding.state, one.name, one.finding.word) for one in self.checks]
-        found += [(one.colour, one.alert.name, "alert firing") for one in self.alerts.firing]
-        return [one for state in ("bad", "warn") for one in found if one[0] == state]
+    def problems(self) -> list[tuple[str, str, str]]:
+        """Everything that is wrong, the worst first: state, name, word."""
+        states = [
+            *((card.status.state, card.title, card.status.word) for card in self.cards),
+            *((check.finding.state, check.name, check.finding.word) for check in self.checks),
+            *((shown.colour, shown.alert.name, "alert firing") for shown in self.alerts.firing),
+        ]
+        return [row for state in ("bad", "warn") for row in states if row[0] == state]
 
     @property
-    def troubles_bad(self) -> int:
-        """How many of them cannot wait."""
-        return sum(state == "bad" for state, _, _ in self.troubles)
+    def problems_bad(self) -> int:
+        """The number of problems that need attention now."""
+        return sum(state == "bad" for state, _, _ in self.problems)
 
     @property
-    def troubles_warn(self) -> int:
-        """How many of them can."""
-        return len(self.troubles) - self.troubles_bad
+    def problems_warn(self) -> int:
+        """The number of warnings."""
+        return len(self.problems) - self.problems_bad
 
     @property
     def state(self) -> str:
-        """`bad`, `warn`, `good`, or `calm` where there was nothing to judge."""
-        if self.troubles:
-            return self.troubles[0][0]
+        """`bad`, `warn`, `good`, or `calm` if there were no requests to evaluate."""
+        if self.problems:
+            return self.problems[0][0]
         return "good" if self.numbers.value("requests") else "calm"
 
     @property
     def late(self) -> str:
-        """What the worker's sums being late means for the numbers; "" while they are not."""
+        """What is missing from the numbers because rollups are late; "" if they are not."""
         until, now = self.numbers.rolled_until, self.numbers.now
         live = f"the last {LIVE / timedelta(hours=1):.0f} hours"
         if until is None:
-            return f"The worker has not added anything up yet: only {live} are complete here."
-        if now - until <= ROLLED_LATE:
+            return f"The worker has not written any rollups yet. Only {live} are complete."
+        if now - until <= ROLLUP_LATE:
             return ""
-        last = f"The worker last added up what happened {ago(until, now)}"
+        last = f"The worker's last rollup was {ago(until, now)}."
         if now - until <= LIVE:
-            return f"{last}. The numbers are complete all the same, for now."
-        return f"{last}. What came after it is missing here, except for {live}."
+            return f"{last} The numbers are still complete."
+        return f"{last} Data since then is missing, except for {live}."
 
     @property
     def unnamed(self) -> int:
-        """How many answers 5xx there were whose request ids are not known."""
+        """The number of 5xx responses, if none of their request ids are known."""
         return 0 if self.errors else _whole(self.numbers.value("errors"))
 
     @property
     def payments(self) -> list[Slice]:
-        """How the range's payments ended, and which have not."""
-        found = self.numbers
-        settled: list[tuple[str, str, str]] = [
+        """The payments of the range by outcome."""
+        outcomes: list[tuple[str, str, str]] = [
             ("Completed", "payments_completed", "good"),
-            ("Failed: the card was declined", "payments_declined", "warn"),
+            ("Failed: card declined", "payments_declined", "warn"),
             ("Failed: cancelled at the gateway", "payments_cancelled", "warn"),
-            ("Failed: the gateway refused the charge", "payments_rejected", "bad"),
+            ("Failed: charge rejected by the gateway", "payments_rejected", "bad"),
             (f"Unknown for over {UNKNOWN_AGE}, counted as failed", "payments_overdue", "bad"),
         ]
-        counts = [(name, _whole(found.value(key)), state) for name, key, state in settled]
+        counts = [(name, _whole(self.numbers.value(key)), state) for name, key, state in outcomes]
         whole = sum(count for _, count, _ in counts)
         return [
             Slice(name, count, 100 * count / whole if whole else None, state)
@@ -139,12 +140,12 @@ class Overview:
 
     @property
     def charts(self) -> list[tuple[Chart, SafeString]]:
-        """The charts, and the rows of the tables behind them."""
+        """The charts, each with the rows of its table."""
         return [(chart, rows(self.numbers, chart)) for chart in CHARTS]
 
     @property
     def drawable(self) -> dict[str, object]:
-        """What the script draws."""
+        """The data for charts.js."""
         return drawable(self.numbers)
 
 
@@ -152,15 +153,15 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def overview(name: str, now: datetime) -> Overview:
-    """Look at everything, for a range of RANGES."""
-    found = numbers(time_range(name, now), now)
+def read_overview(name: str, now: datetime) -> Overview:
+    """Return the dashboard's content for one of RANGES."""
+    numbers = read_numbers(time_range(name, now), now)
     alerts = selectors.alerts_now(now=now)
     return Overview(
         name=name,
-        numbers=found,
-        cards=cards(found, RANGES[name]),
+        numbers=numbers,
+        cards=cards(numbers, RANGES[name]),
         checks=health(now),
         alerts=alerts,
-        errors=recent_errors(found),
+        errors=recent_errors(numbers),
     )

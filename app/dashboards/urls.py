@@ -1,4 +1,4 @@
-"""Addresses of the dashboard, its downloads and the metrics API."""
+"""URLs of the dashboard, its CSV download and the metrics API."""
 
 from django.urls import path
 

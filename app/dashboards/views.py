@@ -1,4 +1,4 @@
-"""The dashboard's addresses: page, its news, CSV file, and the API."""
+"""Views of the dashboard: page, updates, CSV download and the API."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboards.documents import as_csv, as_json
-from dashboards.numbers import numbers
-from dashboards.overview import RANGES, USUAL, overview
+from dashboards.numbers import read_numbers
+from dashboards.overview import DEFAULT_RANGE, RANGES, read_overview
 from retail.history.read import days_range, time_range
 from retail.web import live
 from retail.web.access import staff_only, staff_or_token
@@ -26,39 +26,39 @@ if TYPE_CHECKING:
 
     from dashboards.overview import Overview
 
-USUAL_DAYS = 7
+DEFAULT_DAYS = 7
 _DAYS = re.compile(r"[1-9]|[1-8][0-9]|90", re.ASCII)
 
 
 def _range(request: HttpRequest) -> str | None:
-    """Return the range that the address names, None if there is no such."""
-    name = request.GET.get("range", USUAL)
+    """Return the requested range, or None if it is unknown."""
+    name = request.GET.get("range", DEFAULT_RANGE)
     return name if name in RANGES else None
 
 
-def _no_such_range(request: HttpRequest) -> HttpResponse:
+def _invalid_range(request: HttpRequest) -> HttpResponse:
     return problem(
         request,
         HTTPStatus.BAD_REQUEST,
-        title="There is no such range",
+        title="Invalid range",
         message=f"The range must be one of {', '.join(RANGES)}.",
     )
 
 
-def _not_counted(request: HttpRequest) -> None:
-    """Keep what looks at the numbers out of them; an answer 5xx never gets here, and counts."""
+def _exclude_from_metrics(request: HttpRequest) -> None:
+    """Leave this request out of the numbers. A view that fails does not get here, so it counts."""
     request.uncounted = True  # type: ignore[attr-defined]
 
 
-def _parts(request: HttpRequest, found: Overview) -> dict[str, object]:
-    """Return the parts that change, and a content_hash by which the page knows them again."""
-    above = live.part("dashboards/_summary.html", {"found": found}, request)
-    below = live.part("dashboards/_details.html", {"found": found}, request)
+def _context(request: HttpRequest, overview: Overview) -> dict[str, object]:
+    """Return the rendered live fragments and their hash, by which the page detects changes."""
+    summary = live.part("dashboards/_summary.html", {"overview": overview}, request)
+    details = live.part("dashboards/_details.html", {"overview": overview}, request)
     return {
-        "found": found,
-        "above": above,
-        "below": below,
-        "content_hash": live.content_hash(above, below),
+        "overview": overview,
+        "summary": summary,
+        "details": details,
+        "content_hash": live.content_hash(summary, details),
     }
 
 
@@ -66,13 +66,12 @@ def _parts(request: HttpRequest, found: Overview) -> dict[str, object]:
 @never_cache
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """Show how the shop is."""
+    """Show the dashboard."""
     name = _range(request)
     if name is None:
-        return _no_such_range(request)
-    found = overview(name, timezone.now())
-    _not_counted(request)
-    context = {**_parts(request, found), "ranges": RANGES}
+        return _invalid_range(request)
+    context = {**_context(request, read_overview(name, timezone.now())), "ranges": RANGES}
+    _exclude_from_metrics(request)
     return render(request, "dashboards/dashboard.html", context)
 
 
@@ -80,12 +79,12 @@ def page(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def poll(request: HttpRequest) -> HttpResponse:
-    """Answer the page's question whether anything is new; 204 leaves it as it is."""
+    """Return the live fragments, or 204 if they have not changed."""
     name = _range(request)
     if name is None:
-        return _no_such_range(request)
-    context = _parts(request, overview(name, timezone.now()))
-    _not_counted(request)
+        return _invalid_range(request)
+    context = _context(request, read_overview(name, timezone.now()))
+    _exclude_from_metrics(request)
     return live.poll(request, "dashboards/_live.html", context)
 
 
@@ -93,13 +92,13 @@ def poll(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def download(request: HttpRequest) -> HttpResponse:
-    """Answer with the range's steps as a CSV file."""
+    """Return the steps of the range as a CSV file."""
     name = _range(request)
     if name is None:
-        return _no_such_range(request)
+        return _invalid_range(request)
     now = timezone.now()
-    body = as_csv(numbers(time_range(name, now), now))
-    _not_counted(request)
+    body = as_csv(read_numbers(time_range(name, now), now))
+    _exclude_from_metrics(request)
     return HttpResponse(
         body,
         content_type="text/csv; charset=utf-8",
@@ -110,8 +109,8 @@ def download(request: HttpRequest) -> HttpResponse:
 @staff_or_token
 @require_safe
 def api(request: HttpRequest) -> HttpResponse:
-    """Answer with the numbers as JSON (docs/api.md); 304 if whoever asks has them already."""
-    days = request.GET.get("days", str(USUAL_DAYS))
+    """Return the numbers as JSON (docs/api.md), or 304 if the client has the current ones."""
+    days = request.GET.get("days", str(DEFAULT_DAYS))
     if not _DAYS.fullmatch(days):
         return problem(
             request,
@@ -121,12 +120,11 @@ def api(request: HttpRequest) -> HttpResponse:
             as_json=True,
         )
     now = timezone.now()
-    body, content_hash = as_json(numbers(days_range(int(days), now), now), int(days))
-    _not_counted(request)
+    body, content_hash = as_json(read_numbers(days_range(int(days), now), now), int(days))
+    _exclude_from_metrics(request)
     response = HttpResponse(body, content_type="application/json")
     etag = f'W/"{content_hash}"'
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = "private, no-cache"
     patch_vary_headers(response, ["Authorization", "Cookie"])
-    answer = get_conditional_response(request, etag=etag, response=response)
-    return answer or response
+    return get_conditional_response(request, etag=etag, response=response) or response

@@ -1,4 +1,4 @@
-"""Alerts in the admin: the shop's own record, to search in."""
+"""Read-only admin of received alerts."""
 
 from django.contrib import admin
 
@@ -11,4 +11,4 @@ class AlertAdmin(ReadOnlyAdmin):
     list_display = ("starts_at", "name", "severity", "service", "status", "ends_at", "updated_at")
     list_filter = ("status", "origin", recent("updated_at"))
     search_fields = ("name__startswith",)
-    search_help_text = "The beginning of an alert's name"
+    search_help_text = "Searches by the beginning of the alert's name"

@@ -1,4 +1,4 @@
-"""On-call: the alerts that Alertmanager sends, and the runbooks that answer them."""
+"""On-call: alerts received from Alertmanager, and runbooks."""
 
 from django.apps import AppConfig
 

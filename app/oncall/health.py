@@ -1,4 +1,4 @@
-"""Health checks of monitoring: whether alerts reach the shop, and people."""
+"""Health checks of monitoring: whether alerts reach the shop and people."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def monitoring(now: datetime) -> Finding:
     link = reverse("oncall:alerts")
     beat = heartbeat(now)
     if beat.at is None:
-        return Finding("warn", "not connected", "No alert can reach this page.", link)
-    detail = f"Heartbeat {ago(beat.at, now)}."
+        return Finding("warn", "not connected", "No alerts can reach the shop.", link)
+    detail = f"Last heartbeat {ago(beat.at, now)}."
     if beat.late:
-        return Finding("bad", "silent", f"{detail} Alerts may not reach this page.", link)
+        return Finding("bad", "no heartbeat", f"{detail} Alerts may not reach the shop.", link)
     return Finding("good", "connected", detail, link)
 
 
@@ -33,5 +33,5 @@ def alert_receivers(_now: datetime) -> Finding:
     link = reverse("oncall:alerts")
     names = receivers()
     if not names:
-        return Finding("warn", "none", "No human receiver: alerts reach this shop alone.", link)
-    return Finding("good", "configured", f"By {', '.join(names)}.", link)
+        return Finding("warn", "none", "No one is notified; alerts are only shown here.", link)
+    return Finding("good", "configured", f"Alerts are sent by: {', '.join(names)}.", link)

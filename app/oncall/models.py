@@ -1,23 +1,23 @@
-"""The alerts that were told to the shop, and when it last heard from the watch."""
+"""Alerts received from Alertmanager, and when it last sent something."""
 
 from typing import ClassVar
 
 from django.db import models
 
-FINGERPRINT_LENGTH = 64  # Alertmanager's are 16 hexadecimal digits
+FINGERPRINT_LENGTH = 64  # Alertmanager sends 16 hexadecimal digits
 
 
 class Alert(models.Model):
-    """One time that an alert fired; the same alert firing again later is another row."""
+    """One period in which an alert fired; firing again later creates another row."""
 
     class Status(models.TextChoices):
-        """Whether it still fires, as far as anybody told."""
+        """The last status received."""
 
         FIRING = "firing"
         RESOLVED = "resolved"
 
     class Origin(models.TextChoices):
-        """Who evaluates the rule."""
+        """The system that evaluates the rule."""
 
         PROMETHEUS = "prometheus", "Prometheus"
         GRAFANA = "grafana", "Grafana"
@@ -35,14 +35,12 @@ class Alert(models.Model):
     annotations = models.JSONField(default=dict)
     generator_url = models.TextField(blank=True)
     starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField(
-        null=True, help_text="of one that fires again: when it was last said to have ended"
-    )
-    received_at = models.DateTimeField(help_text="when the shop first heard of it")
-    updated_at = models.DateTimeField(help_text="when the shop last heard of it")
+    ends_at = models.DateTimeField(null=True, help_text="if it is firing again: the previous end")
+    received_at = models.DateTimeField(help_text="time of the first notification")
+    updated_at = models.DateTimeField(help_text="time of the last notification")
 
     class Meta:
-        db_table = "dashboards_alert"  # made when alerts were part of the app dashboards
+        db_table = "dashboards_alert"  # from when alerts were part of the dashboards app
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["fingerprint", "starts_at"], name="one_alert_a_fingerprint_and_start"
@@ -58,10 +56,10 @@ class Alert(models.Model):
 
 
 class AlertFeed(models.Model):
-    """When the shop was last told anything; the one row is also the lock of who writes alerts."""
+    """Times of the last notifications. Its only row is also the lock for writing alerts."""
 
     heard_at = models.DateTimeField(null=True)
-    heartbeat_at = models.DateTimeField(null=True, help_text="when Watchdog was last heard")
+    heartbeat_at = models.DateTimeField(null=True, help_text="time of the last heartbeat")
 
     class Meta:
         db_table = "dashboards_alertfeed"  # as above

@@ -1,4 +1,4 @@
-"""Alertmanager's webhook notification, version 4 of its JSON: read strictly, stored as it comes.
+"""Parse Alertmanager's webhook notification (version 4 of its JSON), strictly.
 
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 """
@@ -15,16 +15,16 @@ from oncall.models import FINGERPRINT_LENGTH, Alert
 
 VERSION = "4"
 STATUSES = ("firing", "resolved")
-NO_TIME = datetime.min.replace(tzinfo=UTC)  # how Go writes a time that is not known
+ZERO_TIME = datetime.min.replace(tzinfo=UTC)  # Go's zero value, sent for an unknown time
 
 
-class NotUnderstoodError(Exception):
-    """The body is no notification; the text says why, for who configures the sender."""
+class InvalidNotificationError(Exception):
+    """The body is not a valid notification; the text explains why to the sender's operator."""
 
 
 @dataclass(frozen=True)
 class AlertNotification:
-    """What a notification says of one alert; `ends_at` is None while it fires."""
+    """One alert of a notification; `ends_at` is None while it fires."""
 
     fingerprint: str
     labels: dict[str, str]
@@ -35,89 +35,89 @@ class AlertNotification:
 
     @property
     def name(self) -> str:
-        """The rule's name."""
+        """The name of the rule."""
         return self.labels["alertname"]
 
     @property
     def status(self) -> Alert.Status:
-        """Whether it fires."""
+        """Firing or resolved."""
         return Alert.Status.RESOLVED if self.ends_at else Alert.Status.FIRING
 
     @property
     def origin(self) -> str:
-        """Who evaluates the rule: the label says it of those that are not Prometheus's."""
+        """The system that evaluates the rule: Prometheus, unless the `origin` label differs."""
         origin = self.labels.get("origin", "")
         return origin if origin in Alert.Origin.values else Alert.Origin.PROMETHEUS
 
 
-def _text(facts: dict[str, Any], name: str, where: str) -> str:
-    value = facts.get(name)
+def _string(fields: dict[str, Any], name: str, path: str) -> str:
+    value = fields.get(name)
     if not isinstance(value, str):
-        raise NotUnderstoodError(f"{where}.{name} must be a text.")
-    return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL has none
+        raise InvalidNotificationError(f"{path}.{name} must be a string.")
+    return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL cannot store NUL
 
 
-def _texts(facts: dict[str, Any], name: str, where: str) -> dict[str, str]:
-    value = facts.get(name)
-    if value is None:  # how Go writes an empty one
+def _strings(fields: dict[str, Any], name: str, path: str) -> dict[str, str]:
+    value = fields.get(name)
+    if value is None:  # Go's encoding of an empty map
         return {}
     if not isinstance(value, dict):
-        raise NotUnderstoodError(f"{where}.{name} must be an object of texts.")
-    inside = f"{where}.{name}"
-    return {_text({"name": key}, "name", inside): _text(value, key, inside) for key in value}
+        raise InvalidNotificationError(f"{path}.{name} must be an object of strings.")
+    inner = f"{path}.{name}"
+    return {_string({"name": key}, "name", inner): _string(value, key, inner) for key in value}
 
 
-def _time(facts: dict[str, Any], name: str, where: str) -> datetime:
+def _time(fields: dict[str, Any], name: str, path: str) -> datetime:
     try:
-        time = datetime.fromisoformat(_text(facts, name, where))
+        time = datetime.fromisoformat(_string(fields, name, path))
         if time.tzinfo is not None:
             return time.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise NotUnderstoodError(f"{where}.{name} must be a time with its offset, as of RFC 3339.")
+    raise InvalidNotificationError(f"{path}.{name} must be an RFC 3339 time with an offset.")
 
 
-def _alert(facts: object, where: str) -> AlertNotification:
-    if not isinstance(facts, dict):
-        raise NotUnderstoodError(f"{where} must be an object.")
-    status = _text(facts, "status", where)
+def _alert(fields: object, path: str) -> AlertNotification:
+    if not isinstance(fields, dict):
+        raise InvalidNotificationError(f"{path} must be an object.")
+    status = _string(fields, "status", path)
     if status not in STATUSES:
-        raise NotUnderstoodError(f"{where}.status must be firing or resolved.")
-    fingerprint = _text(facts, "fingerprint", where)
+        raise InvalidNotificationError(f"{path}.status must be firing or resolved.")
+    fingerprint = _string(fields, "fingerprint", path)
     if not 0 < len(fingerprint) <= FINGERPRINT_LENGTH:
-        raise NotUnderstoodError(
-            f"{where}.fingerprint must have 1 to {FINGERPRINT_LENGTH} characters."
+        raise InvalidNotificationError(
+            f"{path}.fingerprint must have 1 to {FINGERPRINT_LENGTH} characters."
         )
-    labels = _texts(facts, "labels", where)
+    labels = _strings(fields, "labels", path)
     if not labels.get("alertname"):
-        raise NotUnderstoodError(f"{where}.labels.alertname must name the alert.")
-    starts_at = _time(facts, "startsAt", where)
+        raise InvalidNotificationError(f"{path}.labels.alertname must name the alert.")
+    starts_at = _time(fields, "startsAt", path)
     ends_at = None
     if status == Alert.Status.RESOLVED:
-        ends_at = _time(facts, "endsAt", where)
-        if ends_at < starts_at or ends_at == NO_TIME:
-            raise NotUnderstoodError(f"{where}.endsAt must not be before startsAt.")
+        ends_at = _time(fields, "endsAt", path)
+        if ends_at < starts_at or ends_at == ZERO_TIME:
+            raise InvalidNotificationError(f"{path}.endsAt must not be before startsAt.")
     return AlertNotification(
         fingerprint=fingerprint,
         labels=labels,
-        annotations=_texts(facts, "annotations", where),
-        generator_url=_text(facts, "generatorURL", where) if "generatorURL" in facts else "",
+        annotations=_strings(fields, "annotations", path),
+        generator_url=_string(fields, "generatorURL", path) if "generatorURL" in fields else "",
         starts_at=starts_at,
         ends_at=ends_at,
     )
 
 
 def read(body: bytes) -> list[AlertNotification]:
-    """Return what a notification says. Raises NotUnderstoodError."""
+    """Return the alerts of a notification. Raises InvalidNotificationError."""
     try:
-        facts = orjson.loads(body)
+        fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise NotUnderstoodError("The body must be JSON.") from error
-    if not isinstance(facts, dict) or facts.get("version") != VERSION:
-        raise NotUnderstoodError(
+        raise InvalidNotificationError("The body must be JSON.") from error
+    if not isinstance(fields, dict) or fields.get("version") != VERSION:
+        raise InvalidNotificationError(
             f'The body must be an Alertmanager notification of version "{VERSION}".'
         )
-    alerts = facts.get("alerts")
+    alerts = fields.get("alerts")
     if not isinstance(alerts, list):
-        raise NotUnderstoodError("alerts must be a list.")
-    return [_alert(alert, f"alerts[{number}]") for number, alert in enumerate(alerts)]
+        raise InvalidNotificationError("alerts must be a list.")
+    return [_alert(alert, f"alerts[{index}]") for index, alert in enumerate(alerts)]

@@ -1,6 +1,6 @@
-"""The runbooks in docs/runbooks, as pages.
+"""Read the runbooks in docs/runbooks and render them as HTML.
 
-Only a name that the folder's listing holds is ever opened, so no address leads out of it.
+Only files in the folder's listing are opened, so no request can read a file outside it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
     from markdown_it.utils import OptionsDict
 
 _NAME = re.compile(r"[A-Za-z0-9]+")
-_TO_ANOTHER = re.compile(r"(?:\./)?([A-Za-z0-9]+)\.md(#.*)?")
+_OTHER_RUNBOOK = re.compile(r"(?:\./)?([A-Za-z0-9]+)\.md(#.*)?")
 
 
 def _files() -> dict[str, Path]:
     files = sorted(Path(settings.RUNBOOKS_DIR).glob("*.md"))
-    return {one.stem: one for one in files if _NAME.fullmatch(one.stem) and one.stem != "README"}
+    return {
+        file.stem: file for file in files if _NAME.fullmatch(file.stem) and file.stem != "README"
+    }
 
 
 def names() -> list[str]:
-    """Return the alerts that have a runbook."""
+    """Return the names of the alerts that have a runbook."""
     return list(_files())
 
 
 def text(name: str) -> str | None:
-    """Return a runbook's Markdown; None if there is none of this very name."""
+    """Return the Markdown of a runbook, or None if no file has exactly this name."""
     file = _files().get(name)
     return file.read_text(encoding="utf-8") if file else None
 
@@ -42,7 +44,7 @@ def text(name: str) -> str | None:
 def _code(
     renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Any
 ) -> str:
-    """Render a block of code that can be scrolled with the keyboard."""
+    """Render a code block that can be scrolled with the keyboard."""
     render = renderer.fence if tokens[at].type == "fence" else renderer.code_block
     return render(tokens, at, options, env).replace("<pre>", '<pre tabindex="0">', 1)
 
@@ -58,16 +60,16 @@ def _table_close(*_: object) -> str:
 def _link_open(
     renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: Any
 ) -> str:
-    """Lead from runbook to runbook: `OtherAlert.md` is the page beside this one."""
+    """Turn a link to `OtherAlert.md` into one to that runbook's page."""
     token = tokens[at]
-    other = _TO_ANOTHER.fullmatch(str(token.attrGet("href") or ""))
+    other = _OTHER_RUNBOOK.fullmatch(str(token.attrGet("href") or ""))
     if other:
         token.attrSet("href", f"../{other[1]}/{other[2] or ''}")
     return renderer.renderToken(tokens, at, options, env)
 
 
 def _markdown() -> MarkdownIt:
-    # Without HTML: what is written in the files cannot bring scripts or styles.
+    # With HTML off, a runbook cannot add scripts or styles.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     for rule, render in (
         ("fence", _code),
@@ -84,5 +86,5 @@ MARKDOWN = _markdown()
 
 
 def html(markdown: str) -> str:
-    """Return a runbook's Markdown as HTML that is safe to show."""
+    """Render Markdown as safe HTML."""
     return str(MARKDOWN.render(markdown))

@@ -1,4 +1,4 @@
-"""What the page of alerts shows."""
+"""Read the alerts that the alerts page and the dashboard show."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from retail.thresholds import THRESHOLDS
 if TYPE_CHECKING:
     from datetime import datetime
 
-# How often Alertmanager says again what still fires (repeat_interval in alerts/alertmanager.yml),
-# and how long it may take until it does (group_interval, half an hour at most).
-SAID_AGAIN = {"critical": timedelta(hours=1), "ticket": timedelta(days=1)}
-SAID_AGAIN_ELSE = timedelta(hours=4)
-SAID_LATE = timedelta(minutes=35)
-HEARTBEAT_WITHIN = timedelta(seconds=THRESHOLDS.watchdog.late_after_seconds)
+# How often Alertmanager repeats a firing alert (repeat_interval in alerts/alertmanager.yml), by
+# severity, and how late a repetition may be (group_interval, half an hour at most).
+REPEAT_EVERY = {"critical": timedelta(hours=1), "ticket": timedelta(days=1)}
+REPEAT_EVERY_OTHER = timedelta(hours=4)
+REPEAT_LATE = timedelta(minutes=35)
+HEARTBEAT_MAX_AGE = timedelta(seconds=THRESHOLDS.watchdog.late_after_seconds)
 RECENT = timedelta(days=7)
 FIRING_SHOWN, RESOLVED_SHOWN = 200, 50
-# The worst first; what is not named here comes last.
+# The most severe first; unknown severities come last.
 SEVERITIES = ("critical", "page", "warning", "ticket", "info")
 COLOURS = {"critical": "bad", "page": "bad", "warning": "warn", "ticket": "warn"}
 LINKS = (("Dashboard", "dashboard_url"), ("Logs", "logs_url"))
@@ -33,7 +33,7 @@ LINKS = (("Dashboard", "dashboard_url"), ("Logs", "logs_url"))
 
 @dataclass(frozen=True)
 class ShownAlert:
-    """An alert as the page tells it."""
+    """An alert as the page shows it."""
 
     alert: Alert
     now: datetime
@@ -41,51 +41,51 @@ class ShownAlert:
 
     @property
     def colour(self) -> str:
-        """`bad`, `warn` or `calm`; the severity stands beside it as a word."""
+        """`bad`, `warn` or `calm`, from the severity."""
         return COLOURS.get(self.alert.severity, "calm")
 
     @property
     def summary(self) -> str:
-        """One sentence, written with the rule."""
+        """The rule's summary: one sentence."""
         return str(self.alert.annotations.get("summary", ""))
 
     @property
     def description(self) -> str:
-        """The first steps, written with the rule."""
+        """The rule's description: the first steps."""
         return str(self.alert.annotations.get("description", ""))
 
     @property
     def duration(self) -> timedelta:
-        """How long it fired, or fires."""
+        """How long it fired, or has been firing."""
         resolved = self.alert.status == Alert.Status.RESOLVED and self.alert.ends_at
         return (resolved or self.now) - self.alert.starts_at
 
     @property
-    def silent(self) -> bool:
-        """Whether nobody has said for too long that it still fires."""
-        every = SAID_AGAIN.get(self.alert.severity, SAID_AGAIN_ELSE)
-        return self.now - self.alert.updated_at > every + SAID_LATE
+    def stale(self) -> bool:
+        """Whether the next repetition is overdue."""
+        every = REPEAT_EVERY.get(self.alert.severity, REPEAT_EVERY_OTHER)
+        return self.now - self.alert.updated_at > every + REPEAT_LATE
 
     @property
     def runbook_elsewhere(self) -> str:
-        """The runbook's address, where this shop does not hold the page itself."""
+        """The runbook's address, if this shop has no page for it."""
         return "" if self.has_runbook else _address(self.alert, "runbook_url")
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """Where else to look."""
-        found = [(label, _address(self.alert, name)) for label, name in LINKS]
-        return [(label, address) for label, address in found if address]
+        """Labels and addresses of the alert's dashboard and logs."""
+        links = [(label, _address(self.alert, name)) for label, name in LINKS]
+        return [(label, address) for label, address in links if address]
 
 
 def _address(alert: Alert, name: str) -> str:
-    """Return an address among the annotations if a page may link to it."""
+    """Return the address in an annotation, or "" if it is not safe to link to."""
     address = str(alert.annotations.get(name, ""))
     return address if address.startswith(("http://", "https://")) else ""
 
 
 class Heartbeat(NamedTuple):
-    """When Alertmanager's Watchdog alert last arrived, and whether that is too long ago."""
+    """Time of the last Watchdog notification, and whether the next one is late."""
 
     at: datetime | None
     late: bool
@@ -95,17 +95,17 @@ def heartbeat(now: datetime, feed: AlertFeed | None = None) -> Heartbeat:
     """Return the last heartbeat."""
     feed = feed or AlertFeed.objects.filter(pk=1).first()
     at = feed.heartbeat_at if feed else None
-    return Heartbeat(at, at is not None and now - at > HEARTBEAT_WITHIN)
+    return Heartbeat(at, at is not None and now - at > HEARTBEAT_MAX_AGE)
 
 
 def receivers() -> list[str]:
     """Return the channels by which alerts reach people."""
-    return [name for name, known in settings.ALERT_RECEIVERS.items() if known]
+    return [name for name, configured in settings.ALERT_RECEIVERS.items() if configured]
 
 
 @dataclass(frozen=True)
 class AlertsNow:
-    """Everything on the page of alerts."""
+    """The content of the alerts page."""
 
     now: datetime
     firing: list[ShownAlert]
@@ -116,42 +116,44 @@ class AlertsNow:
     receivers: list[str]
 
     @property
-    def blind(self) -> bool:
-        """Whether alerts may not reach this page at the moment."""
+    def disconnected(self) -> bool:
+        """Whether alerts may currently not reach this page."""
         return self.heartbeat.at is None or self.heartbeat.late
 
     @property
     def state(self) -> str:
-        """`bad` while the worst fires, `warn` if less does or nobody would tell, else `good`."""
+        """`bad` if a severe alert fires, `warn` if another does or none can arrive, else `good`."""
         if any(shown.colour == "bad" for shown in self.firing):
             return "bad"
-        return "warn" if self.firing or self.blind else "good"
+        return "warn" if self.firing or self.disconnected else "good"
 
     @property
     def severities(self) -> str:
-        """How many fire of each severity, the worst first."""
+        """The number of firing alerts by severity, the most severe first."""
         counted = Counter(shown.alert.severity or "no severity" for shown in self.firing)
         return ", ".join(f"{count} {severity}" for severity, count in counted.items())
 
 
 def alerts_now(*, now: datetime) -> AlertsNow:
-    """Return what fires, the worst first, what ended lately, and whether the watch is there."""
+    """Return firing alerts (most severe first), resolved ones, and the state of monitoring."""
     feed = AlertFeed.objects.filter(pk=1).first() or AlertFeed()
-    held = set(runbooks.names())
-    worst = Case(
-        *(When(severity=name, then=Value(place)) for place, name in enumerate(SEVERITIES)),
+    with_runbook = set(runbooks.names())
+    rank = Case(
+        *(When(severity=name, then=Value(index)) for index, name in enumerate(SEVERITIES)),
         default=Value(len(SEVERITIES)),
     )
-    firing = Alert.objects.filter(status=Alert.Status.FIRING).order_by(worst, "-starts_at", "name")
+    firing = Alert.objects.filter(status=Alert.Status.FIRING).order_by(rank, "-starts_at", "name")
     ended = Alert.objects.filter(status=Alert.Status.RESOLVED, ends_at__gte=now - RECENT)
-    found = [ShownAlert(one, now, one.name in held) for one in firing[: FIRING_SHOWN + 1]]
+    shown = [
+        ShownAlert(alert, now, alert.name in with_runbook) for alert in firing[: FIRING_SHOWN + 1]
+    ]
     return AlertsNow(
         now=now,
-        firing=found[:FIRING_SHOWN],
-        firing_more=len(found) > FIRING_SHOWN,
+        firing=shown[:FIRING_SHOWN],
+        firing_more=len(shown) > FIRING_SHOWN,
         resolved=[
-            ShownAlert(one, now, one.name in held)
-            for one in ended.order_by("-ends_at")[:RESOLVED_SHOWN]
+            ShownAlert(alert, now, alert.name in with_runbook)
+            for alert in ended.order_by("-ends_at")[:RESOLVED_SHOWN]
         ],
         heard_at=feed.heard_at,
         heartbeat=heartbeat(now, feed),

@@ -1,4 +1,4 @@
-"""Keeping what the watch tells."""
+"""Store Alertmanager's notifications."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import Q
 from oncall.models import Alert, AlertFeed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from oncall.notification import AlertNotification
 
 HEARTBEAT = "Watchdog"
-# Alertmanager sends the news of an alert one by one, so only a sending that hung on its way is
-# overtaken, for a minute or so. "Firing" heard within this time after "resolved" is such a one;
-# heard later, the alert fires again (under its old start, if Prometheus could not reach
-# Alertmanager for a while): better one alarm too many than one too few.
+# Alertmanager sends an alert's notifications one by one, so only one that hangs on the way can be
+# overtaken, for a minute or so. A "firing" within this time after a "resolved" is such a late one.
+# Later, the alert is firing again (with its old start, if Prometheus could not reach Alertmanager
+# for a while): better one alarm too many than one too few.
 LATE = timedelta(minutes=5)
 
 logger = logging.getLogger("retail.alerts")
@@ -35,87 +35,87 @@ def _feed() -> AlertFeed:
     return AlertFeed.objects.select_for_update().get(pk=feed.pk)
 
 
-def _facts(told: AlertNotification, now: datetime) -> dict[str, Any]:
-    # Cut rather than refused: an alert with a long name is still an alert.
+def _fields(alert: AlertNotification, now: datetime) -> dict[str, Any]:
+    # Truncated rather than rejected: an alert with a long name is still an alert.
     return {
-        "name": told.name[:200],
-        "severity": told.labels.get("severity", "")[:40],
-        "service": told.labels.get("service", "")[:100],
-        "status": told.status,
-        "origin": told.origin,
-        "labels": told.labels,
-        "annotations": told.annotations,
-        "generator_url": told.generator_url,
+        "name": alert.name[:200],
+        "severity": alert.labels.get("severity", "")[:40],
+        "service": alert.labels.get("service", "")[:100],
+        "status": alert.status,
+        "origin": alert.origin,
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "generator_url": alert.generator_url,
         "updated_at": now,
     }
 
 
-def _make(told: AlertNotification, now: datetime) -> None:
+def _create(alert: AlertNotification, now: datetime) -> None:
     Alert.objects.create(
-        fingerprint=told.fingerprint,
-        starts_at=told.starts_at,
-        ends_at=told.ends_at,
+        fingerprint=alert.fingerprint,
+        starts_at=alert.starts_at,
+        ends_at=alert.ends_at,
         received_at=now,
-        **_facts(told, now),
+        **_fields(alert, now),
     )
 
 
-def _fires(told: AlertNotification, known: QuerySet[Alert], now: datetime) -> bool:
-    latest = known.filter(starts_at__gte=told.starts_at).order_by("-starts_at").first()
+def _store_firing(alert: AlertNotification, known: QuerySet[Alert], now: datetime) -> bool:
+    latest = known.filter(starts_at__gte=alert.starts_at).order_by("-starts_at").first()
     if latest is None:
-        # Nobody told that these ended; an alert cannot fire twice at once.
+        # An alert cannot fire twice at once: the end of these was never reported.
         known.filter(status=Alert.Status.FIRING).update(
-            status=Alert.Status.RESOLVED, ends_at=told.starts_at
+            status=Alert.Status.RESOLVED, ends_at=alert.starts_at
         )
-        _make(told, now)
+        _create(alert, now)
         return True
     if latest.status == Alert.Status.RESOLVED and now - latest.updated_at < LATE:
         return False
-    known.filter(pk=latest.pk).update(**_facts(told, now))
+    known.filter(pk=latest.pk).update(**_fields(alert, now))
     return True
 
 
-def _ended(told: AlertNotification, known: QuerySet[Alert], now: datetime) -> bool:
-    same = Q(starts_at=told.starts_at)
-    meant = known.filter(same | Q(status=Alert.Status.FIRING), starts_at__lte=told.ends_at)
-    # One that fires again says when it ended before: what is not newer than that is late.
-    newer = meant.filter(Q(ends_at=None) | Q(ends_at__lt=told.ends_at))
-    if newer.update(ends_at=told.ends_at, **_facts(told, now)):
+def _store_resolved(alert: AlertNotification, known: QuerySet[Alert], now: datetime) -> bool:
+    same = Q(starts_at=alert.starts_at)
+    ending = known.filter(same | Q(status=Alert.Status.FIRING), starts_at__lte=alert.ends_at)
+    # A row that fires again keeps its previous end; a notification that is not newer is late.
+    newer = ending.filter(Q(ends_at=None) | Q(ends_at__lt=alert.ends_at))
+    if newer.update(ends_at=alert.ends_at, **_fields(alert, now)):
         return True
-    if known.filter(starts_at__gte=told.starts_at, starts_at__lte=told.ends_at).exists():
+    if known.filter(starts_at__gte=alert.starts_at, starts_at__lte=alert.ends_at).exists():
         return False
-    _make(told, now)
+    _create(alert, now)
     return True
 
 
-def _keep(told: AlertNotification, now: datetime) -> bool:
-    """Store what was told of an alert; return whether it was news at all."""
-    known = Alert.objects.filter(fingerprint=told.fingerprint)
-    return (_ended if told.ends_at else _fires)(told, known, now)
+def _store(alert: AlertNotification, now: datetime) -> bool:
+    """Store one alert; return False if it is older than the stored one."""
+    known = Alert.objects.filter(fingerprint=alert.fingerprint)
+    return (_store_resolved if alert.ends_at else _store_firing)(alert, known, now)
 
 
-def alerts_receive(*, told: Iterable[AlertNotification], now: datetime) -> None:
-    """Store what a notification says, all of it or nothing.
+def alerts_receive(*, received: Sequence[AlertNotification], now: datetime) -> None:
+    """Store the alerts of a notification, all or none.
 
-    Notifications may come twice, at once and out of order: one is stored after the other, and what
-    was sent before something already known changes nothing. The heartbeat is kept as a time only.
+    Notifications may arrive twice, concurrently and out of order: a lock serialises them, and one
+    older than the stored state changes nothing. Of the heartbeat, only the time is stored.
     """
-    alerts = [one for one in told if one.name != HEARTBEAT]
-    beats = any(one.name == HEARTBEAT and one.ends_at is None for one in told)
+    alerts = [alert for alert in received if alert.name != HEARTBEAT]
+    beats = any(alert.name == HEARTBEAT and alert.ends_at is None for alert in received)
     with transaction.atomic():
         feed = _feed()
         feed.heard_at = now
         if beats:
             feed.heartbeat_at = now
         feed.save()
-        kept = [_keep(one, now) for one in alerts]
-    for one, news in zip(alerts, kept, strict=True):
+        results = [_store(alert, now) for alert in alerts]
+    for alert, stored in zip(alerts, results, strict=True):
         logger.info(
             "event=alert.received",
-            extra={"alert": one.name, "status": one.status.value, "kept": news},
+            extra={"alert": alert.name, "status": alert.status.value, "kept": stored},
         )
 
 
 def alerts_prune(*, before: datetime) -> int:
-    """Delete the alerts that were last heard of before a time; return how many."""
+    """Delete alerts last updated before a time; return how many."""
     return Alert.objects.filter(updated_at__lt=before).delete()[0]

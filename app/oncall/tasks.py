@@ -1,4 +1,4 @@
-"""The periodic job of the alert feed."""
+"""Background job that deletes old alerts."""
 
 from datetime import timedelta
 
@@ -11,5 +11,5 @@ from retail.jobs import job
 
 @job(every_minutes=24 * 60)
 def prune_alerts() -> int:
-    """Delete alerts that nothing was heard of for as long as metric rows are kept."""
+    """Delete alerts without an update for as long as metric rows are kept."""
     return alerts_prune(before=timezone.now() - timedelta(days=settings.METRIC_KEEP_DAYS))

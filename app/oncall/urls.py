@@ -1,4 +1,4 @@
-"""Pages for staff. `oncall.webhook` answers Alertmanager's POST to the first address."""
+"""URLs of the staff pages. `oncall.webhook` handles Alertmanager's POST to the first one."""
 
 from django.urls import path
 

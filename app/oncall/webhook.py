@@ -1,4 +1,4 @@
-"""POST /metrics/alerts/: where Alertmanager tells the shop of alerts."""
+"""POST /metrics/alerts/: receive notifications from Alertmanager."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ PATH = "/metrics/alerts/"
 logger = logging.getLogger("retail.alerts")
 
 
-def _answer(status: HTTPStatus, sentence: str, **headers: str) -> HttpResponse:
+def _respond(status: HTTPStatus, message: str, **headers: str) -> HttpResponse:
     return HttpResponse(
-        f"{sentence}\n",
+        f"{message}\n",
         status=status,
         content_type="text/plain; charset=utf-8",
         headers={name.replace("_", "-"): value for name, value in headers.items()},
@@ -37,54 +37,57 @@ def _answer(status: HTTPStatus, sentence: str, **headers: str) -> HttpResponse:
 
 
 def receive(request: HttpRequest) -> HttpResponse:
-    """Take a notification.
+    """Store a notification.
 
-    Alertmanager sends again after a 5xx and gives up after a 4xx, so only what can never be stored
-    is answered with one.
+    Alertmanager retries after a 5xx and gives up after a 4xx. So a 4xx is only returned for what
+    can never be stored.
     """
     token = settings.ALERTS_TOKEN
     if not may_read(request.headers.get("Authorization", ""), token, debug=settings.DEBUG):
-        return _answer(
+        return _respond(
             HTTPStatus.UNAUTHORIZED,
             "Send the ALERTS_TOKEN as a bearer token.",
             WWW_Authenticate='Bearer realm="alerts"',
         )
     try:
-        told = notification.read(request.body)
+        alerts = notification.read(request.body)
     except RequestDataTooBig:
-        return _answer(
+        return _respond(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Send at most 1 MB: set max_alerts on the webhook."
         )
     except UnreadablePostError:
-        return _answer(HTTPStatus.BAD_REQUEST, "The body did not arrive whole.")
-    except notification.NotUnderstoodError as error:
-        return _answer(HTTPStatus.BAD_REQUEST, str(error))
+        return _respond(HTTPStatus.BAD_REQUEST, "The body is incomplete.")
+    except notification.InvalidNotificationError as error:
+        return _respond(HTTPStatus.BAD_REQUEST, str(error))
     try:
-        alerts_receive(told=told, now=timezone.now())
+        alerts_receive(received=alerts, now=timezone.now())
     except Error:
         logger.exception("event=alert.not_kept")
-        return _answer(
-            HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer: send it again."
+        return _respond(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The database is not responding. Try again."
         )
-    return _answer(HTTPStatus.OK, f"{len(told)} alerts taken.")
+    plural = "" if len(alerts) == 1 else "s"
+    return _respond(HTTPStatus.OK, f"{len(alerts)} alert{plural} received.")
 
 
 class AlertWebhookMiddleware:
-    """Answers the webhook before everything else, as the probes are (`retail.web.probes`).
+    """Handle the webhook before all other middleware, like the probes (`retail.web.probes`).
 
-    Alertmanager asks by a name that ALLOWED_HOSTS need not know, has no CSRF token, and is not the
-    shop's traffic. People who GET the page at this address go the usual way.
+    Alertmanager may use a host name that is not in ALLOWED_HOSTS, sends no CSRF token, and is not
+    shop traffic. GET requests to the same path are passed on to the page.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the webhook, or pass the request on."""
+        """Handle a notification, or pass the request on."""
         if request.path != PATH or request.method in {"GET", "HEAD"}:
             return self.get_response(request)
         if request.method == "POST":
             return receive(request)
-        return _answer(
-            HTTPStatus.METHOD_NOT_ALLOWED, "Use GET to look, POST to tell.", Allow="GET, HEAD, POST"
+        return _respond(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            "Use GET to view alerts, POST to send them.",
+            Allow="GET, HEAD, POST",
         )

@@ -1,4 +1,4 @@
-"""Health check of the payment gateway, by the audit of its ledger."""
+"""Health check of the payment gateway, from the breaker and the audit of the gateway's ledger."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from retail.models import AuditCheck
 from retail.templatetags.durations import ago
 from retail.thresholds import THRESHOLDS
 
-SILENT_AFTER = timedelta(seconds=THRESHOLDS.gateway.silent_after_seconds)
-FROM_LEDGER = "charge_has_payment"  # an invariant that asks the gateway
+LEDGER_MAX_AGE = timedelta(seconds=THRESHOLDS.gateway.silent_after_seconds)
+LEDGER_INVARIANT = "charge_has_payment"  # its audit reads the gateway's ledger
 
 
 @health_check("Gateway")
 def gateway(now: datetime) -> Finding:
-    """Check whether the gateway answers."""
+    """Check that the gateway responds."""
     row = CircuitBreaker.objects.filter(name=BREAKER).first()
     if row and row.state_now != CircuitBreaker.State.CLOSED and not row.is_forced:
-        return Finding("bad", "not answering", "So many calls failed that the breaker opened.")
-    audits = AuditCheck.objects.filter(invariant=FROM_LEDGER)
+        return Finding("bad", "not responding", "Too many calls failed, so the breaker is open.")
+    audits = AuditCheck.objects.filter(invariant=LEDGER_INVARIANT)
     read_at = audits.values_list("checked_at", flat=True).first()
     if read_at is None:
-        return Finding("calm", "not asked yet", "The worker reads its ledger every minute.")
-    if now - read_at > SILENT_AFTER:
-        detail = f"Its ledger was last read {ago(read_at, now)}. Is the worker running?"
-        return Finding("warn", "silent", detail)
-    return Finding("good", "answers", f"Its ledger was read {ago(read_at, now)}.")
+        return Finding("calm", "not checked yet", "The worker reads its ledger every minute.")
+    if now - read_at > LEDGER_MAX_AGE:
+        detail = f"Ledger last read {ago(read_at, now)}. Is the worker running?"
+        return Finding("warn", "not checked", detail)
+    return Finding("good", "responding", f"Ledger read {ago(read_at, now)}.")

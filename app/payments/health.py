@@ -19,20 +19,22 @@ State = CircuitBreaker.State
 
 @health_check("Circuit breaker")
 def breaker(now: datetime) -> Finding:
-    """Check whether payments reach the gateway."""
+    """Check that payments reach the gateway."""
     link = reverse("admin:payments_circuitbreaker_changelist")
     row = CircuitBreaker.objects.filter(name=BREAKER).first()
     if row is None:
-        return Finding("calm", "closed", "Not used yet: no payment has been made.", link)
+        return Finding("calm", "closed", "No payments so far.", link)
     state = row.state_now
     word = State(state).label.lower()
     if row.is_forced and row.forced_until:
-        detail = f"Forced by hand for {duration(row.forced_until - now)} more: {row.forced_reason}"
+        detail = (
+            f"Forced by staff for another {duration(row.forced_until - now)}: {row.forced_reason}"
+        )
         return Finding("warn", f"{word}, forced", detail, link)
-    detail = "Payments go to the gateway."
+    detail = "Payments reach the gateway."
     if state == State.OPEN:
         since = f" {ago(row.opened_at, now)}" if row.opened_at else ""
-        detail = f"Opened{since}: checkouts are refused at once, carts are kept."
+        detail = f"Opened{since}. Checkouts fail fast; carts are kept."
     if state == State.HALF_OPEN:
-        detail = "One payment at a time tests whether the gateway is back."
+        detail = "One payment at a time probes the gateway."
     return Finding({State.CLOSED: "good", State.OPEN: "bad"}.get(state, "warn"), word, detail, link)

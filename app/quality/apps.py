@@ -1,4 +1,4 @@
-"""The quality scenarios: what the shop promises, and whether it keeps it."""
+"""Quality scenarios: the shop's quality objectives and whether it meets them."""
 
 from django.apps import AppConfig
 
@@ -9,7 +9,7 @@ class QualityConfig(AppConfig):
     name = "quality"
 
     def ready(self) -> None:
-        """Let the verdicts be read at each scrape."""
+        """Register the gauge that exports the verdicts."""
         from quality import selectors  # noqa: PLC0415 - models first
 
         exposition.database_gauges.add("quality", selectors.read_passing)

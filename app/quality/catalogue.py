@@ -6,8 +6,8 @@ from quality.scenario import QUALITIES, Scenario
 _DECLARED = [*vars(runtime_scenarios).values(), *vars(tested_scenarios).values()]
 SCENARIOS = tuple(
     sorted(
-        (one for one in _DECLARED if isinstance(one, Scenario)),
-        key=lambda one: (list(QUALITIES).index(one.id[0]), int(one.id[1:])),
+        (value for value in _DECLARED if isinstance(value, Scenario)),
+        key=lambda scenario: (list(QUALITIES).index(scenario.id[0]), int(scenario.id[1:])),
     )
 )
-JUDGED = tuple(one for one in SCENARIOS if one.judge is not None)
+EVALUATED = tuple(scenario for scenario in SCENARIOS if scenario.evaluate is not None)

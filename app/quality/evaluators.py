@@ -1,7 +1,7 @@
-"""Evaluation of the scenarios that a running shop gives evidence of.
+"""Evaluate the scenarios that have evidence in the running shop.
 
-Metric rows come aggregated (retail/history); queries of the shop's own tables are bounded by an
-index or by `NEWEST`, so that a year of orders costs what a day of them does.
+Metric rows come aggregated (retail/history). Queries on the shop's own tables are bounded by an
+index or by `NEWEST`, so that a year of orders costs no more than a day.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from quality.scenario import Evidence
 
-NEWEST = 5_000  # orders that are read one by one
-AT_ONCE = timedelta(seconds=1)  # orders no further apart compete
+NEWEST = 5_000  # orders read at most
+CONCURRENT = timedelta(seconds=1)  # orders no further apart compete for stock
 AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 KINDS = (
     "stock_conflicts",
@@ -50,13 +50,13 @@ def _at_least(ratio: float) -> str:
 
 
 def _newest(since: datetime) -> Q:
-    """Return the condition of the window's newest sales; a bare `since` would read them all."""
+    """Return a filter for the newest sales of the window: `since` alone could match too many."""
     last = Sale.objects.aggregate(last=Max("pk"))["last"] or 0
     return Q(pk__gt=last - NEWEST, created_at__gte=since)
 
 
 def flash_sale(evidence: Evidence) -> Sequence[Measure]:
-    """A1: nothing is oversold, however many buyers compete."""
+    """A1: nothing is oversold, however many buyers compete for it."""
     window = Window.of(evidence.rows)
     conflicts = measures.stock_conflicts(window)
     oversold = read_audit()[catalogue.OVERSOLD_UNITS].get(())
@@ -70,95 +70,94 @@ def flash_sale(evidence: Evidence) -> Sequence[Measure]:
             "",
             f"{most_units}",
             None if oversold is None else oversold <= most_units,
-            "by the stock ledger, ever" if oversold is not None else f"not audited for {AUDIT_AGE}",
+            "all time, by the stock ledger" if oversold is not None else f"no audit in {AUDIT_AGE}",
         ),
         _competing(evidence, measures.flash_orders(window)),
     )
 
 
 def _competing(evidence: Evidence, flash: int) -> Measure:
-    """Measure whether any checkouts could have sold the same unit."""
-    together, note = 0, "of flash sales"
+    """Count the checkouts that could have sold the same unit."""
+    concurrent, note = 0, "flash-sale orders"
     if not flash:
         newest = Sale.objects.filter(_newest(evidence.span.since)).order_by("created_at")
         sales = list(newest.values_list("kind", "created_at"))
         flash = sum(kind == Sale.Kind.FLASH for kind, _ in sales)
-        together = sum(later - first <= AT_ONCE for (_, first), (_, later) in pairwise(sales))
-        note = f"{flash} of flash sales, {together} within a second of another"
-    count = flash + together
-    return Measure(
-        "Checkouts that compete", count, "", "at least 1", kept=True if count else None, note=note
-    )
+        concurrent = sum(later - first <= CONCURRENT for (_, first), (_, later) in pairwise(sales))
+        note = f"flash-sale orders: {flash}; within a second of another order: {concurrent}"
+    count = flash + concurrent
+    return Measure("Competing checkouts", count, "", "≥ 1", met=True if count else None, note=note)
 
 
 def payments(evidence: Evidence) -> Sequence[Measure]:
-    """A2: payments succeed, and while they cannot, buyers are refused at once."""
+    """A2: payments succeed, and checkouts fail fast while they cannot."""
     return (_success(evidence), _fast_fail(evidence))
 
 
 def _success(evidence: Evidence) -> Measure:
     span = evidence.span
-    unsettled = [
+    open_payments = [
         row for row in measures.open_payments(evidence.now) if span.since <= row.start < span.until
     ]
-    lost = measures.overdue_between(unsettled, span.since, span.until)
-    window = Window.of(evidence.rows, lost)
-    completed, judged = measures.payments_completed(window), measures.payments_judged(window)
+    overdue = measures.overdue_between(open_payments, span.since, span.until)
+    window = Window.of(evidence.rows, overdue)
+    completed, whole = measures.payments_completed(window), measures.payments_judged(window)
     success = measures.payment_success(window)
     least = THRESHOLDS.payment_success.least_ratio
     note = (
-        f"{completed:,} of {judged:,}, without an answer for too long: {lost:,}; not counted: "
-        f"{measures.payments_pending(unsettled):,} pending, "
-        f"{measures.payments_unknown(unsettled) - lost:,} unknown"
+        f"{completed:,} of {whole:,} payments, {overdue:,} overdue; not counted: "
+        f"{measures.payments_pending(open_payments):,} pending, "
+        f"{measures.payments_unknown(open_payments) - overdue:,} unknown"
     )
-    kept = None if success is None else success >= 100 * least
-    return Measure("Payments completed", success, "%", _at_least(least), kept, note)
+    met = None if success is None else success >= 100 * least
+    return Measure("Payments completed", success, "%", _at_least(least), met, note)
 
 
 def _fast_fail(evidence: Evidence) -> Measure:
     window = Window.of(evidence.rows)
     p99 = measures.fast_fail_quantile(window, 0.99)
     most = THRESHOLDS.fast_fail.most_seconds * 1000
+    openings = measures.breaker_openings(window)
     return Measure(
-        "Fast-fail, p99",
+        "Fast-fail time, p99",
         p99,
         "ms",
         f"< {most:g} ms",
         None if p99 is None else p99 < most,
-        f"refused by the open breaker: {measures.fast_fails(window):,}; opened "
-        f"{measures.breaker_openings(window):,} times",
+        f"{measures.fast_fails(window):,} rejected by the open breaker; opened {openings:,} "
+        f"time{'' if openings == 1 else 's'}",
         required=False,
     )
 
 
 def throttling(evidence: Evidence) -> Sequence[Measure]:
-    """P1: clients that send too many requests are refused, and the others are not affected."""
+    """P1: clients that send too many requests are throttled, and others are not affected."""
     window = Window.of(evidence.rows)
-    refused = measures.throttled(window)
+    throttled = measures.throttled(window)
     scopes = sorted((scope, measures.throttled_in(window, scope)) for scope in _scopes(window))
-    then = _at_refusals(evidence)
-    errors, p95 = measures.error_rate(then), measures.response_quantile(then, 0.95)
+    during = _while_throttling(evidence)
+    errors, p95 = measures.error_rate(during), measures.response_quantile(during, 0.95)
     most_errors = 100 * THRESHOLDS.error_rate.most_ratio
     most_time = 1000 * THRESHOLDS.response_time.most_seconds
     return (
         Measure(
-            "Requests refused",
-            refused,
+            "Throttled requests",
+            throttled,
             "",
-            "at least 1",
-            kept=True if refused else None,
+            "≥ 1",
+            met=True if throttled else None,
             note=", ".join(f"{scope} {count:,}" for scope, count in scopes),
         ),
         Measure(
-            "Error rate at the same time",
+            "Error rate during throttling",
             errors,
             "%",
             f"≤ {most_errors:g} %",
             None if errors is None else errors <= most_errors,
-            "share of requests answered with 5xx in the steps with refusals",
+            "5xx share, in the steps with throttled requests",
         ),
         Measure(
-            "Response time at the same time, p95",
+            "Response time during throttling, p95",
             p95,
             "ms",
             f"≤ {most_time:g} ms",
@@ -171,8 +170,8 @@ def _scopes(window: Window) -> Sequence[str]:
     return list(window.aggregate("throttled_requests", "by_scope") or ())
 
 
-def _at_refusals(evidence: Evidence) -> Window:
-    """Return the window of the steps in which requests were refused."""
+def _while_throttling(evidence: Evidence) -> Window:
+    """Return the window of the steps in which requests were throttled."""
     starts = {point.start for point in evidence.rows.get("throttled_requests", ())}
     return Window.of(
         {
@@ -183,11 +182,11 @@ def _at_refusals(evidence: Evidence) -> Window:
 
 
 def async_split(evidence: Evidence) -> Sequence[Measure]:
-    """P2: flash orders are paid in the background, and soon."""
+    """P2: flash-sale orders are charged in the background, in time."""
     limit = THRESHOLDS.flash_payments
     most = timedelta(seconds=limit.most_seconds)
     newest = Sale.objects.filter(_newest(evidence.span.since), kind=Sale.Kind.FLASH)
-    # Younger payments still have time.
+    # Younger payments are not late yet.
     due = Payment.objects.filter(sale__in=newest, created_at__lt=evidence.now - most)
     in_time = Q(settled_at__lte=F("created_at") + most)
     counts = due.aggregate(all=Count("pk"), in_time=Count("pk", filter=in_time))
@@ -195,15 +194,15 @@ def async_split(evidence: Evidence) -> Sequence[Measure]:
     most_waiting = THRESHOLDS.queue.most_waiting_seconds
     return (
         Measure(
-            f"Flash orders paid or refused within {limit.most_seconds} s",
+            f"Flash-sale payments settled within {limit.most_seconds} s",
             _percent(counts["in_time"], counts["all"]) if counts["all"] else None,
             "%",
             _at_least(limit.least_ratio),
             counts["in_time"] / counts["all"] >= limit.least_ratio if counts["all"] else None,
-            f"{counts['in_time']:,} of {counts['all']:,}, among the newest {NEWEST:,} orders",
+            f"{counts['in_time']:,} of {counts['all']:,}, from the newest {NEWEST:,} orders",
         ),
         Measure(
-            "Oldest waiting job, now",
+            "Longest wait in the job queue, now",
             waiting,
             "s",
             f"≤ {most_waiting} s",

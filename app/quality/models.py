@@ -1,4 +1,4 @@
-"""What the worker found of the quality scenarios, minute by minute."""
+"""Stored verdicts on the quality scenarios."""
 
 from typing import ClassVar
 
@@ -6,10 +6,10 @@ from django.db import models
 
 
 class VerdictInterval(models.Model):
-    """A time through which every minute's verdict on a scenario was the same.
+    """An interval in which a scenario had the same verdict every minute.
 
-    `measures` are those of the last of them. Both times are whole minutes, so that two workers who
-    judge at once write the same row.
+    `measures` are those of the last minute. Both times are whole minutes, so that two workers that
+    evaluate at the same time write the same row.
     """
 
     scenario = models.CharField(max_length=2)

@@ -1,4 +1,4 @@
-"""The scenarios that are judged on the running shop."""
+"""The scenarios that are evaluated on the running shop."""
 
 from orders import metrics as order_metrics
 from orders.models import Payment, Sale
@@ -18,16 +18,16 @@ _FLASH_CHECKOUTS = f'{order_metrics.CHECKOUT_DURATION.name}_bucket{{kind="flash"
 A1 = Scenario(
     id="A1",
     title="Flash-sale concurrency",
-    source="Many buyers who all want the same few units",
-    stimulus="Their checkouts of one product arrive at the same moment",
+    source="Many buyers who want the same few units",
+    stimulus="They check out the same product at the same moment",
     environment="A flash sale under peak load; several web processes on one database",
-    artifact="Reservation of stock in the checkout, and the stock ledger",
-    response="Each unit is sold once; who comes too late is told that it is sold out, and keeps "
-    "the cart",
+    artifact="Stock reservation in the checkout, and the stock ledger",
+    response="Each unit is sold once; buyers who are too late see that it is sold out and keep "
+    "their cart",
     measure=f"{THRESHOLDS.stock_conflicts.most_conflicts} stock conflicts and "
-    f"{THRESHOLDS.oversold.most_units} oversold units, with checkouts of a flash sale or within a "
-    "second of each other in the window",
-    judge=evaluators.flash_sale,
+    f"{THRESHOLDS.oversold.most_units} oversold units, with flash-sale checkouts or "
+    "checkouts within a second of each other in the window",
+    evaluate=evaluators.flash_sale,
     queries=(
         EvidenceQuery(
             "SQL",
@@ -56,13 +56,13 @@ A2 = Scenario(
     source="The payment gateway",
     stimulus="It fails, hangs or answers slowly",
     environment="Normal operation, with buyers at the checkout",
-    artifact="Charging, its retries and the circuit breaker",
-    response="Answered charges are settled, unanswered ones are found out about; while the breaker "
-    "is open buyers are refused at once, before anything is reserved",
-    measure=f"≥ {THRESHOLDS.payment_success.least_ratio:.0%} of settled payments completed, those "
-    f"without an answer for {UNKNOWN_AGE} counted as failed; refused within "
-    f"{THRESHOLDS.fast_fail.most_seconds * 1000:g} ms (99 of 100) while the breaker is open",
-    judge=evaluators.payments,
+    artifact="The charge, its retries and the circuit breaker",
+    response="Charges with an answer are settled; those without are resolved later. While the "
+    "breaker is open, checkouts fail fast, before anything is reserved",
+    measure=f"≥ {THRESHOLDS.payment_success.least_ratio:.0%} of settled payments completed, "
+    f"counting those without an outcome for {UNKNOWN_AGE} as failed; while the breaker is open, "
+    f"checkouts fail in under {THRESHOLDS.fast_fail.most_seconds * 1000:g} ms (p99)",
+    evaluate=evaluators.payments,
     queries=(
         EvidenceQuery(
             "SQL",
@@ -97,11 +97,11 @@ P1 = Scenario(
     stimulus="Sends checkouts, log-ins or password resets faster than any person would",
     environment="Normal operation, with other buyers in the shop",
     artifact="The throttle in front of checkout, log-in and password reset",
-    response="Is refused with 429 and the time to wait; the others are answered as ever",
-    measure="Refusals are counted; at their time at most "
-    f"{THRESHOLDS.error_rate.most_ratio:.0%} of all answers are errors, and 95 of 100 take at "
-    f"most {THRESHOLDS.response_time.most_seconds:g} s",
-    judge=evaluators.throttling,
+    response="Gets a 429 with the time to wait; other visitors are not affected",
+    measure="Throttled requests are counted; during throttling, at most "
+    f"{THRESHOLDS.error_rate.most_ratio:.0%} of all responses are errors, and the response time is "
+    f"at most {THRESHOLDS.response_time.most_seconds:g} s (p95)",
+    evaluate=evaluators.throttling,
     queries=(
         EvidenceQuery(
             "SQL",
@@ -131,14 +131,14 @@ P2 = Scenario(
     id="P2",
     title="Asynchronous payment of flash sales",
     source="The buyers of a flash sale",
-    stimulus="Place their orders all at once",
-    environment="Peak load, and a gateway that takes its time",
-    artifact="The checkout of a flash sale, and the worker that charges afterwards",
-    response="The request reserves and answers without asking the gateway; the worker charges, and "
-    "the buyer's order page follows it",
-    measure=f"≥ {THRESHOLDS.flash_payments.least_ratio:.0%} of flash orders paid, or told why not, "
+    stimulus="Place their orders at the same time",
+    environment="Peak load and a slow gateway",
+    artifact="The flash-sale checkout, and the worker that charges afterwards",
+    response="The request reserves the stock and responds without calling the gateway; the worker "
+    "charges, and the order page shows the progress",
+    measure=f"≥ {THRESHOLDS.flash_payments.least_ratio:.0%} of flash-sale payments settled "
     f"within {FLASH_SECONDS} s; no job waits longer than {THRESHOLDS.queue.most_waiting_seconds} s",
-    judge=evaluators.async_split,
+    evaluate=evaluators.async_split,
     queries=(
         EvidenceQuery(
             "SQL",

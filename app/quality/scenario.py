@@ -1,11 +1,11 @@
-"""What a quality scenario is made of, and what a verdict on one is."""
+"""Quality scenarios and their evaluation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 from string import Template
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """How it stands with a scenario. TESTED ones are proved before a version runs, not by it."""
+    """The result of a scenario. TESTED: verified by tests before a release, not at run time."""
 
-    PASS = "PASS"  # noqa: S105 - no password
+    PASS = "PASS"  # noqa: S105 - not a password
     FAIL = "FAIL"
     NO_EVIDENCE = "NO EVIDENCE"
     TESTED = "TESTED"
@@ -25,47 +25,58 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Measure:
-    """A number beside its promise. `kept` is None while there is nothing to judge it by.
+    """A number and its objective. `met` is None if there is no data.
 
-    Without a judgement a `required` measure leaves the scenario without evidence; of another the
-    page says that it was not exercised.
+    Then a `required` measure leaves the scenario without evidence; an optional one does not.
     """
 
     name: str
     value: float | None
     unit: str
-    promise: str
-    kept: bool | None
+    objective: str
+    met: bool | None
     note: str = ""
     required: bool = True
 
     @property
+    def document(self) -> dict[str, Any]:
+        """The fields as they are stored and as the JSON API returns them."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "unit": self.unit,
+            "promise": self.objective,
+            "kept": self.met,
+            "note": self.note,
+        }
+
+    @property
     def shown(self) -> str:
-        """The number as people read it."""
+        """The number with its unit, as text."""
         if self.value is None:
-            return "nothing to measure" if self.required else "not exercised"
+            return "no data" if self.required else "not exercised"
         digits = 2 if self.unit in {"%", "ms", "s"} else 0
         return f"{self.value:,.{digits}f} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the shop has noted in a span of time, by type of metric row."""
+    """What the shop recorded in a time range, by type of metric row."""
 
     span: TimeRange
     now: datetime
     rows: dict[str, list[Point]]
-    late: bool  # the worker has not added up all of it
+    late: bool  # rollups are missing
 
 
 class EvidenceQuery(NamedTuple):
-    """A query that a person can run; `$since` and `$window` stand for the span's."""
+    """A query to run by hand, with placeholders `$since` and `$window` for the time range."""
 
     language: str
     text: str
 
     def of(self, span: TimeRange) -> str:
-        """Return the query for a span of time."""
+        """Return the query for a time range."""
         hours = round((span.until - span.since).total_seconds() / 3600)
         since = f"{span.since:%Y-%m-%d %H:%M:%S}+00"
         return Template(self.text).substitute(since=since, window=f"{max(hours, 1)}h")
@@ -75,8 +86,8 @@ class EvidenceQuery(NamedTuple):
 class Scenario:
     """A quality scenario in its six parts, and the evidence for it.
 
-    `judge` measures a running shop; `proofs` are pytest node ids; `missing_reason` says why there
-    is neither.
+    `evaluate` measures the running shop, `proofs` are pytest node ids, and `missing_reason` is set
+    if there is neither.
     """
 
     id: str
@@ -87,7 +98,7 @@ class Scenario:
     artifact: str
     response: str
     measure: str
-    judge: Callable[[Evidence], Sequence[Measure]] | None = None
+    evaluate: Callable[[Evidence], Sequence[Measure]] | None = None
     queries: tuple[EvidenceQuery, ...] = ()
     proofs: tuple[str, ...] = ()
     missing_reason: str = ""
@@ -95,12 +106,12 @@ class Scenario:
 
     @property
     def quality(self) -> str:
-        """The quality that its letter stands for."""
+        """The quality attribute that its letter stands for."""
         return QUALITIES[self.id[0]]
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
-        """The six parts, by their names."""
+        """The six parts, each with its name."""
         return (
             ("Source", self.source),
             ("Stimulus", self.stimulus),
@@ -112,10 +123,10 @@ class Scenario:
 
     @property
     def evidence(self) -> str:
-        """What it is judged by."""
-        if self.judge is None:
+        """Where its evidence comes from."""
+        if self.evaluate is None:
             return "none yet" if self.missing_reason else "tests"
-        return "the running shop, and tests" if self.proofs else "the running shop"
+        return "the running shop and tests" if self.proofs else "the running shop"
 
 
 QUALITIES = {
@@ -131,24 +142,22 @@ QUALITIES = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A scenario's verdict and the measures it was made from."""
+    """A scenario's verdict and the measures behind it."""
 
     verdict: Verdict
     measures: tuple[Measure, ...] = ()
 
 
-def judge(scenario: Scenario, evidence: Evidence) -> Evaluation:
-    """Return the verdict on a scenario: never a pass where something it needs was not measured."""
-    if scenario.judge is None:
+def evaluate(scenario: Scenario, evidence: Evidence) -> Evaluation:
+    """Evaluate a scenario. It never passes if a required measure has no data."""
+    if scenario.evaluate is None:
         return Evaluation(Verdict.NO_EVIDENCE if scenario.missing_reason else Verdict.TESTED)
-    measures = list(scenario.judge(evidence))
+    measures = list(scenario.evaluate(evidence))
     if evidence.late:
-        measures.append(
-            Measure("Added up by the worker", None, "", "the whole window", None, "it is late")
-        )
-    if any(one.kept is False for one in measures):
+        measures.append(Measure("Rollups", None, "", "complete", None, "the worker is late"))
+    if any(measure.met is False for measure in measures):
         verdict = Verdict.FAIL
-    elif any(one.kept is None and one.required for one in measures):
+    elif any(measure.met is None and measure.required for measure in measures):
         verdict = Verdict.NO_EVIDENCE
     else:
         verdict = Verdict.PASS

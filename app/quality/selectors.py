@@ -1,4 +1,4 @@
-"""What the page of the quality scenarios shows, and what Prometheus is told of them."""
+"""Evaluate the quality scenarios for the page, the worker and Prometheus."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from quality.catalogue import JUDGED, SCENARIOS
+from quality.catalogue import EVALUATED, SCENARIOS
 from quality.evaluators import KINDS
 from quality.metrics import SCENARIO_PASSING
 from quality.models import VerdictInterval
-from quality.scenario import Evaluation, Evidence, Scenario, Verdict, judge
-from quality.services import KEEP
+from quality.scenario import Evaluation, Evidence, Scenario, Verdict, evaluate
+from quality.services import VALID_FOR
 from retail.db.reads import bounded_read
 from retail.history.read import LIVE, TimeRange, history, rolled_until, time_range
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from retail.observability.prometheus.instruments import DatabaseGauge
 
 DAYS = (1, 7, 30)
+FIRST = {"A1", "A2"}  # shown above the others
 SPANS = {1: "24h", 7: "7d", 30: "30d"}
-MOST_INTERVALS = 2_000  # a verdict that flaps makes one in two minutes
-STRIP = 1000  # units that a trend's strip is wide
+MOST_INTERVALS = 2_000  # a flapping verdict starts one in two minutes
+STRIP = 1000  # width of a trend's strip, in SVG units
 MINUTE = timedelta(minutes=1)
 COLOURS = {Verdict.PASS: "good", Verdict.FAIL: "bad"}
 PASSING = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}
@@ -34,20 +35,20 @@ PASSING = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}
 
 def _evidence(days: int, now: datetime) -> Evidence:
     span = time_range(SPANS[days], now)
-    mark = rolled_until()  # None only in a new shop, which has nothing older than LIVE
+    mark = rolled_until()  # None only in a new shop, with nothing older than LIVE
     late = mark is not None and mark < span.until - LIVE
     return Evidence(span, now, history(KINDS, span), late)
 
 
-def judged(days: int, now: datetime) -> dict[Scenario, Evaluation]:
-    """Return the verdict on every scenario that is judged on the running shop."""
+def evaluations(days: int, now: datetime) -> dict[Scenario, Evaluation]:
+    """Evaluate every scenario that has evidence in the running shop."""
     evidence = _evidence(days, now)
-    return {one: judge(one, evidence) for one in JUDGED}
+    return {scenario: evaluate(scenario, evidence) for scenario in EVALUATED}
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A piece of a trend's strip."""
+    """A bar of a trend's strip."""
 
     x: int
     width: int
@@ -56,68 +57,68 @@ class Bar:
 
 @dataclass(frozen=True)
 class Trend:
-    """How the verdict went through the window, as the worker judged it every minute."""
+    """A scenario's verdicts over a time range, stored every minute."""
 
     bars: Sequence[Bar]
-    verdict: str  # the last, "" where nobody judged lately
+    verdict: str  # the latest; "" without a recent one
     since: datetime | None
-    passed_percent: float | None  # of the time in which there was evidence
+    passed_percent: float | None  # of the time with evidence
 
     @property
-    def said(self) -> str:
-        """The same in words."""
+    def summary(self) -> str:
+        """The trend in words."""
         if not self.bars:
-            return "Not judged in this time: is the worker running?"
-        lately = "Not judged lately"
+            return "Not evaluated in this range. Is the worker running?"
+        latest = "Not evaluated recently"
         if self.verdict and self.since:
             since = f"{self.since:%-d %b, %H:%M} UTC"
-            lately = f"Judged every minute over a day: {self.verdict} since {since}"
+            latest = f"Evaluated every minute over the last 24 hours: {self.verdict} since {since}"
         if self.passed_percent is None:
-            return f"{lately}; never any evidence in this time"
-        return f"{lately}; passed {self.passed_percent:.1f} % of the time with evidence"
+            return f"{latest}; no evidence in this range"
+        return f"{latest}; passed {self.passed_percent:.1f} % of the time with evidence"
 
 
 def _trend(intervals: Sequence[VerdictInterval], span: TimeRange) -> Trend:
-    """Make a trend of a scenario's intervals, the oldest first."""
+    """Return the trend of a scenario's intervals, given oldest first."""
     whole = span.until - span.since
     bars = []
     lasted: defaultdict[str, timedelta] = defaultdict(timedelta)
-    for one in intervals:
-        since = max(one.since, span.since)
-        until = min(one.until + MINUTE, span.until)
-        lasted[one.verdict] += until - since
+    for interval in intervals:
+        since = max(interval.since, span.since)
+        until = min(interval.until + MINUTE, span.until)
+        lasted[interval.verdict] += until - since
         width = max(4, round(STRIP * ((until - since) / whole)))
         x = min(round(STRIP * ((since - span.since) / whole)), STRIP - width)
-        bars.append(Bar(x, width, COLOURS.get(Verdict(one.verdict), "none")))
-    told = lasted[Verdict.PASS] + lasted[Verdict.FAIL]
-    last = intervals[-1] if intervals and span.until - intervals[-1].until < KEEP else None
+        bars.append(Bar(x, width, COLOURS.get(Verdict(interval.verdict), "none")))
+    with_evidence = lasted[Verdict.PASS] + lasted[Verdict.FAIL]
+    last = intervals[-1] if intervals and span.until - intervals[-1].until < VALID_FOR else None
     return Trend(
         bars,
         last.verdict if last else "",
         last.since if last else None,
-        100 * (lasted[Verdict.PASS] / told) if told else None,
+        100 * (lasted[Verdict.PASS] / with_evidence) if with_evidence else None,
     )
 
 
 @dataclass(frozen=True)
 class ShownScenario:
-    """A scenario as the page tells it."""
+    """A scenario as the page shows it."""
 
     scenario: Scenario
-    judgement: Evaluation
+    evaluation: Evaluation
     queries: Sequence[tuple[str, str]]
     trend: Trend | None
 
     @property
     def colour(self) -> str:
-        """`good`, `bad`, `calm` for what tests prove, or `none`; the verdict stands as a word."""
-        calm = self.judgement.verdict == Verdict.TESTED
-        return "calm" if calm else COLOURS.get(self.judgement.verdict, "none")
+        """`good`, `bad`, `none` without evidence, or `calm` if it is verified by tests."""
+        calm = self.evaluation.verdict == Verdict.TESTED
+        return "calm" if calm else COLOURS.get(self.evaluation.verdict, "none")
 
 
 @dataclass(frozen=True)
 class Board:
-    """Everything on the page of the quality scenarios."""
+    """The content of the quality scenarios page."""
 
     days: int
     span: TimeRange
@@ -125,64 +126,65 @@ class Board:
 
     @property
     def first(self) -> Sequence[ShownScenario]:
-        """The two that the shop stands or falls by."""
-        return [one for one in self.shown if one.scenario.id in {"A1", "A2"}]
+        """The two most important scenarios."""
+        return [shown for shown in self.shown if shown.scenario.id in FIRST]
 
     @property
     def others(self) -> Sequence[ShownScenario]:
-        """The rest of them."""
-        return [one for one in self.shown if one.scenario.id not in {"A1", "A2"}]
+        """All other scenarios."""
+        return [shown for shown in self.shown if shown.scenario.id not in FIRST]
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many there are of each verdict."""
-        counted = Counter(one.judgement.verdict for one in self.shown)
+        """The number of scenarios by verdict."""
+        counted = Counter(shown.evaluation.verdict for shown in self.shown)
         return {verdict.value: counted[verdict] for verdict in Verdict}
 
     @property
     def state(self) -> str:
-        """`bad` if one fails, `good` if one passes and none fails, else `none`."""
+        """`bad` if a scenario fails, else `good` if one passes, else `none`."""
         if self.failing:
             return "bad"
         return "good" if self.counts[Verdict.PASS] else "none"
 
     @property
     def failing(self) -> Sequence[str]:
-        """The ids of those that fail."""
-        return [one.scenario.id for one in self.shown if one.judgement.verdict == Verdict.FAIL]
+        """The ids of the failing scenarios."""
+        failing = (shown for shown in self.shown if shown.evaluation.verdict == Verdict.FAIL)
+        return [shown.scenario.id for shown in failing]
 
 
 def board(*, days: int, now: datetime) -> Board:
-    """Return all scenarios with their verdicts over the last `days` (one of DAYS)."""
+    """Evaluate all scenarios over the last `days` (one of DAYS)."""
     evidence = _evidence(days, now)
     span = evidence.span
-    kept = VerdictInterval.objects.filter(until__gte=span.since).defer("measures")
+    intervals = VerdictInterval.objects.filter(until__gte=span.since).defer("measures")
     by_id: defaultdict[str, list[VerdictInterval]] = defaultdict(list)
-    for one in kept.order_by("-until", "-since")[:MOST_INTERVALS]:
-        by_id[one.scenario].insert(0, one)
+    for interval in intervals.order_by("-until", "-since")[:MOST_INTERVALS]:
+        by_id[interval.scenario].insert(0, interval)
     return Board(
         days,
         span,
         [
             ShownScenario(
-                one,
-                judge(one, evidence),
-                [(asked.language, asked.of(span)) for asked in one.queries],
-                _trend(by_id[one.id], span) if one.judge else None,
+                scenario,
+                evaluate(scenario, evidence),
+                [(query.language, query.of(span)) for query in scenario.queries],
+                _trend(by_id[scenario.id], span) if scenario.evaluate else None,
             )
-            for one in SCENARIOS
+            for scenario in SCENARIOS
         ],
     )
 
 
 def read_passing() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
-    """Return 1 for each scenario that passes and 0 for each that fails, by its last verdict.
+    """Return 1 for each scenario whose last verdict is PASS and 0 for each whose is FAIL.
 
-    One without evidence, or that nobody judged lately, is left out.
+    Scenarios without evidence or without a recent verdict are left out.
     """
     with bounded_read():
-        fresh = VerdictInterval.objects.filter(until__gt=timezone.now() - KEEP)
-        last = dict(fresh.order_by("until", "since").values_list("scenario", "verdict"))
+        recent = VerdictInterval.objects.filter(until__gt=timezone.now() - VALID_FOR)
+        last = dict(recent.order_by("until", "since").values_list("scenario", "verdict"))
     return {
         SCENARIO_PASSING: {
             (scenario,): PASSING[Verdict(verdict)]

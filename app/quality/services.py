@@ -1,8 +1,7 @@
-"""Keeping the verdicts."""
+"""Store the verdicts."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,30 +15,33 @@ if TYPE_CHECKING:
 
     from quality.scenario import Evaluation, Scenario
 
-KEEP = timedelta(seconds=THRESHOLDS.quality_scenarios.keep_seconds)
+VALID_FOR = timedelta(seconds=THRESHOLDS.quality_scenarios.keep_seconds)
 
 
-def verdicts_keep(*, judged: Mapping[Scenario, Evaluation], now: datetime) -> int:
-    """Make this minute part of the interval of each scenario's verdict; return how many fail.
+def verdicts_store(*, evaluations: Mapping[Scenario, Evaluation], now: datetime) -> int:
+    """Add this minute to the interval of each scenario's verdict; return how many scenarios fail.
 
-    A verdict that changed begins an interval, and so does one after a time without any.
+    A new interval starts when the verdict changes, and after a gap.
     """
     minute = now.replace(second=0, microsecond=0)
-    for scenario, judgement in judged.items():
-        facts = {
-            "verdict": judgement.verdict.value,
+    for scenario, evaluation in evaluations.items():
+        fields = {
+            "verdict": evaluation.verdict.value,
             "until": minute,
-            "measures": [asdict(one) for one in judgement.measures],
+            "measures": [
+                {**measure.document, "required": measure.required}
+                for measure in evaluation.measures
+            ],
         }
-        known = VerdictInterval.objects.filter(scenario=scenario.id, until__gte=minute - KEEP)
+        known = VerdictInterval.objects.filter(scenario=scenario.id, until__gte=minute - VALID_FOR)
         last = known.order_by("since").last()
         if last is not None and last.until > minute:
-            continue  # another worker, who began later, was faster
-        goes_on = last is not None and last.verdict == judgement.verdict
+            continue  # another worker has stored a later minute
+        same = last is not None and last.verdict == evaluation.verdict
         VerdictInterval.objects.update_or_create(
-            scenario=scenario.id, since=last.since if goes_on and last else minute, defaults=facts
+            scenario=scenario.id, since=last.since if same and last else minute, defaults=fields
         )
-    return sum(one.verdict == Verdict.FAIL for one in judged.values())
+    return sum(evaluation.verdict == Verdict.FAIL for evaluation in evaluations.values())
 
 
 def verdicts_prune(*, before: datetime) -> int:

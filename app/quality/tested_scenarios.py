@@ -1,18 +1,18 @@
-"""The scenarios that tests prove before a version runs, and those without evidence yet."""
+"""The scenarios that are verified by tests before a release, and those without evidence yet."""
 
 from quality.scenario import Scenario
 
-NO_FEEDS = "the shop takes no partner feeds yet, so there is nothing to judge"
+NO_FEEDS = "the shop does not import partner feeds yet"
 
 S1 = Scenario(
     id="S1",
     title="Forged forms",
-    source="A page of another site, open in a buyer's or a staff member's browser",
-    stimulus="Sends one of the shop's forms in that person's name",
+    source="A page of another site, open in the browser of a buyer or staff member",
+    stimulus="Submits one of the shop's forms on that person's behalf",
     environment="The person is logged in to the shop",
-    artifact="Every page of the shop that changes something",
-    response="The form is refused with 403 and a sentence; nothing changes",
-    measure="No form without the shop's own token changes a row of any table",
+    artifact="Every form of the shop",
+    response="The form is rejected with 403 and an explanation; nothing changes",
+    measure="No form without the shop's CSRF token changes a row of any table",
     proofs=(
         "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused",
         "tests/cart/test_pages.py::test_cross_site_forms_are_refused",
@@ -23,18 +23,18 @@ S1 = Scenario(
 S2 = Scenario(
     id="S2",
     title="Roles",
-    source="A visitor, a customer, or staff without the permission",
-    stimulus="Opens a page or sends a form that is for others",
+    source="A visitor, a customer, or a staff member without permission",
+    stimulus="Opens a page or submits a form without having access",
     environment="Normal operation",
-    artifact="Orders and profiles, the pages for staff, the admin",
-    response="Visitors are sent to the log-in; everybody else is refused, and nothing is shown",
-    measure="Nobody sees or changes what is not theirs",
+    artifact="Orders, profiles, staff pages and the admin",
+    response="Visitors are redirected to the login page; others are denied access",
+    measure="Nobody sees or changes data they have no access to",
     proofs=(
         "tests/orders/test_views.py::test_another_customers_order_is_404",
         "tests/orders/test_views.py::test_anonymous_visitors_are_asked_to_log_in",
         "tests/accounts/test_pages.py::test_registration_never_creates_staff",
         "tests/cart/test_pages.py::test_customers_do_not_see_each_others_carts",
-        "tests/oncall/test_pages.py::test_only_staff_look",
+        "tests/oncall/test_pages.py::test_only_staff_have_access",
         "tests/retail/test_admin.py::test_staff_without_permission_see_nothing",
         "tests/retail/test_admin.py::test_who_may_look_may_do_no_more",
     ),
@@ -43,23 +43,23 @@ M1 = Scenario(
     id="M1",
     title="A new feed format",
     source="A new partner",
-    stimulus="Delivers its products in a format that the shop does not read yet",
+    stimulus="Delivers its products in a format that the shop does not support yet",
     environment="Development",
-    artifact="The reading of partner feeds",
-    response="The format is added as a reader of its own",
-    measure="One new module, and no change to validation, import or the other formats",
+    artifact="The feed readers",
+    response="The format gets its own reader",
+    measure="One new module; no change to validation, import or other formats",
     missing_reason=NO_FEEDS,
 )
 M2 = Scenario(
     id="M2",
     title="Isolated business rules",
     source="A developer",
-    stimulus="Changes a rule: who may buy, when the breaker opens, what moves stock",
+    stimulus="Changes a rule: who may buy, when the breaker opens, what changes stock",
     environment="Development",
     artifact="The services of the shop's apps",
-    response="The change stays within one service; pages, commands and jobs follow it",
-    measure="No service knows of pages, stock is moved by one module alone, and each threshold is "
-    "written once",
+    response="The change stays within one service; pages, commands and jobs use it",
+    measure="No service depends on pages, one module changes stock, and each threshold is defined "
+    "once",
     proofs=(
         "tests/contracts/test_architecture.py::test_services_know_nothing_of_pages",
         "tests/contracts/test_architecture.py::test_only_the_stocks_own_service_moves_stock",
@@ -75,10 +75,10 @@ I1 = Scenario(
     id="I1",
     title="The feed pipeline",
     source="A partner's system",
-    stimulus="Delivers a feed, with mistakes in some of its rows",
+    stimulus="Delivers a feed with errors in some rows",
     environment="Normal operation",
-    artifact="Reading, validating and importing a feed",
-    response="Good rows are imported, bad ones reported each with its reason",
+    artifact="Reading, validation and import of a feed",
+    response="Valid rows are imported; each invalid row is reported with its reason",
     measure="Every row of the feed is accounted for: created, updated, unchanged or rejected",
     missing_reason=NO_FEEDS,
 )
@@ -88,21 +88,21 @@ I2 = Scenario(
     source="A partner's system",
     stimulus="Delivers the same large feed again",
     environment="Normal operation, with buyers in the shop",
-    artifact="Writing a feed's products to the database",
-    response="What is new is created, what changed is updated, the rest is left alone",
-    measure="The second import of a feed changes nothing, and no checkout waits for it",
+    artifact="Writing the products of a feed to the database",
+    response="New products are created, changed ones updated, and the rest left alone",
+    measure="Importing a feed a second time changes nothing and blocks no checkout",
     missing_reason=NO_FEEDS,
 )
 T1 = Scenario(
     id="T1",
-    title="Staged gateway faults",
+    title="Simulated gateway faults",
     source="A developer or a tester",
-    stimulus="Wants to see what the shop does when the gateway declines, hangs, fails or loses an "
-    "answer",
-    environment="Development, tests and drills; no real gateway",
+    stimulus="Wants to see how the shop reacts when the gateway declines, hangs, fails or loses a "
+    "response",
+    environment="Development, tests and drills, without a real gateway",
     artifact="The gateway simulator and the shop's gateway client",
-    response="Each fault is switched on, strikes, and is switched off again",
-    measure="Every kind of fault is made to happen on demand, and its effect seen, in the tests",
+    response="Each fault can be switched on, takes effect, and can be switched off again",
+    measure="The tests trigger every kind of fault on demand and check its effect",
     proofs=(
         "tests/gateway_simulator/test_faults.py::test_knobs_are_set_in_part_and_reset",
         "tests/gateway_simulator/test_process.py::test_lost_answer_is_charged_once",
@@ -118,13 +118,13 @@ T1 = Scenario(
 )
 T2 = Scenario(
     id="T2",
-    title="Races made to happen",
+    title="Provoked races",
     source="A developer",
-    stimulus="Changes something that two requests may do at once",
+    stimulus="Changes something that two requests may do concurrently",
     environment="Development",
     artifact="Reservation, settlement and the breaker, under threads and processes",
-    response="A test makes the race happen, and fails if it is lost",
-    measure="With the guard taken away the same tests fail: they can see what they look for",
+    response="A test provokes the race and fails if the result is wrong",
+    measure="Without the guard, the same tests fail, so they can detect the race",
     proofs=(
         ("tests/orders/test_races.py::test_without_the_guard_the_same_race_hits_the_constraint"),
         "tests/orders/test_races.py::test_one_form_submitted_twenty_times_at_once_places_one_order",
@@ -139,11 +139,11 @@ U1 = Scenario(
     id="U1",
     title="Error messages",
     source="A visitor",
-    stimulus="Does something that cannot work, or meets a failure of the shop",
-    environment="Normal operation, or the database away",
+    stimulus="Does something that cannot work, or encounters a failure of the shop",
+    environment="Normal operation, or the database is down",
     artifact="Every page and form",
-    response="Says in a sentence what happened and what to do, with a reference that support finds",
-    measure="No traceback and no bare error page; every problem names its request id",
+    response="Explains what happened and what to do, with a reference for support",
+    measure="No traceback and no bare error page; every error shows its request id",
     proofs=(
         (
             "tests/retail/web/test_problems.py"
@@ -161,12 +161,11 @@ U2 = Scenario(
     id="U2",
     title="Payment unavailable",
     source="A buyer",
-    stimulus="Orders while payments cannot be taken",
-    environment="The gateway is away and the breaker open",
+    stimulus="Places an order while payments are unavailable",
+    environment="The gateway is down and the breaker is open",
     artifact="The checkout",
-    response="Says so at once, keeps the cart, tells when to try again, and lets the same form be "
-    "sent again",
-    measure="503 with the seconds to wait; cart and stock as before",
+    response="Fails fast, keeps the cart, says when to try again, and accepts the same form again",
+    measure="503 with the seconds to wait; cart and stock unchanged",
     proofs=(
         (
             "tests/orders/test_views.py"

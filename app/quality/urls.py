@@ -1,4 +1,4 @@
-"""Addresses of the quality scenarios."""
+"""URLs of the quality scenarios."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The page of the quality scenarios, and the same as JSON."""
+"""The quality scenarios as a page and as JSON."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
     from quality.selectors import Board, ShownScenario, Trend
 
-VERSION = 1  # of the JSON; a number or name that goes or changes its meaning raises it
+VERSION = 1  # of the JSON; raised if a field is removed or changes its meaning
 CHOICES = {"": selectors.DAYS[0], **{str(days): days for days in selectors.DAYS}}
 
 
 def _board(request: HttpRequest) -> Board | None:
-    """Return the board of the days that the address names, None if there is no such."""
+    """Evaluate the scenarios over the requested days; None if the number is invalid."""
     days = CHOICES.get(request.GET.get("days", ""))
     board = selectors.board(days=days, now=timezone.now()) if days else None
-    # Who looks on is no visitor: the page asks again and again, and would better every average.
+    # Leave this request out of the metrics: a page that polls would improve every average.
     request.uncounted = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
     return board
 
 
-def _no_such_days(request: HttpRequest, *, as_json: bool = False) -> HttpResponse:
+def _invalid_days(request: HttpRequest, *, as_json: bool = False) -> HttpResponse:
     return problem(
         request,
         HTTPStatus.BAD_REQUEST,
-        title="So many days are not judged",
+        title="Invalid number of days",
         message=f"The parameter days must be one of {', '.join(map(str, selectors.DAYS))}.",
         as_json=as_json,
     )
 
 
-def _parts(request: HttpRequest, board: Board) -> dict[str, object]:
-    """Return the part that changes, and a content_hash by which the page knows it again."""
+def _context(request: HttpRequest, board: Board) -> dict[str, object]:
+    """Return the rendered board and its hash, by which the page detects changes."""
     body = live.part("quality/_board.html", {"board": board}, request)
     return {"board": board, "body": body, "content_hash": live.content_hash(body)}
 
@@ -56,8 +56,8 @@ def _parts(request: HttpRequest, board: Board) -> dict[str, object]:
 def _page(request: HttpRequest) -> HttpResponse:
     board = _board(request)
     if board is None:
-        return _no_such_days(request)
-    context = {**_parts(request, board), "all_days": selectors.DAYS}
+        return _invalid_days(request)
+    context = {**_context(request, board), "all_days": selectors.DAYS}
     return render(request, "quality/scenarios.html", context)
 
 
@@ -65,30 +65,30 @@ def _page(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def scenarios_list(request: HttpRequest) -> HttpResponse:
-    """Answer the page's question whether anything is new; 204 leaves it as it is."""
+    """Return the board, or 204 if it has not changed."""
     board = _board(request)
     if board is None:
-        return _no_such_days(request)
-    return live.poll(request, "quality/_scenarios.html", _parts(request, board))
+        return _invalid_days(request)
+    return live.poll(request, "quality/_scenarios.html", _context(request, board))
 
 
 @staff_or_token
 @never_cache
 @require_safe
 def scenarios_json(request: HttpRequest) -> HttpResponse:
-    """Tell the scenarios and their verdicts to programs."""
+    """Return the scenarios and their verdicts as JSON."""
     board = _board(request)
-    return JsonResponse(_told(board)) if board else _no_such_days(request, as_json=True)
+    return JsonResponse(_document(board)) if board else _invalid_days(request, as_json=True)
 
 
 def scenarios(request: HttpRequest) -> HttpResponse:
-    """Show the scenarios; with `?format=json` tell them."""
+    """Show the scenarios; `?format=json` returns them as JSON."""
     if request.GET.get("format") == "json":
         return scenarios_json(request)
     return _page(request)
 
 
-def _told(board: Board) -> dict[str, Any]:
+def _document(board: Board) -> dict[str, Any]:
     return {
         "version": VERSION,
         "window": {
@@ -97,30 +97,20 @@ def _told(board: Board) -> dict[str, Any]:
             "until": board.span.until.isoformat(),
         },
         "counts": board.counts,
-        "scenarios": [_scenario(one) for one in board.shown],
+        "scenarios": [_scenario(shown) for shown in board.shown],
     }
 
 
 def _scenario(shown: ShownScenario) -> dict[str, Any]:
-    scenario, judgement = shown.scenario, shown.judgement
+    scenario, evaluation = shown.scenario, shown.evaluation
     return {
         "id": scenario.id,
         "title": scenario.title,
         "quality": scenario.quality,
         **{name.lower().replace(" ", "_"): text for name, text in scenario.parts},
-        "verdict": judgement.verdict.value,
+        "verdict": evaluation.verdict.value,
         "reason": scenario.missing_reason,
-        "measures": [
-            {
-                "name": one.name,
-                "value": one.value,
-                "unit": one.unit,
-                "promise": one.promise,
-                "kept": one.kept,
-                "note": one.note,
-            }
-            for one in judgement.measures
-        ],
+        "measures": [measure.document for measure in evaluation.measures],
         "evidence": scenario.evidence,
         "queries": [{"language": language, "text": text} for language, text in shown.queries],
         "tests": scenario.proofs,

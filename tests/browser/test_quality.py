@@ -1,4 +1,4 @@
-"""Staff look at the quality scenarios, and see them turn while the gateway is away."""
+"""The quality scenarios in the browser: verdicts, and updates while the gateway is down."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +13,10 @@ from tests.browser.support import FLASH, LAMP, PASSWORD, ShopWithoutDebug, Visit
 PAGE = "/metrics/quality-scenarios/"
 STAFF = f"""
 from django.contrib.auth.models import User
-User.objects.create_user("judge", password="{PASSWORD}", is_staff=True)
+User.objects.create_user("viewer", password="{PASSWORD}", is_staff=True)
 """
-# What other tests did is long ago.
-FORGET = """
+# Moves what other tests did into the past.
+RESET = """
 from datetime import timedelta
 from django.db.models import F
 from orders.models import Payment, Sale
@@ -29,8 +29,8 @@ Payment.objects.update(created_at=F("created_at") - back, settled_at=F("settled_
 for model in (AuditCheck, CircuitBreaker, Metric, MetricRollup, RollupMark, VerdictInterval):
     model.objects.all().delete()
 """
-# What the worker does every minute.
-MINUTE = """
+# Runs the worker's jobs of every minute.
+RUN_JOBS = """
 from quality.tasks import judge_scenarios
 from retail.tasks import run_audit
 run_audit()
@@ -40,135 +40,135 @@ HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
-ASK = "htmx.trigger('#scenarios', 'seen-again')"
+POLL = "htmx.trigger('#scenarios', 'seen-again')"
 
 
 @pytest.fixture(scope="session")
-def judged_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
-    """Return the shop, with somebody who looks at its scenarios."""
+def staffed_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
+    """Return the shop with a staff user."""
     running_shop.run(STAFF)
     return running_shop
 
 
 @pytest.fixture
-def new_shop(shop: ShopWithoutDebug, judged_shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
-    """Return the shop as if nothing had happened in it; afterwards the breaker is closed."""
-    shop.run(FORGET)
+def new_shop(shop: ShopWithoutDebug, staffed_shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
+    """Return the shop without history; afterwards the breaker is closed."""
+    shop.run(RESET)
     yield shop
     shop.gateway.knobs()
-    shop.run(FORGET)
+    shop.run(RESET)
 
 
 @pytest.fixture
-def judge(visitor: OpenVisitor, new_shop: ShopWithoutDebug) -> Visitor:
-    """Return somebody of the staff who looks at the scenarios."""
-    somebody = visitor(customer=False)
-    somebody.open(PAGE)
-    somebody.page.get_by_label("Username").fill("judge")
-    somebody.page.get_by_label("Password").fill(PASSWORD)
-    somebody.press("Log in")
-    somebody.is_at(PAGE)
-    return somebody
+def viewer(visitor: OpenVisitor, new_shop: ShopWithoutDebug) -> Visitor:
+    """Return a staff member who views the scenarios."""
+    staff = visitor(customer=False)
+    staff.open(PAGE)
+    staff.page.get_by_label("Username").fill("viewer")
+    staff.page.get_by_label("Password").fill(PASSWORD)
+    staff.press("Log in")
+    staff.is_at(PAGE)
+    return staff
 
 
-def verdict(judge: Visitor, scenario: str) -> Locator:
-    """Return the word that stands beside a scenario's title."""
-    return judge.page.locator(f"#{scenario} .qs-verdict")
+def verdict(viewer: Visitor, scenario: str) -> Locator:
+    """Return the element with a scenario's verdict."""
+    return viewer.page.locator(f"#{scenario} .qs-verdict")
 
 
 def buy(shop: ShopWithoutDebug, product: str, card: str = "tok_good") -> int:
-    """Have a new customer buy something; return the answer's status."""
+    """Buy something as a new customer; return the status of the response."""
     shopper = shop.shopper()
     shopper.put_in_cart(f"/products/{product}/")
     return shopper.order(card).status_code
 
 
-def test_a_shop_in_which_nothing_happened_has_no_evidence(judge: Visitor, pictures: Path) -> None:
-    judge.sees("Quality scenarios")
+def test_a_shop_without_history_has_no_evidence(viewer: Visitor, pictures: Path) -> None:
+    viewer.sees("Quality scenarios")
     for scenario in ("A1", "A2", "P1", "P2", "M1", "I1", "I2"):
-        expect(verdict(judge, scenario)).to_have_text("NO EVIDENCE")
+        expect(verdict(viewer, scenario)).to_have_text("NO EVIDENCE")
     for scenario in ("S1", "S2", "M2", "T1", "T2", "U1", "U2"):
-        expect(verdict(judge, scenario)).to_have_text("TESTED")
-    examine(judge.page, "quality-no-evidence", pictures)
+        expect(verdict(viewer, scenario)).to_have_text("TESTED")
+    examine(viewer.page, "quality-no-evidence", pictures)
 
 
-def test_while_the_gateway_is_away_a2_turns_without_reloading(
-    judge: Visitor, new_shop: ShopWithoutDebug, pictures: Path
+def test_a2_changes_without_a_reload_while_the_gateway_is_down(
+    viewer: Visitor, new_shop: ShopWithoutDebug, pictures: Path
 ) -> None:
     new_shop.start("worker")
-    page = judge.page
+    page = viewer.page
     assert [buy(new_shop, product) for product in (FLASH, LAMP, LAMP)] == [200, 200, 200]
-    expect(verdict(judge, "A2")).to_have_text("PASS")
-    new_shop.run(MINUTE)
-    expect(verdict(judge, "A1")).to_have_text("PASS")
+    expect(verdict(viewer, "A2")).to_have_text("PASS")
+    new_shop.run(RUN_JOBS)
+    expect(verdict(viewer, "A1")).to_have_text("PASS")
     expect(page.locator("#A2 figcaption")).to_contain_text("of the time with evidence")
-    expect(page.get_by_role("status")).to_have_text("No scenario fails")
+    expect(page.get_by_role("status")).to_have_text("No scenarios failing")
     page.locator("#A2 summary").click()
     examine(page, "quality-passing", pictures)
 
     new_shop.gateway.knobs(off=True)
-    assert buy(new_shop, LAMP) == 200  # without an answer, until the breaker opens
+    assert buy(new_shop, LAMP) == 200  # no answer, until the breaker opens
     assert buy(new_shop, LAMP) == 503
-    expect(page.locator("#A2 tbody tr").nth(1)).to_contain_text("refused by the open breaker: 1")
-    expect(verdict(judge, "A2")).to_have_text("PASS")  # what is unknown has not failed yet
+    expect(page.locator("#A2 tbody tr").nth(1)).to_contain_text("1 rejected by the open breaker")
+    expect(verdict(viewer, "A2")).to_have_text("PASS")  # an unknown payment has not failed yet
     new_shop.gateway.knobs()
     new_shop.pass_the_rest()
     assert buy(new_shop, LAMP, "tok_declined") == 200
-    expect(verdict(judge, "A2")).to_have_text("FAIL")
+    expect(verdict(viewer, "A2")).to_have_text("FAIL")
     expect(page.get_by_role("status")).to_have_text("Failing: A2")
-    expect(page.locator("#A2 tbody tr").first).to_contain_text("broken")
-    expect(page.locator("#A2 details")).to_have_attribute("open", "")  # as it was left
-    expect(verdict(judge, "A1")).to_have_text("PASS")
+    expect(page.locator("#A2 tbody tr").first).to_contain_text("not met")
+    expect(page.locator("#A2 details")).to_have_attribute("open", "")  # as the user left it
+    expect(verdict(viewer, "A1")).to_have_text("PASS")
     examine(page, "quality-failing", pictures)
 
 
-def test_nobody_looks_and_nothing_is_asked(judge: Visitor, new_shop: ShopWithoutDebug) -> None:
-    page = judge.page
+def test_a_hidden_page_does_not_poll(viewer: Visitor, new_shop: ShopWithoutDebug) -> None:
+    page = viewer.page
     expect(page.locator("#scenarios")).to_have_attribute("hx-trigger", "every 10s, seen-again")
-    asked: list[str] = []
-    page.on("request", lambda one: asked.append(one.url) if "/metrics/" in one.url else None)
+    polled: list[str] = []
+    page.on("request", lambda sent: polled.append(sent.url) if "/metrics/" in sent.url else None)
     page.evaluate(HIDE, True)
     buy(new_shop, LAMP, "tok_declined")
-    page.evaluate(ASK)
-    page.evaluate(ASK)
-    assert asked == []
-    page.evaluate(HIDE, False)  # looked at again, it asks at once
-    expect(verdict(judge, "A2")).to_have_text("FAIL")
-    assert len(asked) == 1
+    page.evaluate(POLL)
+    page.evaluate(POLL)
+    assert polled == []
+    page.evaluate(HIDE, False)  # visible again, it polls at once
+    expect(verdict(viewer, "A2")).to_have_text("FAIL")
+    assert len(polled) == 1
 
 
-def test_a_page_that_cannot_be_refreshed_says_so(judge: Visitor) -> None:
-    page = judge.page
-    stale = page.get_by_text("what stands here may be old")
+def test_a_failed_update_is_reported(viewer: Visitor) -> None:
+    page = viewer.page
+    stale = page.get_by_text("This data may be out of date")
     expect(stale).to_be_hidden()
     page.route("**/quality-scenarios/list/**", lambda route: route.fulfill(status=503, body=""))
-    page.evaluate(ASK)
+    page.evaluate(POLL)
     expect(stale).to_be_visible()
     page.unroute("**/quality-scenarios/list/**")
-    page.evaluate(ASK)
+    page.evaluate(POLL)
     expect(stale).to_be_hidden()
-    judge.expected = [503]
-    (told,) = judge.leave()  # htmx tells it too
-    assert told.startswith("console: Response Status Error Code 503")
+    viewer.expected = [503]
+    (problem,) = viewer.leave()  # htmx logs it, too
+    assert problem.startswith("console: Response Status Error Code 503")
 
 
-def test_by_keyboard_to_another_window_and_to_the_runbook(judge: Visitor) -> None:
-    judge.page.get_by_role("link", name="7 days").focus()
-    judge.page.keyboard.press("Enter")
-    judge.is_at(f"{PAGE}?days=7")
-    judge.reads("Judged over 7 days")
-    judge.page.locator("#A1 summary").focus()
-    judge.page.keyboard.press("Enter")
-    expect(judge.page.locator("#A1").get_by_text("Many buyers who all want")).to_be_visible()
-    expect(judge.page.get_by_role("link", name="Runbook RetailOversold")).to_have_attribute(
+def test_range_and_runbook_with_the_keyboard(viewer: Visitor) -> None:
+    viewer.page.get_by_role("link", name="7 days").focus()
+    viewer.page.keyboard.press("Enter")
+    viewer.is_at(f"{PAGE}?days=7")
+    viewer.reads("Evaluated over the last 7 days")
+    viewer.page.locator("#A1 summary").focus()
+    viewer.page.keyboard.press("Enter")
+    expect(viewer.page.locator("#A1").get_by_text("Many buyers who want")).to_be_visible()
+    expect(viewer.page.get_by_role("link", name="Runbook RetailOversold")).to_have_attribute(
         "href", "/metrics/runbooks/RetailOversold/"
     )
 
 
-def test_the_report_on_paper_shows_everything(judge: Visitor, pictures: Path) -> None:
-    page = judge.page
+def test_the_printed_report_shows_everything(viewer: Visitor, pictures: Path) -> None:
+    page = viewer.page
     page.evaluate("window.print = () => { window.printed = true; }")
-    judge.press("Print report")
+    viewer.press("Print report")
     assert page.evaluate("window.printed") is True
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
@@ -179,9 +179,9 @@ def test_the_report_on_paper_shows_everything(judge: Visitor, pictures: Path) ->
     page.screenshot(path=pictures / "quality-paper.png", full_page=True)
 
 
-def test_without_scripts_the_page_loads_itself_anew(visitor: OpenVisitor, judge: Visitor) -> None:
+def test_without_scripts_the_page_reloads_itself(visitor: OpenVisitor, viewer: Visitor) -> None:
     plain = visitor(customer=False, java_script_enabled=False)
-    plain.context.add_cookies(judge.context.cookies())  # type: ignore[arg-type]
+    plain.context.add_cookies(viewer.context.cookies())  # type: ignore[arg-type]
     plain.open(PAGE)
     plain.sees("Quality scenarios")
     expect(plain.page.get_by_role("button", name="Print report")).to_be_hidden()

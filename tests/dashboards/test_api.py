@@ -1,4 +1,4 @@
-"""The API: who may ask, what it says, and when it says that nothing is new."""
+"""The API: access, content, and 304 when nothing has changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.conf import settings as configured
 from dashboards.measures import MEASURES
 from retail.models import Metric, RollupMark
 from retail.thresholds import THRESHOLDS, in_words
-from tests.dashboards.reading import answer
+from tests.dashboards.support import api_document
 from tests.support import make_buyer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 API = "/metrics/api/"
 NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
 DOCUMENT = Path(configured.BASE_DIR).parent / "docs" / "api.md"
-NAMED = "`unknown_payments.most_age_seconds`"  # stands there instead of its number
+NAMED = "`unknown_payments.most_age_seconds`"  # documented by name instead of its number
 TOKEN = {"authorization": "Bearer a-token"}
 
 
@@ -36,7 +36,7 @@ def _it_is_noon(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     settings.METRICS_TOKEN = "a-token"
 
 
-def test_the_token_or_staff_may_ask(client: Client, staff: Client) -> None:
+def test_access_needs_the_token_or_staff(client: Client, staff: Client) -> None:
     assert staff.get(API).status_code == 200
     client.logout()
     assert client.get(API, headers=TOKEN).status_code == 200
@@ -63,12 +63,13 @@ def test_without_a_token_only_development_is_open(
 @pytest.mark.parametrize(
     "days", ["0", "91", "-1", "7.5", "", " 7", "7 ", "seven", "07", "1e1", "٣", "9" * 40, "7\x00"]
 )
-def test_other_days_are_refused_with_a_sentence(client: Client, days: str) -> None:
+def test_invalid_days_are_rejected_with_a_message(client: Client, days: str) -> None:
     response = client.get(API, {"days": days}, headers={**TOKEN, "accept": "text/html"})
     assert response.status_code == 400
     error = response.json()["error"]
-    assert (error["status"], error["message"]) == (
+    assert (error["status"], error["title"], error["message"]) == (
         400,
+        "Invalid number of days",
         "The parameter days must be a whole number from 1 to 90.",
     )
     assert error["reference"] == response["X-Request-ID"]
@@ -83,37 +84,39 @@ def test_other_days_are_refused_with_a_sentence(client: Client, days: str) -> No
         (90, "2025-12-03T00:00:00Z", 86400, 90, 90),
     ],
 )
-def test_the_range_is_as_long_as_asked(
+def test_the_range_has_the_requested_length(
     client: Client, days: int, since: str, step: int, steps: int, daily: int
 ) -> None:
-    found = answer(client, days, **TOKEN)
-    assert (found["days"], found["since"], found["step_seconds"]) == (days, since, step)
-    assert found["generated_at"] == "2026-03-02T12:00:30Z"
-    assert found["series"]["starts"][0] == since
-    lengths = {len(one["values"]) for key, one in found["series"].items() if key != "starts"}
-    assert lengths == {steps} == {len(found["series"]["starts"])}
-    assert (len(found["daily"]["days"]), found["daily"]["days"][-1]) == (daily, "2026-03-02")
-    assert len(found["daily"]["orders"]["values"]) == daily
+    document = api_document(client, days, **TOKEN)
+    assert (document["days"], document["since"], document["step_seconds"]) == (days, since, step)
+    assert document["generated_at"] == "2026-03-02T12:00:30Z"
+    assert document["series"]["starts"][0] == since
+    series = {key: metric for key, metric in document["series"].items() if key != "starts"}
+    lengths = {len(metric["values"]) for metric in series.values()}
+    assert lengths == {steps} == {len(document["series"]["starts"])}
+    days_shown = document["daily"]["days"]
+    assert (len(days_shown), days_shown[-1]) == (daily, "2026-03-02")
+    assert len(document["daily"]["orders"]["values"]) == daily
 
 
-def test_seven_days_if_nobody_says(client: Client) -> None:
-    assert client.get(API, headers=TOKEN).json() == answer(client, 7, **TOKEN)
+def test_the_default_is_seven_days(client: Client) -> None:
+    assert client.get(API, headers=TOKEN).json() == api_document(client, 7, **TOKEN)
 
 
 def test_an_empty_shop_has_no_rates_and_no_states(client: Client) -> None:
-    found = answer(client, 7, **TOKEN)
-    told = {key: one["value"] for key, one in found["numbers"].items()}
-    nothing = {
+    document = api_document(client, 7, **TOKEN)
+    numbers = {key: number["value"] for key, number in document["numbers"].items()}
+    without_data = {
         *("error_rate", "client_error_rate", "payment_success"),
         *("response_avg", "response_p50", "response_p95", "response_p99"),
     }
-    assert {key for key, value in told.items() if value is None} == nothing
-    assert {value for key, value in told.items() if key not in nothing} == {0, "0.00"}
-    assert {one["state"] for one in found["numbers"].values()} == {"calm"}
-    assert found["rolled_until"] is None
+    assert {key for key, value in numbers.items() if value is None} == without_data
+    assert {value for key, value in numbers.items() if key not in without_data} == {0, "0.00"}
+    assert {number["state"] for number in document["numbers"].values()} == {"calm"}
+    assert document["rolled_until"] is None
 
 
-def test_nothing_new_is_said_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_numbers_are_a_304(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     first = client.get(API, headers=TOKEN)
     assert re.fullmatch(r'W/"[0-9a-f]{32}"', first["ETag"])
     assert (first["Cache-Control"], first["Vary"]) == ("private, no-cache", "Authorization, Cookie")
@@ -128,16 +131,16 @@ def test_nothing_new_is_said_so(client: Client, monkeypatch: pytest.MonkeyPatch)
     Metric.objects.create(
         metric_type="error_rate", value=0, metadata={"count": 3}, timestamp=NOW.replace(second=10)
     )
-    news = client.get(API, headers=known)
-    assert news.status_code == 200
-    assert news.json()["numbers"]["requests"]["value"] == 3
-    assert news["ETag"] != first["ETag"]
+    changed = client.get(API, headers=known)
+    assert changed.status_code == 200
+    assert changed.json()["numbers"]["requests"]["value"] == 3
+    assert changed["ETag"] != first["ETag"]
 
 
 def _keys(value: Any, path: str = "") -> set[str]:
     if not isinstance(value, dict):
         return {path}
-    return {key for name, one in value.items() for key in _keys(one, f"{path}.{name}")}
+    return {key for name, inner in value.items() for key in _keys(inner, f"{path}.{name}")}
 
 
 def _example() -> dict[str, Any]:
@@ -146,22 +149,24 @@ def _example() -> dict[str, Any]:
     return example
 
 
-def test_the_documented_example_is_of_this_form(client: Client) -> None:
-    found, example = answer(client, 7, **TOKEN), _example()
-    assert list(example) == list(found)
+def test_the_documented_example_has_the_same_keys(client: Client) -> None:
+    document, example = api_document(client, 7, **TOKEN), _example()
+    assert list(example) == list(document)
     for part in ("numbers", "series"):
         assert example[part]
-        assert {key: example[part][key] for key in example[part]}.keys() <= found[part].keys()
-        found[part] = {key: found[part][key] for key in example[part]}
-    assert _keys(found) == _keys(example)
-    for key, one in example["numbers"].items():
-        real = found["numbers"][key]
-        assert (one["unit"], one["definition"]) == (real["unit"], real["definition"])
-    assert example["now"].keys() == found["now"].keys()
+        assert {key: example[part][key] for key in example[part]}.keys() <= document[part].keys()
+        document[part] = {key: document[part][key] for key in example[part]}
+    assert _keys(document) == _keys(example)
+    for key, number in example["numbers"].items():
+        actual = document["numbers"][key]
+        assert (number["unit"], number["definition"]) == (actual["unit"], actual["definition"])
+    assert example["now"].keys() == document["now"].keys()
 
 
 def test_every_number_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)`: (.+) \| (\S+) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     age = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
-    named = {one.key: one.described.replace(age, NAMED) for one in MEASURES.values()}
-    assert rows == [(one.key, named[one.key], one.unit) for one in MEASURES.values()]
+    assert rows == [
+        (metric.key, metric.described.replace(age, NAMED), metric.unit)
+        for metric in MEASURES.values()
+    ]

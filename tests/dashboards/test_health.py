@@ -1,4 +1,4 @@
-"""How the parts of the shop are, and that none that fails hides the others."""
+"""Health checks: each state and its text, and that a failing check hides no other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django_q.models import OrmQ
 from payments.models import CircuitBreaker
 from retail import health
 from retail.models import AuditCheck, WorkerHeartbeat
-from tests.dashboards.reading import checks, seen
-from tests.oncall.support import NOON, alert, hear
+from tests.dashboards.support import checks, main_text
+from tests.oncall.support import NOON, alert, receive
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -39,34 +39,34 @@ def breaker(**fields: Any) -> None:
     CircuitBreaker.objects.create(name="payments", **fields)
 
 
-def test_a_new_shop_is_not_blamed_for_what_nobody_asked(staff: Client) -> None:
-    found = checks(staff)
-    assert found["Circuit breaker"] == "calm: closed Not used yet: no payment has been made."
-    assert found["Gateway"] == "calm: not asked yet The worker reads its ledger every minute."
-    assert found["Database"].startswith("good: connected ")
-    assert found["Worker"] == "bad: never seen Start it with manage.py worker"
-    assert found["Job queue"] == "good: flowing No jobs are waiting."
-    assert found["Monitoring"] == "warn: not connected No alert can reach this page."
-    assert found["Alert receivers"] == "warn: none No human receiver: alerts reach this shop alone."
-    assert list(found) == [
+def test_a_new_shop(staff: Client) -> None:
+    texts = checks(staff)
+    assert texts["Circuit breaker"] == "calm: closed No payments so far."
+    assert texts["Gateway"] == "calm: not checked yet The worker reads its ledger every minute."
+    assert texts["Database"].startswith("good: up ")
+    assert texts["Worker"] == "bad: never seen Start it with manage.py worker"
+    assert texts["Job queue"] == "good: keeping up No jobs waiting."
+    assert texts["Monitoring"] == "warn: not connected No alerts can reach the shop."
+    assert texts["Alert receivers"] == "warn: none No one is notified; alerts are only shown here."
+    assert list(texts) == [
         *("Database", "Worker", "Job queue", "Disk"),
         *("Circuit breaker", "Gateway", "Monitoring", "Alert receivers"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("fields", "said", "gateway"),
+    ("fields", "text", "gateway"),
     [
-        ({}, "good: closed Payments go to the gateway.", "good: answers"),
+        ({}, "good: closed Payments reach the gateway.", "good: responding"),
         (
             {"state": "open", "opened_at": ago(130)},
-            "bad: open Opened 2 min ago: checkouts are refused at once, carts are kept.",
-            "bad: not answering",
+            "bad: open Opened 2 min ago. Checkouts fail fast; carts are kept.",
+            "bad: not responding",
         ),
         (
             {"state": "half_open", "opened_at": ago(130)},
-            "warn: half-open One payment at a time tests whether the gateway is back.",
-            "bad: not answering",
+            "warn: half-open One payment at a time probes the gateway.",
+            "bad: not responding",
         ),
         (
             {
@@ -77,67 +77,76 @@ def test_a_new_shop_is_not_blamed_for_what_nobody_asked(staff: Client) -> None:
                 "forced_until": ago(-600),
                 "forced_by": "somebody",
             },
-            "warn: open, forced Forced by hand for 10 min more: moving house",
-            "good: answers",
+            "warn: open, forced Forced by staff for another 10 min: moving house",
+            "good: responding",
         ),
     ],
 )
-def test_the_breaker_tells_of_itself_and_the_gateway(
-    staff: Client, fields: dict[str, Any], said: str, gateway: str
+def test_circuit_breaker_and_gateway(
+    staff: Client, fields: dict[str, Any], text: str, gateway: str
 ) -> None:
     AuditCheck.objects.create(invariant="charge_has_payment", checked_at=ago(30))
     breaker(**fields)
-    found = checks(staff)
-    assert found["Circuit breaker"] == said
-    assert found["Gateway"].startswith(gateway)
+    texts = checks(staff)
+    assert texts["Circuit breaker"] == text
+    assert texts["Gateway"].startswith(gateway)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
-        (300, "good: answers Its ledger was read 5 min ago."),
-        (301, "warn: silent Its ledger was last read 5 min ago. Is the worker running?"),
+        (300, "good: responding Ledger read 5 min ago."),
+        (301, "warn: not checked Ledger last read 5 min ago. Is the worker running?"),
     ],
 )
-def test_a_ledger_not_read_for_long_is_doubted(staff: Client, seconds: int, said: str) -> None:
+def test_an_old_ledger_audit_is_a_warning(staff: Client, seconds: int, text: str) -> None:
     AuditCheck.objects.create(invariant="charge_has_payment", checked_at=ago(seconds))
-    assert checks(staff)["Gateway"] == said
+    assert checks(staff)["Gateway"] == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
-        (30, "good: running Seen in the last 30 seconds."),
+        (30, "good: running Heartbeat in the last 30 seconds."),
         (31, "bad: silent for 31 s Is manage.py worker running?"),
     ],
 )
-def test_the_worker_is_heard_or_not(staff: Client, seconds: int, said: str) -> None:
+def test_the_worker(staff: Client, seconds: int, text: str) -> None:
     WorkerHeartbeat.objects.create(worker="one", seen_at=ago(seconds))
     WorkerHeartbeat.objects.create(worker="older", seen_at=ago(9000))
-    assert checks(staff)["Worker"] == said
+    assert checks(staff)["Worker"] == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
-        (60, "good: flowing 2 jobs are waiting, the oldest for 1 min."),
-        (61, "warn: slow 2 jobs are waiting, the oldest for 1 min."),
-        (301, "bad: stalled 2 jobs are waiting, the oldest for 5 min."),
+        (60, "good: keeping up 2 jobs waiting; longest wait 1 min."),
+        (61, "warn: slow 2 jobs waiting; longest wait 1 min."),
+        (301, "bad: stalled 2 jobs waiting; longest wait 5 min."),
     ],
 )
-def test_the_queue_is_judged_by_its_oldest(staff: Client, seconds: int, said: str) -> None:
+def test_the_queue_is_evaluated_by_its_longest_wait(staff: Client, seconds: int, text: str) -> None:
     for waited in (1, seconds):
         OrmQ.objects.create(key="vitrine", payload="", lock=ago(waited))
-    assert checks(staff)["Job queue"] == said
+    assert checks(staff)["Job queue"] == text
+
+
+def test_one_waiting_job(staff: Client) -> None:
+    OrmQ.objects.create(key="vitrine", payload="", lock=ago(60))
+    assert checks(staff)["Job queue"] == "good: keeping up 1 job waiting; longest wait 1 min."
 
 
 @pytest.mark.parametrize(
-    ("free", "said"),
-    [(15, "good: room 15 % free"), (14, "warn: filling 14 %"), (4, "bad: full 4 % free, 4 GB.")],
+    ("free", "text"),
+    [
+        (15, "good: enough space 15 % free"),
+        (14, "warn: filling up 14 %"),
+        (4, "bad: almost full 4 % free, 4 GB."),
+    ],
 )
 def test_the_fullest_disk_counts(
     staff: Client, monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Any,
-    free: int, said: str
+    free: int, text: str
 ) -> None:  # fmt: skip
     from shutil import _ntuple_diskusage as usage  # noqa: PLC0415
 
@@ -147,44 +156,49 @@ def test_the_fullest_disk_counts(
     sizes = {tmp_path: usage(100 * giga, 0, 90 * giga)}
     sizes[settings.VAR_DIR] = usage(100 * giga, 0, free * giga)
     monkeypatch.setattr("retail.web.health.shutil.disk_usage", sizes.__getitem__)
-    assert checks(staff)["Disk"].startswith(said)
+    assert checks(staff)["Disk"].startswith(text)
 
 
 @pytest.mark.parametrize(
-    ("minutes", "said"),
+    ("minutes", "text"),
     [
-        (-4, "good: connected Heartbeat 4 min ago."),
-        (-6, "bad: silent Heartbeat 6 min ago. Alerts may not reach this page."),
+        (-4, "good: connected Last heartbeat 4 min ago."),
+        (-6, "bad: no heartbeat Last heartbeat 6 min ago. Alerts may not reach the shop."),
     ],
 )
-def test_the_watch_is_heard_or_not(staff: Client, minutes: int, said: str) -> None:
-    hear(minutes, alert("Watchdog"))
-    assert checks(staff)["Monitoring"] == said
+def test_monitoring(staff: Client, minutes: int, text: str) -> None:
+    receive(minutes, alert("Watchdog"))
+    assert checks(staff)["Monitoring"] == text
 
 
-def test_it_says_who_is_told(staff: Client, settings: Settings) -> None:
+def test_alert_receivers_are_listed(staff: Client, settings: Settings) -> None:
     settings.ALERT_RECEIVERS = {"e-mail": True, "Slack": False, "PagerDuty": True}
-    assert checks(staff)["Alert receivers"] == "good: configured By e-mail, PagerDuty."
+    assert (
+        checks(staff)["Alert receivers"]
+        == "good: configured Alerts are sent by: e-mail, PagerDuty."
+    )
 
 
 @pytest.mark.parametrize("name", list(health.registered))
 def test_a_check_that_fails_hides_no_other(
     staff: Client, monkeypatch: pytest.MonkeyPatch, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    usual = checks(staff)
+    before = checks(staff)
 
     def fail(_now: object) -> NoReturn:
         raise RuntimeError("a bug")
 
     monkeypatch.setitem(health.registered, name, fail)
-    found = checks(staff)
-    assert found == {**usual, name: "bad: check failed See the log for the error."}
-    lines = [one for one in caplog.records if one.message == "event=dashboard.check_failed"]
+    texts = checks(staff)
+    assert texts == {**before, name: "bad: check failed The log has the error."}
+    lines = [
+        record for record in caplog.records if record.message == "event=dashboard.check_failed"
+    ]
     assert {line.__dict__["check"] for line in lines} == {name}
-    assert "check failed" in seen(staff)
+    assert "check failed" in main_text(staff)
 
 
-def test_a_database_that_is_away_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_database_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> NoReturn:
         raise OperationalError("gone")
 

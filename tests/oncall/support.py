@@ -1,4 +1,4 @@
-"""Notifications as Alertmanager sends them."""
+"""Notifications like those of Alertmanager."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FIRING, RESOLVED = "firing", "resolved"
 
 
 def at(minutes: float) -> datetime:
-    """Return so many minutes after noon."""
+    """Return the time so many minutes after noon."""
     return NOON + timedelta(minutes=minutes)
 
 
 def _as_go(moment: datetime) -> str:
-    """Write a time as Go does: nanoseconds, and Z."""
+    """Format a time like Go, with nanoseconds and Z."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}789Z"
 
 
@@ -32,7 +32,7 @@ def alert(
     annotations: dict[str, str] | None = None,
     fingerprint: str = "",
 ) -> dict[str, Any]:
-    """Return an alert of a notification, from and to so many minutes after noon."""
+    """Return an alert that starts and ends so many minutes after noon."""
     return {
         "status": FIRING if end is None else RESOLVED,
         "labels": {
@@ -49,8 +49,8 @@ def alert(
     }
 
 
-def told(*alerts: dict[str, Any]) -> dict[str, Any]:
-    """Return a notification, with everything that Alertmanager puts into one."""
+def notification_body(*alerts: dict[str, Any]) -> dict[str, Any]:
+    """Return a notification, with all fields that Alertmanager sends."""
     return {
         "receiver": "shop",
         "status": FIRING,
@@ -67,19 +67,20 @@ def told(*alerts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def hear(heard: float, *alerts: dict[str, Any]) -> None:
+def receive(received: float, *alerts: dict[str, Any]) -> None:
     """Receive a notification so many minutes after noon."""
-    alerts_receive(told=[notification._alert(one, "alerts") for one in alerts], now=at(heard))
+    parsed = [notification._alert(fields, "alerts") for fields in alerts]
+    alerts_receive(received=parsed, now=at(received))
 
 
 def minutes(moment: datetime | None) -> float | None:
-    """Return how long after noon a moment is; Alertmanager's nanoseconds are cut."""
+    """Return how many minutes after noon a time is, without the nanoseconds of Alertmanager."""
     return None if moment is None else (moment - NOON).total_seconds() / 60
 
 
 def episodes() -> list[tuple[str, float | None, float | None, float | None]]:
-    """Return the kept alerts, by their start: status, start, end, when last heard of."""
+    """Return the stored alerts by start: status, start, end, last update."""
     return [
-        (one.status, minutes(one.starts_at), minutes(one.ends_at), minutes(one.updated_at))
-        for one in Alert.objects.order_by("starts_at")
+        (row.status, minutes(row.starts_at), minutes(row.ends_at), minutes(row.updated_at))
+        for row in Alert.objects.order_by("starts_at")
     ]

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from oncall.models import Alert
-from tests.oncall.support import alert, hear
+from tests.oncall.support import alert, receive
 from tests.support import make_buyer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _migrated_afterwards(transactional_db: None) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_migrated_afterwards")
 def test_rows_content_types_and_permissions_move_there_and_back() -> None:
-    hear(0, alert("RetailOversold"))
+    receive(0, alert("RetailOversold"))
     stored = list(Alert.objects.values())
     content_type = ContentType.objects.get_for_model(Alert)
     permission = Permission.objects.get(content_type=content_type, codename="view_alert")

@@ -1,4 +1,4 @@
-"""Notifications at the same moment: Alertmanagers in a cluster, and sendings tried again."""
+"""Concurrent notifications, from an Alertmanager cluster or from retries."""
 
 import threading
 from contextlib import suppress
@@ -9,26 +9,26 @@ from django.db import connections
 
 from oncall import services
 from oncall.models import AlertFeed
-from tests.oncall.support import FIRING, RESOLVED, alert, episodes, hear
+from tests.oncall.support import FIRING, RESOLVED, alert, episodes, receive
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def at_once(*news: tuple[float, dict[str, Any]]) -> list[Exception]:
-    """Receive each in a thread of its own; return what was raised."""
-    start = threading.Barrier(len(news))
+def at_once(*notifications: tuple[float, dict[str, Any]]) -> list[Exception]:
+    """Receive each notification in its own thread; return the exceptions raised."""
+    start = threading.Barrier(len(notifications))
     raised: list[Exception] = []
 
-    def receive(heard: float, one: dict[str, Any]) -> None:
+    def run(received: float, fields: dict[str, Any]) -> None:
         try:
             start.wait()
-            hear(heard, one)
-        except Exception as error:  # noqa: BLE001 - told by the return value
+            receive(received, fields)
+        except Exception as error:  # noqa: BLE001 - returned below
             raised.append(error)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=receive, args=one) for one in news]
+    threads = [threading.Thread(target=run, args=args) for args in notifications]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -36,31 +36,31 @@ def at_once(*news: tuple[float, dict[str, Any]]) -> list[Exception]:
     return raised
 
 
-def test_one_alert_told_eight_times_at_once_is_one_row() -> None:
+def test_one_alert_received_eight_times_at_once_is_one_row() -> None:
     assert at_once(*[(1, alert())] * 8) == []
     assert episodes() == [(FIRING, 0, None, 1)]
 
 
-def test_whoever_comes_first_the_end_is_the_end() -> None:
+def test_an_end_wins_whatever_arrives_first() -> None:
     for _ in range(5):
         assert at_once((6, alert()), (6, alert(end=5)), (6, alert()), (6, alert(end=5))) == []
         assert episodes() == [(RESOLVED, 0, 5, 6)]
 
 
 def _meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let two that are about to make a row wait for each other, if they can both get there."""
-    both, make = threading.Barrier(2), services._make
+    """Let two threads insert at the same moment, if both can get that far."""
+    both, create = threading.Barrier(2), services._create
 
-    def slowly(*arguments: Any) -> None:
-        with suppress(threading.BrokenBarrierError):  # the other one waits for the lock
+    def create_together(*arguments: Any) -> None:
+        with suppress(threading.BrokenBarrierError):  # the other thread waits for the lock
             both.wait(2)
-        make(*arguments)
+        create(*arguments)
 
-    monkeypatch.setattr(services, "_make", slowly)
+    monkeypatch.setattr(services, "_create", create_together)
 
 
 def test_an_alert_never_fires_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     AlertFeed.objects.create(pk=1)
     _meet(monkeypatch)
     assert at_once((2, alert(start=0)), (2, alert(start=1))) == []
-    assert [one[0] for one in episodes()].count(FIRING) == 1
+    assert [episode[0] for episode in episodes()].count(FIRING) == 1

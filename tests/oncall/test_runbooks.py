@@ -1,4 +1,4 @@
-"""Runbooks as pages: a closed set of names, and Markdown that brings nothing of its own."""
+"""Runbook pages: a closed set of names, and Markdown without HTML."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from oncall import runbooks
-from tests.oncall.support import alert, hear
+from tests.oncall.support import alert, receive
 
 pytestmark = pytest.mark.django_db
 
@@ -39,8 +39,8 @@ def _folder(settings: Settings, tmp_path: Path) -> None:
     (folder / "RetailOversold.md").write_text(PAGE)
     (folder / "RetailTargetDown.md").write_text("No heading: Süße Grüße\n", encoding="utf-8")
     (folder / "README.md").write_text("# About this folder\n")
-    (folder / "notes.txt").write_text("not one\n")
-    (folder / "with space.md").write_text("not one\n")
+    (folder / "notes.txt").write_text("not a runbook\n")
+    (folder / "with space.md").write_text("not a runbook\n")
     (tmp_path / "Secret.md").write_text("not yours\n")
     settings.RUNBOOKS_DIR = folder
 
@@ -50,9 +50,9 @@ def article(client: Client, name: str) -> str:
     return page.partition('<article class="runbook">')[2].partition("</article>")[0].strip()
 
 
-def test_the_names_are_those_of_the_folder(admin_client: Client) -> None:
+def test_runbooks_are_the_files_of_the_folder(admin_client: Client) -> None:
     assert runbooks.names() == ["RetailOversold", "RetailTargetDown"]
-    hear(1, alert("RetailTargetDown"))
+    receive(1, alert("RetailTargetDown"))
     page = admin_client.get("/metrics/runbooks/").content.decode()
     listed = re.findall(r'<li><a href="(/metrics/runbooks/\w+/)">(\w+)</a>( <span)?', page)
     assert listed == [
@@ -61,7 +61,7 @@ def test_the_names_are_those_of_the_folder(admin_client: Client) -> None:
     ]
 
 
-def test_a_page_holds_the_markdown_and_no_html_of_its_own(admin_client: Client) -> None:
+def test_a_page_renders_markdown_and_escapes_html(admin_client: Client) -> None:
     assert article(admin_client, "RetailOversold") == (
         "<h1>RetailOversold</h1>\n"
         '<p>See <a href="../RetailTargetDown/#first">the other</a> and '
@@ -80,7 +80,7 @@ def test_a_page_holds_the_markdown_and_no_html_of_its_own(admin_client: Client) 
     assert "<code>docs/runbooks/RetailOversold.md</code>" in page
 
 
-def test_a_file_without_a_heading_gets_its_name(admin_client: Client) -> None:
+def test_a_file_without_a_heading_gets_its_name_as_heading(admin_client: Client) -> None:
     assert article(admin_client, "RetailTargetDown").split("\n") == [
         "<h1>RetailTargetDown</h1>",
         "    <p>No heading: Süße Grüße</p>",
@@ -95,13 +95,13 @@ def test_a_file_without_a_heading_gets_its_name(admin_client: Client) -> None:
         *("../Secret", "../../Secret", "/etc/passwd", "RetailOversold/../Secret", "x" * 5000),
     ],
 )
-def test_every_other_name_is_a_page_that_is_not_there(admin_client: Client, name: str) -> None:
+def test_every_other_name_is_404(admin_client: Client, name: str) -> None:
     response = admin_client.get(f"/metrics/runbooks/{name}/")
     assert response.status_code == 404
     assert b"not yours" not in response.content
 
 
-def test_a_shop_without_the_folder_says_where_it_looks(
+def test_without_the_folder_the_page_explains_the_setting(
     admin_client: Client, settings: Settings
 ) -> None:
     settings.RUNBOOKS_DIR = Path("/nowhere/at/all")

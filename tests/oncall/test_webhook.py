@@ -1,4 +1,4 @@
-"""POST /metrics/alerts/: what is taken, what is refused, and what either leaves behind."""
+"""POST /metrics/alerts/: what is accepted or rejected, and what is stored."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from oncall.models import Alert, AlertFeed
-from tests.oncall.support import alert, minutes, told
+from tests.oncall.support import alert, minutes, notification_body
 from tests.support import moved
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ def sender() -> Client:
 
 
 def post(sender: Client, body: Any, headers: dict[str, str] | None = None) -> tuple[int, str]:
-    """Send a body; return the answer's status and sentence."""
+    """Post a body; return the status and message of the response."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = sender.generic(
         "POST",
@@ -51,41 +51,44 @@ def stored() -> int:
     return Alert.objects.count() + AlertFeed.objects.count()
 
 
-def test_a_notification_is_kept_whole(sender: Client) -> None:
+def test_a_notification_is_stored_completely(sender: Client) -> None:
     fire = alert(labels={"origin": "grafana", "product": "7"})
     with moved() as changes:
-        assert post(sender, told(fire, alert("Watchdog"))) == (200, "2 alerts taken.")
-    assert changes == {}  # no request of the shop's, no error, no metric
-    kept = Alert.objects.get()
+        assert post(sender, notification_body(fire, alert("Watchdog"))) == (
+            200,
+            "2 alerts received.",
+        )
+    assert changes == {}  # no request, error or metric is counted
+    stored_alert = Alert.objects.get()
     assert {
-        name: getattr(kept, name) for name in ("fingerprint", "name", "severity", "service")
+        name: getattr(stored_alert, name) for name in ("fingerprint", "name", "severity", "service")
     } == {
         "fingerprint": fire["fingerprint"],
         "name": "RetailOversold",
         "severity": "critical",
         "service": "shop",
     }
-    assert (kept.labels, kept.annotations) == (fire["labels"], fire["annotations"])
-    assert (kept.status, kept.origin, kept.generator_url) == (
+    assert (stored_alert.labels, stored_alert.annotations) == (fire["labels"], fire["annotations"])
+    assert (stored_alert.status, stored_alert.origin, stored_alert.generator_url) == (
         "firing",
         "grafana",
         fire["generatorURL"],
     )
-    assert (minutes(kept.starts_at), kept.ends_at) == (0, None)
+    assert (minutes(stored_alert.starts_at), stored_alert.ends_at) == (0, None)
     feed = AlertFeed.objects.get()
-    assert feed.heard_at == feed.heartbeat_at == kept.received_at == kept.updated_at
+    assert feed.heard_at == feed.heartbeat_at == stored_alert.received_at == stored_alert.updated_at
 
 
-def test_each_news_is_a_line_in_the_log(sender: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_alert_is_logged(sender: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "retail.alerts"):
-        post(sender, told(alert("Watchdog"), alert(end=5), alert("RetailTargetDown")))
-        post(sender, told(alert()))
-    facts = [
-        (one.getMessage(), one.levelname, one.alert, one.status, one.kept)  # type: ignore[attr-defined]
-        for one in caplog.records
-        if one.name == "retail.alerts"
+        post(sender, notification_body(alert("Watchdog"), alert(end=5), alert("RetailTargetDown")))
+        post(sender, notification_body(alert()))
+    events = [
+        (line.getMessage(), line.levelname, line.alert, line.status, line.kept)  # type: ignore[attr-defined]
+        for line in caplog.records
+        if line.name == "retail.alerts"
     ]
-    assert facts == [
+    assert events == [
         ("event=alert.received", "INFO", "RetailOversold", "resolved", True),
         ("event=alert.received", "INFO", "RetailTargetDown", "firing", True),
         ("event=alert.received", "INFO", "RetailOversold", "firing", False),
@@ -96,18 +99,22 @@ def test_each_news_is_a_line_in_the_log(sender: Client, caplog: pytest.LogCaptur
     ("labels", "origin"),
     [({}, "prometheus"), ({"origin": "loki"}, "loki"), ({"origin": "elsewhere"}, "prometheus")],
 )
-def test_who_evaluates_it_is_a_label(sender: Client, labels: dict[str, str], origin: str) -> None:
-    post(sender, told(alert(labels=labels)))
+def test_the_origin_comes_from_a_label(sender: Client, labels: dict[str, str], origin: str) -> None:
+    post(sender, notification_body(alert(labels=labels)))
     assert Alert.objects.get().origin == origin
 
 
-def test_long_names_and_odd_characters_lose_no_alert(sender: Client) -> None:
+def test_long_names_and_unusual_characters_are_accepted(sender: Client) -> None:
     odd = {"severity": "s" * 500, "service": "x" * 500, "nul\x00": "a\x00b", "sea": "Süße 🐟"}
     fire = alert("Retail" * 100, labels=odd, fingerprint="f" * 64, annotations={"summary": "\x00"})
-    assert post(sender, told(fire)) == (200, "1 alerts taken.")
-    kept = Alert.objects.get()
-    assert (len(kept.name), len(kept.severity), len(kept.service)) == (200, 40, 100)
-    assert (kept.labels["nul�"], kept.labels["sea"]) == ("a�b", "Süße 🐟")
+    assert post(sender, notification_body(fire)) == (200, "1 alert received.")
+    stored_alert = Alert.objects.get()
+    assert (len(stored_alert.name), len(stored_alert.severity), len(stored_alert.service)) == (
+        200,
+        40,
+        100,
+    )
+    assert (stored_alert.labels["nul�"], stored_alert.labels["sea"]) == ("a�b", "Süße 🐟")
 
 
 @pytest.mark.parametrize(
@@ -123,19 +130,21 @@ def test_long_names_and_odd_characters_lose_no_alert(sender: Client) -> None:
         (False, TOKEN, f"bearer {TOKEN}", 200),
     ],
 )
-def test_only_the_bearer_tells(
+def test_only_the_bearer_token_gives_access(
     sender: Client, settings: Settings, debug: bool, token: str, authorization: str, status: int
 ) -> None:
     settings.DEBUG, settings.ALERTS_TOKEN = debug, token
-    answer = post(sender, told(alert()), {"Authorization": authorization})
-    assert answer[0] == status
+    response = post(sender, notification_body(alert()), {"Authorization": authorization})
+    assert response[0] == status
     assert stored() == (2 if status == 200 else 0)
 
 
-def changed(**facts: Any) -> dict[str, Any]:
-    """Return a notification of two alerts, something of the second changed or (None) left out."""
-    second = {**alert("RetailTargetDown"), **facts}
-    return told(alert(), {name: value for name, value in second.items() if value is not None})
+def changed(**fields: Any) -> dict[str, Any]:
+    """Return a notification of two alerts, with fields of the second replaced or (None) removed."""
+    second = {**alert("RetailTargetDown"), **fields}
+    return notification_body(
+        alert(), {name: value for name, value in second.items() if value is not None}
+    )
 
 
 RESOLVED_AT_NOON = {"status": "resolved", "startsAt": "2026-03-01T12:00:00Z"}
@@ -143,7 +152,7 @@ LABELS = {"alertname": "RetailOversold"}
 
 
 @pytest.mark.parametrize(
-    ("body", "sentence"),
+    ("body", "message"),
     [
         (b"", "The body must be JSON."),
         (b"{", "The body must be JSON."),
@@ -152,31 +161,34 @@ LABELS = {"alertname": "RetailOversold"}
         (b"[" * 100_000, "The body must be JSON."),
         ([], 'The body must be an Alertmanager notification of version "4".'),
         ({}, 'The body must be an Alertmanager notification of version "4".'),
-        ({**told(), "version": 4}, 'The body must be an Alertmanager notification of version "4".'),
         (
-            {**told(), "version": "5"},
+            {**notification_body(), "version": 4},
             'The body must be an Alertmanager notification of version "4".',
         ),
-        ({**told(), "alerts": None}, "alerts must be a list."),
-        ({**told(), "alerts": {"a": 1}}, "alerts must be a list."),
-        ({**told(), "alerts": [alert(), 7]}, "alerts[1] must be an object."),
+        (
+            {**notification_body(), "version": "5"},
+            'The body must be an Alertmanager notification of version "4".',
+        ),
+        ({**notification_body(), "alerts": None}, "alerts must be a list."),
+        ({**notification_body(), "alerts": {"a": 1}}, "alerts must be a list."),
+        ({**notification_body(), "alerts": [alert(), 7]}, "alerts[1] must be an object."),
         (changed(status="broken"), "alerts[1].status must be firing or resolved."),
-        (changed(status=None), "alerts[1].status must be a text."),
-        (changed(fingerprint=12), "alerts[1].fingerprint must be a text."),
+        (changed(status=None), "alerts[1].status must be a string."),
+        (changed(fingerprint=12), "alerts[1].fingerprint must be a string."),
         (changed(fingerprint=""), "alerts[1].fingerprint must have 1 to 64 characters."),
         (changed(fingerprint="f" * 65), "alerts[1].fingerprint must have 1 to 64 characters."),
-        (changed(labels=[]), "alerts[1].labels must be an object of texts."),
+        (changed(labels=[]), "alerts[1].labels must be an object of strings."),
         (changed(labels=None), "alerts[1].labels.alertname must name the alert."),
         (changed(labels={"alertname": ""}), "alerts[1].labels.alertname must name the alert."),
-        (changed(labels={**LABELS, "x": 1}), "alerts[1].labels.x must be a text."),
-        (changed(annotations="x"), "alerts[1].annotations must be an object of texts."),
-        (changed(annotations={"summary": {}}), "alerts[1].annotations.summary must be a text."),
-        (changed(generatorURL=[]), "alerts[1].generatorURL must be a text."),
-        (changed(startsAt=None), "alerts[1].startsAt must be a text."),
+        (changed(labels={**LABELS, "x": 1}), "alerts[1].labels.x must be a string."),
+        (changed(annotations="x"), "alerts[1].annotations must be an object of strings."),
+        (changed(annotations={"summary": {}}), "alerts[1].annotations.summary must be a string."),
+        (changed(generatorURL=[]), "alerts[1].generatorURL must be a string."),
+        (changed(startsAt=None), "alerts[1].startsAt must be a string."),
         *(
             (
                 changed(startsAt=time),
-                "alerts[1].startsAt must be a time with its offset, as of RFC 3339.",
+                "alerts[1].startsAt must be an RFC 3339 time with an offset.",
             )
             for time in ("", "noon", "2026-03-01T12:00:00", "9999-12-31T23:59:59-14:00")
         ),
@@ -190,17 +202,19 @@ LABELS = {"alertname": "RetailOversold"}
         ),
     ],
 )
-def test_what_is_no_notification_is_refused_with_a_sentence_and_leaves_nothing(
-    sender: Client, body: Any, sentence: str
+def test_an_invalid_notification_is_rejected_with_a_message_and_not_stored(
+    sender: Client, body: Any, message: str
 ) -> None:
     with moved() as changes:
-        assert post(sender, body) == (400, sentence)
+        assert post(sender, body) == (400, message)
     assert (stored(), changes) == (0, {})
 
 
-def test_at_most_a_megabyte(sender: Client, settings: Settings) -> None:
+def test_the_limit_is_one_megabyte(sender: Client, settings: Settings) -> None:
     assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 1024 * 1024
-    full = json.dumps(told(alert(annotations={"description": "x" * 1_000_000}))).encode()
+    full = json.dumps(
+        notification_body(alert(annotations={"description": "x" * 1_000_000}))
+    ).encode()
     most = full + b" " * (1024 * 1024 - len(full))
     assert post(sender, most + b" ") == (413, "Send at most 1 MB: set max_alerts on the webhook.")
     assert stored() == 0
@@ -208,23 +222,23 @@ def test_at_most_a_megabyte(sender: Client, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "NONSENSE"])
-def test_other_methods_are_none(sender: Client, method: str) -> None:
+def test_other_methods_are_405(sender: Client, method: str) -> None:
     response = sender.generic(method, "/metrics/alerts/", headers=HEADERS)
     assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD, POST")
 
 
-def test_a_database_that_is_away_has_it_sent_again(
+def test_an_unavailable_database_is_503_so_that_alertmanager_retries(
     sender: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(**_: object) -> None:
-        raise OperationalError("away")
+    def fail(**_: object) -> None:
+        raise OperationalError("unavailable")
 
-    monkeypatch.setattr("oncall.webhook.alerts_receive", away)
-    assert post(sender, told(alert())) == (
+    monkeypatch.setattr("oncall.webhook.alerts_receive", fail)
+    assert post(sender, notification_body(alert())) == (
         503,
-        "The database does not answer: send it again.",
+        "The database is not responding. Try again.",
     )
-    assert [one.getMessage() for one in caplog.records] == ["event=alert.not_kept"]
+    assert [line.getMessage() for line in caplog.records] == ["event=alert.not_kept"]
 
 
 JSON = st.recursive(
@@ -248,17 +262,15 @@ PLACES = st.sampled_from(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(place=PLACES, value=JSON)
-def test_nothing_that_is_sent_breaks_it(
-    sender: Client, place: tuple[str | int, ...], value: Any
-) -> None:
-    body: Any = deepcopy(told(alert(end=5)))
-    inside = body
+def test_no_body_causes_an_error(sender: Client, place: tuple[str | int, ...], value: Any) -> None:
+    body: Any = deepcopy(notification_body(alert(end=5)))
+    parent = body
     for step in place[:-1]:
-        inside = inside[step]
-    inside[place[-1]] = value
+        parent = parent[step]
+    parent[place[-1]] = value
     before = stored()
-    status, sentence = post(sender, body)
+    status, message = post(sender, body)
     assert status in {200, 400}
-    assert sentence
+    assert message
     if status == 400:
         assert stored() == before

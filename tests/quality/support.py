@@ -1,4 +1,4 @@
-"""Orders, payments and rows of known times, and the verdicts on them."""
+"""Orders, payments and metric rows at known times, and the scenarios' evaluations of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from orders.models import Payment, Sale
-from quality.selectors import judged
+from quality.selectors import evaluations
 from retail.audit.declare import OVERSOLD
 from retail.audit.runner import audit
 from retail.models import Metric
@@ -23,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def ago(minutes: float) -> datetime:
-    """Return so many minutes before noon."""
+    """Return the time so many minutes before noon."""
     return NOON - minutes * MINUTE
 
 
@@ -34,7 +34,7 @@ def order(
     status: str = "COMPLETED",
     settled_after: timedelta | None = MINUTE / 60,
 ) -> Payment:
-    """Make an order of so many minutes before noon, and its payment."""
+    """Create an order and its payment, so many minutes before noon."""
     done = {"COMPLETED": "CONFIRMED", "FAILED": "FAILED"}.get(status, "PENDING")
     at = ago(minutes)
     settled = at + settled_after if settled_after is not None and done != "PENDING" else None
@@ -63,19 +63,19 @@ def order(
     )
 
 
-def orders(count: int, minutes: float = 60, **facts: Any) -> None:
-    """Make orders that are ten seconds apart."""
+def orders(count: int, minutes: float = 60, **fields: Any) -> None:
+    """Create orders ten seconds apart."""
     for number in range(count):
-        order(minutes + number / 6, **facts)
+        order(minutes + number / 6, **fields)
 
 
 def row(kind: str, minutes: float, value: float = 1, **metadata: Any) -> None:
-    """Keep a row of the Metric table."""
+    """Create a metric row."""
     Metric.objects.create(metric_type=kind, value=value, metadata=metadata, timestamp=ago(minutes))
 
 
 def fast_fails(minutes: float, **buckets: int) -> None:
-    """Keep a row of fast fails: `le100=3` are three between the bound before 100 ms and that."""
+    """Create a row of fast fails; `le100=3` puts three into the bucket up to 100 ms."""
     bounds = ("1", "2.5", "5", "10", "25", "50", "75", "100", "150", "250", "500", "1000", "more")
     counts = [buckets.get(f"le{bound}", 0) for bound in bounds]
     row(
@@ -92,36 +92,34 @@ def fast_fails(minutes: float, **buckets: int) -> None:
 
 
 def answered(minutes: float, *, count: int, errors: int, le1000: int) -> None:
-    """Keep the rows of an interval's requests, all in two buckets: up to 1 s and up to 2.5 s."""
+    """Create the rows of an interval's requests, in the buckets up to 1 s and up to 2.5 s."""
     row("error_rate", minutes, 100 * errors / count, count=count, errors=errors, client_errors=0)
     buckets = [0, 0, 0, 0, 0, 0, 0, le1000, count - le1000, 0, 0, 0]
     row("avg_response_time", minutes, 700, count=count, buckets=buckets, max_ms=2500)
 
 
 def audited() -> None:
-    """Have the ledger audited, now in truth: audits know no other time."""
+    """Audit the ledger. Audits use the real time."""
     audit([OVERSOLD])
 
 
-def verdict(scenario: str, days: int = 1, now: datetime | None = None) -> Evaluation:
-    """Return the verdict on a scenario at noon."""
-    (found,) = [
-        judgement for one, judgement in judged(days, now or NOON).items() if one.id == scenario
-    ]
-    return found
+def evaluated(scenario_id: str, days: int = 1) -> Evaluation:
+    """Evaluate a scenario at noon."""
+    by_id = {scenario.id: result for scenario, result in evaluations(days, NOON).items()}
+    return by_id[scenario_id]
 
 
-def numbers(judgement: Evaluation) -> dict[str, tuple[float | None, bool | None]]:
-    """Return a verdict's measures: value, and whether the promise was kept."""
-    return {one.name: (one.value, one.kept) for one in judgement.measures}
+def numbers(evaluation: Evaluation) -> dict[str, tuple[float | None, bool | None]]:
+    """Return an evaluation's measures: value, and whether the objective is met."""
+    return {measure.name: (measure.value, measure.met) for measure in evaluation.measures}
 
 
-def measure(judgement: Evaluation, name: str) -> Measure:
-    """Return the measure whose name begins so."""
-    (found,) = [one for one in judgement.measures if one.name.startswith(name)]
-    return found
+def measure(evaluation: Evaluation, name: str) -> Measure:
+    """Return the measure whose name starts with `name`."""
+    (match,) = [measure for measure in evaluation.measures if measure.name.startswith(name)]
+    return match
 
 
 def really_now() -> datetime:
-    """Return the time that audits and queues go by."""
+    """Return the real time, which audits and queues use."""
     return timezone.now()

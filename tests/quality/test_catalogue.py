@@ -1,4 +1,4 @@
-"""The catalogue: complete, told once, and backed by tests and queries that exist."""
+"""The catalogue: complete, documented, and backed by existing tests and queries."""
 
 import re
 import subprocess
@@ -10,21 +10,21 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from quality.catalogue import JUDGED, SCENARIOS
+from quality.catalogue import EVALUATED, SCENARIOS
 from quality.management.commands.document_scenarios import document
-from quality.scenario import QUALITIES, Evidence, Measure, Scenario, Verdict, judge
+from quality.scenario import QUALITIES, Evidence, Measure, Scenario, Verdict, evaluate
 from retail.history.read import time_range
 from tests.quality.support import NOON, order, orders, row
 
 ROOT = Path(settings.BASE_DIR).parent
-PROOFS = sorted({proof for one in SCENARIOS for proof in one.proofs})
+PROOFS = sorted({proof for scenario in SCENARIOS for proof in scenario.proofs})
 
 
 def collected(files: set[str], *options: str, folder: Path = ROOT) -> set[str]:
-    """Return the names of the tests that pytest would run, without their parameters."""
+    """Return the names of the tests that pytest would run, without parameters."""
     command = (sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider")
-    # Not what is marked to be skipped, or to fail.
-    said = subprocess.run(
+    # Tests marked as skipped or as expected to fail are no evidence.
+    result = subprocess.run(
         [*command, "-m", "not skip and not skipif and not xfail", *options, *sorted(files)],
         cwd=folder,
         capture_output=True,
@@ -32,19 +32,19 @@ def collected(files: set[str], *options: str, folder: Path = ROOT) -> set[str]:
         timeout=600,
         check=False,
     )
-    return {line.partition("[")[0] for line in said.stdout.splitlines() if "::" in line}
+    return {line.partition("[")[0] for line in result.stdout.splitlines() if "::" in line}
 
 
 def missing(proofs: list[str]) -> set[str]:
     return set(proofs) - collected({proof.partition("::")[0] for proof in proofs})
 
 
-def test_every_test_that_is_named_exists_and_is_not_skipped() -> None:
+def test_every_proof_exists_and_is_not_skipped() -> None:
     assert len(PROOFS) > 30
     assert missing(PROOFS) == set()
 
 
-def test_a_test_that_is_gone_or_skipped_is_noticed(tmp_path: Path) -> None:
+def test_a_removed_or_skipped_test_is_detected(tmp_path: Path) -> None:
     file = tmp_path / "test_some.py"
     file.write_text(
         "import pytest\n"
@@ -53,11 +53,11 @@ def test_a_test_that_is_gone_or_skipped_is_noticed(tmp_path: Path) -> None:
         "@pytest.mark.parametrize('n', [1, 2])\ndef test_runs(n): ...\n"
     )
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    found = collected({file.name}, "-p", "no:django", folder=tmp_path)
-    assert found == {"test_some.py::test_runs"}
+    names = collected({file.name}, "-p", "no:django", folder=tmp_path)
+    assert names == {"test_some.py::test_runs"}
 
 
-def test_no_proof_skips_itself_or_needs_what_a_machine_may_lack() -> None:
+def test_no_proof_skips_itself_or_depends_on_optional_programs() -> None:
     assert PROOFS
     for name in {proof.partition("::")[0] for proof in PROOFS}:
         text = (ROOT / name).read_text(encoding="utf-8")
@@ -66,49 +66,49 @@ def test_no_proof_skips_itself_or_needs_what_a_machine_may_lack() -> None:
 
 
 def test_each_scenario_has_its_own_id_and_they_come_by_quality_and_number() -> None:
-    ids = [one.id for one in SCENARIOS]
+    ids = [scenario.id for scenario in SCENARIOS]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(rf"[{''.join(QUALITIES)}][1-9]\d*", name) for name in ids)
     assert list(dict.fromkeys(name[0] for name in ids)) == list(QUALITIES)
     assert ids.index("S2") + 1 == ids.index("M1")
-    assert tuple(one for one in SCENARIOS if "the running shop" in one.evidence) == JUDGED
-    assert {"A1", "A2", "P1", "P2"} <= {one.id for one in JUDGED}
-    assert any(one.runbooks for one in SCENARIOS)
+    assert (
+        tuple(scenario for scenario in SCENARIOS if "the running shop" in scenario.evidence)
+        == EVALUATED
+    )
+    assert {"A1", "A2", "P1", "P2"} <= {scenario.id for scenario in EVALUATED}
+    assert any(scenario.runbooks for scenario in SCENARIOS)
 
 
-@pytest.mark.parametrize("one", SCENARIOS, ids=lambda one: one.id)
-def test_each_has_six_parts_and_one_kind_of_evidence(one: Scenario) -> None:
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.id)
+def test_each_has_six_parts_and_one_kind_of_evidence(scenario: Scenario) -> None:
     names = ["Source", "Stimulus", "Environment", "Artifact", "Response", "Response measure"]
-    assert [name for name, _ in one.parts] == names
-    assert all(text and not text.endswith(".") for _, text in one.parts)
-    assert bool(one.missing_reason) != bool(one.judge or one.proofs)
-    assert bool(one.queries) == bool(one.judge)
-    assert all((ROOT / f"docs/runbooks/{name}.md").exists() for name in one.runbooks)
+    assert [name for name, _ in scenario.parts] == names
+    assert all(text and not text.endswith(".") for _, text in scenario.parts)
+    assert bool(scenario.missing_reason) != bool(scenario.evaluate or scenario.proofs)
+    assert bool(scenario.queries) == bool(scenario.evaluate)
+    assert all((ROOT / f"docs/runbooks/{name}.md").exists() for name in scenario.runbooks)
 
 
-def test_what_has_no_evidence_says_why_and_is_no_pass() -> None:
+def test_scenarios_without_evidence_give_a_reason_and_never_pass() -> None:
     evidence = Evidence(time_range("24h", NOON), NOON, {}, late=False)
-    words = {one.id: judge(one, evidence).verdict for one in SCENARIOS if one.judge is None}
-    assert {name for name, word in words.items() if word == Verdict.NO_EVIDENCE} == {
-        *("M1", "I1", "I2")
-    }
-    assert {word for name, word in words.items() if name not in {"M1", "I1", "I2"}} == {
-        Verdict.TESTED
-    }
-    lacking = {one.id: one.missing_reason for one in SCENARIOS if one.missing_reason}
-    assert lacking.keys() == {"M1", "I1", "I2"}
-    assert all("no partner feeds yet" in reason for reason in lacking.values())
+    not_evaluated = [scenario for scenario in SCENARIOS if scenario.evaluate is None]
+    verdicts = {scenario.id: evaluate(scenario, evidence).verdict for scenario in not_evaluated}
+    reasons = {scenario.id: scenario.missing_reason for scenario in SCENARIOS}
+    without = {name for name, verdict in verdicts.items() if verdict == Verdict.NO_EVIDENCE}
+    assert without == {name for name, reason in reasons.items() if reason} == {"M1", "I1", "I2"}
+    assert {verdicts[name] for name in verdicts.keys() - without} == {Verdict.TESTED}
+    assert {reasons[name] for name in without} == {"the shop does not import partner feeds yet"}
 
 
-def test_the_page_in_the_repository_is_what_the_code_says() -> None:
+def test_the_document_is_up_to_date() -> None:
     page = (ROOT / "docs" / "QS-Catalog.md").read_text(encoding="utf-8")
     assert page == document(), "run `make docs`"
-    assert re.findall(r"^## (\w\d):", page, re.MULTILINE) == [one.id for one in SCENARIOS]
+    assert re.findall(r"^## (\w\d):", page, re.MULTILINE) == [scenario.id for scenario in SCENARIOS]
     assert page.count("| Response measure |") == len(SCENARIOS)
 
 
 @pytest.mark.django_db
-def test_the_queries_that_are_shown_give_the_numbers_that_are_shown() -> None:
+def test_the_queries_shown_return_the_numbers_shown() -> None:
     orders(3)
     order(10, status="FAILED")
     order(20, status="UNKNOWN")
@@ -117,39 +117,39 @@ def test_the_queries_that_are_shown_give_the_numbers_that_are_shown() -> None:
     for minutes in (1, 25 * 60):
         row("stock_conflicts", minutes)
         row("throttled_requests", minutes, scope="login")
-    found: dict[str, list[list[tuple[object, ...]]]] = {}
-    for one in JUDGED:
-        for asked in (asked for asked in one.queries if asked.language == "SQL"):
+    results: dict[str, list[list[tuple[object, ...]]]] = {}
+    for scenario in EVALUATED:
+        for query in (query for query in scenario.queries if query.language == "SQL"):
             with connection.cursor() as cursor:
-                cursor.execute(asked.of(time_range("24h", NOON)))
-                found.setdefault(one.id, []).append(sorted(cursor.fetchall()))
-    ((_, (made, settled)),) = [("P2", found.pop("P2")[0][0])]
-    assert (made is None, settled is None) == (False, False)
-    assert found == {
+                cursor.execute(query.of(time_range("24h", NOON)))
+                results.setdefault(scenario.id, []).append(sorted(cursor.fetchall()))
+    ((flash_order,),) = results.pop("P2")
+    assert None not in flash_order
+    assert results == {
         "A1": [[(1,)], [(0,)]],
         "A2": [[("COMPLETED", 4), ("FAILED", 1), ("UNKNOWN", 1)]],
         "P1": [[(1,)]],
     }
 
 
-def test_a_query_is_of_the_window_that_is_shown() -> None:
-    (asked, *_) = JUDGED[0].queries
-    assert "timestamp >= '2026-03-01 13:00:00+00'" in asked.of(time_range("24h", NOON))
-    weekly = [one.of(time_range("7d", NOON)) for one in JUDGED[0].queries]
+def test_queries_cover_the_time_range_shown() -> None:
+    queries = EVALUATED[0].queries
+    assert "timestamp >= '2026-03-01 13:00:00+00'" in queries[0].of(time_range("24h", NOON))
+    weekly = [query.of(time_range("7d", NOON)) for query in queries]
     assert any("[167h]" in text for text in weekly)
     assert "$" not in "".join(weekly)
-    young = time_range("1h", datetime(2026, 3, 2, 12, 0, tzinfo=UTC))
-    assert any("[1h]" in one.of(young) for one in JUDGED[0].queries)
+    hour = time_range("1h", datetime(2026, 3, 2, 12, 0, tzinfo=UTC))
+    assert any("[1h]" in query.of(hour) for query in queries)
 
 
 @pytest.mark.parametrize(
     ("measure", "shown"),
     [
-        (Measure("Of", 94.7368, "%", "", kept=False), "94.74 %"),
-        (Measure("Of", 99.75, "ms", "", kept=True), "99.75 ms"),
-        (Measure("Of", 12345, "", "", kept=True), "12,345"),
-        (Measure("Of", 0, "", "", kept=True), "0"),
-        (Measure("Of", None, "%", "", None), "nothing to measure"),
+        (Measure("Of", 94.7368, "%", "", met=False), "94.74 %"),
+        (Measure("Of", 99.75, "ms", "", met=True), "99.75 ms"),
+        (Measure("Of", 12345, "", "", met=True), "12,345"),
+        (Measure("Of", 0, "", "", met=True), "0"),
+        (Measure("Of", None, "%", "", None), "no data"),
         (Measure("Of", None, "ms", "", None, required=False), "not exercised"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The page of the scenarios and its JSON: who may look, what they say, what they cost."""
+"""The quality scenarios page and its JSON: access, content and number of queries."""
 
 import html
 import re
@@ -21,15 +21,15 @@ pytestmark = pytest.mark.django_db
 
 PAGE, LIST = "/metrics/quality-scenarios/", "/metrics/quality-scenarios/list/"
 JSON = "/metrics/quality-scenarios.json"
-TESTED = sum(one.evidence == "tests" for one in SCENARIOS)
+TESTED = sum(scenario.evidence == "tests" for scenario in SCENARIOS)
 
 
 @pytest.fixture
 def staff(client: Client) -> Client:
-    """Return somebody who may look; of the staff, without any permission."""
-    somebody = make_buyer("staff")
-    User.objects.filter(pk=somebody.pk).update(is_staff=True)
-    client.force_login(somebody)
+    """Return a client logged in as staff without any permission."""
+    user = make_buyer("staff")
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    client.force_login(user)
     return client
 
 
@@ -39,8 +39,8 @@ def _it_is_noon(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     settings.METRICS_TOKEN = "secret-token"
 
 
-def seen(client: Client, path: str = PAGE) -> str:
-    """Return what a page's main part says, without markup."""
+def main_text(client: Client, path: str = PAGE) -> str:
+    """Return the text of a page's main part."""
     response = client.get(path)
     assert response.status_code == 200
     main = response.content.decode().partition("<main")[2].partition("</main>")[0]
@@ -48,7 +48,7 @@ def seen(client: Client, path: str = PAGE) -> str:
 
 
 @pytest.mark.parametrize("path", [PAGE, LIST])
-def test_only_staff_look(client: Client, staff: Client, path: str) -> None:
+def test_only_staff_have_access(client: Client, staff: Client, path: str) -> None:
     assert staff.get(path).status_code == 200
     assert staff.head(path).status_code == 200
     assert staff.post(path).status_code == 405
@@ -56,13 +56,13 @@ def test_only_staff_look(client: Client, staff: Client, path: str) -> None:
     response = client.get(path)
     assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next={path}")
     token = {"Authorization": "Bearer secret-token"}
-    assert client.get(path, headers=token).status_code == 302  # pages are for people
+    assert client.get(path, headers=token).status_code == 302  # the token is for the JSON only
     client.force_login(make_buyer("customer"))
     assert client.get(path).status_code == 403
 
 
 @pytest.mark.parametrize("path", [JSON, f"{PAGE}?format=json"])
-def test_programs_bring_the_token(client: Client, staff: Client, path: str) -> None:
+def test_the_json_accepts_the_token(client: Client, staff: Client, path: str) -> None:
     assert staff.get(path)["Content-Type"] == "application/json"
     assert staff.post(path).status_code == 405
     client.logout()
@@ -87,12 +87,12 @@ def test_without_a_token_only_development_is_open(
 
 
 @pytest.mark.parametrize("days", ["0", "2", "-1", "x", "7.0", "\u0667", "1" * 99])
-def test_other_days_are_refused_with_a_sentence(staff: Client, days: str) -> None:
+def test_invalid_days_are_rejected_with_a_message(staff: Client, days: str) -> None:
     for path in (PAGE, LIST, JSON):
         response = staff.get(path, {"days": days})
         assert response.status_code == 400
         assert "The parameter days must be one of 1, 7, 30." in response.content.decode()
-    assert response.json()["error"]["title"] == "So many days are not judged"
+    assert response.json()["error"]["title"] == "Invalid number of days"
 
 
 def test_the_board_counts_and_a1_and_a2_come_first_with_their_numbers(staff: Client) -> None:
@@ -101,36 +101,38 @@ def test_the_board_counts_and_a1_and_a2_come_first_with_their_numbers(staff: Cli
     order(30, kind="flash")
     orders(18)
     order(2, status="FAILED")
-    page = seen(staff)
+    page = main_text(staff)
     rest = len(SCENARIOS) - TESTED - 3
-    counts = f"pass 3 fail 0 without evidence {rest} proved by tests {TESTED} "
-    assert f"No scenario fails {counts}" in page
-    assert "Judged over 24 hours, from 1 Mar 2026, 13:00 until now (UTC)." in page
+    counts = f"pass 3 fail 0 no evidence {rest} tested {TESTED} "
+    assert f"No scenarios failing {counts}" in page
+    assert "Evaluated over the last 24 hours, since 1 Mar 2026, 13:00 UTC ." in page
     ids = re.findall(r'<article id="(\w\d)"', staff.get(PAGE).content.decode())
-    assert ids == [one.id for one in SCENARIOS]
-    assert "Payments completed 19 of 20, without an answer for too long: 0;" in page
-    assert "≥ 95 % 95.00 % kept" in page
-    assert "Fast-fail, p99 refused by the open breaker: 0;" in page
+    assert ids == [scenario.id for scenario in SCENARIOS]
+    assert "Payments completed 19 of 20 payments, 0 overdue;" in page
+    assert "≥ 95 % 95.00 % met" in page
+    assert "Fast-fail time, p99 0 rejected by the open breaker; opened 0 times" in page
     assert "< 100 ms not exercised" in page
-    assert "No evidence: the shop takes no partner feeds yet" in page
+    assert "No evidence: the shop does not import partner feeds yet" in page
     assert 'class="qs-board is-good"' in staff.get(PAGE).content.decode()
     row("stock_conflicts", 1)
     order(1, status="FAILED")
     assert 'class="qs-board is-bad"' in staff.get(PAGE).content.decode()
-    page = seen(staff)
+    page = main_text(staff)
     assert "Failing: A1, A2" in page
-    assert "Stock conflicts 0 1 broken" in page
-    assert "≥ 95 % 90.48 % broken" in page
+    assert "Stock conflicts 0 1 not met" in page
+    assert "≥ 95 % 90.48 % not met" in page
 
 
-def test_it_shows_queries_tests_runbooks_and_the_trend(
+def test_the_page_shows_queries_tests_runbooks_and_the_trend(
     staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("quality.tasks.timezone.now", lambda: NOON)
     orders(1)
     judge_scenarios()
-    page = seen(staff)
-    assert "Judged every minute over a day: PASS since 2 Mar, 12:00 UTC; passed 100.0 %" in page
+    page = main_text(staff)
+    assert (
+        "Evaluated every minute over the last 24 hours: PASS since 2 Mar, 12:00 UTC; passed 100.0 %"
+    ) in page
     assert "WHERE metric_type = 'stock_conflicts' AND timestamp >= '2026-03-01 13:00:00+00'" in page
     assert "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused" in page
     content = staff.get(PAGE).content.decode()
@@ -139,24 +141,26 @@ def test_it_shows_queries_tests_runbooks_and_the_trend(
     assert "<script>" not in content
 
 
-def test_the_page_of_other_days_says_so(staff: Client) -> None:
-    assert "Judged over 7 days, from 23 Feb 2026, 13:00" in seen(staff, f"{PAGE}?days=7")
+def test_the_page_shows_which_days_it_covers(staff: Client) -> None:
+    assert "Evaluated over the last 7 days, since 23 Feb 2026, 13:00" in main_text(
+        staff, f"{PAGE}?days=7"
+    )
     content = staff.get(f"{PAGE}?days=30").content.decode()
     assert re.findall(r'href="\?days=(\d+)" aria-current="page"', content) == ["30"]
     assert f'hx-get="{LIST}?days=30&amp;seen=' in content
 
 
-def test_the_list_is_sent_only_if_it_is_news(staff: Client) -> None:
-    (asked,) = re.findall(r'hx-get="([^"]+)"', staff.get(PAGE).content.decode())
-    response = staff.get(html.unescape(asked))
+def test_polling_returns_the_list_only_after_a_change(staff: Client) -> None:
+    (address,) = re.findall(r'hx-get="([^"]+)"', staff.get(PAGE).content.decode())
+    response = staff.get(html.unescape(address))
     assert (response.status_code, response.content) == (204, b"")
     order(5, status="FAILED")
-    news = staff.get(html.unescape(asked)).content.decode()
-    assert "Failing: A2" in news
-    assert '<p id="scenarios-said"' in news
-    assert "<html" not in news
-    (next_asked,) = re.findall(r'hx-get="([^"]+)"', news)
-    assert staff.get(html.unescape(next_asked)).status_code == 204
+    update = staff.get(html.unescape(address)).content.decode()
+    assert "Failing: A2" in update
+    assert '<p id="scenarios-headline"' in update
+    assert "<html" not in update
+    (next_address,) = re.findall(r'hx-get="([^"]+)"', update)
+    assert staff.get(html.unescape(next_address)).status_code == 204
 
 
 def test_the_json_has_everything(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,17 +168,18 @@ def test_the_json_has_everything(staff: Client, monkeypatch: pytest.MonkeyPatch)
     orders(19)
     order(2, status="FAILED")
     judge_scenarios()
-    told = staff.get(JSON, {"days": "7"}).json()
-    assert told["version"] == 1
-    assert told["window"] == {
+    document = staff.get(JSON, {"days": "7"}).json()
+    assert document["version"] == 1
+    assert document["window"] == {
         "days": 7,
         "since": "2026-02-23T13:00:00+00:00",
         "until": "2026-03-02T12:00:30+00:00",
     }
     rest = len(SCENARIOS) - TESTED - 1
-    assert told["counts"] == {"PASS": 1, "FAIL": 0, "NO EVIDENCE": rest, "TESTED": TESTED}
-    by_id = {one["id"]: one for one in told["scenarios"]}
-    assert list(by_id) == [one.id for one in SCENARIOS]
+    counts = {"PASS": 1, "FAIL": 0, "NO EVIDENCE": rest, "TESTED": TESTED}
+    assert document["counts"] == counts
+    by_id = {scenario["id"]: scenario for scenario in document["scenarios"]}
+    assert list(by_id) == [scenario.id for scenario in SCENARIOS]
     a2 = by_id["A2"]
     assert (a2["title"], a2["verdict"]) == ("Payment service resilience", "PASS")
     assert a2["measures"][0] == {
@@ -183,22 +188,22 @@ def test_the_json_has_everything(staff: Client, monkeypatch: pytest.MonkeyPatch)
         "unit": "%",
         "promise": "≥ 95 %",
         "kept": True,
-        "note": "19 of 20, without an answer for too long: 0; not counted: 0 pending, 0 unknown",
+        "note": "19 of 20 payments, 0 overdue; not counted: 0 pending, 0 unknown",
     }
     assert a2["trend"] == {
         "verdict": "PASS",
         "since": "2026-03-02T12:00:00+00:00",
         "passed_percent": 100.0,
     }
-    assert [one["language"] for one in a2["queries"]] == ["SQL", "PromQL", "PromQL"]
+    assert [query["language"] for query in a2["queries"]] == ["SQL", "PromQL", "PromQL"]
     assert by_id["S1"]["verdict"] == "TESTED"
     assert by_id["S1"]["trend"] is None
     assert "tests/cart/test_pages.py::test_cross_site_forms_are_refused" in by_id["S1"]["tests"]
     assert by_id["I2"]["verdict"] == "NO EVIDENCE"
-    assert by_id["I2"]["reason"].startswith("the shop takes no partner feeds yet")
+    assert by_id["I2"]["reason"].startswith("the shop does not import partner feeds yet")
 
 
-def test_who_looks_on_moves_no_number(staff: Client) -> None:
+def test_viewing_the_scenarios_records_no_metrics(staff: Client) -> None:
     for path in (PAGE, LIST, JSON):
         staff.get(path)
     recorder.flush()
@@ -207,11 +212,11 @@ def test_who_looks_on_moves_no_number(staff: Client) -> None:
 
 def queries_of(client: Client) -> int:
     with CaptureQueriesContext(connection) as queries:
-        seen(client)
+        main_text(client)
     return len(queries)
 
 
-def test_more_of_everything_costs_no_more_queries(staff: Client) -> None:
+def test_more_data_needs_no_more_queries(staff: Client) -> None:
     few = queries_of(staff)
     audited()
     orders(40)
@@ -219,12 +224,12 @@ def test_more_of_everything_costs_no_more_queries(staff: Client) -> None:
     for minutes in range(60):
         row("throttled_requests", minutes, scope="login")
         row("stock_conflicts", minutes)
-    # A flash sale is in the rows, so that none needs to be looked for among the orders.
+    # The metric rows contain a flash sale, so the orders are not searched for one.
     assert queries_of(staff) == few - 2
     assert few <= (18 if connection.vendor == "sqlite" else 26)
 
 
-def test_staff_find_the_page(staff: Client, client: Client) -> None:
+def test_staff_see_links_to_the_page(staff: Client, client: Client) -> None:
     assert f'href="{PAGE}"' in staff.get("/metrics/alerts/").content.decode()
     User.objects.update(is_superuser=True)
     assert f'href="{PAGE}"' in staff.get("/admin/").content.decode()

@@ -1,4 +1,4 @@
-"""Verdicts on known orders, payments and rows, on both sides of each threshold."""
+"""Verdicts for known orders, payments and rows, on both sides of each threshold."""
 
 from datetime import timedelta
 
@@ -6,9 +6,9 @@ import pytest
 from django_q.models import OrmQ
 
 from quality import evaluators
-from quality.catalogue import JUDGED
+from quality.catalogue import EVALUATED
 from quality.scenario import Verdict
-from quality.selectors import judged
+from quality.selectors import evaluations
 from retail.history.rollups import roll_up
 from retail.models import Metric, RollupMark
 from retail.observability.prometheus import catalogue
@@ -18,6 +18,7 @@ from tests.quality.support import (
     ago,
     answered,
     audited,
+    evaluated,
     fast_fails,
     measure,
     numbers,
@@ -25,99 +26,101 @@ from tests.quality.support import (
     orders,
     really_now,
     row,
-    verdict,
 )
 from tests.support import make_product
 
 pytestmark = pytest.mark.django_db
 PAID = "Payments completed"
-REFUSED_AT_ONCE = "Fast-fail, p99"
-IN_TIME = "Flash orders paid or refused within 60 s"
+FAST_FAIL = "Fast-fail time, p99"
+IN_TIME = "Flash-sale payments settled within 60 s"
+LONGEST_WAIT = "Longest wait in the job queue, now"
 
 
 @pytest.mark.parametrize("days", [1, 7, 30])
-def test_without_traffic_there_is_no_evidence_and_never_a_pass(days: int) -> None:
+def test_without_traffic_there_is_no_evidence(days: int) -> None:
     audited()
-    found = judged(days, NOON)
-    assert [one.id for one in found] == ["A1", "A2", "P1", "P2"]
-    assert {judgement.verdict for judgement in found.values()} == {Verdict.NO_EVIDENCE}
+    results = evaluations(days, NOON)
+    assert [scenario.id for scenario in results] == ["A1", "A2", "P1", "P2"]
+    assert {result.verdict for result in results.values()} == {Verdict.NO_EVIDENCE}
 
 
 # --- A1 ---
 def test_a_flash_sale_without_conflict_or_oversold_unit_passes() -> None:
     audited()
     order(kind="flash")
-    found = verdict("A1")
-    assert found.verdict == Verdict.PASS
-    assert numbers(found) == {
+    result = evaluated("A1")
+    assert result.verdict == Verdict.PASS
+    assert numbers(result) == {
         "Stock conflicts": (0, True),
         "Oversold units": (0, True),
-        "Checkouts that compete": (1, True),
+        "Competing checkouts": (1, True),
     }
 
 
-def test_one_conflict_fails_it_also_without_a_flash_sale() -> None:
+def test_one_conflict_is_a_fail_even_without_a_flash_sale() -> None:
     audited()
     row("stock_conflicts", 5)
-    found = verdict("A1")
-    assert found.verdict == Verdict.FAIL
-    assert numbers(found)["Stock conflicts"] == (1, False)
+    result = evaluated("A1")
+    assert result.verdict == Verdict.FAIL
+    assert numbers(result)["Stock conflicts"] == (1, False)
     order(kind="flash")
-    assert verdict("A1").verdict == Verdict.FAIL
+    assert evaluated("A1").verdict == Verdict.FAIL
 
 
-def test_one_oversold_unit_fails_it() -> None:
+def test_one_oversold_unit_is_a_fail() -> None:
     order(kind="flash")
     lamp = make_product(stock=3)
     lamp.movements.create(quantity=-4, reason="sale")
     audited()
-    found = verdict("A1")
-    assert found.verdict == Verdict.FAIL
-    assert numbers(found)["Oversold units"] == (1, False)
+    result = evaluated("A1")
+    assert result.verdict == Verdict.FAIL
+    assert numbers(result)["Oversold units"] == (1, False)
 
 
-def test_a_ledger_that_nobody_audited_is_no_evidence() -> None:
+def test_without_an_audit_there_is_no_evidence() -> None:
     order(kind="flash")
-    found = verdict("A1")
-    assert found.verdict == Verdict.NO_EVIDENCE
-    assert numbers(found)["Oversold units"] == (None, None)
+    result = evaluated("A1")
+    assert result.verdict == Verdict.NO_EVIDENCE
+    assert numbers(result)["Oversold units"] == (None, None)
 
 
-def test_orders_that_do_not_compete_prove_nothing_but_two_at_once_do() -> None:
+def test_only_concurrent_orders_are_evidence() -> None:
     audited()
     orders(3)
-    assert verdict("A1").verdict == Verdict.NO_EVIDENCE
+    assert evaluated("A1").verdict == Verdict.NO_EVIDENCE
     order(60 + 1 / 60)  # a second before the first
-    found = verdict("A1")
-    assert found.verdict == Verdict.PASS
-    assert measure(found, "Checkouts").note == "0 of flash sales, 1 within a second of another"
+    result = evaluated("A1")
+    assert result.verdict == Verdict.PASS
+    assert measure(result, "Competing").note == (
+        "flash-sale orders: 0; within a second of another order: 1"
+    )
 
 
-def test_a_flash_order_competes_whatever_came_of_its_payment() -> None:
+def test_a_flash_order_competes_whatever_its_payment_status() -> None:
     audited()
     order(kind="flash", status="PENDING")
-    assert verdict("A1").verdict == Verdict.PASS
+    assert evaluated("A1").verdict == Verdict.PASS
 
 
-def test_the_window_begins_and_ends_where_it_says() -> None:
+def test_the_bounds_of_the_window() -> None:
     audited()
     order(kind="flash")
-    before = 23 * 60 + 0.5  # the hour, 24 of them back, in which noon's window begins
-    row("stock_conflicts", before + 0.1)
+    start = 23 * 60 + 0.5  # of noon's window of 24 hours, in minutes before noon
+    row("stock_conflicts", start + 0.1)
     row("stock_conflicts", -0.1)
     roll_up(NOON)
-    assert verdict("A1").verdict == Verdict.PASS
-    assert verdict("A1", days=7).verdict == Verdict.FAIL
-    row("stock_conflicts", before)
+    assert evaluated("A1").verdict == Verdict.PASS
+    assert evaluated("A1", days=7).verdict == Verdict.FAIL
+    row("stock_conflicts", start)
     RollupMark.objects.all().delete()
     Metric.objects.filter(timestamp__gt=NOON).delete()
     roll_up(NOON)
-    assert numbers(verdict("A1"))["Stock conflicts"] == (1, False)
+    assert numbers(evaluated("A1"))["Stock conflicts"] == (1, False)
 
 
 # --- A2 ---
 @pytest.mark.parametrize(
-    ("completed", "failed", "percent", "word"),
+    ("completed", "failed", "percent", "verdict"),
     [
         (19, 1, 95.0, Verdict.PASS),
         (18, 1, 100 * 18 / 19, Verdict.FAIL),
@@ -126,194 +129,198 @@ def test_the_window_begins_and_ends_where_it_says() -> None:
         (0, 1, 0.0, Verdict.FAIL),
     ],
 )
-def test_a2_is_about_95_of_100_payments(
-    completed: int, failed: int, percent: float, word: Verdict
+def test_a2_needs_95_percent_of_payments_completed(
+    completed: int, failed: int, percent: float, verdict: Verdict
 ) -> None:
     orders(completed)
     orders(failed, status="FAILED")
-    found = verdict("A2")
-    assert found.verdict == word
-    assert numbers(found)[PAID] == (percent, word == Verdict.PASS)
+    result = evaluated("A2")
+    assert result.verdict == verdict
+    assert numbers(result)[PAID] == (percent, verdict == Verdict.PASS)
 
 
 @pytest.mark.parametrize("status", ["UNKNOWN", "PENDING"])
-def test_an_answer_that_never_came_counts_as_failed_after_15_minutes(status: str) -> None:
+def test_a_payment_without_an_outcome_counts_as_failed_after_15_minutes(status: str) -> None:
     orders(18, minutes=30)
     order(15, status="UNKNOWN")
     order(15, status="PENDING")
     order(0.4, status="PENDING")
-    found = verdict("A2")
-    assert found.verdict == Verdict.PASS
-    assert numbers(found)[PAID] == (100.0, True)
-    assert measure(found, PAID).note == (
-        "18 of 18, without an answer for too long: 0; not counted: 1 pending, 2 unknown"
+    result = evaluated("A2")
+    assert result.verdict == Verdict.PASS
+    assert numbers(result)[PAID] == (100.0, True)
+    assert measure(result, PAID).note == (
+        "18 of 18 payments, 0 overdue; not counted: 1 pending, 2 unknown"
     )
     order(15 + 1 / 60, status=status)
-    found = verdict("A2")
-    assert found.verdict == Verdict.FAIL
-    assert numbers(found)[PAID] == (100 * 18 / 19, False)
-    assert measure(found, PAID).note == (
-        "18 of 19, without an answer for too long: 1; not counted: 1 pending, 2 unknown"
+    result = evaluated("A2")
+    assert result.verdict == Verdict.FAIL
+    assert numbers(result)[PAID] == (100 * 18 / 19, False)
+    assert measure(result, PAID).note == (
+        "18 of 19 payments, 1 overdue; not counted: 1 pending, 2 unknown"
     )
 
 
-def test_an_old_order_without_an_answer_belongs_to_its_own_day() -> None:
+def test_an_overdue_payment_counts_on_the_day_it_was_created() -> None:
     orders(1)
     order(26 * 60, status="UNKNOWN")
-    assert numbers(verdict("A2"))[PAID] == (100.0, True)
-    assert numbers(verdict("A2", days=7))[PAID] == (50.0, False)
+    assert numbers(evaluated("A2"))[PAID] == (100.0, True)
+    assert numbers(evaluated("A2", days=7))[PAID] == (50.0, False)
 
 
-def test_a_breaker_that_never_refused_anybody_does_not_block() -> None:
+def test_fast_fails_are_optional_evidence() -> None:
     orders(1)
-    found = verdict("A2")
-    assert found.verdict == Verdict.PASS
-    assert numbers(found)[REFUSED_AT_ONCE] == (None, None)
-    assert measure(found, REFUSED_AT_ONCE).shown == "not exercised"
+    result = evaluated("A2")
+    assert result.verdict == Verdict.PASS
+    assert numbers(result)[FAST_FAIL] == (None, None)
+    assert measure(result, FAST_FAIL).shown == "not exercised"
     row("circuit_breaker_state", 5, 2, breaker="payments", state="OPEN", transition=True)
-    found = verdict("A2")
-    assert found.verdict == Verdict.PASS
-    told = "refused by the open breaker: 0; opened 1 times"
-    assert measure(found, REFUSED_AT_ONCE).note == told
+    result = evaluated("A2")
+    assert result.verdict == Verdict.PASS
+    assert measure(result, FAST_FAIL).note == "0 rejected by the open breaker; opened 1 time"
 
 
-def test_fast_is_below_100_ms_for_99_of_100() -> None:
+def test_the_p99_of_fast_fails_must_be_below_100_ms() -> None:
     orders(1)
     fast_fails(5, le100=198, le150=1)
-    found = verdict("A2")
-    assert found.verdict == Verdict.PASS
-    took, kept = numbers(found)[REFUSED_AT_ONCE]
+    result = evaluated("A2")
+    assert result.verdict == Verdict.PASS
+    took, met = numbers(result)[FAST_FAIL]
     assert took == pytest.approx(75 + 25 * 0.99 * 199 / 198)
-    assert kept is True
+    assert met is True
     fast_fails(6, le150=2)
-    found = verdict("A2")
-    assert found.verdict == Verdict.FAIL
-    took, kept = numbers(found)[REFUSED_AT_ONCE]
+    result = evaluated("A2")
+    assert result.verdict == Verdict.FAIL
+    took, met = numbers(result)[FAST_FAIL]
     assert took == pytest.approx(100 + 50 * (0.99 * 201 - 198) / 3)
-    assert kept is False
-    assert measure(found, REFUSED_AT_ONCE).note.startswith("refused by the open breaker: 201;")
+    assert met is False
+    assert measure(result, FAST_FAIL).note.startswith("201 rejected by the open breaker;")
 
 
 def test_exactly_100_ms_is_not_fast() -> None:
     orders(1)
     fast_fails(5, le100=99, le150=1)
-    assert numbers(verdict("A2"))[REFUSED_AT_ONCE] == (100, False)
-    assert verdict("A2").verdict == Verdict.FAIL
+    assert numbers(evaluated("A2"))[FAST_FAIL] == (100, False)
+    assert evaluated("A2").verdict == Verdict.FAIL
 
 
-def test_refusing_quickly_alone_is_no_pass_and_slowly_alone_is_a_fail() -> None:
+def test_fast_fails_alone_are_no_pass_and_slow_ones_are_a_fail() -> None:
     fast_fails(5, le1=100)
-    assert verdict("A2").verdict == Verdict.NO_EVIDENCE
+    assert evaluated("A2").verdict == Verdict.NO_EVIDENCE
     fast_fails(6, lemore=100)
-    assert verdict("A2").verdict == Verdict.FAIL
+    assert evaluated("A2").verdict == Verdict.FAIL
 
 
 # --- P1 ---
 @pytest.mark.parametrize(
-    ("errors", "quick", "word"),
+    ("errors", "quick", "verdict"),
     [
         (5, 95, Verdict.PASS),
         (6, 95, Verdict.FAIL),
         (5, 94, Verdict.FAIL),
     ],
 )
-def test_refusing_some_must_not_harm_the_others(errors: int, quick: int, word: Verdict) -> None:
+def test_throttling_must_not_affect_other_requests(
+    errors: int, quick: int, verdict: Verdict
+) -> None:
     row("throttled_requests", 4, scope="checkout", user_id=1)
     row("throttled_requests", 3, scope="checkout", user_id=1)
     row("throttled_requests", 2, scope="login", user_id=None)
     answered(10, count=100, errors=errors, le1000=quick)
-    answered(70, count=100, errors=100, le1000=0)  # nobody was refused in that hour
-    # Noon is 30 seconds old: the rows above are of the hour before.
-    found = verdict("P1")
-    assert found.verdict == word
-    assert numbers(found)["Requests refused"] == (3, True)
-    assert measure(found, "Requests refused").note == "checkout 2, login 1"
-    assert numbers(found)["Error rate at the same time"] == (float(errors), errors <= 5)
-    took, kept = numbers(found)["Response time at the same time, p95"]
-    assert (took, kept) == (1000.0 if quick == 95 else 1250.0, quick == 95)
+    answered(70, count=100, errors=100, le1000=0)  # no request was throttled in that hour
+    # NOON is 12:00:30, so the rows above belong to the hour before.
+    result = evaluated("P1")
+    assert result.verdict == verdict
+    assert numbers(result)["Throttled requests"] == (3, True)
+    assert measure(result, "Throttled requests").note == "checkout 2, login 1"
+    assert numbers(result)["Error rate during throttling"] == (float(errors), errors <= 5)
+    took, met = numbers(result)["Response time during throttling, p95"]
+    assert (took, met) == (1000.0 if quick == 95 else 1250.0, quick == 95)
 
 
-def test_when_nobody_was_refused_the_others_prove_nothing() -> None:
+def test_without_throttling_there_is_no_evidence() -> None:
     answered(10, count=100, errors=0, le1000=100)
-    assert verdict("P1").verdict == Verdict.NO_EVIDENCE
+    assert evaluated("P1").verdict == Verdict.NO_EVIDENCE
 
 
-def test_a_refusal_beside_which_nobody_was_answered_proves_nothing() -> None:
+def test_throttling_without_other_requests_is_no_evidence() -> None:
     row("throttled_requests", 2, scope="login")
-    assert verdict("P1").verdict == Verdict.NO_EVIDENCE
+    assert evaluated("P1").verdict == Verdict.NO_EVIDENCE
 
 
 # --- P2 ---
-def test_flash_orders_are_paid_within_a_minute() -> None:
+def test_flash_payments_are_settled_within_a_minute() -> None:
     orders(19, kind="flash", settled_after=MINUTE)
     order(20, kind="flash", settled_after=MINUTE + timedelta(microseconds=1))
-    orders(50, settled_after=10 * MINUTE)  # of the cart: the buyer waited for the answer
-    found = verdict("P2")
-    assert found.verdict == Verdict.PASS
-    assert numbers(found) == {IN_TIME: (95.0, True), "Oldest waiting job, now": (0, True)}
+    orders(50, settled_after=10 * MINUTE)  # cart orders do not count
+    result = evaluated("P2")
+    assert result.verdict == Verdict.PASS
+    assert numbers(result) == {
+        IN_TIME: (95.0, True),
+        "Longest wait in the job queue, now": (0, True),
+    }
     order(20, kind="flash", status="FAILED", settled_after=2 * MINUTE)
-    found = verdict("P2")
-    assert found.verdict == Verdict.FAIL
-    assert numbers(found)[IN_TIME] == (100 * 19 / 21, False)
+    result = evaluated("P2")
+    assert result.verdict == Verdict.FAIL
+    assert numbers(result)[IN_TIME] == (100 * 19 / 21, False)
 
 
-def test_one_that_is_not_paid_yet_is_late_after_a_minute_and_not_before() -> None:
+def test_a_pending_payment_is_late_after_a_minute() -> None:
     order(5, kind="flash")
     order(1, kind="flash", status="PENDING")
-    assert verdict("P2").verdict == Verdict.PASS
+    assert evaluated("P2").verdict == Verdict.PASS
     order(1.01, kind="flash", status="PENDING")
-    assert numbers(verdict("P2"))[IN_TIME] == (50.0, False)
+    assert numbers(evaluated("P2"))[IN_TIME] == (50.0, False)
 
 
-def test_only_the_windows_newest_orders_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_orders_of_the_window_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     order(25 * 60, kind="flash", settled_after=5 * MINUTE)
-    assert verdict("P2").verdict == Verdict.NO_EVIDENCE
-    assert verdict("P2", days=7).verdict == Verdict.FAIL
+    assert evaluated("P2").verdict == Verdict.NO_EVIDENCE
+    assert evaluated("P2", days=7).verdict == Verdict.FAIL
     monkeypatch.setattr(evaluators, "NEWEST", 2)
     order(10, kind="flash", settled_after=5 * MINUTE)
     order(9, kind="flash")
     order(8, kind="flash")
-    assert numbers(verdict("P2", days=7))[IN_TIME] == (100.0, True)
+    assert numbers(evaluated("P2", days=7))[IN_TIME] == (100.0, True)
 
 
-@pytest.mark.parametrize(("seconds", "word"), [(295, Verdict.PASS), (305, Verdict.FAIL)])
-def test_a_queue_that_stands_still_fails_it(seconds: int, word: Verdict) -> None:
+@pytest.mark.parametrize(("seconds", "verdict"), [(295, Verdict.PASS), (305, Verdict.FAIL)])
+def test_a_stalled_queue_is_a_fail(seconds: int, verdict: Verdict) -> None:
     order(5, kind="flash")
     OrmQ.objects.create(key="vitrine", lock=really_now() - timedelta(seconds=seconds))
-    assert verdict("P2").verdict == word
+    assert evaluated("P2").verdict == verdict
 
 
 # --- all ---
-def test_while_the_worker_is_late_a_pass_is_no_evidence_and_a_fail_stays_one() -> None:
+def test_late_rollups_turn_a_pass_into_no_evidence_but_not_a_fail() -> None:
     audited()
     order(5, kind="flash")
     RollupMark.objects.create(until=ago(6 * 60))
-    assert verdict("A1").verdict == verdict("A2").verdict == Verdict.PASS
+    assert evaluated("A1").verdict == evaluated("A2").verdict == Verdict.PASS
     RollupMark.objects.update(until=ago(6 * 60 + 1))
-    assert verdict("A1").verdict == verdict("A2").verdict == Verdict.NO_EVIDENCE
-    assert numbers(verdict("A2"))["Added up by the worker"] == (None, None)
+    assert evaluated("A1").verdict == evaluated("A2").verdict == Verdict.NO_EVIDENCE
+    assert numbers(evaluated("A2"))["Rollups"] == (None, None)
     order(4, status="FAILED")
-    assert verdict("A2").verdict == Verdict.FAIL
+    assert evaluated("A2").verdict == Verdict.FAIL
 
 
-def test_every_kind_of_row_that_a_judge_reads_is_asked_for() -> None:
-    # A kind that is not among them would look like a shop in which nothing happens.
+def test_every_kind_of_row_that_an_evaluator_reads_is_fetched() -> None:
+    # A kind that is not fetched would look like a shop without traffic.
     audited()
     order(5, kind="flash")
     row("stock_conflicts", 4)
     row("throttled_requests", 4, scope="login")
     answered(4, count=10, errors=9, le1000=0)
     fast_fails(4, lemore=1)
-    found = {one.id: numbers(judgement) for one, judgement in judged(1, NOON).items()}
-    assert [one.id for one in JUDGED] == list(found)
-    broken = {
-        scenario: [name for name, (_, kept) in said.items() if kept is False]
-        for scenario, said in found.items()
+    results = {scenario.id: numbers(result) for scenario, result in evaluations(1, NOON).items()}
+    assert [scenario.id for scenario in EVALUATED] == list(results)
+    not_met = {
+        scenario: [name for name, (_, met) in measures.items() if met is False]
+        for scenario, measures in results.items()
     }
-    assert broken == {
+    assert not_met == {
         "A1": ["Stock conflicts"],
-        "A2": [REFUSED_AT_ONCE],
-        "P1": ["Error rate at the same time", "Response time at the same time, p95"],
+        "A2": [FAST_FAIL],
+        "P1": ["Error rate during throttling", "Response time during throttling, p95"],
         "P2": [],
     }
 
@@ -321,31 +328,31 @@ def test_every_kind_of_row_that_a_judge_reads_is_asked_for() -> None:
 def test_a_fast_fail_of_exactly_100_ms_is_too_slow() -> None:
     orders(1)
     fast_fails(5, le100=99, lemore=1)
-    found = verdict("A2")
-    assert numbers(found)[REFUSED_AT_ONCE] == (100.0, False)
-    assert found.verdict == Verdict.FAIL
+    result = evaluated("A2")
+    assert numbers(result)[FAST_FAIL] == (100.0, False)
+    assert result.verdict == Verdict.FAIL
 
 
-def test_a_lost_payment_of_the_windows_first_minute_counts_and_one_before_does_not() -> None:
+def test_an_overdue_payment_counts_from_the_windows_first_minute() -> None:
     orders(1)
-    first = 23 * 60 + 0.5  # in minutes before noon; see the test of the window above
+    first = 23 * 60 + 0.5  # start of the window, in minutes before noon
     order(first, status="UNKNOWN")
     order(first + 1 / 60, status="UNKNOWN")
-    assert numbers(verdict("A2"))[PAID] == (50.0, False)
+    assert numbers(evaluated("A2"))[PAID] == (50.0, False)
 
 
-@pytest.mark.parametrize(("seconds", "word"), [(300.0, Verdict.PASS), (300.1, Verdict.FAIL)])
-def test_a_job_may_wait_five_minutes_and_no_longer(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, word: Verdict
+@pytest.mark.parametrize(("seconds", "verdict"), [(300.0, Verdict.PASS), (300.1, Verdict.FAIL)])
+def test_a_job_may_wait_five_minutes(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, verdict: Verdict
 ) -> None:
     order(5, kind="flash")
     queue = {catalogue.JOBS_OLDEST_WAITING: {(): seconds}}
     monkeypatch.setattr(evaluators, "read_queue", lambda: queue)
-    assert verdict("P2").verdict == word
+    assert evaluated("P2").verdict == verdict
 
 
 @pytest.mark.parametrize(("errors", "le1000"), [(5_040, 100_000), (0, 94_998)])
 def test_a_little_more_than_may_be_fails_the_others_too(errors: int, le1000: int) -> None:
     row("throttled_requests", 2, scope="login")
     answered(2, count=100_000, errors=errors, le1000=le1000)
-    assert verdict("P1").verdict == Verdict.FAIL
+    assert evaluated("P1").verdict == Verdict.FAIL

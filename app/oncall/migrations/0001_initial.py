@@ -1,4 +1,4 @@
-"""Alerts move here from the app dashboards: their tables stay, their content types come along."""
+"""Move alerts here from the dashboards app, with their content types; the tables stay."""
 
 from django.db import migrations, models
 
@@ -6,7 +6,7 @@ MODELS = ("alert", "alertfeed")
 
 
 def move_content_types(apps, schema_editor, before, after):
-    """Permissions and admin log entries point at the content types, so they follow."""
+    """Move the content types, and so the permissions and admin log entries that refer to them."""
     content_types = apps.get_model("contenttypes", "ContentType").objects.using(schema_editor.connection.alias)
     content_types.filter(app_label=before, model__in=MODELS).update(app_label=after)
 
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                     fields=[
                         ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                         ('heard_at', models.DateTimeField(null=True)),
-                        ('heartbeat_at', models.DateTimeField(help_text='when Watchdog was last heard', null=True)),
+                        ('heartbeat_at', models.DateTimeField(help_text='time of the last heartbeat', null=True)),
                     ],
                     options={
                         'db_table': 'dashboards_alertfeed',
@@ -56,9 +56,9 @@ class Migration(migrations.Migration):
                         ('annotations', models.JSONField(default=dict)),
                         ('generator_url', models.TextField(blank=True)),
                         ('starts_at', models.DateTimeField()),
-                        ('ends_at', models.DateTimeField(help_text='of one that fires again: when it was last said to have ended', null=True)),
-                        ('received_at', models.DateTimeField(help_text='when the shop first heard of it')),
-                        ('updated_at', models.DateTimeField(help_text='when the shop last heard of it')),
+                        ('ends_at', models.DateTimeField(help_text='if it is firing again: the previous end', null=True)),
+                        ('received_at', models.DateTimeField(help_text='time of the first notification')),
+                        ('updated_at', models.DateTimeField(help_text='time of the last notification')),
                     ],
                     options={
                         'db_table': 'dashboards_alert',

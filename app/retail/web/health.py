@@ -1,4 +1,4 @@
-"""Health checks of the database, worker, job queue and disk."""
+"""Health checks of the database, the worker, the job queue and the disk."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from retail.templatetags.durations import duration
 from retail.thresholds import THRESHOLDS, in_words
 from retail.web.probes import database_checks, worker_check
 
-WORKER_SEEN_WITHIN = in_words(THRESHOLDS.worker.silent_after_seconds)
+HEARTBEAT_MAX_AGE = in_words(THRESHOLDS.worker.silent_after_seconds)
 
 
 @health_check("Database")
 def database(_now: datetime) -> Finding:
-    """Check that the database is reachable and migrated."""
+    """Check that the database responds and is migrated."""
     try:
         checks = database_checks()
     except DatabaseError:
-        return Finding("bad", "down", "The database is unavailable.")
+        return Finding("bad", "down", "The database is not responding.")
     if checks["migrations"] != "ok":
         return Finding("bad", "not migrated", checks["migrations"])
-    return Finding("good", "connected", f"{connection.display_name}, migrations applied.")
+    return Finding("good", "up", f"{connection.display_name}, migrations applied.")
 
 
 @health_check("Worker")
@@ -36,30 +36,30 @@ def worker(_now: datetime) -> Finding:
     """Check the worker's heartbeat."""
     state = worker_check()
     if state == "ok":
-        return Finding("good", "running", f"Seen in the last {WORKER_SEEN_WITHIN}.")
+        return Finding("good", "running", f"Heartbeat in the last {HEARTBEAT_MAX_AGE}.")
     word, _, detail = state.replace("`", "").partition(": ")
     return Finding("bad", word, f"{detail[:1].upper()}{detail[1:]}")
 
 
 @health_check("Job queue")
 def queue(_now: datetime) -> Finding:
-    """Check how long the oldest job has waited."""
+    """Check how long the oldest job has been waiting."""
     gauges = jobs.read_queue()
     waiting = int(gauges[catalogue.JOBS_WAITING][()])
     oldest = gauges[catalogue.JOBS_OLDEST_WAITING][()]
     limits = THRESHOLDS.queue
-    jobs_waiting = "1 job is" if waiting == 1 else f"{waiting:,} jobs are"
-    detail = f"{jobs_waiting} waiting, the oldest for {duration(timedelta(seconds=oldest))}."
+    plural = "" if waiting == 1 else "s"
+    detail = f"{waiting:,} job{plural} waiting; longest wait {duration(timedelta(seconds=oldest))}."
     if oldest > limits.most_waiting_seconds:
         return Finding("bad", "stalled", detail)
     if oldest > limits.warning_waiting_seconds:
         return Finding("warn", "slow", detail)
-    return Finding("good", "flowing", detail if waiting else "No jobs are waiting.")
+    return Finding("good", "keeping up", detail if waiting else "No jobs waiting.")
 
 
 @health_check("Disk")
 def disk(_now: datetime) -> Finding:
-    """Check the free space where the shop keeps its files and logs."""
+    """Check the free space for the shop's files and logs."""
     folders = {Path(settings.VAR_DIR), Path(settings.LOG_DIR)}
     disks = [shutil.disk_usage(folder) for folder in folders if folder.exists()]
     if not disks:
@@ -68,6 +68,7 @@ def disk(_now: datetime) -> Finding:
     share = fullest.free / fullest.total
     detail = f"{100 * share:.0f} % free, {fullest.free / 1e9:,.0f} GB."
     if share < THRESHOLDS.disk.least_free_ratio:
-        return Finding("bad", "full", detail)
-    filling = share < THRESHOLDS.disk.warning_free_ratio
-    return Finding(*(("warn", "filling") if filling else ("good", "room")), detail)
+        return Finding("bad", "almost full", detail)
+    if share < THRESHOLDS.disk.warning_free_ratio:
+        return Finding("warn", "filling up", detail)
+    return Finding("good", "enough space", detail)

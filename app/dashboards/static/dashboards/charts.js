@@ -1,9 +1,9 @@
-// Draws the numbers that the page holds as JSON, and writes the tables behind the charts anew.
+// Draws the charts from the JSON in the page and keeps their tables up to date.
 "use strict";
 
 const Charts = (() => {
   const HEIGHT = 200;
-  const drawn = new Map(); // by the charts' keys: {plot, spec, columns, times}
+  const drawn = new Map(); // {plot, figure} by chart key
   let shown = "";
   let data = null;
 
@@ -25,9 +25,9 @@ const Charts = (() => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const byDay = (spec) => spec.daily || data.step >= 86400;
   const columnsOf = (spec) =>
-    spec.series.map((one) => (spec.daily ? data.daily : data.series)[one.key]);
+    spec.series.map((metric) => (spec.daily ? data.daily : data.series)[metric.key]);
 
-  // Lines where the thresholds are, behind what is measured.
+  // Draws the thresholds as dashed lines behind the data.
   function limits(spec) {
     return (plot) => {
       const {ctx, bbox} = plot;
@@ -47,16 +47,17 @@ const Charts = (() => {
     };
   }
 
-  // The worst threshold is always in sight where it is near; nothing begins anywhere but at zero,
-  // except success rates, whose interest is at the top.
+  // The y axis starts at zero, except for success rates, which are close to 100 %. A threshold is
+  // in view if the data comes near it.
   function scale(spec) {
     return (plot, least, most) => {
       if (least === null) return [0, 1];
       if (spec.key === "payments") {
-        const lowest = Math.min(least, ...spec.limits.map((one) => one.at));
+        const lowest = Math.min(least, ...spec.limits.map((limit) => limit.at));
         return [Math.max(0, Math.floor(lowest - 2)), 100];
       }
-      const top = Math.max(most, ...spec.limits.filter((one) => one.at <= 4 * most).map((one) => one.at));
+      const near = spec.limits.map((limit) => limit.at).filter((at) => at <= 4 * most);
+      const top = Math.max(most, ...near);
       return [0, top > 0 ? top * 1.08 : 1];
     };
   }
@@ -89,10 +90,10 @@ const Charts = (() => {
   }
 
   function lines(spec) {
-    return spec.series.map((one) => ({
-      label: one.label,
-      stroke: colour(one.colour),
-      fill: spec.bars ? colour(one.colour) : undefined,
+    return spec.series.map((metric) => ({
+      label: metric.label,
+      stroke: colour(metric.colour),
+      fill: spec.bars ? colour(metric.colour) : undefined,
       width: spec.bars ? 0 : 2,
       spanGaps: false,
       points: spec.bars ? {show: false} : {size: 5},
@@ -108,9 +109,9 @@ const Charts = (() => {
         out.textContent = "";
         return;
       }
-      const parts = spec.series.map((one, index) => {
-        const label = spec.series.length > 1 ? `${one.label} ` : "";
-        return `${label}${text(plot.data[index + 1][at], one.decimals)} ${spec.unit}`;
+      const parts = spec.series.map((metric, index) => {
+        const label = spec.series.length > 1 ? `${metric.label} ` : "";
+        return `${label}${text(plot.data[index + 1][at], metric.decimals)} ${spec.unit}`;
       });
       out.textContent = `${moment(plot.data[0][at], byDay(spec))} · ${parts.join(" · ")}`;
     };
@@ -132,7 +133,7 @@ const Charts = (() => {
       },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: {
-        // A bar stands on the time from its beginning to its end.
+        // A bar spans its step, so the last one needs a step more.
         x: {range: (plot, from, to) => [from, spec.bars ? to + step : to]},
         y: {range: scale(spec)},
       },
@@ -152,9 +153,9 @@ const Charts = (() => {
       start.scope = "row";
       start.textContent = moment(table[0][at], byDay(spec));
       row.append(start);
-      spec.series.forEach((one, index) => {
+      spec.series.forEach((metric, index) => {
         const cell = document.createElement("td");
-        cell.textContent = text(table[index + 1][at], one.decimals);
+        cell.textContent = text(table[index + 1][at], metric.decimals);
         row.append(cell);
       });
       rows.append(row);
@@ -162,51 +163,51 @@ const Charts = (() => {
     body.replaceChildren(rows);
   }
 
-  const nothing = (table) => table.slice(1).every((column) => column.every((one) => !one));
-  const unmeasured = (table) => table.slice(1).every((column) => column.every((one) => one === null));
+  const allZero = (table) => table.slice(1).every((column) => column.every((value) => !value));
+  const allNull = (table) => table.slice(1).every((column) => column.every((value) => value === null));
 
-  function show(spec, anew) {
+  function show(spec, redraw) {
     const figure = document.getElementById(`chart-${spec.key}`);
     const table = [spec.daily ? data.days : data.steps, ...columnsOf(spec)];
-    // A share of nothing is null, and a zero share is news; a count of zero is nothing.
-    const empty = spec.adds_up ? nothing(table) : unmeasured(table);
+    // A rate is null without data, and a rate of zero is worth showing. A count of zero is not.
+    const empty = spec.adds_up ? allZero(table) : allNull(table);
     figure.querySelector(".chart-empty").hidden = !empty;
     figure.classList.toggle("is-empty", empty);
     const known = drawn.get(spec.key);
-    if (empty || anew) {
+    if (empty || redraw) {
       if (known) known.plot.destroy();
       drawn.delete(spec.key);
     }
     if (!empty) {
-      const now = drawn.get(spec.key);
-      if (now) now.plot.setData(table);
+      const current = drawn.get(spec.key);
+      if (current) current.plot.setData(table);
       else drawn.set(spec.key, {plot: draw(figure, spec, table), figure});
     }
     const details = figure.querySelector("details");
-    details.dataset.old = "yes";
+    details.dataset.stale = "yes";
     if (details.open) refresh(details);
   }
 
-  // A table is written anew when it is open; a closed one when it is opened.
+  // Rewrites a stale table: at once if it is open, otherwise when it is opened.
   function refresh(details) {
-    if (details.dataset.old !== "yes") return;
+    if (details.dataset.stale !== "yes") return;
     const figure = details.closest("figure");
-    const spec = data.charts.find((one) => figure.id === `chart-${one.key}`);
+    const spec = data.charts.find((chart) => figure.id === `chart-${chart.key}`);
     fill(figure, spec, [spec.daily ? data.days : data.steps, ...columnsOf(spec)]);
-    details.dataset.old = "";
+    details.dataset.stale = "";
   }
 
   function update() {
-    const found = document.getElementById("drawable").textContent;
-    if (found === shown) return;
+    const json = document.getElementById("drawable").textContent;
+    if (json === shown) return;
     const first = data === null;
-    shown = found;
-    data = JSON.parse(found);
+    shown = json;
+    data = JSON.parse(json);
     for (const spec of data.charts) show(spec, false);
-    if (first) watch();
+    if (first) listen();
   }
 
-  function watch() {
+  function listen() {
     for (const figure of document.querySelectorAll("figure.chart")) {
       figure.querySelector("details").addEventListener("toggle", (event) => refresh(event.target));
     }

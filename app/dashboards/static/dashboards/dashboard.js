@@ -1,4 +1,4 @@
-// Draws the charts, and again with each news.
+// Draws the charts on load and after each update.
 "use strict";
 
 document.addEventListener("htmx:afterSettle", () => Charts.update());

@@ -10,49 +10,51 @@ from quality.catalogue import SCENARIOS
 from quality.metrics import SCENARIO_PASSING
 from quality.scenario import Scenario
 
-# A paragraph's line is not folded.
-# ruff: noqa: E501
+# ruff: noqa: E501 - lines of the document are not wrapped
 
 HEADER = """# Quality scenarios
 
-What the shop promises, in the six parts of a quality scenario, and what shows that it keeps it.
-Written from `app/quality/runtime_scenarios.py` and `app/quality/tested_scenarios.py` by `make docs`; a test fails when it is stale.
+The shop's quality objectives, each as a scenario in six parts, and the evidence that it meets them.
+`make docs` generates this file from `app/quality/runtime_scenarios.py` and `app/quality/tested_scenarios.py`; a test fails if it is out of date.
 Thresholds come from `app/retail/thresholds.toml`.
 
-`/metrics/quality-scenarios/` shows each with its verdict:
+`/metrics/quality-scenarios/` shows the scenarios with their verdicts:
 
-- **PASS**, **FAIL**: judged on the running shop, over the last day (or `?days=7`, `?days=30`).
-- **NO EVIDENCE**: nothing happened that it could be judged by, or there is nothing to judge yet. Never a pass.
-- **TESTED**: proved by tests that run before a version is released. The page names them and does not run them.
+- **PASS**, **FAIL**: evaluated on the running shop, over the last day (or `?days=7`, `?days=30`).
+- **NO EVIDENCE**: there was no relevant traffic, or the feature does not exist yet. Never counted as a pass.
+- **TESTED**: verified by tests that run before a release. The page lists the tests; it does not run them.
 
-The worker judges every minute and keeps the verdicts (`{SERIES}`; alert
-[RetailQualityScenarioFailing](runbooks/RetailQualityScenarioFailing.md)). `/metrics/quality-scenarios.json` tells
-programs the same.
+The worker evaluates the scenarios every minute and stores the verdicts (metric `{SERIES}`, alert
+[RetailQualityScenarioFailing](runbooks/RetailQualityScenarioFailing.md)). The same data is available as JSON at
+`/metrics/quality-scenarios.json`.
 
 | scenario | quality | evidence |
 |---|---|---|
 """
 
 
-def _scenario(one: Scenario) -> Iterator[str]:
-    yield f"\n## {one.id}: {one.title}\n\n| {one.quality} | |\n|---|---|\n"
-    yield from (f"| {name} | {text} |\n" for name, text in one.parts)
-    yield f"| Evidence | {one.evidence}{f': {one.missing_reason}' if one.missing_reason else ''} |\n"
-    if one.proofs:
-        yield "\nTests that prove it:\n\n"
-        yield from (f"- `{proof}`\n" for proof in one.proofs)
-    if one.runbooks:
-        links = (f"[{name}](runbooks/{name}.md)" for name in one.runbooks)
+def _scenario(scenario: Scenario) -> Iterator[str]:
+    yield f"\n## {scenario.id}: {scenario.title}\n\n| {scenario.quality} | |\n|---|---|\n"
+    yield from (f"| {name} | {text} |\n" for name, text in scenario.parts)
+    yield f"| Evidence | {scenario.evidence}{f': {scenario.missing_reason}' if scenario.missing_reason else ''} |\n"
+    if scenario.proofs:
+        yield "\nTests:\n\n"
+        yield from (f"- `{proof}`\n" for proof in scenario.proofs)
+    if scenario.runbooks:
+        links = (f"[{name}](runbooks/{name}.md)" for name in scenario.runbooks)
         yield f"\nRunbooks: {', '.join(links)}\n"
 
 
 def document() -> str:
-    """Return the page."""
-    lines = [f"| {one.id} {one.title} | {one.quality} | {one.evidence} |\n" for one in SCENARIOS]
+    """Return the content of docs/QS-Catalog.md."""
+    lines = [
+        f"| {scenario.id} {scenario.title} | {scenario.quality} | {scenario.evidence} |\n"
+        for scenario in SCENARIOS
+    ]
     return (
         HEADER.replace("{SERIES}", SCENARIO_PASSING.name)
         + "".join(lines)
-        + "".join(text for one in SCENARIOS for text in _scenario(one))
+        + "".join(text for scenario in SCENARIOS for text in _scenario(scenario))
     )
 
 

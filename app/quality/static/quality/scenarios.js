@@ -1,4 +1,4 @@
-// The report on paper.
+// Printing.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -7,7 +7,7 @@ document.addEventListener("DOMContentLoaded", () => {
   button.addEventListener("click", () => window.print());
 });
 
-// On paper nothing can be opened.
+// Print all details: nothing can be expanded on paper.
 window.addEventListener("beforeprint", () => {
-  for (const part of document.querySelectorAll("#scenarios details")) part.open = true;
+  for (const details of document.querySelectorAll("#scenarios details")) details.open = true;
 });
