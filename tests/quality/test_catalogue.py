@@ -96,7 +96,7 @@ def test_what_has_no_evidence_says_why_and_is_no_pass() -> None:
     assert all("no partner feeds yet" in reason for reason in lacking.values())
 
 
-def test_the_page_in_the_repository_is_what_the_code_says() -> None:
+def test_the_committed_page_is_up_to_date() -> None:
     page = (ROOT / "docs" / "QS-Catalog.md").read_text(encoding="utf-8")
     assert page == document(), "run `make docs`"
     assert re.findall(r"^## (\w\d):", page, re.MULTILINE) == [one.id for one in SCENARIOS]

@@ -129,7 +129,7 @@ def test_it_shows_queries_tests_runbooks_and_the_trend(
     page = seen(staff)
     assert "Judged every minute over a day: PASS since 2 Mar, 12:00 UTC; passed 100.0 %" in page
     assert "WHERE metric_type = 'stock_conflicts' AND timestamp >= '2026-03-01 13:00:00+00'" in page
-    assert "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused" in page
+    assert "tests/retail/web/test_problems.py::test_a_form_without_csrf_token_is_refused" in page
     content = staff.get(PAGE).content.decode()
     assert 'href="/metrics/runbooks/RetailOversold/"' in content
     assert "style=" not in content

@@ -1,4 +1,4 @@
-"""Which tests execute which lines, and how long they take."""
+"""Lines executed by each test, and the tests' durations."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Seen:
-    """CPU seconds of each test, and the tests that execute each line, without any mutant."""
+class Baseline:
+    """CPU seconds of each test, and tests by executed line, without mutants."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     tests_by_line: dict[Path, dict[int, set[str]]] = field(default_factory=dict)
 
     def tests(self, mutant: Mutant, lines: range | None = None) -> list[str]:
-        """Return the tests of these lines, or of the whole file, the fastest first."""
+        """Return the tests that execute these lines, or any line of the file; fastest first."""
         by_line = self.tests_by_line[mutant.path]
         chosen = by_line if lines is None else [line for line in lines if line in by_line]
-        found = {test for line in chosen for test in by_line[line]}
-        return sorted(found, key=lambda test: (self.seconds[test], test))
+        tests = {test for line in chosen for test in by_line[line]}
+        return sorted(tests, key=lambda test: (self.seconds[test], test))
 
 
 def statement_at(tree: ast.Module, line: int) -> range:
-    """Return the lines of the innermost statement at `line`; of a compound one, its head."""
+    """Return the lines of the innermost statement at `line`, or of its header if compound."""
     best = range(line, line + 1)
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno):

@@ -1,4 +1,4 @@
-"""Find the functions whose code a mutant changes."""
+"""Find the functions that a mutant changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _codes(code: CodeType) -> list[CodeType]:
 
 
 def _is_body(code: CodeType) -> bool:
-    return bool(code.co_flags & 0x2)  # CO_NEWLOCALS: a function's, not a module's or a class's
+    return bool(code.co_flags & 0x2)  # CO_NEWLOCALS: a function, not a module or class
 
 
 def _own(code: CodeType) -> tuple[object, ...]:
@@ -25,24 +25,24 @@ def _own(code: CodeType) -> tuple[object, ...]:
 
 
 def _swaps(old: CodeType, new: CodeType) -> Swaps | None:
-    """Return the new code of each function that differs; None if more than functions do."""
+    """Return the new code of each changed function; None if other code changed too."""
     if _is_body(old) and old != new:
         return {(old.co_qualname, old.co_firstlineno): new}
     if old.co_name != new.co_name or len(_codes(old)) != len(_codes(new)):
         return None
     if not _is_body(old) and _own(old) != _own(new):
         return None
-    found: Swaps = {}
-    for one, other in zip(_codes(old), _codes(new), strict=True):
-        inside = _swaps(one, other)
-        if inside is None:
+    swaps: Swaps = {}
+    for old_code, new_code in zip(_codes(old), _codes(new), strict=True):
+        inner = _swaps(old_code, new_code)
+        if inner is None:
             return None
-        found |= inside
-    return found
+        swaps |= inner
+    return swaps
 
 
 def swaps_of(mutant: Mutant) -> Swaps | None:
-    """Return the mutated functions' code by name and line; None if it runs on import."""
+    """Return the code of the mutated functions by name and line; None for code run on import."""
     name = str(mutant.path.resolve())
     return _swaps(
         compile(mutant.source, name, "exec", dont_inherit=True),

@@ -1,4 +1,4 @@
-"""List the mutants of a file: cosmic-ray's operators, and two of our own."""
+"""List the mutants of a file, using cosmic-ray's operators and two more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Position = tuple[tuple[int, int], tuple[int, int]]
 
-# One or two replacements for each operator of the language: more cost time and find little.
+# One or two replacements for each operator: more would take time and find little.
 _CHOSEN = re.compile(
     r"core/(AddNot|NumberReplacer|ExceptionReplacer|RemoveDecorator|ZeroIterationForLoop"
     r"|Replace(True|False|And|Or|Break|Continue)With\w+"
@@ -33,12 +33,12 @@ _CHOSEN = re.compile(
     r"|ReplaceComparisonOperator_(Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is|Lt_LtE|Lt_GtE|LtE_Lt|LtE_Gt"
     r"|Gt_GtE|Gt_LtE|GtE_Gt|GtE_Lt))"
 )
-# Words for people, which no test needs to pin.
+# Human-readable texts, which tests need not check.
 _TEXTS = {"description", "help_text", "label", "verbose_name", "verbose_name_plural"}
 
 
 class DropKeyword(Operator):  # type: ignore[misc]
-    """Leave one keyword argument out of a call."""
+    """Remove one keyword argument from a call."""
 
     def _places(self, node: Any) -> list[int]:
         if node.type not in {"arglist", "trailer"}:
@@ -52,12 +52,12 @@ class DropKeyword(Operator):  # type: ignore[misc]
         ]
 
     def mutation_positions(self, node: Any) -> list[Position]:
-        """Return where each keyword argument is."""
+        """Return the position of each keyword argument."""
         arguments = [node.children[at] for at in self._places(node)]
         return [(argument.start_pos, argument.end_pos) for argument in arguments]
 
     def mutate(self, node: Any, index: int) -> Any:
-        """Remove an argument and the comma after it, or before it if it is the last."""
+        """Remove an argument and the following comma, or the preceding one if it is the last."""
         at = self._places(node)[index]
         last = at + 1 == len(node.children)
         comma = 0 if node.type == "trailer" else 1
@@ -66,41 +66,41 @@ class DropKeyword(Operator):  # type: ignore[misc]
 
     @classmethod
     def examples(cls) -> tuple[()]:
-        """Return none: these are for cosmic-ray's own tests."""
+        """Return none: cosmic-ray uses examples only in its tests."""
         return ()
 
 
 class DropStatement(Operator):  # type: ignore[misc]
-    """Replace a call whose result nobody uses, a `raise` or an `x += 1` with `pass`."""
+    """Replace a call whose result is unused, a `raise` or an `x += 1` with `pass`."""
 
     def mutation_positions(self, node: Any) -> Iterator[Position]:
-        """Yield where the statement is."""
+        """Yield the statement's position."""
         if node.type == "simple_stmt":
-            one = node.children[0]
-            called = one.type == "atom_expr" and one.children[-1].get_code().startswith("(")
+            part = node.children[0]
+            called = part.type == "atom_expr" and part.children[-1].get_code().startswith("(")
             augmented = (
-                one.type == "expr_stmt"
-                and one.children[1].type == "operator"
-                and (one.children[1].value not in {"=", ":"})
+                part.type == "expr_stmt"
+                and part.children[1].type == "operator"
+                and (part.children[1].value not in {"=", ":"})
             )
-            if called or augmented or one.type == "raise_stmt":
-                yield one.start_pos, one.end_pos
+            if called or augmented or part.type == "raise_stmt":
+                yield part.start_pos, part.end_pos
 
     def mutate(self, node: Any, _index: int) -> Any:
-        """Put `pass` in its place."""
-        one = node.children[0]
-        node.children[0] = Keyword("pass", one.start_pos, one.get_first_leaf().prefix)
+        """Replace the statement with `pass`."""
+        part = node.children[0]
+        node.children[0] = Keyword("pass", part.start_pos, part.get_first_leaf().prefix)
         return node
 
     @classmethod
     def examples(cls) -> tuple[()]:
-        """Return none: these are for cosmic-ray's own tests."""
+        """Return none: cosmic-ray uses examples only in its tests."""
         return ()
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file."""
+    """One change to one file."""
 
     path: Path
     source: str
@@ -111,12 +111,12 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """Return what names the mutant until its file changes."""
+        """Return an id of the mutant that is stable until its file changes."""
         name = f"{self.path.name} {self.source} {self.operator} {self.occurrence}"
         return hashlib.sha256(name.encode()).hexdigest()[:16]
 
     def diff(self) -> list[str]:
-        """Return the changed lines, as `-` and `+`."""
+        """Return the file, line and changed lines as a diff."""
         lines = difflib.unified_diff(
             self.source.splitlines(), self.mutated.splitlines(), lineterm="", n=0
         )
@@ -131,7 +131,7 @@ def _operators() -> dict[str, Any]:
 
 class _WithoutAnnotations(ast.NodeTransformer):
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
-        # Whether an argument may be passed by name or by position is mypy's to see.
+        # mypy checks whether arguments are passed by name or by position.
         every = [*node.posonlyargs, *node.args, *node.kwonlyargs]
         node.posonlyargs, node.args, node.kwonlyargs = [], every, []
         return self.generic_visit(node)
@@ -157,16 +157,18 @@ def _meaning(source: str) -> str:
 
 
 def mutants_of(path: Path) -> list[Mutant]:
-    """Return a file's mutants in the order of its lines, without those that change no code."""
+    """Return a file's mutants in line order, without those that do not change the code."""
     source = path.read_text()
     tree = get_ast(source)
     meaning = _meaning(source)
-    found = []
+    mutants = []
     for name, operator in _operators().items():
         places = [place for node in ast_nodes(tree) for place in operator.mutation_positions(node)]
         for occurrence, (start, _end) in enumerate(places):
             mutated = str(mutate_code(source, operator, occurrence))
-            with contextlib.suppress(SyntaxError):  # some changes are no Python
+            with contextlib.suppress(SyntaxError):  # some changes are invalid Python
                 if _meaning(mutated) != meaning:
-                    found.append(Mutant(path, source, name, occurrence, start[0], mutated))
-    return sorted(found, key=lambda mutant: (mutant.first_line, mutant.operator, mutant.occurrence))
+                    mutants.append(Mutant(path, source, name, occurrence, start[0], mutated))
+    return sorted(
+        mutants, key=lambda mutant: (mutant.first_line, mutant.operator, mutant.occurrence)
+    )

@@ -1,8 +1,8 @@
-"""A pytest plugin that tries mutants, each in a process forked when all tests are collected.
+"""A pytest plugin that runs mutants, each in a process forked after test collection.
 
-All tests run once while coverage records which lines each executes. Then the forked process of a
-mutant replaces the function's code and runs the tests of the mutated lines, the fastest first.
-Code outside functions runs on import, so a mutant of it needs a new Python process.
+All tests run once while coverage records the lines that each executes. Then, for each mutant, a
+forked process replaces the function's code and runs the tests of the mutated lines, fastest first.
+Code outside functions runs on import, so its mutants need a new Python process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import coverage
 import hypothesis
 import pytest
 
-from tools.mutants.baseline import Seen, statement_at
+from tools.mutants.baseline import Baseline, statement_at
 from tools.mutants.codes import swaps_of
 from tools.mutants.mutations import Mutant, mutants_of
 
@@ -40,21 +40,21 @@ if TYPE_CHECKING:
 FILES = [Path(name) for name in json.loads(os.environ.get("MUTANTS_FILES", "[]"))]
 RESULTS = Path(os.environ.get("MUTANTS_RESULTS", os.devnull))
 CHOSEN = set(json.loads(os.environ.get("MUTANTS_KEYS", "[]")))
-IMPORTED = os.environ.get("MUTANTS_IMPORTED")  # the one mutant of a Python of its own
+IMPORTED = os.environ.get("MUTANTS_IMPORTED")  # a mutant that needs its own Python process
 
 hypothesis.settings.register_profile(
     "mutants",
     database=None,
     deadline=None,
     derandomize=True,
-    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],  # shrinking costs minutes
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],  # shrinking takes minutes
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 hypothesis.settings.load_profile("mutants")
 
 
 def _import_mutant(path: str, source: str) -> None:
-    """Have Python import `source` instead of what is in the file at `path`."""
+    """Make Python import `source` instead of the file at `path`."""
     loader: Any = importlib.machinery.SourceFileLoader
     get_code = loader.get_code
 
@@ -71,44 +71,44 @@ if IMPORTED:
 
 
 class Runner:
-    """Runs the tests once, then those of each mutant."""
+    """Runs all tests once, then the tests of each mutant."""
 
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
         self.items = {item.nodeid: item for item in session.items}
         self.failed = ""
-        self.seen = Seen()
+        self.measured = Baseline()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember which test failed."""
+        """Store the id of a failed test."""
         if report.failed:
             self.failed = report.nodeid
 
     def _run(self, item: pytest.Item) -> None:
-        # The session as the "next item" keeps what all tests share, and nothing else.
+        # With the session as the next item, only session-scoped fixtures stay alive.
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=self.session)
 
     def baseline(self) -> None:
-        """Run all tests and see which lines each executes."""
-        watch = coverage.Coverage(data_file=None, include=[str(path) for path in FILES])
+        """Run all tests and record the lines that each executes."""
+        recording = coverage.Coverage(data_file=None, include=[str(path) for path in FILES])
         for nodeid, item in self.items.items():
-            watch.start()
-            watch.switch_context(nodeid)
+            recording.start()
+            recording.switch_context(nodeid)
             began = time.process_time()
             self._run(item)
-            self.seen.seconds[nodeid] = time.process_time() - began
-            watch.stop()
+            self.measured.seconds[nodeid] = time.process_time() - began
+            recording.stop()
             if self.failed:
-                pytest.exit(f"Without any mutant this fails: {self.failed}", returncode=1)
-        data = watch.get_data()
+                pytest.exit(f"This test fails without a mutant: {self.failed}", returncode=1)
+        data = recording.get_data()
         for path in FILES:
             contexts = data.contexts_by_lineno(str(path.resolve()))
-            self.seen.tests_by_line[path] = {
+            self.measured.tests_by_line[path] = {
                 line: set(tests) & set(self.items) for line, tests in contexts.items()
             }
 
-    def try_all(self, say: Callable[[str], None]) -> None:
-        """Try each chosen mutant and keep the result."""
+    def try_all(self, report: Callable[[str], None]) -> None:
+        """Run each chosen mutant and store the result."""
         database = _database()
         for path in FILES:
             for mutant in mutants_of(path):
@@ -120,9 +120,9 @@ class Runner:
                 with RESULTS.open("a") as results:
                     results.write(json.dumps({"key": mutant.key, "by": by, "diff": diff}) + "\n")
                 if by is None:
-                    say("\n".join(["SURVIVED", *diff]))
+                    report("\n".join(["SURVIVED", *diff]))
                 else:
-                    say(f"killed   {diff[0]} {time.monotonic() - began:.1f} s {by}")
+                    report(f"killed   {diff[0]} {time.monotonic() - began:.1f} s {by}")
 
     def _kills(self, mutant: Mutant, database: Path) -> str | None:
         """Return what kills the mutant, or None if it survives."""
@@ -131,13 +131,15 @@ class Runner:
         tree = ast.parse(mutant.source)
         if swaps is None:
             return self._kills_on_import(mutant)
-        tests = self.seen.tests(mutant, statement_at(tree, mutant.first_line))
+        tests = self.measured.tests(mutant, statement_at(tree, mutant.first_line))
         if not tests:
             return None
         for journal in (f"{database}-wal", f"{database}-shm"):
             Path(journal).unlink(missing_ok=True)
         shutil.copyfile(f"{database}.before", database)
-        with warnings.catch_warnings(action="ignore"):  # of threads: the child needs none of them
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # about threads, which the child does not need
             child = os.fork()
         if not child:
             self._be_mutant(name, swaps, tests)
@@ -153,15 +155,15 @@ class Runner:
             os.dup2(silence, 1)
             os.dup2(silence, 2)
             self.session.config.pluginmanager.unregister(name="terminalreporter")
-            for one in gc.get_objects():
-                if isinstance(one, FunctionType) and one.__code__.co_filename == name:
-                    at = (one.__code__.co_qualname, one.__code__.co_firstlineno)
-                    one.__code__ = swaps.get(at, one.__code__)
-                elif isinstance(one, functools._lru_cache_wrapper):  # noqa: SLF001 - has no public name
-                    one.cache_clear()
+            for item in gc.get_objects():
+                if isinstance(item, FunctionType) and item.__code__.co_filename == name:
+                    at = (item.__code__.co_qualname, item.__code__.co_firstlineno)
+                    item.__code__ = swaps.get(at, item.__code__)
+                elif isinstance(item, functools._lru_cache_wrapper):  # noqa: SLF001 - has no public name
+                    item.cache_clear()
             code = 0
             for test in tests:
-                most = math.ceil(time.process_time() + 2 + 4 * self.seen.seconds[test])
+                most = math.ceil(time.process_time() + 2 + 4 * self.measured.seconds[test])
                 resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
                 self._run(self.items[test])
                 if self.failed:
@@ -170,7 +172,7 @@ class Runner:
         os._exit(code)
 
     def _result(self, child: int, tests: list[str]) -> str | None:
-        limit = time.monotonic() + 120 + 60 * sum(self.seen.seconds[test] for test in tests)
+        limit = time.monotonic() + 120 + 60 * sum(self.measured.seconds[test] for test in tests)
         while time.monotonic() < limit:
             pid, status = os.waitpid(child, os.WNOHANG)
             if pid:
@@ -182,10 +184,10 @@ class Runner:
         return "time"
 
     def _kills_on_import(self, mutant: Mutant) -> str | None:
-        tests = self.seen.tests(mutant)
-        wanted = {"path": str(mutant.path.resolve()), "source": mutant.mutated}
+        tests = self.measured.tests(mutant)
+        mutated = {"path": str(mutant.path.resolve()), "source": mutant.mutated}
         environment = os.environ | {
-            "MUTANTS_IMPORTED": json.dumps(wanted),
+            "MUTANTS_IMPORTED": json.dumps(mutated),
             "MUTANTS_TESTS": json.dumps(tests),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -205,7 +207,7 @@ class Runner:
 
 
 def _database() -> Path:
-    from django.db import connection, connections  # noqa: PLC0415 - Django comes first
+    from django.db import connection, connections  # noqa: PLC0415 - after Django's setup
 
     connections.close_all()
     path = Path(connection.settings_dict["NAME"])
@@ -214,17 +216,17 @@ def _database() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the one mutant of a Python process of its own, in the given order."""
+    """In a mutant's own Python process, keep only its tests, in the given order."""
     if IMPORTED:
         place = {test: at for at, test in enumerate(json.loads(os.environ["MUTANTS_TESTS"]))}
         items[:] = sorted(
-            (one for one in items if one.nodeid in place), key=lambda one: place[one.nodeid]
+            (item for item in items if item.nodeid in place), key=lambda item: place[item.nodeid]
         )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Run the tests once and then for each mutant, instead of once."""
+    """Run all tests once, and then those of each mutant."""
     if IMPORTED or session.config.option.collectonly:
         return None
     runner = Runner(session)

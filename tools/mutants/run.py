@@ -1,8 +1,10 @@
-"""Change the code in small ways and see whether a test notices: `make mutants ARGS=app/payments`.
+"""Run mutation tests, which change the code and expect a test to fail.
 
-ARGS names folders or files in app/; the default is all folders of TESTS. Results are kept in
-var/mutants.jsonl: an interrupted run continues, and a later one tries only files that changed.
---again tries the survivors again. The output ends with the survivors' changes and a table.
+    make mutants ARGS=app/payments
+
+ARGS are folders or files in app/; the default is all folders of TESTS. Results are stored in
+var/mutants.jsonl, so an interrupted run continues, and later runs only include changed files. Use
+--again to rerun survivors. The output ends with the survivors' changes and a table.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tools.mutants.codes import swaps_of  # noqa: E402 - found only now
-from tools.mutants.mutations import Mutant, mutants_of  # noqa: E402 - found only now
+from tools.mutants.codes import swaps_of  # noqa: E402 - needs sys.path
+from tools.mutants.mutations import Mutant, mutants_of  # noqa: E402 - needs sys.path
 
-# Where the tests of a folder are.
+# Tests of each folder.
 TESTS = {
     "app/orders": "tests/orders",
     "app/payments": "tests/payments",
@@ -31,21 +33,21 @@ TESTS = {
     "app/quality": "tests/quality",
     "app/retail/history": "tests/retail/history",
 }
-# Minutes of races between processes, and tests of the list of tests.
+# Slow race tests between processes, and tests of the list of tests.
 LEFT_OUT = ("tests/orders/test_races.py", "tests/quality/test_catalogue.py")
 RESULTS = ROOT / "var" / "mutants.jsonl"
 
 
-def _files(wanted: list[str]) -> dict[str, list[Path]]:
-    """Return the files to mutate, by the folder in TESTS they are in."""
-    found: dict[str, list[Path]] = {}
-    for name in wanted or list(TESTS):
+def _files(paths: list[str]) -> dict[str, list[Path]]:
+    """Return the files to mutate, by their folder in TESTS."""
+    files_by_folder: dict[str, list[Path]] = {}
+    for name in paths or list(TESTS):
         path = Path(name)
         for folder in TESTS:
             files = sorted(path.glob("*.py")) if path.is_dir() else [path]
             inside = [file for file in files if file.parent == Path(folder)]
-            found[folder] = found.get(folder, []) + inside
-    return {folder: files for folder, files in found.items() if files}
+            files_by_folder[folder] = files_by_folder.get(folder, []) + inside
+    return {folder: files for folder, files in files_by_folder.items() if files}
 
 
 def _results() -> dict[str, dict[str, Any]]:
@@ -73,19 +75,19 @@ def _try(tests: list[str], files: list[Path], keys: list[str]) -> None:
 
 
 def main() -> None:
-    """Try the mutants that have no result yet, and print all results."""
+    """Run the mutants that have no result, and print all results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paths", nargs="*")
-    parser.add_argument("--again", action="store_true", help="try again what survived")
+    parser.add_argument("--again", action="store_true", help="rerun survivors")
     parser.add_argument(
-        "--part", type=float, default=1, help="try this part of them, chosen by --seed"
+        "--part", type=float, default=1, help="run a random share of the mutants (0 to 1)"
     )
     parser.add_argument(
         "--functions",
         action="store_true",
-        help="leave out what runs on import: it costs a Python each",
+        help="skip mutants of code that runs on import, which need a Python process each",
     )
-    parser.add_argument("--tests", nargs="+", help="run these tests instead of the folder's")
+    parser.add_argument("--tests", nargs="+", help="run these tests instead of those of the folder")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     os.chdir(ROOT)
@@ -110,7 +112,7 @@ def main() -> None:
             and random.Random(f"{options.seed} {mutant.key}").random() < options.part  # noqa: S311 - a sample
         ]
         if keys:
-            print(f"{folder}: {len(keys)} mutants to try", flush=True)
+            print(f"{folder}: {len(keys)} mutants to run", flush=True)
             _try(options.tests or [TESTS[folder]], [file for file in files if mutants[file]], keys)
     _print(mutants, _results())
 

@@ -1,4 +1,4 @@
-"""The catalogue is a promise: dashboards, alerts and runbooks use its names and labels."""
+"""The catalogue is an interface: dashboards, alerts and runbooks use its names and labels."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ INVARIANTS = (
 )
 STATES = "closed open half_open"
 SCENARIOS = "A1 A2 S1 S2 M1 M2 P1 P2 I1 I2 T1 T2 U1 U2"
-# name: kind, labels with their values; None: closed by code
+# name: kind, labels with their values; None: any value set by the code
 EXPECTED: dict[str, tuple[str, dict[str, str | None]]] = {
     "retail_http_request_duration_seconds": (
         "histogram",
@@ -72,8 +72,8 @@ EXPECTED: dict[str, tuple[str, dict[str, str | None]]] = {
 }
 
 
-def test_the_catalogue_is_what_was_promised() -> None:
-    found = {
+def test_the_catalogue_has_the_documented_metrics() -> None:
+    declared = {
         entry.name: (
             entry.kind,
             {
@@ -93,7 +93,7 @@ def test_the_catalogue_is_what_was_promised() -> None:
         )
         for name, (kind, labels) in EXPECTED.items()
     }
-    assert found == expected
+    assert declared == expected
 
 
 @pytest.mark.parametrize("entry", list(catalogue.entries()), ids=lambda entry: entry.name)
@@ -106,7 +106,7 @@ def test_names_end_as_prometheus_expects(entry: Counter | Gauge | Histogram) -> 
 
 
 def children(name: str) -> int:
-    """Return how many series there are of a metric's total or count."""
+    """Return the number of series of a metric's total or count."""
     return sum(
         sample.name in {name, f"{name}_count"}
         for family in REGISTRY.collect()
@@ -114,7 +114,7 @@ def children(name: str) -> int:
     )
 
 
-def test_every_series_of_the_business_is_there_before_its_first_event(db: None) -> None:
+def test_all_business_series_exist_before_the_first_event(db: None) -> None:
     assert children("retail_orders_total") == 7
     assert children("retail_order_revenue_total") == 3
     assert children("retail_checkout_duration_seconds") == 18
@@ -126,12 +126,12 @@ def test_every_series_of_the_business_is_there_before_its_first_event(db: None) 
     assert children("retail_telemetry_errors_total") == 5
 
 
-def test_series_of_requests_and_of_jobs_durations_wait_for_their_first() -> None:
+def test_series_of_requests_and_job_durations_are_created_on_first_use() -> None:
     assert catalogue.HTTP_DURATION.prepared is False
     assert catalogue.JOB_DURATION.prepared is False
 
 
-def test_bucket_bounds_meet_the_promises_that_are_measured_with_them() -> None:
+def test_bucket_bounds_include_the_objectives() -> None:
     # Checkouts in under a second, refusals in under 100 ms.
     assert 1 in CHECKOUT_DURATION.buckets
     assert 0.1 in catalogue.FAST_FAIL_DURATION.buckets
@@ -140,7 +140,7 @@ def test_bucket_bounds_meet_the_promises_that_are_measured_with_them() -> None:
             assert list(entry.buckets) == sorted(entry.buckets)
 
 
-def test_the_sets_of_labels_are_those_of_the_code() -> None:
+def test_label_values_match_the_code() -> None:
     assert set(jobs.declared) == set(catalogue.TASKS)
     assert set(declare.declared) == set(catalogue.INVARIANTS)
     assert default_currency() in settings.CURRENCIES
@@ -154,6 +154,6 @@ def test_the_page_lists_every_metric_once() -> None:
     assert "| view = set by code; method = GET, HEAD," in page
 
 
-def test_the_page_in_the_repository_is_what_the_code_says() -> None:
+def test_the_committed_page_is_up_to_date() -> None:
     page = Path(settings.BASE_DIR).parent / "docs" / "metrics.md"
     assert page.read_text(encoding="utf-8") == document(), "run `make docs`"
