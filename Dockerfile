@@ -1,4 +1,4 @@
-# One image for web, worker, gateway and shoppers; the command says which.
+# One image for web, worker, gateway and shoppers; each service sets the command.
 FROM python:3.13.16-slim-trixie AS packages
 COPY requirements.txt /tmp/requirements.txt
 RUN python -m venv /venv \
@@ -6,7 +6,7 @@ RUN python -m venv /venv \
     && /venv/bin/pip uninstall --quiet --yes pip
 
 FROM python:3.13.16-slim-trixie
-# psql, for `manage.py dbshell`
+# psql for `manage.py dbshell`
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
     && apt-get install -qq -y --no-install-recommends postgresql-client \
@@ -26,7 +26,7 @@ ENV PATH=/venv/bin:$PATH \
     VAR_DIR=/app/var \
     GATEWAY_LEDGER=/app/var/gateway.sqlite3 \
     STATIC_ROOT=/app/staticfiles
-# Production's static files, named by their content. The values are no secrets: nothing runs here.
+# Collect static files with hashed names. The values are placeholders; nothing is served here.
 RUN LOG_DIR=/tmp DEBUG=False ALLOWED_HOSTS=build METRICS_TOKEN=build GATEWAY_API_KEY=build ALERTS_TOKEN=build \
     SECRET_KEY=only-to-collect-static-files-while-building-this-image \
     python manage.py collectstatic --noinput --verbosity 0 \

@@ -1,5 +1,5 @@
-# Vitrine, for developers. Variables given on the command line (make run SHOPPERS=0 PORT=8080) reach
-# the programs' environment: make exports them by itself.
+# Commands for developers. Make exports variables set on the command line (make run SHOPPERS=0 PORT=8080)
+# to the programs.
 
 PYTHON ?= python3
 ARGS ?=
@@ -7,14 +7,14 @@ BENCH ?= $(basename $(notdir $(wildcard benchmarks/*.py)))
 
 SHELL := /bin/sh
 BIN := .venv/bin
-# The tools' own runs are on SQLite, whatever database the person's shell names.
+# Run on SQLite even if the shell exports DATABASE_URL.
 ON_SQLITE := env -u DATABASE_URL
 MANAGE := $(ON_SQLITE) $(BIN)/python app/manage.py
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-# As many processes as there are processors; the tests of a file stay together, with what they share.
-# The slowest files come first (tests/conftest.py), and not those with the most tests.
+# One process per CPU; the tests of a file run in one process, to share fixtures. The slowest files
+# (tests/conftest.py) come first, not those with the most tests.
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Chosen tests say nothing about the coverage of all. The floor is in pyproject.toml.
@@ -22,7 +22,7 @@ COVERAGE := $(if $(ARGS),,--cov --cov-report=)
 
 ISSUE_FORMS := $(addprefix .github/ISSUE_TEMPLATE/,bug_report.yml feature_request.yml)
 
-# What these test does not know which database there is: once is enough.
+# These tests do not depend on the database, so they run once, on SQLite.
 WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks browser config contracts gateway_simulator tools \
 	test_conftest_left_out.py)
 
@@ -32,29 +32,29 @@ WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks browser config contract
 .PHONY: help run test quick test-faults stack-test lint types check bench mutants lock format docs \
 	generate
 
-help: ## list what make can do
+help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/.runtime ## run the whole shop on SQLite: SHOPPERS=0, PORT=8080, GATEWAY_PORT=… change it
+run: .venv/.runtime ## run the shop on SQLite; options: SHOPPERS=0, PORT=8080, GATEWAY_PORT=…
 	@exec $(BIN)/python tools/run.py
 
-test: .venv/.dev ## run all tests, on SQLite and then on PostgreSQL; ARGS="-k cart" chooses
+test: .venv/.dev ## run all tests on SQLite and on PostgreSQL; ARGS="-k cart" selects tests
 	@tools/system_tools.sh
-	$(ON_SQLITE) $(PYTEST) $(COVERAGE) -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS chose none
+	$(ON_SQLITE) $(PYTEST) $(COVERAGE) -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS selected no tests
 	$(BIN)/python tools/with_postgres.py --no-fsync $(PYTEST) $(if $(COVERAGE),$(COVERAGE) --cov-append) \
 		$(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
-quick: .venv/.dev ## run the unit tests on SQLite, in a minute: no processes, browser or PostgreSQL
+quick: .venv/.dev ## run the unit tests on SQLite in a minute, without browser or PostgreSQL
 	$(ON_SQLITE) $(PYTEST) --hypothesis-profile quick -m "not slow" $(ARGS)
 
-test-faults: .venv/.dev ## kill web, worker and PostgreSQL at every step of a checkout; prints the matrix
+test-faults: .venv/.dev ## kill web, worker and PostgreSQL at every step of a checkout; print a matrix
 	FAULTS=all $(ON_SQLITE) $(BIN)/pytest tests/faults $(ARGS)
 
-stack-test: .venv/.dev ## try the containers for real (needs Docker)
+stack-test: .venv/.dev ## test the containers end to end (needs Docker)
 	$(BIN)/python tests/stack/stack_test.py $(ARGS)
 
-lint: .venv/.dev ## look at style, formatting, import rules and missing migrations
+lint: .venv/.dev ## check style, formatting, import rules and missing migrations
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PYTHONPATH=app $(BIN)/lint-imports
@@ -70,40 +70,40 @@ types: .venv/.dev
 	$(BIN)/mypy
 	$(MANAGE) check
 
-check: lint types ## lint, and check types and Django's settings
+check: lint types ## lint, check types, and run Django's checks
 
-bench: .venv/.dev ## run the benchmarks with ARGS (--quick works for each); BENCH=checkout chooses
+bench: .venv/.dev ## run the benchmarks; BENCH=checkout selects one, ARGS=--quick shortens them
 	@set -e; for name in $(BENCH); do \
 		echo "benchmarks/$$name.py"; $(BIN)/python "benchmarks/$$name.py" $(ARGS); done
 
-mutants: .venv-mutants/.installed ## change the code and see whether a test notices; ARGS="app/payments"
+mutants: .venv-mutants/.installed ## run mutation tests; ARGS="app/payments" selects code
 	$(ON_SQLITE) nice -n 19 .venv-mutants/bin/python tools/mutants/run.py $(ARGS)
 
-lock: .venv/.dev ## write requirements*.txt, with hashes, from requirements*.in
+lock: .venv/.dev ## write requirements*.txt with hashes from requirements*.in
 	$(LOCK) requirements.in --output-file requirements.txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 	$(LOCK) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
 	$(LOCK) benchmarks/peers/otel/requirements.in --output-file benchmarks/peers/otel/requirements.txt
 	$(LOCK) tools/mutants/requirements.in --output-file tools/mutants/requirements.txt
 
-format: .venv/.dev ## format the code and mend what can be mended
+format: .venv/.dev ## format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: .venv/.dev ## write the lists of metrics and of quality scenarios from the code
+docs: .venv/.dev ## generate the lists of metrics and quality scenarios
 	$(MANAGE) document_metrics
 	$(MANAGE) document_scenarios
 
-generate: .venv/.dev ## write the alert rules and dashboards from Python
+generate: .venv/.dev ## generate alert rules and dashboards
 	PYTHONPATH=app $(BIN)/python -m alerts.build
 	@if [ -f grafana/build.py ]; then PYTHONPATH=app $(BIN)/python -m grafana.build; fi
 
-# --- The virtual environments, each made again only when its requirements change --------------------
+# --- Virtual environments, updated only when their requirements change ------------------------------
 define install
 	@test -x $(@D)/bin/pip || $(PYTHON) -c \
 		'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Vitrine needs Python 3.11 or newer with venv: install it (Debian, Ubuntu: apt install" \
-			"python3-venv) or name another one: make PYTHON=python3.12 …" >&2; exit 1; }
+			"python3-venv) or choose another Python: make PYTHON=python3.12 …" >&2; exit 1; }
 	@test -x $(@D)/bin/pip || $(PYTHON) -m venv $(@D)
 	@echo "Installing $< into $(@D) (takes a minute the first time)"
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<

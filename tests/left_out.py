@@ -1,4 +1,4 @@
-"""A pytest plugin for tests that cannot run everywhere: a tool is missing, or PostgreSQL is."""
+"""A pytest plugin for tests that need PostgreSQL or a tool that may be missing."""
 
 import os
 import shutil
@@ -22,12 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave tests/postgres alone unless the shop's database is PostgreSQL."""
+    """Ignore tests/postgres unless the database is PostgreSQL."""
     on_postgres = os.environ.get("DATABASE_URL", "").startswith(("postgres:", "postgresql:"))
     return True if collection_path == _postgres_tests(config) and not on_postgres else None
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest looks at the markers for its -m option
+@pytest.hookimpl(tryfirst=True)  # before pytest evaluates the -m option
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if _postgres_tests(config) in item.path.parents:
@@ -35,17 +35,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """One of several processes tells the one that prints the summary what it left out."""
+    """In an xdist worker, send what was left out to the controller, which prints the summary."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["left_out"] = session.config.stash[_LEFT_OUT]
 
 
-@pytest.hookimpl(optionalhook=True)  # it is pytest-xdist's
+@pytest.hookimpl(optionalhook=True)  # a hook of pytest-xdist
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a process left out; one that crashed tells nothing."""
-    told = getattr(node, "workeroutput", {}).get("left_out", {})
-    node.config.stash[_LEFT_OUT].update({tool: tuple(said) for tool, said in told.items()})
+    """Merge what a worker left out; a crashed one has sent nothing."""
+    received = getattr(node, "workeroutput", {}).get("left_out", {})
+    node.config.stash[_LEFT_OUT].update({tool: tuple(row) for tool, row in received.items()})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -53,7 +53,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not left_out:
         return
     terminalreporter.section("LEFT OUT", sep="!", red=True, bold=True)
-    terminalreporter.line("Some tests did not run, because this machine lacks a tool:")
+    terminalreporter.line("Some tests did not run, because a tool is missing:")
     for tool, (why, command) in sorted(left_out.items()):
         terminalreporter.line(f"  {tool}: {why}")
         terminalreporter.line(f"    install it: {command}")
@@ -61,10 +61,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def left_out(pytestconfig: pytest.Config) -> LeaveOut:
-    """Return `left_out(tool, why, command)`, which ends a test that lacks a tool.
+    """Return `left_out(tool, why, command)`, which skips a test because a tool is missing.
 
     It takes the tool's name, what is not tested without it, and the command that installs it. The
-    test is skipped and the end of the run says so loudly; with CI=true it fails instead.
+    summary of the run lists the tool; with CI=true, the test fails instead.
     """
 
     def leave_out(tool: str, why: str, command: str) -> NoReturn:
@@ -78,9 +78,9 @@ def left_out(pytestconfig: pytest.Config) -> LeaveOut:
 
 @pytest.fixture(scope="session")
 def promtool(left_out: LeaveOut) -> str:
-    """Return the path of Prometheus's own checking tool."""
+    """Return the path of promtool."""
     return shutil.which("promtool") or left_out(
         "promtool",
-        "metrics and alert rules are not checked with Prometheus's own parser",
+        "metrics and alert rules are not checked with Prometheus' own parser",
         "sudo apt-get install --no-install-recommends prometheus",
     )

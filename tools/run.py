@@ -1,9 +1,9 @@
-"""Prepare and run the whole shop on this machine, on SQLite: what `make run` starts.
+"""Prepare and run the shop locally on SQLite (`make run`).
 
-The programs run under supervisord, which starts one again when it ends; tools/supervisord.conf
-lists them. Settings come from exported variables alone; a `.env` file belongs to Docker Compose and
-is not read. Ends with 0 after Ctrl-C or SIGTERM, with 1 if a step failed or a program cannot start,
-with 2 if a variable or a port cannot be used.
+The programs run under supervisord, which restarts them when they exit; tools/supervisord.conf lists
+them. Settings come only from exported variables; `.env` is for Docker Compose and is not read.
+Exits with 0 after Ctrl-C or SIGTERM, with 1 if a step fails or a program cannot start, and with 2
+if a variable or a port is invalid.
 """
 
 import contextlib
@@ -29,23 +29,23 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "app"
 CONFIGURATION = ROOT / "tools" / "supervisord.conf"
-# supervisord kills what has not stopped after 12 seconds (stopwaitsecs); all is over after 15.
+# supervisord kills programs that have not stopped after 12 seconds (stopwaitsecs).
 STOP_SECONDS = 15
-PATIENCE_SECONDS = 60  # until people are told that the shop does not answer yet
-LOOK_SECONDS = 0.2  # between looks at the shop
+PATIENCE_SECONDS = 60  # until a message that the shop does not respond yet
+POLL_SECONDS = 0.2
 
 
 class RefusedError(Exception):
-    """The shop cannot be started like this; the message is one line that says what to do."""
+    """The shop cannot be started; the message is one line that says what to do."""
 
 
 class FailedError(Exception):
-    """Something went wrong after the start; the message is for people."""
+    """A step failed or a program cannot start; the message is printed."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where the shop's programs listen and how many shoppers visit it."""
+    """Ports of the programs, and the number of shoppers."""
 
     port: int
     gateway_port: int
@@ -54,7 +54,7 @@ class Plan:
 
 
 def whole_number(environ: Mapping[str, str], name: str, default: int, most: int, least: int) -> int:
-    """Return a variable as a whole number; unset and empty both mean `default`."""
+    """Return a variable as a whole number; `default` if unset or empty."""
     text = environ.get(name, "").strip() or str(default)
     if text.isascii() and text.isdigit() and least <= int(text) <= most:
         return int(text)
@@ -86,23 +86,23 @@ def refuse_busy_ports(plan: Plan) -> None:
         ("WORKER_METRICS_PORT", plan.worker_port),
     ):
         with socket.socket() as probe:
-            # As the servers do: a port that was closed a moment ago is free.
+            # As the servers do, so that a recently closed port counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
                 raise RefusedError(
-                    f"Port {port} cannot be used ({error.strerror}): "
+                    f"Cannot use port {port} ({error.strerror}): "
                     f"free it, or choose another with `make run {name}=…`."
                 ) from error
 
 
 def environment(environ: Mapping[str, str], plan: Plan) -> dict[str, str]:
-    """Return the programs' environment: what is exported, and what running here needs on top."""
+    """Return the programs' environment: exported variables, plus those needed to run locally."""
     var = _folder(environ, "VAR_DIR", "var")
     defaults = {
         "DEBUG": "True",
-        # The console stays readable; every line is in the log file.
+        # Keeps the console readable; the log file has every line.
         "LOG_CONSOLE_LEVEL": "WARNING",
         "GATEWAY_URL": f"http://127.0.0.1:{plan.gateway_port}",
         "GATEWAY_LEDGER": f"{var}/gateway.sqlite3",
@@ -112,7 +112,7 @@ def environment(environ: Mapping[str, str], plan: Plan) -> dict[str, str]:
     return {
         **defaults,
         **given,
-        # Absolute, because the programs' working directory is another one.
+        # Absolute, because the programs have another working directory.
         "VAR_DIR": var,
         "LOG_DIR": _folder(environ, "LOG_DIR", "logs"),
         "PORT": str(plan.port),
@@ -129,7 +129,7 @@ def _folder(environ: Mapping[str, str], name: str, default: str) -> str:
 
 
 def preparation() -> dict[str, list[str]]:
-    """Return the steps before the start: what people read, and the command."""
+    """Return the commands to run before the start, by title."""
     manage = [sys.executable, "manage.py"]
     return {
         "database tables": [*manage, "migrate", "--noinput"],
@@ -139,10 +139,10 @@ def preparation() -> dict[str, list[str]]:
 
 
 def banner(plan: Plan, log: Path) -> str:
-    """Return what people read once the shop answers."""
+    """Return the text to print once the shop responds."""
     shop = f"http://127.0.0.1:{plan.port}"
     return f"""
-  The shop is open.
+  The shop is running.
 
     Shop      {shop}/
     Products  {shop}/products/
@@ -150,7 +150,7 @@ def banner(plan: Plan, log: Path) -> str:
     Dashboard {shop}/metrics/dashboard/
     Quality   {shop}/metrics/quality-scenarios/
     Metrics   {shop}/metrics
-              http://127.0.0.1:{plan.worker_port}/metrics (the worker: flash sales are paid there)
+              http://127.0.0.1:{plan.worker_port}/metrics (worker, with flash-sale payments)
     Gateway   http://127.0.0.1:{plan.gateway_port}/
     Log       tail -F {log} | jq
     Shoppers  {plan.shoppers or "none"}
@@ -160,31 +160,31 @@ def banner(plan: Plan, log: Path) -> str:
 
 
 class Console:
-    """Writes whole lines, from any thread. A console that has gone is no reason to stop."""
+    """Writes whole lines from any thread. Ignores a closed console."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
     def write(self, text: str) -> None:
-        """Write `text` and a line end."""
+        """Write `text` and a newline."""
         self.pass_on(f"{text}\n".encode(errors="replace"))
 
     def pass_on(self, line: bytes) -> None:
-        """Write a line of a program as it is."""
+        """Write a program's line unchanged."""
         with self._lock, contextlib.suppress(OSError, ValueError):
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
 
 
 class Programs:
-    """The programs under supervisord, followed by what it writes about them.
+    """Runs the programs under supervisord and follows its log.
 
-    supervisord has a session of its own, so that Ctrl-C in a terminal reaches this program alone.
-    It makes each program the leader of a process group, and does not see to the children of a
-    leader that ends by itself: those are ended here, before they work beside the new ones.
+    supervisord runs in its own session, so that Ctrl-C in a terminal reaches only this process. It
+    starts each program as the leader of a process group, but does not end the children of a leader
+    that exits unexpectedly. This class kills them, so that they do not run alongside new ones.
     """
 
-    # As in "2026-01-31 12:00:00,000 INFO spawned: 'web' with pid 4711", and in
+    # Matches "2026-01-31 12:00:00,000 INFO spawned: 'web' with pid 4711" and
     # "2026-01-31 12:00:01,000 WARN exited: web (exit status 1; not expected)".
     EVENT = re.compile(
         r"\S+ \S+ [A-Z]+ (?P<what>spawned|exited|stopped|killing|gave up):? '?(?P<name>\w+)'?"
@@ -218,9 +218,9 @@ class Programs:
             self._console.pass_on(line)
 
     def follow(self, seconds: float) -> bool:
-        """Read supervisord's log for at most `seconds`; return whether there can be more of it.
+        """Wait up to `seconds` for lines of supervisord's log; return whether it is still open.
 
-        Says what people should know, and sets `failure` if the shop cannot go on.
+        Prints restarts, and sets `failure` if the shop cannot continue.
         """
         log = self._supervisord.stdout
         if log is None or not select.select([log], [], [], seconds)[0]:
@@ -230,24 +230,24 @@ class Programs:
         for line in lines:
             event = self.EVENT.match(line.decode(errors="replace"))
             if event:
-                self._note(**event.groupdict())
+                self._handle(**event.groupdict())
         if not new:
             status = self._supervisord.wait()
-            self.failure = self.failure or f"supervisord ended by itself with code {status}"
+            self.failure = self.failure or f"supervisord exited unexpectedly with code {status}"
         return bool(new)
 
-    def _note(self, what: str, name: str, pid: str | None, how: str | None) -> None:
+    def _handle(self, what: str, name: str, pid: str | None, how: str | None) -> None:
         if what == "spawned":
             self._leaders[name] = int(pid or 0)
             if name in self._ends:
-                self._console.write(f"{name} ended ({self._ends[name]}) and was started again.")
+                self._console.write(f"{name} exited ({self._ends[name]}) and was restarted.")
         elif what in {"exited", "stopped"}:
             self._ends[name] = (how or "").strip()
             self._end_group(name)
         elif what == "gave up":
             self.failure = f"{name} cannot start ({self._ends.get(name, 'no process')})"
         else:
-            self._console.write(f"{name} did not stop in time and is killed.")
+            self._console.write(f"{name} did not stop in time and was killed.")
 
     def _end_group(self, name: str) -> None:
         leader = self._leaders.pop(name, 0)
@@ -256,10 +256,10 @@ class Programs:
                 os.killpg(leader, signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ask supervisord to stop every program, and end what is left after STOP_SECONDS."""
+        """Stop all programs with supervisord; kill what is left after STOP_SECONDS."""
         until = time.monotonic() + STOP_SECONDS
         self._supervisord.terminate()
-        while self.follow(LOOK_SECONDS):
+        while self.follow(POLL_SECONDS):
             if time.monotonic() > until:
                 self._supervisord.kill()
         for name in list(self._leaders):
@@ -269,13 +269,13 @@ class Programs:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold `folder` for one run. Raises RefusedError if another run has it."""
+    """Lock `folder` for this run. Raises RefusedError if another run has locked it."""
     with (folder / "run.lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RefusedError(
-                f"Another shop runs in {folder}: stop it, or give this one its own with "
+                f"Another shop is running in {folder}: stop it, or choose other folders with "
                 "`make run VAR_DIR=… LOG_DIR=…`."
             ) from error
         yield
@@ -294,7 +294,7 @@ class Shop:
         self._stopping = True
 
     def run(self) -> None:
-        """Prepare, start, and return when asked to stop. Raises FailedError, RefusedError."""
+        """Prepare and run the shop until stopped. Raises FailedError, RefusedError."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         for name in ("VAR_DIR", "LOG_DIR"):
@@ -316,7 +316,7 @@ class Shop:
         self._console.write("Everything has stopped.")
 
     def _prepare(self, title: str, command: list[str]) -> None:
-        """Run one step of the preparation; its output is shown only if it fails."""
+        """Run one step; print its output only if it fails."""
         if self._stopping:
             return
         began = time.monotonic()
@@ -332,7 +332,7 @@ class Shop:
             ) as process:
                 while process.poll() is None and not self._stopping:
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(LOOK_SECONDS)
+                        process.wait(POLL_SECONDS)
                 process.terminate()
             if self._stopping:
                 return
@@ -343,11 +343,11 @@ class Shop:
         self._console.write(f"Prepared the {title} ({time.monotonic() - began:.1f} s)")
 
     def _follow(self, programs: Programs) -> None:
-        """Tell people about the programs until asked to stop. Raises FailedError."""
+        """Report on the programs until stopped. Raises FailedError."""
         log = Path(self._environ["LOG_DIR"]) / "application.log"
         is_open, patience = False, time.monotonic() + PATIENCE_SECONDS
         while not self._stopping:
-            programs.follow(LOOK_SECONDS)
+            programs.follow(POLL_SECONDS)
             if programs.failure:
                 raise FailedError(f"{programs.failure}, so everything was stopped.")
             if not is_open and self._answers():
@@ -355,10 +355,10 @@ class Shop:
                 self._console.write(banner(self._plan, log))
             elif not is_open and time.monotonic() > patience:
                 patience = math.inf
-                self._console.write(f"The shop does not answer yet. Its log: {log}")
+                self._console.write(f"The shop does not respond yet. See the log: {log}")
 
     def _answers(self) -> bool:
-        """Whether the shop is alive."""
+        """Return whether the shop responds."""
         connection = http.client.HTTPConnection("127.0.0.1", self._plan.port, timeout=1)
         with (
             contextlib.closing(connection),

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Make sure of the programs that tests use and pip cannot install: promtool, from Prometheus, amtool,
-# from Alertmanager, and the browser Chromium. Installs them where that is possible without asking
-# (root on Debian; promtool and amtool on Ubuntu too) and otherwise leaves things as they are; the
-# tests then say what they left out. Never fails.
+# Install programs that tests use and pip cannot install: promtool (Prometheus), amtool (Alertmanager)
+# and Chromium. Runs only as root on Debian (on Ubuntu: without Chromium); otherwise does nothing, and
+# the tests report what they left out. Never fails.
 set -u
 
 packages=
@@ -13,13 +12,13 @@ has_browser() {
     for browser in chromium chromium-browser google-chrome google-chrome-stable; do
         if command -v "$browser" >/dev/null; then return 0; fi
     done
-    # Playwright's own, where somebody had it installed.
+    # Installed by Playwright.
     for folder in "${PLAYWRIGHT_BROWSERS_PATH:-${HOME:-}/.cache/ms-playwright}"/chromium-*; do
         if [ -d "$folder" ]; then return 0; fi
     done
     return 1
 }
-# Elsewhere the package is missing or stands for a snap, which a container cannot install.
+# Other systems have no package, or one that needs snap, which containers cannot install.
 if ! has_browser && grep -qx 'ID=debian' /etc/os-release 2>/dev/null; then
     packages="$packages chromium"
 fi
@@ -38,7 +37,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 0' INT TERM HUP
 
-# prometheus and its Alertmanager start services; 101 is Debian's way of saying that it may not.
+# The packages would start services; exit status 101 of policy-rc.d prevents that.
 if [ ! -e "$policy" ] && printf '#!/bin/sh\nexit 101\n' >"$policy"; then
     made_policy=yes
     chmod 755 "$policy"
@@ -47,9 +46,9 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update >"$log" 2>&1 || echo "apt-get update failed: $(grep '^E:' "$log" | head -n 1)"
 for package in $packages; do
-    echo "Installing $package, which tests use"
+    echo "Installing $package for the tests"
     if ! apt-get install -y --no-install-recommends "$package" >"$log" 2>&1; then
-        echo "$package could not be installed: $(grep '^E:' "$log" | head -n 1)"
+        echo "Could not install $package: $(grep '^E:' "$log" | head -n 1)"
     fi
 done
 exit 0

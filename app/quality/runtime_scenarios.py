@@ -118,7 +118,7 @@ P1 = Scenario(
     proofs=(
         "tests/orders/test_views.py::test_too_many_attempts_are_429_with_the_time_to_wait",
         "tests/retail/test_throttling.py::test_exactly_the_limit_passes_in_a_window",
-        "tests/retail/test_throttling.py::test_each_key_is_counted_by_itself",
+        "tests/retail/test_throttling.py::test_keys_are_counted_separately",
         (
             "tests/accounts/test_password_reset.py"
             "::test_repeated_failed_logins_are_locked_out_for_a_while"

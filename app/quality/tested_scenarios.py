@@ -14,10 +14,10 @@ S1 = Scenario(
     response="The form is rejected with 403 and an explanation; nothing changes",
     measure="No form without the shop's CSRF token changes a row of any table",
     proofs=(
-        "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused",
+        "tests/retail/web/test_problems.py::test_a_form_without_csrf_token_is_refused",
         "tests/cart/test_pages.py::test_cross_site_forms_are_refused",
         "tests/payments/test_admin.py::test_forcing_requires_a_csrf_token_and_permission",
-        "tests/retail/web/test_problems.py::test_a_foreign_host_is_refused",
+        "tests/retail/web/test_problems.py::test_an_unknown_host_is_refused",
     ),
 )
 S2 = Scenario(
@@ -36,7 +36,7 @@ S2 = Scenario(
         "tests/cart/test_pages.py::test_customers_do_not_see_each_others_carts",
         "tests/oncall/test_pages.py::test_only_staff_have_access",
         "tests/retail/test_admin.py::test_staff_without_permission_see_nothing",
-        "tests/retail/test_admin.py::test_who_may_look_may_do_no_more",
+        "tests/retail/test_admin.py::test_view_permission_allows_nothing_else",
     ),
 )
 M1 = Scenario(
@@ -61,8 +61,8 @@ M2 = Scenario(
     measure="No service depends on pages, one module changes stock, and each threshold is defined "
     "once",
     proofs=(
-        "tests/contracts/test_architecture.py::test_services_know_nothing_of_pages",
-        "tests/contracts/test_architecture.py::test_only_the_stocks_own_service_moves_stock",
+        "tests/contracts/test_architecture.py::test_services_do_not_import_pages",
+        "tests/contracts/test_architecture.py::test_only_one_module_changes_stock",
         "tests/contracts/test_thresholds.py::test_a_changed_value_changes_its_places",
         (
             "tests/contracts/test_thresholds.py"
@@ -147,11 +147,11 @@ U1 = Scenario(
     proofs=(
         (
             "tests/retail/web/test_problems.py"
-            "::test_every_problem_says_what_to_do_and_gives_the_request_id"
+            "::test_every_error_page_has_its_message_and_the_request_id"
         ),
         (
             "tests/retail/web/test_problems.py"
-            "::test_a_database_that_is_away_is_a_sentence_and_no_traceback_even_with_debug"
+            "::test_an_unavailable_database_is_a_503_without_traceback_even_with_debug"
         ),
         "tests/orders/test_views.py::test_sold_out_is_409_with_an_explanation_and_the_cart_is_kept",
     ),

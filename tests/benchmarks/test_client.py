@@ -1,4 +1,4 @@
-"""The load generator: an open loop sends on time and counts every wait."""
+"""The load generator: an open loop sends on schedule and measures every wait."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANSWER = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno"
 
 @contextlib.contextmanager
 def _server(before_answer: Callable[[], object]) -> Iterator[int]:
-    """Answer each request after a call, each connection in a thread of its own."""
+    """Serve each connection in its own thread; call a function before each response."""
 
     def answer(connection: socket.socket) -> None:
         with connection:
@@ -51,19 +51,19 @@ def test_arrivals_are_evenly_spaced() -> None:
     assert open_loop.schedule(0, rate=4) == []
 
 
-def test_an_open_loop_does_not_wait_for_answers() -> None:
-    """Nobody is answered before all have asked; a closed loop would wait for ever."""
+def test_an_open_loop_does_not_wait_for_responses() -> None:
+    """No response comes before all requests are sent; a closed loop would wait forever."""
     everybody = threading.Barrier(5)
     with _server(lambda: everybody.wait(timeout=30)) as port:
         load = open_loop.run(port, [client.get("/")] * 5, rate=50)
     assert load.statuses == [503] * 5
-    # The last one is due after 4/50 s, so the first ones have waited as long.
+    # The last request is due after 4/50 s, so the first ones waited that long.
     assert max(load.seconds) >= 4 / 50
     assert load.duration >= 4 / 50
 
 
-def test_the_wait_for_a_connection_counts() -> None:
-    """One connection, and each answer takes 50 ms: whoever is due later waits for those before."""
+def test_waiting_for_a_connection_counts() -> None:
+    """With one connection and 50 ms per response, later requests wait for earlier ones."""
     with _server(lambda: time.sleep(0.05)) as port:
         load = open_loop.run(port, [client.get("/")] * 4, rate=1000, connections=1)
     for place, seconds in enumerate(load.seconds):
@@ -90,7 +90,7 @@ def test_a_closed_loop_sends_each_request_once() -> None:
     assert load.statuses == [503] * 7
 
 
-def test_a_strange_answer_is_an_error() -> None:
+def test_an_unexpected_response_is_an_error() -> None:
     load = client.Load(1.0, [503, 500, 503], [0.1, 0.2, 0.3], {503: b"no", 500: b"broken"})
     assert load.only(500, 503) is load
     assert load.rate(503) == 2

@@ -1,4 +1,4 @@
-"""The checkout benchmark's tables, from results that are made up."""
+"""The checkout benchmark's tables, from made-up results."""
 
 from benchmarks.support.measurements import MEASUREMENTS, Run, needed
 from benchmarks.support.report import comparison, oversold, rates, targets
@@ -43,7 +43,7 @@ def test_a_missed_target_is_not_met() -> None:
     ]
 
 
-def test_only_what_was_measured_has_targets() -> None:
+def test_only_measured_configurations_have_targets() -> None:
     results = _results()
     assert _verdicts(targets({"open-half": results["open-half"]})) == [
         ["< 100 ms", "60.0 ms", "met"]
@@ -64,7 +64,7 @@ def test_rates_have_a_row_for_each_measurement() -> None:
     ]
 
 
-def test_a_ratio_that_moves_by_more_than_the_rounds_differ_is_shown() -> None:
+def test_a_ratio_that_changes_more_than_the_spread_of_the_rounds_is_shown() -> None:
     before, after = _results(), _results()
     after["hot"] = [Run(400)] * ROUNDS
     cells = [row.split("|")[-2].strip() for row in comparison(before, after).splitlines()[2:]]
@@ -79,7 +79,7 @@ def test_oversold_units_are_listed_by_round() -> None:
 def test_the_open_loop_has_buyers_for_half_as_many_requests_as_the_closed_one() -> None:
     plan = Plan(workers=2, threads=8, clients=32, seconds=4, rounds=2)
     wanted = needed(plan, ["open-half", "oscar"], "shop")
-    assert [(one.name, one.buyers) for one in wanted] == [
+    assert [(run.name, run.buyers) for run in wanted] == [
         ("open-half-0", 1200),
         ("open-half-1", 1200),
     ]

@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks' tables: percentiles, intervals, verdicts."""
+"""Statistics of the benchmarks' tables: percentiles, intervals, verdicts."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_a_percentile_is_the_smallest_value_that_enough_values_do_not_exceed() -
     assert percentile([7.0], 0.99) == 7
 
 
-def test_ratios_are_those_of_runs_side_by_side() -> None:
+def test_ratios_are_of_runs_in_the_same_round() -> None:
     assert ratios([10, 30, 60], [5, 10, 30]).values == (2, 3, 2)
 
 
@@ -41,7 +41,7 @@ def test_the_interval_of_the_median_has_the_ranks_of_the_binomial_distribution(
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_of_few_values_the_interval_is_their_range(count: int) -> None:
+def test_the_interval_of_few_values_is_their_range(count: int) -> None:
     assert interval([float(rank) for rank in range(1, count + 1)]) == (1, count)
 
 
@@ -90,7 +90,7 @@ def test_the_table_has_target_interval_and_verdict() -> None:
     assert with_interval(measured) == "4.00 (3.00..6.00)"
 
 
-def test_figures_have_three_digits() -> None:
+def test_figures_have_three_significant_digits() -> None:
     assert [figure(value) for value in (1234.5, 100, 99.94, 10, 9.994, -0.5)] == [
         "1,234",
         "100",

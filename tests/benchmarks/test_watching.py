@@ -1,4 +1,4 @@
-"""What monitoring adds is a paired difference, one value a launch."""
+"""The cost of monitoring is a paired difference, one value per launch."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from benchmarks.support.watching import (
 
 
 def _costs(*own: float, database: float = 0) -> list[Cost]:
-    return [Cost(one, database) for one in own]
+    return [Cost(seconds, database) for seconds in own]
 
 
 def _launch(on: float, prometheus: float, otel: float, *, percent: float = 4) -> Launch:
@@ -32,13 +32,13 @@ def _launch(on: float, prometheus: float, otel: float, *, percent: float = 4) ->
     return {"bare": bare, "product": page, "flash": page, "cart": page}
 
 
-def test_a_cost_takes_its_share_of_what_is_written_for_several_requests() -> None:
+def test_a_cost_includes_its_share_of_batched_writes() -> None:
     assert Cost(100, 10).plus(Cost(480, 48), 1 / 48) == Cost(110, 11)
     assert Cost(100, 10).both == 110
 
 
 def test_differences_are_paired_so_that_slow_moments_cancel_out() -> None:
-    """The machine becomes slower turn by turn; watching adds 30 and 10 % of both all the time."""
+    """The machine slows down turn by turn, while monitoring always adds 30 % and 10 %."""
     off = [Cost(100, 200), Cost(200, 100), Cost(400, 200)]
     on = [Cost(130, 200), Cost(230, 100), Cost(460, 200)]
     launch: Launch = {"flash": {OFF: off, ON: on}}
@@ -47,14 +47,14 @@ def test_differences_are_paired_so_that_slow_moments_cancel_out() -> None:
     assert added_percent_alone(launch, "flash", ON) == pytest.approx(15)
 
 
-def test_a_database_that_works_more_counts_as_cost() -> None:
+def test_more_work_in_the_database_counts_as_cost() -> None:
     launch: Launch = {"cart": {OFF: [Cost(100, 100)], ON: [Cost(100, 120)]}}
     assert added(launch, "cart", ON) == 0
     assert added_percent(launch, "cart", ON) == pytest.approx(10)
     assert added_percent_alone(launch, "cart", ON) == 0
 
 
-def test_targets_have_one_value_a_launch() -> None:
+def test_targets_have_one_value_per_launch() -> None:
     launches = [_launch(20, 50, 200), _launch(30, 50, 100, percent=6)]
     assert [spread.values for _, spread in by_target(launches)] == [
         pytest.approx((0.4, 0.6)),

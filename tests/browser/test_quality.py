@@ -174,7 +174,7 @@ def test_the_printed_report_shows_everything(viewer: Visitor, pictures: Path) ->
     page.emulate_media(media="print")
     expect(page.locator(".site-header")).to_be_hidden()
     expect(page.get_by_role("button", name="Print report")).to_be_hidden()
-    proof = "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused"
+    proof = "tests/retail/web/test_problems.py::test_a_form_without_csrf_token_is_refused"
     expect(page.locator("#S1").get_by_text(proof)).to_be_visible()
     page.screenshot(path=pictures / "quality-paper.png", full_page=True)
 

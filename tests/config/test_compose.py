@@ -1,4 +1,4 @@
-"""What docker-compose.yml promises of each service: limits, restarts, health, ports, rights."""
+"""docker-compose.yml: limits, restarts, health checks, ports and privileges of each service."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 ALL = pytest.mark.parametrize("name", sorted(SERVICES))
 MEGABYTES = 1536
 ONCE = {"migrate", "config"}
-# The collector's image holds nothing that could ask, and nobody waits for shoppers.
+# The collector's image has no command for one, and no service depends on shoppers.
 WITHOUT_HEALTH_CHECK = {*ONCE, "collector", "shoppers"}
 PUBLISHED = {
     "web": "127.0.0.1:${WEB_PORT:-8000}:8000",
@@ -25,62 +25,64 @@ PUBLISHED = {
 }
 
 
-def test_the_services_are_the_shop_and_its_watch() -> None:
-    watch = {"postgres-exporter", "prometheus", "alertmanager", "loki", "collector", "grafana"}
-    assert set(SERVICES) == {"db", "gateway", "web", "worker", "shoppers", *ONCE, *watch}
+def test_the_services_are_the_shop_and_its_monitoring() -> None:
+    monitoring = {"postgres-exporter", "prometheus", "alertmanager", "loki", "collector", "grafana"}
+    assert set(SERVICES) == {"db", "gateway", "web", "worker", "shoppers", *ONCE, *monitoring}
 
 
 def test_memory_limits_add_up_to_one_and_a_half_gigabytes() -> None:
-    limits = [re.fullmatch(r"(\d+)m", one["mem_limit"]) for one in SERVICES.values()]
+    limits = [re.fullmatch(r"(\d+)m", service["mem_limit"]) for service in SERVICES.values()]
     assert 0 < sum(int(limit[1]) for limit in limits if limit) <= MEGABYTES
     assert all(limits)
 
 
-def test_ports_are_published_to_this_machine_alone() -> None:
-    published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
+def test_ports_are_published_only_on_localhost() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {name: [port] for name, port in PUBLISHED.items()}
 
 
 def test_only_the_demo_has_synthetic_shoppers() -> None:
-    profiles = {name: one["profiles"] for name, one in SERVICES.items() if "profiles" in one}
+    profiles = {
+        name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
+    }
     assert profiles == {"shoppers": ["demo"]}
 
 
-def test_nobody_gets_the_docker_socket_or_more_than_others() -> None:
+def test_no_service_has_the_docker_socket_or_extra_privileges() -> None:
     assert not re.findall(r"docker\.sock|privileged|cap_add|\bpid: host|network_mode: host", TEXT)
 
 
 @ALL
-def test_it_starts_again_unless_it_runs_once(name: str) -> None:
+def test_it_restarts_unless_it_runs_once(name: str) -> None:
     assert SERVICES[name]["restart"] == ("no" if name in ONCE else "unless-stopped")
 
 
 @ALL
-def test_it_says_how_it_is(name: str) -> None:
+def test_it_has_a_health_check(name: str) -> None:
     assert ("healthcheck" in SERVICES[name]) == (name not in WITHOUT_HEALTH_CHECK)
 
 
 @ALL
-def test_its_image_is_ours_or_pinned(name: str) -> None:
+def test_its_image_is_built_here_or_pinned(name: str) -> None:
     image = SERVICES[name]["image"]
     assert image == "vitrine" or re.fullmatch(r"[\w./-]+:v?\d+\.\d+[\w.-]*", image)
 
 
 @pytest.mark.parametrize(
     "name", sorted(set(SERVICES) - {"db"})
-)  # its image needs more to begin with
-def test_it_may_do_no_more_than_it_must(name: str) -> None:
-    one = SERVICES[name]
-    assert one["cap_drop"] == ["ALL"]
-    assert one["security_opt"] == ["no-new-privileges:true"]
-    assert one["read_only"] == (name != "grafana")  # it unpacks plugins where the image keeps them
+)  # its image needs more privileges to start
+def test_it_has_minimal_privileges(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] == (name != "grafana")  # unpacks plugins into the image
 
 
-def test_each_program_reads_only_what_was_rendered_for_it() -> None:
+def test_each_program_mounts_only_its_own_configuration() -> None:
     folders = {"prometheus", "alertmanager", "loki"}
     reading = {
-        name: [v for v in one.get("volumes", ()) if v.startswith("config-")]
-        for name, one in SERVICES.items()
+        name: [v for v in service.get("volumes", ()) if v.startswith("config-")]
+        for name, service in SERVICES.items()
     }
     assert sorted(reading.pop("config")) == sorted(f"config-{n}:/config/{n}" for n in folders)
     expected = {name: [f"config-{name}:/config/{name}:ro"] for name in folders}

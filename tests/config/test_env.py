@@ -1,4 +1,4 @@
-"""The environment is read by type, and what cannot be used is refused in a sentence."""
+"""Typed environment variables; invalid values are refused with a message."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ Put = Callable[[str | None], None]
 
 @pytest.fixture
 def put(monkeypatch: pytest.MonkeyPatch) -> Put:
-    """Return a function that sets the variable X, or takes it away."""
+    """Return a function that sets or removes the variable X."""
     monkeypatch.setattr(env, "names_read", set())
 
     def put(value: str | None) -> None:
@@ -38,7 +38,7 @@ def test_unset_and_empty_both_mean_the_default(put: Put, value: str | None) -> N
     assert env.folder("X", Path("/d")) == Path("/d")
 
 
-def test_every_name_that_was_asked_for_is_remembered(put: Put) -> None:
+def test_every_name_read_is_recorded(put: Put) -> None:
     put("1")
     env.text("A")
     env.flag("B", default=True)
@@ -57,13 +57,13 @@ def test_every_name_that_was_asked_for_is_remembered(put: Put) -> None:
         *(("0", False), ("False", False), ("no", False), ("OFF", False)),
     ],
 )
-def test_yes_and_no_have_many_names(put: Put, value: str, result: bool) -> None:
+def test_booleans_have_many_spellings(put: Put, value: str, result: bool) -> None:
     put(value)
     assert env.flag("X", default=not result) is result
 
 
 @pytest.mark.parametrize("value", ["maybe", "2", "-1", "truee"])
-def test_what_is_neither_yes_nor_no_is_refused(put: Put, value: str) -> None:
+def test_an_invalid_boolean_is_refused(put: Put, value: str) -> None:
     put(value)
     with pytest.raises(ImproperlyConfigured, match="is not a boolean: use True or False"):
         env.flag("X", default=True)
@@ -76,7 +76,7 @@ def test_numbers(put: Put, value: str, result: float) -> None:
 
 
 @pytest.mark.parametrize("value", ["0.49", "-1", "many", "nan", "inf", "-inf", "1,5", "0x10"])
-def test_what_is_no_number_or_too_small_is_refused(put: Put, value: str) -> None:
+def test_an_invalid_or_too_small_number_is_refused(put: Put, value: str) -> None:
     put(value)
     with pytest.raises(ImproperlyConfigured, match=r"^X='.*' must be a number of at least 0.5\.$"):
         env.number("X", 1, least=0.5)
@@ -107,7 +107,7 @@ def test_a_choice(put: Put) -> None:
         env.one_of("X", "a", ("a", "b"))
 
 
-def test_words_are_between_commas(put: Put) -> None:
+def test_words_are_separated_by_commas(put: Put) -> None:
     put(" a.example , b.example,, ")
     assert env.words("X", ("d",)) == ["a.example", "b.example"]
 

@@ -1,4 +1,4 @@
-"""`.env.example` names every variable that is read, and no other."""
+"""`.env.example` lists exactly the variables that are read."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tools import run
 EXAMPLE = Path(settings.BASE_DIR).parent / ".env.example"
 COMPOSE = EXAMPLE.with_name("docker-compose.yml")
 
-# All that the web role reads: settings, and gunicorn's with several processes.
+# Reads all variables of the web role: settings, and gunicorn's for several processes.
 WEB = """
 import runpy
 runpy.run_path("config/gunicorn.conf.py")
@@ -26,13 +26,13 @@ print(*sorted(env.names_read))
 
 
 class Recording(Mapping[str, str]):
-    """An empty environment that remembers what it was asked for."""
+    """An empty environment that records the names that are read."""
 
     def __init__(self) -> None:
-        self.asked: set[str] = set()
+        self.names: set[str] = set()
 
     def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
+        self.names.add(name)
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -44,7 +44,7 @@ class Recording(Mapping[str, str]):
 
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Return the names of all variables that the shop's programs read."""
+    """Return the names of all variables read by the programs."""
     folder = tmp_path_factory.mktemp("web")
     folders = {name: str(folder / name) for name in ("VAR_DIR", "LOG_DIR", "METRIC_FILES_DIR")}
     web = subprocess.run(
@@ -59,15 +59,15 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     gateway.read(recording)
     run.environment(recording, run.read_plan(recording))
     compose = re.findall(r"\$\{([A-Z][A-Z0-9_]+)", COMPOSE.read_text(encoding="utf-8"))
-    return {*web.stdout.split(), *recording.asked, *compose}
+    return {*web.stdout.split(), *recording.names, *compose}
 
 
-def test_the_programs_were_watched(read: set[str]) -> None:
+def test_variables_of_all_programs_were_recorded(read: set[str]) -> None:
     web = {"SECRET_KEY", "DATABASE_URL", "WEB_THREADS", "METRIC_FILES_DIR"}
     assert web | {"GATEWAY_FAULTS_TOKEN", "GATEWAY_LEDGER", "SHOPPERS", "PORT"} <= read
 
 
-def test_the_example_names_exactly_the_variables_that_are_read(read: set[str]) -> None:
+def test_the_example_lists_exactly_the_variables_that_are_read(read: set[str]) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     named = re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE)
     assert sorted(named) == sorted(read)

@@ -1,4 +1,4 @@
-"""The shop refuses to start on what is only good enough for development, and says what to set."""
+"""The shop refuses to start with development settings in production, and says what to set."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def folders(tmp_path: Path) -> dict[str, str]:
 
 
 def check(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Start the shop as far as Django's own checks, with nothing but `environment`."""
+    """Run `manage.py check` with only `environment`."""
     return subprocess.run(
         [sys.executable, "manage.py", "check", *arguments],
         cwd=settings.BASE_DIR,
@@ -40,7 +40,7 @@ def check(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
 
 
 def refusal(environment: dict[str, str]) -> str:
-    """Return the sentence with which the shop refuses to start."""
+    """Return the message with which the shop refuses to start."""
     result = check(environment)
     assert result.returncode != 0
     assert result.stdout == ""
@@ -49,13 +49,13 @@ def refusal(environment: dict[str, str]) -> str:
     return sentence
 
 
-def test_a_newcomer_needs_no_settings_at_all(folders: dict[str, str]) -> None:
+def test_development_needs_no_settings(folders: dict[str, str]) -> None:
     result = check(folders)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "System check identified no issues (0 silenced).\n"
 
 
-def test_a_good_production_environment_has_nothing_against_it(folders: dict[str, str]) -> None:
+def test_a_complete_production_environment_passes_all_checks(folders: dict[str, str]) -> None:
     result = check({**PRODUCTION, **folders}, "--deploy", "--fail-level", "DEBUG")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "System check identified no issues (0 silenced).\n"
@@ -80,7 +80,7 @@ def test_a_good_production_environment_has_nothing_against_it(folders: dict[str,
         ),
     ],
 )
-def test_production_has_no_secret_of_developments(
+def test_production_refuses_development_secrets(
     folders: dict[str, str], changed: dict[str, str], named: str
 ) -> None:
     assert refusal({**PRODUCTION, **folders, **changed}) == (
@@ -89,7 +89,7 @@ def test_production_has_no_secret_of_developments(
     )
 
 
-def test_production_has_no_short_secret(folders: dict[str, str]) -> None:
+def test_production_refuses_a_short_secret(folders: dict[str, str]) -> None:
     short = {"SECRET_KEY": PRODUCTION["SECRET_KEY"][:49]}
     assert refusal({**PRODUCTION, **folders, **short}) == (
         "With DEBUG off, SECRET_KEY must have at least 50 characters."
@@ -127,13 +127,13 @@ def test_production_has_no_short_secret(folders: dict[str, str]) -> None:
         ),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named_with_what_to_set(
+def test_an_invalid_value_is_reported_with_what_to_set(
     folders: dict[str, str], name: str, value: str, sentence: str
 ) -> None:
     assert refusal({**folders, name: value}) == sentence
 
 
-ASK = """
+PRINT_SETTINGS = """
 import json
 from config import settings
 print(json.dumps({name: getattr(settings, name) for name in (
@@ -142,9 +142,9 @@ print(json.dumps({name: getattr(settings, name) for name in (
 """
 
 
-def ask(environment: dict[str, str]) -> str:
+def read_settings(environment: dict[str, str]) -> str:
     return subprocess.run(
-        [sys.executable, "-c", ASK],
+        [sys.executable, "-c", PRINT_SETTINGS],
         cwd=settings.BASE_DIR,
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
@@ -153,8 +153,10 @@ def ask(environment: dict[str, str]) -> str:
     ).stdout.strip()
 
 
-def test_production_speaks_https_only(folders: dict[str, str]) -> None:
-    assert ask({**PRODUCTION, **folders, "BEHIND_PROXY": "yes", "EMAIL_HOST": "mail"}) == (
+def test_production_uses_only_https(folders: dict[str, str]) -> None:
+    assert read_settings(
+        {**PRODUCTION, **folders, "BEHIND_PROXY": "yes", "EMAIL_HOST": "mail"}
+    ) == (
         '{"DEBUG": false, "ALLOWED_HOSTS": ["shop.example.com"], "SECURE_SSL_REDIRECT": true, '
         '"SECURE_HSTS_SECONDS": 31536000, "SESSION_COOKIE_SECURE": true, '
         '"CSRF_COOKIE_SECURE": true, '
@@ -163,8 +165,8 @@ def test_production_speaks_https_only(folders: dict[str, str]) -> None:
     )
 
 
-def test_development_speaks_http_to_localhost(folders: dict[str, str]) -> None:
-    assert ask(folders) == (
+def test_development_uses_http_on_localhost(folders: dict[str, str]) -> None:
+    assert read_settings(folders) == (
         '{"DEBUG": true, "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"], '
         '"SECURE_SSL_REDIRECT": false, "SECURE_HSTS_SECONDS": 0, '
         '"SESSION_COOKIE_SECURE": false, "CSRF_COOKIE_SECURE": false, '

@@ -1,4 +1,4 @@
-"""What the shop really emits: one journey through running processes, and what they then expose."""
+"""The metrics that running processes expose after a scripted journey."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LAMP, FLASH = "/products/lumen-desk-lamp/", "/products/aurora-wireless-headphone
 PAGES = ("/", "/products/", "/products/?q=lamp", "/orders/", "/nowhere/", "/accounts/profile/")
 JUDGE = "from quality.tasks import judge_scenarios; judge_scenarios()"
 MOST_ORDERS = 3  # of one product by one customer
-# No test races against the breaker's rest, nor against the end of the minute.
+# Long times, so that no test depends on the breaker's reset or on the end of a window.
 SETTINGS = {
     "BREAKER_RESET_SECONDS": "3600",
     "THROTTLE_CHECKOUT_LIMIT": str(MOST_ORDERS),
@@ -23,24 +23,24 @@ SETTINGS = {
 }
 
 Emitted = dict[str, dict[str, set[str]]]
-"""Series by name: their labels, and the values that those had."""
+"""Label values by label and by series name."""
 
 
 def scrape(*addresses: str) -> Emitted:
     """Return the series at these addresses."""
-    found: Emitted = {}
+    emitted: Emitted = {}
     for address in addresses:
         text = requests.get(address, timeout=30).text
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                labels = found.setdefault(sample.name, defaultdict(set))
+                labels = emitted.setdefault(sample.name, defaultdict(set))
                 for name, value in sample.labels.items():
                     labels[name].add(value)
-    return found
+    return emitted
 
 
 def journey(shop: RunningShop) -> None:
-    """Do all that customers can do: orders of every outcome, a breaker trip, too many orders."""
+    """Cause every outcome: orders, an open breaker, throttled checkouts, an audit."""
     shopper = shop.shopper()
     for page in PAGES:
         shopper.get(page)
@@ -50,7 +50,7 @@ def journey(shop: RunningShop) -> None:
     shopper.put_in_cart(FLASH)
     shopper.order()
     shop.gateway.knobs(off=True)
-    for _ in range(4):  # without an answer, until the breaker opens and refuses
+    for _ in range(4):  # no response, until the breaker opens and refuses
         shopper = shop.shopper()
         shopper.put_in_cart(LAMP)
         shopper.order()

@@ -1,4 +1,4 @@
-"""Numbers that a text states: times, shares, counts, windows and limits of queries."""
+"""Find numbers in texts: times, shares, counts, and windows and limits of queries."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ QUERY = {"window", "limit"}
 
 
 def mentions(text: str) -> Iterator[Mention]:
-    """Yield the numbers that a line states."""
-    for found in TIME.finditer(text):
-        word, number, unit, short, short_unit, article, article_unit = found.groups()
+    """Yield the numbers in a line."""
+    for match in TIME.finditer(text):
+        word, number, unit, short, short_unit, article, article_unit = match.groups()
         count = WORDS[word.lower()] if word else 1 if article else _number(number or short)
-        yield _time("time", count, unit or short_unit or article_unit, found)
-    for found in WINDOW.finditer(text):
-        yield _time("window", _number(found[1]), found[2], found)
+        yield _time("time", count, unit or short_unit or article_unit, match)
+    for match in WINDOW.finditer(text):
+        yield _time("window", _number(match[1]), match[2], match)
     for kind, pattern, scale in (("share", SHARE, 0.01), ("count", COUNT, 1), ("limit", LIMIT, 1)):
-        for found in pattern.finditer(text):
-            number = next(group for group in found.groups() if group)
-            yield Mention(kind, round(_number(number) * scale, 6), found[0])
+        for match in pattern.finditer(text):
+            number = next(group for group in match.groups() if group)
+            yield Mention(kind, round(_number(number) * scale, 6), match[0])
 
 
-def _time(kind: str, count: float, unit: str, found: re.Match[str]) -> Mention:
-    return Mention(kind, round(count * UNITS[unit], 6), found[0])
+def _time(kind: str, count: float, unit: str, match: re.Match[str]) -> Mention:
+    return Mention(kind, round(count * UNITS[unit], 6), match[0])
 
 
 def _number(text: str) -> float:
@@ -66,7 +66,7 @@ def _number(text: str) -> float:
 
 
 def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield each value of a parsed file, and where it is."""
+    """Yield the path and value of each leaf of a parsed file."""
     if isinstance(node, (dict, list)):
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             yield from leaves(value, (*path, key))
@@ -77,16 +77,16 @@ def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 def stated(
     lines: Iterable[str], thresholds: dict[str, Any], kinds: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield each mention of one of these thresholds' numbers, with its line."""
+    """Yield each mention of a threshold's value, with its line."""
     numbers = _numbers(thresholds)
     for line in lines:
-        for one in mentions(line):
-            if one.kind in kinds and one.value in numbers[one.kind]:
-                yield one.text, line.strip()
+        for mention in mentions(line):
+            if mention.kind in kinds and mention.value in numbers[mention.kind]:
+                yield mention.text, line.strip()
 
 
 def _numbers(thresholds: dict[str, Any]) -> dict[str, set[float]]:
-    """Return the numbers by kind. A limit or count of 0 or 1 may have any meaning."""
+    """Return the thresholds' values by kind, without limits and counts of 0 or 1."""
     times, shares, counts = set[float](), set[float](), set[float]()
     of_unit = {"seconds": times, "ratio": shares}
     for path, value in leaves(thresholds):

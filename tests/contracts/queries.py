@@ -1,4 +1,4 @@
-"""Every PromQL expression that the repository asks anywhere, and the series and labels in it."""
+"""All PromQL expressions of the repository, and their series and labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-# What Grafana puts in before it asks. A variable may stand for anything.
+# Values that Grafana substitutes. Other variables may have any value.
 _GRAFANA = {"__rate_interval": "5m", "__interval": "1m", "__range": "1h", "__auto": "1m"}
 _VARIABLE = re.compile(r"\$\{?(\w+)(?::\w+)?\}?")
 ANY = "any value"
@@ -24,23 +24,23 @@ _FENCE = re.compile(r"^```promql\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Query:
-    """An expression and where it stands, for people."""
+    """An expression and its location, for messages."""
 
     where: str
     expr: str
-    records: str = ""  # the name under which a recording rule keeps it
+    records: str = ""  # series name, for a recording rule
 
 
 @dataclass
 class Uses:
-    """What an expression is about: (series, {label: values}) pairs, and labels of no one series."""
+    """Series with their matchers, and labels used without a series."""
 
     series: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)
 
 
 def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a dashboard's panels, those in rows too."""
+    """Yield a dashboard's panels, including those in rows."""
     for panel in dashboard.get("panels", ()):
         yield panel
         yield from panels(panel)
@@ -55,15 +55,15 @@ def _of_dashboard(path: Path) -> Iterator[Query]:
                 yield Query(f'{name}, panel "{panel["title"]}"', target["expr"])
     for annotation in dashboard.get("annotations", {}).get("list", ()):
         if annotation["datasource"]["uid"] == "prometheus":
-            asked = annotation["target"]["expr"]
-            yield Query(f"{name}, annotation {annotation['name']}", asked)
+            expr = annotation["target"]["expr"]
+            yield Query(f"{name}, annotation {annotation['name']}", expr)
     for variable in dashboard.get("templating", {}).get("list", ()):
         if variable["type"] == "query" and variable["datasource"]["uid"] == "prometheus":
-            asked = variable["query"]
-            asked = asked["query"] if isinstance(asked, dict) else asked
-            found = re.fullmatch(r"label_values\((.+),\s*(\w+)\)", asked)
-            assert found, f"{name}, variable {variable['name']}: only label_values(series, label)"
-            expr = f"count by ({found[2]}) ({found[1]})"
+            definition = variable["query"]
+            definition = definition["query"] if isinstance(definition, dict) else definition
+            match = re.fullmatch(r"label_values\((.+),\s*(\w+)\)", definition)
+            assert match, f"{name}, variable {variable['name']}: only label_values(series, label)"
+            expr = f"count by ({match[2]}) ({match[1]})"
             yield Query(f"{name}, variable {variable['name']}", expr)
 
 
@@ -77,56 +77,56 @@ def _of_rules(path: Path) -> Iterator[Query]:
 def _of_grafana_rules(path: Path) -> Iterator[Query]:
     for group in yaml.safe_load(path.read_text()).get("groups", ()):
         for rule in group["rules"]:
-            for one in rule["data"]:
-                if one.get("datasourceUid") == "prometheus":
-                    yield Query(f"Grafana's rule {rule['title']}", one["model"]["expr"])
+            for query in rule["data"]:
+                if query.get("datasourceUid") == "prometheus":
+                    yield Query(f"Grafana's rule {rule['title']}", query["model"]["expr"])
 
 
 def all_queries() -> list[Query]:
     """Return every PromQL expression of dashboards, rules and runbooks."""
-    found: list[Query] = []
+    queries: list[Query] = []
     for path in sorted((ROOT / "grafana" / "dashboards").glob("*.json")):
-        found += _of_dashboard(path)
+        queries += _of_dashboard(path)
     for path in sorted((ROOT / "alerts" / "rules").glob("*.yml")):
-        found += _of_rules(path)
+        queries += _of_rules(path)
     for path in sorted((ROOT / "grafana" / "provisioning" / "alerting").glob("*.y*ml")):
-        found += _of_grafana_rules(path)
+        queries += _of_grafana_rules(path)
     for path in sorted((ROOT / "docs" / "runbooks").glob("*.md")):
-        found += [
+        queries += [
             Query(f"runbook {path.stem}", expr.strip())
             for expr in _FENCE.findall(path.read_text(encoding="utf-8"))
         ]
-    return found
+    return queries
 
 
 def parsed(query: Query) -> Any:
-    """Return the expression's syntax tree. Raises ValueError where it is no PromQL."""
-    expr = _VARIABLE.sub(lambda found: _GRAFANA.get(found[1], ANY), query.expr)
+    """Return the expression's syntax tree. Raises ValueError if it is invalid."""
+    expr = _VARIABLE.sub(lambda match: _GRAFANA.get(match[1], ANY), query.expr)
     return promql_parser.parse(expr.replace("$$", "$"))
 
 
 def uses(query: Query) -> Uses:
-    """Return the series and labels that a query is about."""
-    found = Uses()
-    _walk(parsed(query), found)
-    return found
+    """Return the series and labels of a query."""
+    used = Uses()
+    _walk(parsed(query), used)
+    return used
 
 
-def _walk(node: Any, found: Uses) -> None:
+def _walk(node: Any, used: Uses) -> None:
     kind = type(node).__name__
     if kind == "VectorSelector":
-        _selector(node, found)
-    found.labels.update(_labels_of(getattr(node, "modifier", None)))
+        _selector(node, used)
+    used.labels.update(_labels_of(getattr(node, "modifier", None)))
     for name in ("lhs", "rhs", "expr", "param", "vector_selector"):
         child = getattr(node, name, None)
         if child is not None and type(child).__module__.startswith(("promql_parser", "builtins")):
-            _walk(child, found)
+            _walk(child, used)
     if kind == "Call":
         for child in node.args:
-            _walk(child, found)
+            _walk(child, used)
 
 
-def _selector(node: Any, found: Uses) -> None:
+def _selector(node: Any, used: Uses) -> None:
     matchers = {}
     name = node.name
     for matcher in node.matchers.matchers:
@@ -134,11 +134,11 @@ def _selector(node: Any, found: Uses) -> None:
             name = matcher.value
             continue
         matchers[matcher.name] = _values(matcher)
-    found.series.append((name, matchers))
+    used.series.append((name, matchers))
 
 
 def _values(matcher: Any) -> list[str]:
-    """Return the values that a matcher names one by one; none where it is a pattern."""
+    """Return the values listed by a matcher; none for a pattern."""
     if ANY in matcher.value or matcher.value == "":
         return []
     if "Re" not in str(matcher.op):

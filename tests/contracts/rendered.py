@@ -1,10 +1,10 @@
-"""Everything that shows thresholds, rendered with other thresholds than those of the file.
+"""Renders everything that shows thresholds, with changed thresholds.
 
     python -m tests.contracts.rendered FOLDER < jobs.json
 
-writes FOLDER/texts.json. A job names thresholds (a parsed thresholds.toml) and places; its answer
-has the places' lines. Modules read thresholds when they are imported, so each job has a process of
-its own, forked before any of them is.
+writes FOLDER/texts.json. A job has thresholds (a parsed thresholds.toml) and places; its result is
+the lines of each place. Modules read thresholds on import, so each job has its own process, forked
+before any of them is imported.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from django.test import Client
 
 NOW = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC)
-# Imported once for all jobs; none of them knows a threshold.
+# Imported once for all jobs; none of these reads thresholds.
 SHARED = (
     "django.contrib.staticfiles.storage", "django.core.handlers.wsgi", "django.db.models",
     "django.db.backends.sqlite3.base", "django.db.migrations.executor", "django.forms",
     "django.template.defaulttags", "django.test", "markdown_it", "orjson", "prometheus_client",
     "psutil", "pybreaker", "redis", "requests", "whitenoise.middleware", "yaml",
 )  # fmt: skip
-# What people see of a dashboard's JSON, and its limits; the rest are ids, sizes and places.
+# Visible texts of a dashboard's JSON, and its limits; the rest are ids, sizes and positions.
 SEEN = {"color", "description", "expr", "for", "legendFormat", "noValue", "summary", "text",
         "title", "titleFormat"}  # fmt: skip
 LIMITS = {"value", "params", "axisSoftMax", "axisSoftMin"}
@@ -94,11 +94,11 @@ def _page(path: str) -> Callable[[], Iterator[str]]:
 
 
 def _gauges() -> Iterator[str]:
-    """Yield what a scrape says of metrics that are read from the database, and all help texts."""
+    """Yield the samples of database gauges and the help texts of all metrics."""
     from retail.observability.prometheus import catalogue, exposition  # noqa: PLC0415 - the same
     from retail.observability.prometheus.instruments import DatabaseGauge  # noqa: PLC0415 - the same
 
-    read = {one.name for one in catalogue.entries() if isinstance(one, DatabaseGauge)}
+    read = {entry.name for entry in catalogue.entries() if isinstance(entry, DatabaseGauge)}
     for line in exposition.render("")[0].decode().splitlines():
         if line.startswith("# HELP retail_") or re.split(r"[{ ]", line)[0] in read:
             yield line
@@ -107,7 +107,7 @@ def _gauges() -> Iterator[str]:
 def _audit() -> Iterator[str]:
     from retail.audit.runner import audit  # noqa: PLC0415 - the same
 
-    yield from (f"{one.invariant}: {one.subjects}" for one in audit(["pending_within_deadline"]))
+    yield from (f"{row.invariant}: {row.subjects}" for row in audit(["pending_within_deadline"]))
 
 
 def _staff() -> Client:
@@ -135,7 +135,7 @@ PLACES = OUTSIDE | INSIDE
 
 
 def _set_up(database: Path) -> None:
-    """Start Django at that moment, with a database and a disk that are always the same."""
+    """Start Django with a fixed time, database and disk."""
     folder = database.parent
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -158,15 +158,15 @@ def _ago(minutes: float) -> datetime:
 
 
 def seed(database: Path) -> None:
-    """Make the shop: each of its times and counts lies between a threshold and its other value."""
+    """Create data whose times and counts lie between each threshold and its changed value."""
     _set_up(database)
     from django.core.management import call_command  # noqa: PLC0415 - after Django's start
     from django.db import connection  # noqa: PLC0415 - the same
 
     call_command("migrate", verbosity=0)
     _seed_orders()
-    _seed_watch()
-    connection.close()  # what is in SQLite's write-ahead log goes into the file
+    _seed_monitoring()
+    connection.close()  # writes SQLite's write-ahead log into the file
 
 
 def _seed_orders() -> None:
@@ -200,7 +200,7 @@ def _seed_orders() -> None:
     Metric.objects.create(metric_type="error_rate", value=0, metadata=counts, timestamp=at)
 
 
-def _seed_watch() -> None:
+def _seed_monitoring() -> None:
     from django_q.models import OrmQ  # noqa: PLC0415 - after Django's start
 
     from oncall.models import AlertFeed  # noqa: PLC0415 - the same
@@ -232,7 +232,7 @@ def render(folder: Path, job: Job) -> dict[str, list[str]]:
 
 
 def main() -> None:
-    """Render all jobs, each in a process of its own."""
+    """Render all jobs, each in its own process."""
     folder, jobs = Path(sys.argv[1]), [Job(*job) for job in json.load(sys.stdin)]
     for module in SHARED:
         import_module(module)

@@ -1,4 +1,4 @@
-"""Rules of the house that import-linter cannot see (it keeps the others, in pyproject.toml)."""
+"""Architecture rules that import-linter cannot check (the others are in pyproject.toml)."""
 
 import ast
 import re
@@ -15,15 +15,15 @@ APP = Path(settings.BASE_DIR)
 NOT_SHOP = {"retail", "drills", "dashboards", "quality", "gateway_simulator", "config"}
 SERVICES = ("services", "reservation", "settlement", "recovery", "confirmation")
 PAGES = re.compile(r"django\.(http|shortcuts|forms|views)(\.|$)|\w+\.(views|forms|visit)(\.|$)")
-# The one module that moves stock.
+# The only module that changes stock.
 STOCK_WRITER = "products/services.py"
 WRITING = {
     *("create", "bulk_create", "get_or_create", "update_or_create", "update", "bulk_update"),
     *("delete", "raw_delete", "acreate", "aupdate", "add", "set"),
 }
-# Where metrics are declared: elsewhere they are called by their Python names.
+# Metrics are declared here; other code uses their Python names.
 DECLARATIONS = re.compile(r"\w+/metrics\.py|retail/observability/prometheus/catalogue\.py")
-# Where the environment is read: what is elsewhere would be missing in .env.example.
+# Only these read the environment; others would be missing in .env.example.
 ENVIRONMENT = {
     "config/env.py",
     "config/processes.py",
@@ -36,9 +36,9 @@ ENVIRONMENT = {
 
 @cache
 def sources() -> list[tuple[str, ast.Module]]:
-    """Return path and syntax of each module of the shop."""
+    """Return path and syntax tree of each module of the shop."""
     paths = [path for path in sorted(APP.rglob("*.py")) if "migrations" not in path.parts]
-    assert APP / "manage.py" in paths, "a rule that looks at nothing finds nothing"
+    assert APP / "manage.py" in paths, "no files found"
     return [
         (path.relative_to(APP).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
         for path in paths
@@ -46,7 +46,7 @@ def sources() -> list[tuple[str, ast.Module]]:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Yield the dotted name of everything that is imported anywhere, also inside of functions."""
+    """Yield the dotted names of all imports, including those inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -75,11 +75,11 @@ def assigns_stock(node: ast.AST) -> bool:
     if not isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
         return False
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return any(isinstance(one, ast.Attribute) and one.attr == "stock" for one in targets)
+    return any(isinstance(target, ast.Attribute) and target.attr == "stock" for target in targets)
 
 
 def passes_stock(call: ast.Call) -> bool:
-    """Whether `stock` is among the names that a call gives values to."""
+    """Return whether a call passes a value for `stock`."""
     return any(
         word.arg == "stock" or (word.arg is not None and has_text(word.value, "stock"))
         for word in call.keywords
@@ -87,7 +87,7 @@ def passes_stock(call: ast.Call) -> bool:
 
 
 def writes_stock(node: ast.AST) -> bool:
-    """Whether a piece of syntax writes Product.stock or a StockMovement."""
+    """Return whether a node writes Product.stock or a StockMovement."""
     if not isinstance(node, ast.Call):
         return assigns_stock(node)
     *objects, called = chain(node.func) or [""]
@@ -98,14 +98,14 @@ def writes_stock(node: ast.AST) -> bool:
     return called == "StockMovement" or (called in {"Product", *WRITING} and passes_stock(node))
 
 
-def test_services_know_nothing_of_pages() -> None:
-    looked_at = []
+def test_services_do_not_import_pages() -> None:
+    checked = []
     for path, tree in sources():
         app, _, module = path.partition("/")
         if app not in NOT_SHOP and module.removesuffix(".py") in SERVICES:
-            looked_at.append(path)
+            checked.append(path)
             assert [name for name in imported(tree) if PAGES.match(name)] == [], path
-    assert {"orders/settlement.py", "products/services.py", "cart/services.py"} <= set(looked_at)
+    assert {"orders/settlement.py", "products/services.py", "cart/services.py"} <= set(checked)
 
 
 @pytest.mark.parametrize(
@@ -119,17 +119,17 @@ def test_services_know_nothing_of_pages() -> None:
         "def f():\n    from accounts import views",
     ],
 )
-def test_the_rule_about_pages_sees(line: str) -> None:
+def test_the_rule_about_pages_detects(line: str) -> None:
     assert any(PAGES.match(name) for name in imported(ast.parse(line)))
 
 
-def test_only_the_stocks_own_service_moves_stock() -> None:
+def test_only_one_module_changes_stock() -> None:
     writers = {
         path: sorted({node.lineno for node in ast.walk(tree) if writes_stock(node)})  # type: ignore[attr-defined]
         for path, tree in sources()
     }
-    found = {path: lines for path, lines in writers.items() if lines}
-    assert list(found) == [STOCK_WRITER], found
+    writing = {path: lines for path, lines in writers.items() if lines}
+    assert list(writing) == [STOCK_WRITER], writing
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,12 @@ def test_only_the_stocks_own_service_moves_stock() -> None:
         ("StockMovement.objects.filter(pk=1).count()", False),
     ],
 )
-def test_the_rule_about_stock_sees(line: str, writes: bool) -> None:
+def test_the_rule_about_stock_detects(line: str, writes: bool) -> None:
     assert any(writes_stock(node) for node in ast.walk(ast.parse(line))) is writes
 
 
 def docstrings(tree: ast.Module) -> set[ast.expr]:
-    """Return the nodes of all texts that stand by themselves."""
+    """Return the nodes of all docstrings."""
     return {
         node.value
         for node in ast.walk(tree)
@@ -168,8 +168,8 @@ def docstrings(tree: ast.Module) -> set[ast.expr]:
     }
 
 
-def test_names_of_metrics_are_written_where_they_are_declared_alone() -> None:
-    found = [
+def test_metric_names_appear_only_where_they_are_declared() -> None:
+    named = [
         (path, node.lineno, node.value)
         for path, tree in sources()
         if not DECLARATIONS.fullmatch(path)
@@ -178,7 +178,7 @@ def test_names_of_metrics_are_written_where_they_are_declared_alone() -> None:
         and isinstance(node.value, str)
         and re.search(r"\bretail_", node.value)
     ]
-    assert found == []
+    assert named == []
     declaring = {path for path, _ in sources() if DECLARATIONS.fullmatch(path)}
     assert declaring >= {"orders/metrics.py", "retail/observability/prometheus/catalogue.py"}
 

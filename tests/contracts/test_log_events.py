@@ -1,4 +1,4 @@
-"""docs/logging.md names every event that the shop logs."""
+"""docs/logging.md lists every event that the shop logs."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ EVENT = re.compile(r'"event=([a-z_]+\.[a-z_.]+)"')
 
 
 def logged() -> set[str]:
-    """Return the events in the shop's code; the gateway simulator is a program of its own."""
+    """Return the events in the shop's code, without the gateway simulator."""
     files = [path for path in APP.rglob("*.py") if "gateway_simulator" not in path.parts]
     return {event for path in files for event in EVENT.findall(path.read_text("utf-8"))}
 

@@ -1,6 +1,6 @@
-"""No dashboard, rule or runbook asks for what the shop does not tell, and none of it goes unasked.
+"""Dashboards, rules and runbooks query only existing series, and every metric is queried.
 
-A renamed metric turns panels blank and alerts silent without a word from anybody; here it has one.
+Renaming a metric would silently break panels and alerts; these tests report it.
 """
 
 import re
@@ -17,12 +17,12 @@ from tests.contracts.emitted import SETTINGS, Emitted, journey, scrape
 from tests.contracts.queries import ROOT, Query, all_queries, uses
 from tests.running.support import RunningShop
 
-# Prometheus puts these on by itself.
+# Labels that Prometheus adds.
 EVERYWHERE = {"job", "instance", "le", "quantile", "alertname", "alertstate", "severity", "service"}
-# Series of other programs, as the running stack has them (make stack-test looks again).
+# Series of other programs, from the running stack (checked by make stack-test).
 FOREIGN = frozenset((Path(__file__).with_name("foreign_series.txt")).read_text().split())
 KINDS = {"dashboard", "rule", "runbook", "Grafana's", "page,"}
-# They come into being with the first failure.
+# They exist only after a failure.
 FAILURES = {"django_db_errors_total", "loki_discarded_samples_total"}
 
 
@@ -41,62 +41,62 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emitted]:
 
 
 def of_pages() -> list[Query]:
-    """Return what the page of the quality scenarios tells people to ask Prometheus."""
+    """Return the PromQL queries shown on the quality scenarios page."""
     day = time_range("24h", datetime.now(UTC))
     return [
-        Query(f"page, scenario {one.id}", asked.of(day))
-        for one in SCENARIOS
-        for asked in one.queries
-        if asked.language == "PromQL"
+        Query(f"page, scenario {scenario.id}", query.of(day))
+        for scenario in SCENARIOS
+        for query in scenario.queries
+        if query.language == "PromQL"
     ]
 
 
 @pytest.fixture(scope="module")
 def queries() -> list[Query]:
-    found = [*all_queries(), *of_pages()]
-    assert {one.where.split()[0] for one in found} == KINDS
-    return found
+    every = [*all_queries(), *of_pages()]
+    assert {query.where.split()[0] for query in every} == KINDS
+    return every
 
 
 def complaints(queries: list[Query], emitted: Emitted) -> list[str]:
-    """Return what the queries ask for that nobody tells."""
+    """Return a message for each series, label or value in the queries that does not exist."""
     recorded = {query.records for query in queries} - {""}
     known_labels = EVERYWHERE.union(*(labels.keys() for labels in emitted.values()))
-    said = []
+    messages = []
     for query in queries:
         used = uses(query)
         for name, matchers in used.series:
             if name in recorded | FOREIGN | FAILURES:
                 continue
             if name not in emitted:
-                said.append(f"{query.where}: there is no series {name}")
+                messages.append(f"{query.where}: there is no series {name}")
                 continue
             for label, values in matchers.items():
                 if label in EVERYWHERE:
                     continue
-                told = emitted[name].get(label, set())
-                if not told:
-                    said.append(f"{query.where}: {name} has no label {label}")
-                said += [
+                known = emitted[name].get(label, set())
+                if not known:
+                    messages.append(f"{query.where}: {name} has no label {label}")
+                messages += [
                     f'{query.where}: {name} has never {label}="{value}"'
                     for value in values
-                    if told and value not in told
+                    if known and value not in known
                 ]
         shop_only = not any(name in FOREIGN for name, _ in used.series)
-        said += [
+        messages += [
             f"{query.where}: no series has a label {label}"
             for label in sorted(used.labels - known_labels)
             if shop_only
         ]
-    return said
+    return messages
 
 
-def test_all_that_is_asked_for_is_told(queries: list[Query], emitted: Emitted) -> None:
+def test_every_queried_series_and_label_exists(queries: list[Query], emitted: Emitted) -> None:
     assert "retail_orders_total" in emitted
     assert complaints(queries, emitted) == []
 
 
-def test_all_that_is_told_is_asked_for(queries: list[Query]) -> None:
+def test_every_metric_is_queried(queries: list[Query]) -> None:
     asked = {name for query in queries for name, _ in uses(query).series}
     entries = list(catalogue.entries())
     assert catalogue.HTTP_DURATION in entries
@@ -108,20 +108,20 @@ def test_all_that_is_told_is_asked_for(queries: list[Query]) -> None:
     assert unused == []
 
 
-def test_a_renamed_metric_is_named_with_the_panel_the_rule_and_the_runbook(
+def test_a_renamed_metric_is_reported_with_panel_rule_and_runbook(
     queries: list[Query], emitted: Emitted
 ) -> None:
     renamed = dict(emitted)
     renamed["retail_stock_clashes_total"] = renamed.pop("retail_stock_conflicts_total")
-    said = complaints(queries, renamed)
-    assert {line.partition(": ")[2] for line in said} == {
+    messages = complaints(queries, renamed)
+    assert {line.partition(": ")[2] for line in messages} == {
         "there is no series retail_stock_conflicts_total"
     }
-    kinds = {line.split()[0] for line in said}
+    kinds = {line.split()[0] for line in messages}
     assert kinds == KINDS
 
 
-def test_a_renamed_label_or_value_is_noticed_too(emitted: Emitted) -> None:
+def test_a_renamed_label_or_value_is_reported(emitted: Emitted) -> None:
     asked = 'sum by (result) (rate(retail_orders_total{outcome="paid"}[5m]))'
     assert complaints([Query("here", asked)], emitted) == [
         'here: retail_orders_total has never outcome="paid"',
@@ -132,7 +132,7 @@ def test_a_renamed_label_or_value_is_noticed_too(emitted: Emitted) -> None:
     ]
 
 
-def test_what_is_no_promql_is_refused() -> None:
+def test_invalid_promql_is_refused() -> None:
     with pytest.raises(ValueError, match="unclosed"):
         uses(Query("here", "sum(rate(retail_orders_total[5m])"))
 

@@ -1,4 +1,4 @@
-"""The decision records, the changelog, CI and the hooks say what is true."""
+"""Decision records, changelog, CI and hooks are consistent."""
 
 import re
 import tomllib
@@ -22,7 +22,7 @@ def workflow() -> dict[str, Any]:
     return loaded
 
 
-def test_every_decision_has_status_and_date_and_is_in_the_index() -> None:
+def test_every_decision_record_has_status_and_date_and_is_indexed() -> None:
     records = []
     for path in sorted(ADR.glob("[0-9]*.md")):
         head = RECORD.match(path.read_text(encoding="utf-8"))
@@ -49,14 +49,14 @@ def test_the_newest_release_is_the_projects_version() -> None:
     assert f"| {major}.{minor}.x | yes |" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 
 
-def test_ci_runs_what_a_developer_runs_and_may_write_nothing() -> None:
+def test_ci_runs_the_developers_command_and_is_read_only() -> None:
     assert workflow()["permissions"] == {"contents": "read"}
     jobs = workflow()["jobs"].values()
     assert all("permissions" not in job and job["timeout-minutes"] for job in jobs)
     assert ".ci/run" in [step.get("run") for job in jobs for step in job["steps"]]
 
 
-def test_hooks_are_checks_of_the_makefile_and_need_no_network() -> None:
+def test_hooks_are_checks_of_the_makefile_and_work_offline() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert [repo["repo"] for repo in config["repos"]] == ["local"]

@@ -1,4 +1,4 @@
-"""What `make quick` leaves out is there: a file that is renamed would otherwise be in it."""
+"""The files that `make quick` leaves out exist; a renamed one would be included."""
 
 from tests.conftest import SLOW, SLOW_PATHS
 

@@ -1,7 +1,7 @@
-"""Thresholds are written once: in thresholds.toml, which everything else follows.
+"""Thresholds are defined only in thresholds.toml.
 
-Each value is changed in turn, and every place that shows it must change. Then all are changed
-together, and no old number may be left. What nobody renders must not state a threshold's number.
+Each value is changed in turn, and every place that shows it must change. Then all values are
+changed, and no old one may be left. Handwritten texts must not state a threshold.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOML = tomllib.loads(FILE.read_text(encoding="utf-8"))
 QS, DOCUMENTED = "QS-Catalog.md scenarios", "metrics.md gauges"
 
-# What must change when a value does; the others are only in rules.
+# Places that must change with each value; the values not listed are only in rules.
 FOLLOW = {
     "error_rate.most_ratio": f"rules grafana dashboard {QS}",
     "error_rate.warning_ratio": "grafana dashboard",
@@ -82,12 +82,12 @@ FOLLOW = {
     "slo.burns.severity": "rules grafana",
 }
 
-# Numbers that a threshold has too, but that are something else.
+# Numbers that equal a threshold but mean something else.
 NOT_THRESHOLDS = {
     r"--since \d+[mh]|now-\d+h": "how far back a command or a link looks",
     r"interval: (30s|5m)$": "how often rules are evaluated",
     r"(\* 60|/ 5)(?= and| or| > 0|$)": "per minute",
-    r"\[[12]m\]\)\)|offset 2m|< 120\)": "how long a mark on a graph lasts",
+    r"\[[12]m\]\)\)|offset 2m|< 120\)": "how long an annotation lasts",
     r"(jobs_total|seconds_bucket|pg_stat\w+)(\{[^}]*\})?\[5m\]": "a panel's own window",
     r"alertmanager_notifications\w*_total\[5m\]": "the same",
     r"Ratio of blocks .+ the last 5 minutes|above 99 %|^value: 0\.99": "PostgreSQL's cache",
@@ -96,13 +96,13 @@ NOT_THRESHOLDS = {
     r"24 hours|30 days": "a page's range",
     r"up to [\d., ]+ ms|bounds at [\d, and]+ ms|which \d+ %": "a histogram's",
     r"Rows that arrive more than 15 minutes": "how late a row may be",
-    r"none in an hour means": "what nobody waits for",
+    r"none in an hour means": "not a threshold",
 }
 NOT_IN_SOURCES = {
     r"24 hours|30 days|at most 6 hours": "a page's range",
     r"bounds at [\d, and]+ ms|which \d+ %": "a histogram's",
     r"Ratio of blocks .+ the last 5 minutes|above 99 %": "PostgreSQL's cache",
-    r"none in an hour means": "what nobody waits for",
+    r"none in an hour means": "not a threshold",
     r"about ten minutes": "how long a test takes",
     r"(for|than|within|after) an hour[:. <]": "a link's life; and a jug",
     r"at least 0\.1 s apart": "shoppers",
@@ -112,8 +112,8 @@ NOT_IN_SOURCES = {
     r"than a minute|1 h 12 min|`15 minutes`, `1 hour`, `0\.5 seconds`": "how times are written",
     r'"1 minute", "5 minutes"': "the same",
 }
-WRITTEN_BY_PROGRAMS = {"metrics.md", "QS-Catalog.md"}
-PROGRAMS_OF_THEIR_OWN = {"gateway_simulator", "migrations", "static"}
+GENERATED = {"metrics.md", "QS-Catalog.md"}
+SEPARATE_PROGRAMS = {"gateway_simulator", "migrations", "static"}
 
 
 def name(path: Steps) -> str:
@@ -121,7 +121,7 @@ def name(path: Steps) -> str:
 
 
 def other(path: Steps, value: Any) -> Any:
-    """Return another plausible value, which no threshold of the same unit has."""
+    """Return another plausible value that no threshold of the same unit has."""
     unit = str(path[-1]).rpartition("_")[2]
     if isinstance(value, str):
         return {"critical": "ticket", "ticket": "critical"}[value]
@@ -149,7 +149,7 @@ Texts = dict[str, list[str]]
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[Steps, Texts]:
-    """Return everything as it is, with each value changed alone, and with all (at `("*",)`)."""
+    """Return all texts: unchanged, with each value changed, and with all changed (`("*",)`)."""
     everything = list(PLACES)
     jobs: dict[Steps, Any] = {
         (): (TOML, everything),
@@ -182,7 +182,7 @@ def test_a_changed_value_changes_its_places(path: Steps, texts: dict[Steps, Text
 
 
 def plain(text: str) -> str:
-    """Return a text on one line, without its blocks of code."""
+    """Return a text on one line, without code blocks."""
     return " ".join(re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).split())
 
 
@@ -191,9 +191,9 @@ def without(line: str, patterns: Iterable[str]) -> str:
 
 
 def unused(patterns: Iterable[str], lines: Iterable[str]) -> list[str]:
-    """Return the patterns of exceptions that nothing needs any more."""
+    """Return the patterns that match no line."""
     everything = list(lines)
-    return [one for one in patterns if not any(re.search(one, line) for line in everything)]
+    return [it for it in patterns if not any(re.search(it, line) for line in everything)]
 
 
 def test_no_old_number_is_shown_when_all_values_have_changed(texts: dict[Steps, Texts]) -> None:
@@ -208,22 +208,24 @@ def test_no_old_number_is_shown_when_all_values_have_changed(texts: dict[Steps, 
 
 
 def sources() -> Iterator[tuple[str, str]]:
-    """Yield what people wrote by hand: prose, templates, and Python's texts and comments."""
+    """Yield handwritten texts: prose, templates, and strings and comments of Python files."""
     docs = [path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "adr"]
     pages = [*(ROOT / "app").rglob("*.html"), *(ROOT / "app").rglob("*.txt")]
-    prose = [ROOT / one for one in ("README.md", "CONTRIBUTING.md", "SECURITY.md", ".env.example")]
+    prose = [
+        ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", ".env.example")
+    ]
     for path in (*docs, *pages, *prose):
-        if path.name not in WRITTEN_BY_PROGRAMS:
+        if path.name not in GENERATED:
             yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
     yield FILE.name, " ".join(re.findall(r"#(.*)", FILE.read_text(encoding="utf-8")))
     for folder in ("app", "alerts", "grafana"):
         for path in (ROOT / folder).rglob("*.py"):
-            if not PROGRAMS_OF_THEIR_OWN & set(path.parts):
-                yield str(path.relative_to(ROOT)), "\n".join(said(path.read_text("utf-8")))
+            if not SEPARATE_PROGRAMS & set(path.parts):
+                yield str(path.relative_to(ROOT)), "\n".join(texts_of(path.read_text("utf-8")))
 
 
-def said(code: str) -> Iterator[str]:
-    """Yield the texts and comments of a Python file."""
+def texts_of(code: str) -> Iterator[str]:
+    """Yield the strings and comments of a Python file."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value + "."
@@ -232,12 +234,12 @@ def said(code: str) -> Iterator[str]:
             yield token.string.lstrip("# ")
 
 
-def test_nothing_written_by_hand_states_a_thresholds_number() -> None:
-    found = dict(sources())
-    assert {"README.md", "docs/runbooks/Watchdog.md", "app/orders/audit.py"} <= found.keys()
+def test_no_handwritten_text_states_a_threshold() -> None:
+    handwritten = dict(sources())
+    assert {"README.md", "docs/runbooks/Watchdog.md", "app/orders/audit.py"} <= handwritten.keys()
     sentences = [
         (path, line)
-        for path, text in found.items()
+        for path, text in handwritten.items()
         for line in re.split(r"(?<=[.:|;]) ", plain(text))
     ]
     left = [
@@ -250,7 +252,7 @@ def test_nothing_written_by_hand_states_a_thresholds_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("Unknown for over 15 min, counted as failed", {"15 min"}),
         ("when the audit has not looked for ten minutes.", {"ten minutes"}),
@@ -265,5 +267,5 @@ def test_nothing_written_by_hand_states_a_thresholds_number() -> None:
         ("Answers per second, 25 of 95 in 4 minutes, a second look, VT-300", set()),
     ],
 )
-def test_a_number_is_seen_however_it_is_written(text: str, told: set[str]) -> None:
-    assert {one for one, _ in stated([text], TOML, PROSE | QUERY)} == told
+def test_a_number_is_found_in_every_notation(text: str, expected: set[str]) -> None:
+    assert {mention for mention, _ in stated([text], TOML, PROSE | QUERY)} == expected

@@ -1,4 +1,4 @@
-"""A gateway in this process (client) and, where the socket matters, one of its own (process)."""
+"""A gateway in this process (client) or, if the socket matters, in a separate one (process)."""
 
 import random
 import shutil
@@ -19,13 +19,13 @@ from tests.gateway_simulator.support import API, FAULTS, GOOD, Call, Knobs, Proc
 
 @pytest.fixture
 def sleeps() -> list[float]:
-    """What the gateway would have slept, in seconds."""
+    """Requested sleeps of the gateway, in seconds."""
     return []
 
 
 @pytest.fixture(scope="session")
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once and copied: making one waits for the disk several times."""
+    """Created once and copied, because creation syncs to disk several times."""
     path = tmp_path_factory.mktemp("empty") / "ledger.sqlite3"
     ledger = Ledger(path)
     ledger.create()
@@ -66,7 +66,7 @@ def knobs(client: FlaskClient) -> Knobs:
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """One gateway for a module: its tests use keys of their own and set the knobs they need."""
+    """One gateway per module; each test uses its own keys and sets its knobs."""
     gateway = Process(tmp_path_factory.mktemp("gateway")).start()
     yield gateway
     gateway.stop()

@@ -1,4 +1,4 @@
-"""What the gateway's tests share: secrets, bodies, types, and a gateway in a process of its own."""
+"""Helpers of the gateway's tests: secrets, bodies, types, and a gateway in its own process."""
 
 import json
 import os
@@ -18,7 +18,7 @@ APP = Path(__file__).resolve().parents[2] / "app"
 API = {"Authorization": "Bearer dev-gateway-key"}
 FAULTS = {"Authorization": "Bearer dev-faults-token"}
 GOOD = {"amount": "12.50", "currency": "EUR", "token": "tok_good", "reference": "VT-ABC"}
-ANSWER_SECONDS = 25  # far above what any answer takes; it only ends a test that hangs
+ANSWER_SECONDS = 25  # only to end a test that hangs
 
 Call = Callable[..., TestResponse]
 Knobs = Callable[..., None]
@@ -26,13 +26,13 @@ T = TypeVar("T")
 
 
 def body_of(answer: TestResponse) -> Any:
-    """Return the JSON of an answer, which must be JSON."""
+    """Return the JSON of a response, which must be JSON."""
     assert answer.is_json
     return answer.get_json()
 
 
 def at_once(count: int, call: Callable[[int], T]) -> list[T]:
-    """Run ``call(n)`` in ``count`` threads which start together; return what they returned."""
+    """Run ``call(n)`` in ``count`` threads that start together; return their results."""
     start = threading.Barrier(count)
     results: dict[int, T] = {}
 
@@ -49,7 +49,7 @@ def at_once(count: int, call: Callable[[int], T]) -> list[T]:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Wait until `true()` is; a minute at most, which no test that passes takes."""
+    """Wait until `true()` holds, for a minute at most."""
     until = time.monotonic() + 60
     while not true():
         assert time.monotonic() < until
@@ -58,7 +58,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 @dataclass
 class Process:
-    """A gateway started as people start it, on a free port, with its files in ``folder``."""
+    """A gateway started by its command, on a free port, with its files in ``folder``."""
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Process:
             "LOG_DIR": str(self.folder / "logs"),
             **self.env,
         }
-        # Into a file: nobody empties a pipe while the tests run, and a full one blocks.
+        # To a file, because a full pipe would block.
         with (self.folder / "stdout").open("wb") as stdout:
             command = [sys.executable, "-m", "gateway_simulator"]
             self.popen = subprocess.Popen(command, cwd=APP, env=env, stdout=stdout)
@@ -87,7 +87,7 @@ class Process:
         return self
 
     def lines(self) -> list[str]:
-        """Return what it has written to stdout."""
+        """Return its lines on stdout."""
         return (self.folder / "stdout").read_text("utf-8").splitlines(keepends=True)
 
     def post(self, path: str, key: str, body: dict[str, Any] = GOOD) -> requests.Response:
@@ -103,7 +103,7 @@ class Process:
         requests.put(url, json=changes, headers=FAULTS, timeout=ANSWER_SECONDS).raise_for_status()
 
     def held(self) -> int:
-        """Return how many charges the knob ``hold`` holds now."""
+        """Return the number of charges held by ``hold``."""
         text = requests.get(f"{self.url}/metrics", timeout=ANSWER_SECONDS).text
         [line] = [line for line in text.splitlines() if line.startswith("gateway_charges_held ")]
         return int(float(line.split()[1]))
@@ -115,12 +115,12 @@ class Process:
         return int(Path(f"/proc/{master}/task/{master}/children").read_text())
 
     def kill(self) -> None:
-        """End gunicorn's master the hard way; its worker follows when it notices."""
+        """Kill gunicorn's master; its worker exits when it notices."""
         assert self.popen is not None
         self.popen.kill()
 
     def stop(self) -> None:
-        """End the process, if it runs."""
+        """Stop the process, if it runs."""
         if self.popen is not None:
             self.popen.terminate()
             self.popen.wait(timeout=60)

@@ -53,7 +53,7 @@ def test_unknown_addresses_answer_in_json(
     assert (answer.status_code, answer.get_json()["error"]) == (code, error)
 
 
-def test_failure_tells_the_client_nothing_of_the_code(
+def test_a_failure_does_not_expose_code_to_the_client(
     app: Flask, client: FlaskClient, charge: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: Any) -> None:
@@ -113,7 +113,7 @@ def test_metrics_count(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
     knobs(lost_answer_share=1)
     charge("e")
     after = samples(client)
-    assert after.keys() == before.keys()  # every child is there from the start
+    assert after.keys() == before.keys()  # all series exist from the start
     for name, grown in {
         ("gateway_requests_total", "charge", "ok"): 2,
         ("gateway_requests_total", "charge", "declined"): 1,
@@ -136,7 +136,7 @@ def test_metrics_count(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
     assert not [name for name in after if name[0].endswith("_created")]
 
 
-def test_promtool_finds_nothing(client: FlaskClient, promtool: str) -> None:
+def test_promtool_accepts_the_gateways_metrics(client: FlaskClient, promtool: str) -> None:
     text = client.get("/metrics").data
     done = subprocess.run(
         [promtool, "check", "metrics"], input=text, capture_output=True, check=False

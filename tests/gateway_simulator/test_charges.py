@@ -38,7 +38,7 @@ def test_other_cards_are_declined(charge: Call, token: str, reason: str) -> None
     }
 
 
-def test_slow_card_takes_its_time_once(charge: Call, sleeps: list[float]) -> None:
+def test_slow_card_waits_only_once(charge: Call, sleeps: list[float]) -> None:
     assert charge(token="tok_slow").get_json()["status"] == "approved"
     assert sleeps == [1.5]
     assert charge(token="tok_slow").headers["Idempotent-Replayed"] == "true"
@@ -106,7 +106,7 @@ def test_bad_bodies(charge: Call, change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"\xff", b"null", b"[" * 60_000])
-def test_body_that_is_no_object(client: FlaskClient, body: bytes) -> None:
+def test_body_that_is_not_an_object(client: FlaskClient, body: bytes) -> None:
     answer = client.post("/v1/charges", data=body, headers={**API, "Idempotency-Key": "k1"})
     assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
 
@@ -141,7 +141,7 @@ def test_cancelled_key_is_never_charged(charge: Call, client: FlaskClient) -> No
 
 
 @pytest.mark.parametrize("token", ["tok_good", "tok_declined"])
-def test_cancel_changes_no_outcome(charge: Call, client: FlaskClient, token: str) -> None:
+def test_cancel_does_not_change_an_outcome(charge: Call, client: FlaskClient, token: str) -> None:
     outcome = charge(token=token)
     cancelled = client.post("/v1/charges/k1/cancel", headers=API)
     assert (cancelled.status_code, cancelled.get_json()) == (200, outcome.get_json())
@@ -152,16 +152,16 @@ def test_status_of_a_key(charge: Call, client: FlaskClient) -> None:
     unknown = client.get("/v1/charges/k1", headers=API)
     assert (unknown.status_code, unknown.get_json()) == (404, {"status": "not_found", "key": "k1"})
     outcome = charge()
-    found = client.get("/v1/charges/k1", headers=API)
-    assert (found.status_code, found.get_json()) == (200, outcome.get_json())
+    answer = client.get("/v1/charges/k1", headers=API)
+    assert (answer.status_code, answer.get_json()) == (200, outcome.get_json())
     assert client.get("/v1/charges/a.b", headers=API).status_code == 400
 
 
-def test_rows_come_in_order_with_their_calls(charge: Call, client: FlaskClient) -> None:
+def test_rows_are_in_order_with_their_calls(charge: Call, client: FlaskClient) -> None:
     charge("b")
     charge("a", token="tok_declined", amount="3")
     charge("b")
-    charge("b", amount="9")  # refused, but asked for
+    charge("b", amount="9")  # refused, but counted as a call
     client.post("/v1/charges/c/cancel", headers=API)
     rows = client.get("/v1/charges", headers=API).get_json()["charges"]
     assert all(row.pop("created_at").endswith("+00:00") for row in rows)
@@ -214,7 +214,7 @@ def test_rows_by_page(charge: Call, client: FlaskClient) -> None:
         assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
 
 
-def test_rows_of_some_keys_with_what_was_given_back(charge: Call, client: FlaskClient) -> None:
+def test_rows_of_some_keys_with_their_refunds(charge: Call, client: FlaskClient) -> None:
     for key in "abc":
         charge(key)
     for number, (key, amount) in enumerate((("a", "1.25"), ("c", "0.50"), ("a", "2"))):
@@ -222,21 +222,21 @@ def test_rows_of_some_keys_with_what_was_given_back(charge: Call, client: FlaskC
         headers = {**API, "Idempotency-Key": f"r{number}"}
         assert client.post("/v1/refunds", json=body, headers=headers).status_code == 200
 
-    def told(query: str) -> list[tuple[str, str]]:
+    def refunded(query: str) -> list[tuple[str, str]]:
         rows = client.get(query, headers=API).get_json()["charges"]
         return [(row["key"], row["refunded"]) for row in rows]
 
-    assert told("/v1/charges?key=c&key=unknown&key=a") == [("a", "3.25"), ("c", "0.50")]
-    assert told("/v1/charges?key=unknown") == []
-    assert told("/v1/charges?after=1") == [("b", "0.00"), ("c", "0.50")]
+    assert refunded("/v1/charges?key=c&key=unknown&key=a") == [("a", "3.25"), ("c", "0.50")]
+    assert refunded("/v1/charges?key=unknown") == []
+    assert refunded("/v1/charges?after=1") == [("b", "0.00"), ("c", "0.50")]
     fifty = "&".join(f"key={number}" for number in range(50))
-    assert told(f"/v1/charges?{fifty}") == []
+    assert refunded(f"/v1/charges?{fifty}") == []
     for query in (f"{fifty}&key=a", "key=", "key=a%20b", f"key={'x' * 65}"):
         answer = client.get(f"/v1/charges?{query}", headers=API)
         assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
 
 
-def test_refunds_come_in_order_and_by_page(charge: Call, client: FlaskClient) -> None:
+def test_refunds_are_in_order_and_paginated(charge: Call, client: FlaskClient) -> None:
     charge("a")
     for number in range(3):
         body = {"charge_key": "a", "amount": f"{number + 1}.00"}
@@ -244,9 +244,9 @@ def test_refunds_come_in_order_and_by_page(charge: Call, client: FlaskClient) ->
         client.post("/v1/refunds", json=body, headers=headers)
 
     def rows(query: str) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = client.get(query, headers=API).get_json()["refunds"]
-        assert all(str(row.pop("created_at")).endswith("+00:00") for row in found)
-        return found
+        refunds: list[dict[str, object]] = client.get(query, headers=API).get_json()["refunds"]
+        assert all(str(row.pop("created_at")).endswith("+00:00") for row in refunds)
+        return refunds
 
     assert rows("/v1/refunds?limit=1") == [
         {"id": 1, "key": "r0", "charge_key": "a", "amount": "1.00"}

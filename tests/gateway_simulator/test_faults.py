@@ -80,13 +80,13 @@ def test_declined_share(charge: Call, knobs: Knobs) -> None:
     assert (answer.status_code, answer.get_json()["reason"]) == (402, "card_declined")
 
 
-def test_half_a_share_strikes_some(charge: Call, knobs: Knobs) -> None:
+def test_a_share_affects_some_calls(charge: Call, knobs: Knobs) -> None:
     knobs(decline_share=0.5)
     codes = [charge(f"k{number}").status_code for number in range(100)]
-    assert (codes.count(200), codes.count(402)) == (46, 54)  # by the fixture's fixed chance
+    assert (codes.count(200), codes.count(402)) == (46, 54)  # with the fixture's fixed seed
 
 
-def test_declining_does_not_touch_what_was_approved(charge: Call, knobs: Knobs) -> None:
+def test_declining_does_not_change_approved_charges(charge: Call, knobs: Knobs) -> None:
     charge()
     knobs(decline_share=1)
     assert charge().get_json()["status"] == "approved"
@@ -120,7 +120,9 @@ def test_lost_refund_is_made_and_replayed(charge: Call, client: FlaskClient, kno
     assert answer.headers["Idempotent-Replayed"] == "true"
 
 
-def test_truth_is_told_whatever_the_shares(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
+def test_lookups_are_not_affected_by_shares(
+    charge: Call, client: FlaskClient, knobs: Knobs
+) -> None:
     charge()
     knobs(error_share=1, hang_share=1, lost_answer_share=1, garbage_share=1)
     assert client.get("/v1/charges/k1", headers=API).get_json()["status"] == "approved"
@@ -128,7 +130,7 @@ def test_truth_is_told_whatever_the_shares(charge: Call, client: FlaskClient, kn
     assert (answer.status_code, answer.get_json()["status"]) == (200, "approved")
 
 
-def test_latency_makes_every_call_wait(
+def test_latency_delays_every_call(
     charge: Call, client: FlaskClient, knobs: Knobs, sleeps: list[float]
 ) -> None:
     knobs(latency_ms=250)
@@ -148,7 +150,7 @@ def test_latency_makes_every_call_wait(
 )
 def test_hold_ends_with_the_next_release(release: Callable[[faults.Faults], object]) -> None:
     knobs = faults.Faults()
-    knobs.hold()  # nothing is held while it is off
+    knobs.hold()  # returns immediately while off
     knobs.change({"hold": True})
     held = threading.Thread(target=knobs.hold, daemon=True)
     held.start()
@@ -160,7 +162,7 @@ def test_hold_ends_with_the_next_release(release: Callable[[faults.Faults], obje
     assert (held.is_alive(), knobs.held) == (False, 0)
 
 
-def test_hold_ends_by_itself_at_last(
+def test_hold_ends_after_its_maximum_time(
     charge: Call, knobs: Knobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert faults.HOLD_SECONDS == 300
@@ -169,7 +171,7 @@ def test_hold_ends_by_itself_at_last(
     assert charge().get_json()["status"] == "approved"
 
 
-def test_a_charge_beyond_the_most_held_is_refused_and_other_calls_are_answered(
+def test_a_charge_beyond_the_maximum_held_is_refused_and_other_calls_are_answered(
     charge: Call, client: FlaskClient, knobs: Knobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charge("before")

@@ -23,7 +23,7 @@ def test_concurrent_calls_with_one_key_charge_once(app: Flask, client: FlaskClie
     assert row["calls"] == 16
 
 
-def test_charge_and_cancel_at_once_agree(app: Flask, client: FlaskClient) -> None:
+def test_concurrent_charge_and_cancel_agree(app: Flask, client: FlaskClient) -> None:
     def call(number: int) -> Any:
         http = app.test_client()
         key = f"k{number // 2}"

@@ -97,6 +97,6 @@ def test_form_with_an_error_shows_the_page_again(
     html = answer.get_data(as_text=True)
     assert answer.status_code == code
     assert f'role="alert">{says}' in html
-    assert 'name="error_share" value="0.25"' in html  # what was typed is still there
+    assert 'name="error_share" value="0.25"' in html  # the submitted value is kept
     assert "dev-faults-token" not in html
     assert client.get("/faults", headers=FAULTS).get_json()["error_share"] == 0.0

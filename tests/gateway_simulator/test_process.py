@@ -1,4 +1,4 @@
-"""What only a real process on a real socket can show."""
+"""Behaviour that needs a real process and a real socket."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_lost_answer_on_a_kept_connection(process: Process) -> None:
     assert row(process, "kept-1")["status"] == "approved"
 
 
-def test_hang_charges_nothing_and_holds_no_thread(process: Process) -> None:
+def test_hang_charges_nothing_and_frees_its_thread(process: Process) -> None:
     process.knobs(hang_share=1)
 
     def hang(number: int) -> None:
@@ -77,13 +77,13 @@ def test_hang_charges_nothing_and_holds_no_thread(process: Process) -> None:
             )
 
     at_once(40, hang)
-    # More callers than the gateway has threads: had they not been freed when their callers gave
-    # up, this would wait for 30 seconds, and fail before that.
+    # More callers than threads: if a disconnect did not free the thread, this would wait for 30
+    # seconds and fail before.
     assert not [key for key in range(40) if row(process, f"hang-{key}")]
     process.knobs()
 
 
-def test_held_charges_wait_for_their_release_and_leave_threads_to_release_them(
+def test_held_charges_wait_and_leave_threads_for_their_release(
     process: Process,
 ) -> None:
     process.knobs(hold=True)
@@ -131,12 +131,12 @@ def test_chunked_body_over_the_limit(process: Process) -> None:
     assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
 
 
-def test_kill_straight_after_the_answer(tmp_path: Path) -> None:
+def test_kill_directly_after_the_response(tmp_path: Path) -> None:
     gateway = Process(tmp_path).start()
     try:
         for number in range(2):
             answer = gateway.post("/v1/charges", f"kill-{number}")
-            os.kill(gateway.worker(), signal.SIGKILL)  # gunicorn starts another one
+            os.kill(gateway.worker(), signal.SIGKILL)  # gunicorn restarts it
             assert answer.json()["status"] == "approved"
         gateway.kill()
     finally:
@@ -151,7 +151,7 @@ def test_kill_straight_after_the_answer(tmp_path: Path) -> None:
     ]
 
 
-def test_every_line_is_json_and_tells_no_secret(tmp_path: Path) -> None:
+def test_every_line_is_json_without_secrets(tmp_path: Path) -> None:
     env = {"LOG_LEVEL": "DEBUG", "GATEWAY_HOST": "127.0.0.1", "GATEWAY_API_KEY": "dev-gateway-key"}
     gateway = Process(tmp_path, env).start()
     gateway.post("/v1/charges", "log-1")
@@ -204,7 +204,7 @@ def run(
         ({"LOG_DIR": "/dev/null/logs"}, "LOG_DIR"),
     ],
 )
-def test_bad_settings_end_with_one_line_and_2(
+def test_bad_settings_exit_with_one_line_and_2(
     tmp_path: Path, env: dict[str, str], says: str
 ) -> None:
     filled = {name: value.format(folder=tmp_path) for name, value in env.items()}
@@ -215,7 +215,7 @@ def test_bad_settings_end_with_one_line_and_2(
     assert done.stdout == ""
 
 
-def test_default_secrets_on_an_open_host_are_warned_about(tmp_path: Path) -> None:
+def test_default_secrets_on_a_public_host_are_warned_about(tmp_path: Path) -> None:
     code = (
         "import types, gateway_simulator.__main__ as start\n"
         "start.Server = lambda chosen: types.SimpleNamespace(run=lambda: None)\n"

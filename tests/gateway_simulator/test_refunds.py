@@ -45,7 +45,7 @@ def test_refund_key_used_for_something_else(charge: Call, refund: Call) -> None:
 def test_refunds_never_exceed_the_charge(charge: Call, refund: Call) -> None:
     charge()
     assert refund("r1", "12.51").get_json()["error"] == "refund_exceeds_charge"
-    assert refund("r1", "12.50").status_code == 200  # the refused one left nothing behind
+    assert refund("r1", "12.50").status_code == 200  # the refused one recorded nothing
     answer = refund("r2", "0.01")
     assert (answer.status_code, answer.get_json()["error"]) == (409, "refund_exceeds_charge")
 

@@ -62,7 +62,7 @@ def test_bad_settings(name: str, value: str) -> None:
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """What a logger named like a library's, and the gateway's own, write through the formatter."""
+    """Capture the formatted lines of the gateway's logger and of a library's."""
     handler = logging.StreamHandler(io.StringIO())
     handler.setFormatter(logs.JsonFormatter())
     chosen = [logging.getLogger("elsewhere"), logs.LOGGER]

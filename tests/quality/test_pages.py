@@ -134,7 +134,7 @@ def test_the_page_shows_queries_tests_runbooks_and_the_trend(
         "Evaluated every minute over the last 24 hours: PASS since 2 Mar, 12:00 UTC; passed 100.0 %"
     ) in page
     assert "WHERE metric_type = 'stock_conflicts' AND timestamp >= '2026-03-01 13:00:00+00'" in page
-    assert "tests/retail/web/test_problems.py::test_a_form_from_elsewhere_is_refused" in page
+    assert "tests/retail/web/test_problems.py::test_a_form_without_csrf_token_is_refused" in page
     content = staff.get(PAGE).content.decode()
     assert 'href="/metrics/runbooks/RetailOversold/"' in content
     assert "style=" not in content

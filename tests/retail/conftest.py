@@ -1,4 +1,4 @@
-"""What the ground floor's tests share."""
+"""Fixtures of the tests of retail."""
 
 import json
 import logging
@@ -17,22 +17,22 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def forgiving(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let telemetry swallow and count its mistakes, as it does outside of tests."""
+    """Make telemetry count its errors instead of raising them, as in production."""
     monkeypatch.setattr(telemetry, "strict", False)
 
 
 @pytest.fixture
 def site(settings: Settings) -> Iterator[Client]:
-    """Return a visitor of the shop with tests.retail.pages, who gets the 500 page as others do."""
+    """Return a client of a shop with the pages of tests.retail.pages; errors become 500 pages."""
     settings.ROOT_URLCONF = "tests.retail.pages"
-    # Django's own line of a 500 has the traceback; it is not what is tested here.
+    # Silence Django's own log line for a 500.
     logging.getLogger("django.request").disabled = True
     yield Client(raise_request_exception=False)
     logging.getLogger("django.request").disabled = False
 
 
 class _Kept(logging.Handler):
-    """Keeps each line as it was when it was written: the request id belongs to the moment."""
+    """Formats each record when it is logged, because the request id changes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class _Kept(logging.Handler):
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """Return a function that returns the JSON lines the shop's own loggers have written."""
+    """Return a function that returns the JSON lines of the shop's loggers."""
     kept = _Kept()
     logger = logging.getLogger("retail")
     logger.addHandler(kept)

@@ -1,4 +1,4 @@
-"""Pages beside the shop's own, for tests of what is noted of every request."""
+"""Additional pages for tests of request recording."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path

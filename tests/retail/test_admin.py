@@ -1,4 +1,4 @@
-"""Every page of the admin: who may see it, what it costs, and what it refuses."""
+"""Every admin page: permissions, number of queries, and refused changes."""
 
 import re
 import uuid
@@ -84,9 +84,9 @@ def make_metric(number: int) -> Metric:
     return Metric.objects.create(metric_type="error_rate", value=number, timestamp=when)
 
 
-def make_access(model: type[models.Model], number: int, **facts: object) -> models.Model:
+def make_access(model: type[models.Model], number: int, **fields: object) -> models.Model:
     return model._default_manager.create(
-        username=f"u{number}", ip_address="127.0.0.1", user_agent="x", path_info="/", **facts
+        username=f"u{number}", ip_address="127.0.0.1", user_agent="x", path_info="/", **fields
     )
 
 
@@ -128,7 +128,7 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
     AccessFailureLog: lambda n: make_access(AccessFailureLog, n),
     AccessLog: lambda n: make_access(AccessLog, n),
 }
-# What staff write; everything else of the shop is written by the shop alone.
+# Models that staff may change; only the shop writes the others.
 WRITTEN_BY_STAFF = {User, Group, UserProfile, Category, Product}
 READ_ONLY = {
     *(Sale, SaleItem, Payment, StockMovement, Cart, CartItem, CircuitBreaker),
@@ -148,7 +148,7 @@ def address(model: type[models.Model], page: str, *arguments: object) -> str:
 
 
 def pages(model: type[models.Model]) -> dict[str, str]:
-    """Make a row and return the addresses of its model's pages."""
+    """Create a row and return the addresses of its model's pages."""
     ROWS[model](0)
     row = model._default_manager.order_by("-pk").first()
     assert row is not None
@@ -171,7 +171,7 @@ def no_counting() -> Iterator[CaptureQueriesContext]:
     ) as queries:
         yield queries
     assert queries.captured_queries
-    assert [one["sql"] for one in queries if COUNT.search(one["sql"])] == []
+    assert [query["sql"] for query in queries if COUNT.search(query["sql"])] == []
 
 
 def result(client: Client, model: type[models.Model], **query: str) -> list[Any]:
@@ -182,10 +182,10 @@ def result(client: Client, model: type[models.Model], **query: str) -> list[Any]
 
 
 def paginator(client: Client, **query: str) -> str:
-    """Return what stands below the list of metrics, without markup."""
+    """Return the text below the list of metrics."""
     page = client.get(address(Metric, "changelist"), query).content.decode()
-    (found,) = re.findall(r'<p class="paginator">(.*?)</p>', page, re.DOTALL)
-    return " ".join(re.sub(r"<[^>]+>", " ", found).split())
+    (text,) = re.findall(r'<p class="paginator">(.*?)</p>', page, re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 
 def test_every_registered_model_is_tested_here() -> None:
@@ -231,7 +231,7 @@ def test_staff_without_permission_see_nothing(client: Client, model: type[models
 
 
 @every_model
-def test_who_may_look_may_do_no_more(client: Client, model: type[models.Model]) -> None:
+def test_view_permission_allows_nothing_else(client: Client, model: type[models.Model]) -> None:
     addresses = pages(model)
     staff = make_buyer("staff")
     staff.is_staff = True
@@ -247,15 +247,15 @@ def test_who_may_look_may_do_no_more(client: Client, model: type[models.Model]) 
 
 
 @every_read_only
-def test_what_the_shop_writes_nobody_else_does(
+def test_rows_written_by_the_shop_cannot_be_changed(
     admin_client: Client, model: type[models.Model]
 ) -> None:
     addresses = pages(model)
     before = everything(model)
     row = before[-1]
-    facts = {name: str(value) for name, value in row.items()}
+    form = {name: str(value) for name, value in row.items()}
     for page in ("add", "change", "delete"):
-        response = admin_client.post(addresses[page], {**facts, "post": "yes"})
+        response = admin_client.post(addresses[page], {**form, "post": "yes"})
         assert response.status_code == 403, page
     assert admin_client.get(addresses["delete"]).status_code == 403
     key = model._meta.pk.attname
@@ -292,7 +292,7 @@ def test_a_list_of_many_takes_no_more_queries_than_a_list_of_one(
     ],
     ids=lambda value: "" if isinstance(value, dict) else value.__name__,
 )
-def test_filtered_lists_are_not_counted_either(
+def test_filtered_lists_are_not_counted(
     admin_client: Client, model: type[models.Model], query: dict[str, str]
 ) -> None:
     for number in range(101):
@@ -305,12 +305,12 @@ def test_filtered_lists_are_not_counted_either(
         assert len(result(admin_client, model, **query, p="2")) == 1
 
 
-def test_the_check_against_counting_sees_it() -> None:
+def test_the_check_against_counting_detects_it() -> None:
     with pytest.raises(AssertionError), no_counting():
         Metric.objects.count()
 
 
-def test_pages_lead_on_without_a_count(admin_client: Client) -> None:
+def test_pages_have_links_to_the_next_without_a_count(admin_client: Client) -> None:
     for number in range(250):
         make_metric(number)
     values = {
@@ -328,7 +328,7 @@ def test_pages_lead_on_without_a_count(admin_client: Client) -> None:
 
 
 @pytest.mark.parametrize("page", ["4", "0", "-1", "100001", "9" * 30])
-def test_a_page_that_is_not_there_leads_back(admin_client: Client, page: str) -> None:
+def test_a_page_that_does_not_exist_redirects(admin_client: Client, page: str) -> None:
     for number in range(250):
         make_metric(number)
     response = admin_client.get(address(Metric, "changelist"), {"p": page})
@@ -336,7 +336,7 @@ def test_a_page_that_is_not_there_leads_back(admin_client: Client, page: str) ->
 
 
 @pytest.mark.parametrize("page", ["x", "²", "9" * 5000])
-def test_a_page_that_is_no_number_is_the_first(admin_client: Client, page: str) -> None:
+def test_an_invalid_page_number_shows_the_first_page(admin_client: Client, page: str) -> None:
     for number in range(101):
         make_metric(number)
     assert paginator(admin_client, p=page) == "1 Next more than 100 metrics"
@@ -344,18 +344,18 @@ def test_a_page_that_is_no_number_is_the_first(admin_client: Client, page: str) 
 
 @pytest.mark.parametrize("page", ["1", "2", "7"])
 @pytest.mark.parametrize(
-    ("rows", "told"), [(0, "0 metrics"), (1, "1 metric"), (99, "99 metrics"), (100, "100 metrics")]
+    ("rows", "text"), [(0, "0 metrics"), (1, "1 metric"), (99, "99 metrics"), (100, "100 metrics")]
 )
-def test_the_only_page_says_how_many_there_are(
-    admin_client: Client, rows: int, told: str, page: str
+def test_a_single_page_shows_the_number_of_rows(
+    admin_client: Client, rows: int, text: str, page: str
 ) -> None:
     for number in range(rows):
         make_metric(number)
-    assert paginator(admin_client, p=page) == told
+    assert paginator(admin_client, p=page) == text
     assert len(result(admin_client, Metric, p=page)) == rows
 
 
-def test_all_rows_at_once_are_not_to_be_had(admin_client: Client) -> None:
+def test_all_rows_cannot_be_shown_at_once(admin_client: Client) -> None:
     for number in range(101):
         make_metric(number)
     assert len(result(admin_client, Metric, all="")) == 100
@@ -372,7 +372,7 @@ def test_all_rows_at_once_are_not_to_be_had(admin_client: Client) -> None:
         (StockMovement, "created_at"),
     ],
 )
-def test_lists_are_filtered_by_time_and_begin_with_the_newest(
+def test_lists_are_filtered_by_time_and_start_with_the_newest(
     admin_client: Client, model: type[models.Model], field: str
 ) -> None:
     hours = [169, 167, 24.1, 23.9, 1.1, 0.9]
@@ -406,7 +406,7 @@ def test_metrics_are_filtered_by_type(admin_client: Client, model: type[models.M
     assert len(result(admin_client, model)) == 3
 
 
-def test_open_violations_come_first_the_newest_of_them_before_the_others(
+def test_open_violations_come_first_newest_first(
     admin_client: Client,
 ) -> None:
     now = timezone.now()
@@ -427,7 +427,7 @@ def test_open_violations_come_first_the_newest_of_them_before_the_others(
     assert shown(last="day") == ["5", "1", "4", "2"]
 
 
-def test_how_far_an_audit_has_got_is_shown_without_its_sums(admin_client: Client) -> None:
+def test_audit_progress_is_shown_without_checkpoints(admin_client: Client) -> None:
     sums = {"through": 7, "sums": {"4711": 3}}
     AuditCheck.objects.create(invariant="ledger_equals_stock", checkpoint=sums, violations=17)
     where = address(AuditCheck, "change", "ledger_equals_stock")

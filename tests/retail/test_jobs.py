@@ -1,4 +1,4 @@
-"""Jobs share the fate of their transaction and the id of their request; each run is counted."""
+"""Jobs are enqueued with their transaction and request id; each run is counted."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,13 +35,13 @@ def _own_declarations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def declare(function: Callable[..., Any], every_minutes: int | None = None) -> Job:
-    """Declare a job under a name that the catalogue knows."""
+    """Declare a job with the name of an existing one."""
     function.__name__ = "prune_carts"
     return job(every_minutes=every_minutes)(function)
 
 
 def queued() -> list[dict[str, Any]]:
-    return [SignedPackage.loads(one.payload) for one in OrmQ.objects.order_by("pk")]
+    return [SignedPackage.loads(task.payload) for task in OrmQ.objects.order_by("pk")]
 
 
 def seen_id(*args: object) -> tuple[object, ...]:
@@ -59,34 +59,34 @@ def test_a_job_is_enqueued_by_its_path_with_its_arguments_and_the_request_id() -
 
 
 def test_a_job_is_enqueued_with_its_transaction_or_not_at_all() -> None:
-    def give_up() -> None:
+    def roll_back() -> None:
         with transaction.atomic():
             Job(seen_id, None).enqueue(1)
             assert len(queued()) == 1
             raise LookupError
 
     with pytest.raises(LookupError):
-        give_up()
+        roll_back()
     assert queued() == []
     with transaction.atomic():
         Job(seen_id, None).enqueue(2)
     assert [task["args"] for task in queued()] == [(2,)]
 
 
-def test_a_run_works_under_the_request_id_it_was_enqueued_with() -> None:
+def test_a_run_has_the_request_id_it_was_enqueued_with() -> None:
     declared = declare(seen_id)
     assert declared(7, request_id="r1") == ("r1", 7)
     assert current_request_id() == ""
 
 
-def test_a_run_without_a_request_gets_an_id_of_its_own() -> None:
+def test_a_run_without_a_request_gets_a_new_id() -> None:
     (first,) = declare(seen_id)()
     (second,) = declare(seen_id)()
     assert UUID(first).version == UUID(second).version == 4
     assert first != second
 
 
-def test_a_run_that_went_well_is_counted_and_says_so_once(lines: Lines) -> None:
+def test_a_successful_run_is_counted_and_logged_once(lines: Lines) -> None:
     with moved() as changes:
         assert declare(lambda: 3)(request_id="r1") == 3
     assert changes == {DONE: 1, took("succeeded"): 1}
@@ -96,7 +96,7 @@ def test_a_run_that_went_well_is_counted_and_says_so_once(lines: Lines) -> None:
     assert line["extra"] == {"task": "prune_carts", "result": 3}
 
 
-def test_a_run_that_failed_raises_is_counted_and_logged_once(lines: Lines) -> None:
+def test_a_failed_run_raises_and_is_counted_and_logged_once(lines: Lines) -> None:
     def fail() -> None:
         raise LookupError("no such cart")
 
@@ -113,7 +113,7 @@ def test_a_run_that_failed_raises_is_counted_and_logged_once(lines: Lines) -> No
     assert line["extra"]["traceback"].endswith("LookupError: no such cart")
 
 
-def test_a_run_that_is_stopped_counts_as_failed() -> None:
+def test_an_interrupted_run_counts_as_failed() -> None:
     def stop() -> None:
         raise SystemExit
 
@@ -138,7 +138,7 @@ def schedule() -> Schedule:
     return made
 
 
-def test_a_periodic_job_is_scheduled_from_now_on(schedule: Schedule) -> None:
+def test_a_periodic_job_is_scheduled_from_now(schedule: Schedule) -> None:
     assert schedule.name == "prune_carts"
     assert schedule.func == f"{__name__}.seen_id"
     assert schedule.schedule_type == Schedule.MINUTES
@@ -147,7 +147,7 @@ def test_a_periodic_job_is_scheduled_from_now_on(schedule: Schedule) -> None:
     assert schedule.next_run <= timezone.now()
 
 
-def test_a_schedule_that_is_right_is_left_alone(schedule: Schedule) -> None:
+def test_a_correct_schedule_is_left_unchanged(schedule: Schedule) -> None:
     due = timezone.now() + timedelta(minutes=3)
     Schedule.objects.update(next_run=due)
     jobs.write_schedules()
@@ -158,7 +158,7 @@ def test_a_schedule_that_is_right_is_left_alone(schedule: Schedule) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"minutes": 7}, {"func": "gone.away"}, {"repeats": 3}, {"schedule_type": "D"}]
 )
-def test_a_schedule_that_is_wrong_is_corrected_and_begins_anew(
+def test_a_wrong_schedule_is_corrected_and_restarted(
     schedule: Schedule, wrong: dict[str, Any]
 ) -> None:
     Schedule.objects.update(**wrong, next_run=timezone.now() + timedelta(days=300))
@@ -169,17 +169,17 @@ def test_a_schedule_that_is_wrong_is_corrected_and_begins_anew(
     assert right.next_run <= timezone.now()
 
 
-def test_a_schedule_of_a_job_that_is_no_more_is_deleted(schedule: Schedule) -> None:
+def test_a_schedule_of_a_removed_job_is_deleted(schedule: Schedule) -> None:
     Schedule.objects.create(name="old_job", func="old.path")
     Schedule.objects.create(name="never", func="x.y")
     jobs.write_schedules()
-    assert [one.name for one in Schedule.objects.all()] == ["prune_carts"]
+    assert [schedule.name for schedule in Schedule.objects.all()] == ["prune_carts"]
     jobs.declared.clear()
     jobs.write_schedules()
     assert Schedule.objects.count() == 0
 
 
-def test_the_queue_is_told_by_what_waits_not_by_what_is_being_done(
+def test_queue_gauges_include_waiting_jobs_but_not_running_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = timezone.now()
@@ -190,7 +190,7 @@ def test_the_queue_is_told_by_what_waits_not_by_what_is_being_done(
     }
     for seconds in (40, 90.5, 0):
         OrmQ.objects.create(key="vitrine", payload="", lock=now - timedelta(seconds=seconds))
-    # A worker has taken this one: until then it is its.
+    # A worker has claimed this one until then.
     OrmQ.objects.create(key="vitrine", payload="", lock=now + timedelta(seconds=180))
     assert jobs.read_queue() == {
         catalogue.JOBS_WAITING: {(): 3},

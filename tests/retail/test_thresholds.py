@@ -1,4 +1,4 @@
-"""One file holds the thresholds; a slip in it is noticed before anything starts."""
+"""Thresholds are read from one file; mistakes in it prevent the start."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from retail.thresholds import FILE, THRESHOLDS, Burn, ThresholdsError, in_words,
 TEXT = FILE.read_text(encoding="utf-8")
 
 
-def test_the_thresholds_are_those_that_were_promised() -> None:
+def test_the_thresholds_match_the_documented_objectives() -> None:
     assert load(TEXT) == THRESHOLDS
     assert THRESHOLDS.error_rate.most_ratio == 0.05
     assert THRESHOLDS.payment_success.least_ratio == 0.95
@@ -27,7 +27,7 @@ def test_the_thresholds_are_those_that_were_promised() -> None:
     )
 
 
-def test_times_that_people_are_measured_by_are_buckets_of_their_histograms() -> None:
+def test_time_thresholds_are_bucket_bounds_of_their_histograms() -> None:
     assert THRESHOLDS.slo.checkout_most_seconds in CHECKOUT_DURATION.buckets
     assert THRESHOLDS.fast_fail.most_seconds in catalogue.FAST_FAIL_DURATION.buckets
     assert THRESHOLDS.response_time.warning_seconds in catalogue.HTTP_DURATION.buckets
@@ -35,7 +35,7 @@ def test_times_that_people_are_measured_by_are_buckets_of_their_histograms() -> 
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("most_units = 0 ", "most_unit = 0 ", "missing or unknown: oversold.most_unit, "),
         ("[oversold]", "[over]", "missing or unknown: over, oversold"),
@@ -64,11 +64,11 @@ def test_times_that_people_are_measured_by_are_buckets_of_their_histograms() -> 
         ("factor = 1.0", "", "missing or unknown: slo.burns.factor"),
     ],
 )
-def test_a_slip_is_refused(old: str, new: str, told: str) -> None:
+def test_an_invalid_file_is_rejected(old: str, new: str, message: str) -> None:
     assert old in TEXT
     with pytest.raises(ThresholdsError) as refused:
         load(TEXT.replace(old, new, 1))
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_time_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
 
 
-def test_every_threshold_says_its_unit() -> None:
+def test_every_threshold_has_a_unit() -> None:
     seen = 0
     for line in TEXT.splitlines():
         name, equals, _ = line.partition(" = ")

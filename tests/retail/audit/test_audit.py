@@ -1,4 +1,4 @@
-"""The audit itself: what becomes of what a look finds, whoever looks, fails or is slow."""
+"""The audit runner: checkpoints, stored violations, failures, time limits, concurrency."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIRST, SECOND, THIRD = "ledger_equals_stock", "sold_within_offered", "pending_wi
 
 
 class Rows:
-    """Rows 1 to `size`, some of them bad, looked at two at a time."""
+    """Rows 1 to `size`, some of them bad, scanned two at a time."""
 
     def __init__(self, size: int = 6) -> None:
         self.size = size
@@ -40,18 +40,18 @@ class Rows:
         self.begun: list[int] = []
         self.seconds_each = 0.0
 
-    def look(self, checkpoint: Checkpoint) -> Iterator[Part]:
+    def scan(self, checkpoint: Checkpoint) -> Iterator[Part]:
         begin = checkpoint.get("done", 0)
         self.begun.append(begin)
         for first in range(begin + 1, self.size + 1, 2):
             chunk = range(first, min(first + 2, self.size + 1))
-            yield Part(len(chunk), self.found(chunk), {"done": chunk[-1]})
+            yield Part(len(chunk), self.violations(chunk), {"done": chunk[-1]})
 
-    def found(self, chunk: Any) -> list[Violation]:
-        return [Violation(str(one), self.bad[one]) for one in chunk if one in self.bad]
+    def violations(self, chunk: Any) -> list[Violation]:
+        return [Violation(str(row), self.bad[row]) for row in chunk if row in self.bad]
 
-    def again(self, subjects: list[str]) -> list[Violation]:
-        return self.found([int(subject) for subject in subjects])
+    def recheck(self, subjects: list[str]) -> list[Violation]:
+        return self.violations([int(subject) for subject in subjects])
 
 
 @pytest.fixture(autouse=True)
@@ -66,21 +66,21 @@ def _own_declarations() -> Iterator[None]:
 @pytest.fixture
 def rows() -> Rows:
     made = Rows()
-    invariant(FIRST, recheck=made.again)(made.look)
+    invariant(FIRST, recheck=made.recheck)(made.scan)
     return made
 
 
-def kept() -> list[tuple[str, str, bool]]:
+def stored() -> list[tuple[str, str, bool]]:
     """Return subject, detail and whether it is open, of every violation stored."""
-    found = AuditViolation.objects.order_by("pk")
-    return [(row.subject, row.detail, row.resolved_at is None) for row in found]
+    rows = AuditViolation.objects.order_by("pk")
+    return [(row.subject, row.detail, row.resolved_at is None) for row in rows]
 
 
 def check(name: str = FIRST) -> AuditCheck:
     return AuditCheck.objects.get(pk=name)
 
 
-def test_a_look_begins_where_the_last_one_got_to_and_a_full_one_at_the_beginning(
+def test_a_scan_starts_at_the_checkpoint_and_a_full_one_at_the_beginning(
     rows: Rows,
 ) -> None:
     (report,) = runner.audit()
@@ -95,13 +95,13 @@ def test_a_look_begins_where_the_last_one_got_to_and_a_full_one_at_the_beginning
     assert (check().checkpoint, check().version) == ({"done": 7}, 3)
 
 
-def test_what_is_found_is_stored_logged_once_and_resolved_when_it_is_mended(
+def test_violations_are_stored_logged_once_and_resolved_when_fixed(
     rows: Rows, lines: Lines
 ) -> None:
     rows.bad = {2: "two", 5: "five"}
     (report,) = runner.audit()
     assert report.subjects == ("2", "5")
-    assert kept() == [("2", "two", True), ("5", "five", True)]
+    assert stored() == [("2", "two", True), ("5", "five", True)]
     assert check().violations == 2
     (line,) = lines()
     assert (line["level"], line["message"]) == ("ERROR", "event=audit.violated")
@@ -109,33 +109,37 @@ def test_what_is_found_is_stored_logged_once_and_resolved_when_it_is_mended(
 
     rows.bad = {2: "two", 5: "five and more"}
     runner.audit()
-    assert kept() == [("2", "two", True), ("5", "five and more", True)]
+    assert stored() == [("2", "two", True), ("5", "five and more", True)]
 
     rows.bad = {5: "five and more"}
     (report,) = runner.audit()
     assert report.subjects == ("5",)
-    assert kept() == [("2", "two", False), ("5", "five and more", True)]
+    assert stored() == [("2", "two", False), ("5", "five and more", True)]
     assert len(lines()) == 1
 
     rows.bad = {2: "two again"}
     runner.audit(full=True)
-    assert kept() == [("2", "two", False), ("5", "five and more", False), ("2", "two again", True)]
+    assert stored() == [
+        ("2", "two", False),
+        ("5", "five and more", False),
+        ("2", "two again", True),
+    ]
     assert [line["extra"]["subjects"] for line in lines()] == [["2", "5"], ["2"]]
 
 
-def test_without_another_way_only_a_whole_look_says_what_is_resolved() -> None:
+def test_without_recheck_only_a_complete_scan_resolves_violations() -> None:
     rows = Rows()
-    invariant(FIRST)(lambda _checkpoint: rows.look({}))
-    rows.bad = {1: "one"}
+    invariant(FIRST)(lambda _checkpoint: rows.scan({}))
+    rows.bad = {1: "bad row"}
     runner.audit()
     rows.bad = {}
     runner._scan_and_store(declare.declared[FIRST], seconds=1e-9)  # ends after the first part
-    assert kept() == [("1", "one", True)]
+    assert stored() == [("1", "bad row", True)]
     runner.audit()
-    assert kept() == [("1", "one", False)]
+    assert stored() == [("1", "bad row", False)]
 
 
-def test_the_log_names_a_hundred_at_most(rows: Rows, lines: Lines) -> None:
+def test_the_log_line_names_at_most_a_hundred_subjects(rows: Rows, lines: Lines) -> None:
     rows.size = 150
     rows.bad = dict.fromkeys(range(1, 151), "bad")
     runner.audit()
@@ -144,7 +148,7 @@ def test_the_log_names_a_hundred_at_most(rows: Rows, lines: Lines) -> None:
     assert line["extra"]["subjects"] == sorted(str(number) for number in rows.bad)[:100]
 
 
-def test_a_look_that_finds_more_than_anybody_reads_goes_no_further(
+def test_a_scan_stops_at_the_maximum_of_open_violations(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "MOST_OPEN", 3)
@@ -158,9 +162,7 @@ def test_a_look_that_finds_more_than_anybody_reads_goes_no_further(
     assert report.subjects == ("5",)
 
 
-def test_one_that_fails_or_is_not_answered_does_not_stop_the_others(
-    rows: Rows, lines: Lines
-) -> None:
+def test_a_failed_or_unchecked_invariant_does_not_stop_the_others(rows: Rows, lines: Lines) -> None:
     @invariant(SECOND)
     def fails(_checkpoint: Checkpoint) -> Iterator[Part]:
         yield Part(1, [Violation("x", "lost with its look")], {"done": 1})
@@ -174,53 +176,53 @@ def test_one_that_fails_or_is_not_answered_does_not_stop_the_others(
     with moved() as changes:
         reports = runner.audit()
     assert changes == {'retail_telemetry_errors_total{sink="audit"}': 1}
-    assert [(one.invariant, one.checked, one.problem) for one in reports] == [
+    assert [(report.invariant, report.checked, report.problem) for report in reports] == [
         (FIRST, 6, ""),
         (THIRD, 0, "the gateway does not answer"),
         (SECOND, 0, "failed: LookupError"),
     ]
-    told = {line["message"]: line for line in lines()}
-    assert sorted(told) == ["event=audit.failed", "event=audit.not_checked"]
-    assert told["event=audit.failed"]["level"] == "ERROR"
-    assert told["event=audit.failed"]["extra"]["invariant"] == SECOND
-    assert told["event=audit.not_checked"]["level"] == "WARNING"
-    assert told["event=audit.not_checked"]["extra"] == {
+    by_message = {line["message"]: line for line in lines()}
+    assert sorted(by_message) == ["event=audit.failed", "event=audit.not_checked"]
+    assert by_message["event=audit.failed"]["level"] == "ERROR"
+    assert by_message["event=audit.failed"]["extra"]["invariant"] == SECOND
+    assert by_message["event=audit.not_checked"]["level"] == "WARNING"
+    assert by_message["event=audit.not_checked"]["extra"] == {
         "invariants": [THIRD],
         "reason": "the gateway does not answer",
     }
     assert check().checked_at is not None
     assert check(SECOND).checked_at is check(THIRD).checked_at is None
-    assert kept() == []
+    assert stored() == []
 
 
-def test_a_result_that_another_audit_overtook_is_dropped(rows: Rows) -> None:
-    rows.bad = {1: "one"}
-    one = declare.declared[FIRST]
+def test_an_outdated_result_is_dropped(rows: Rows) -> None:
+    rows.bad = {1: "bad row"}
+    first = declare.declared[FIRST]
 
     def overtaken(checkpoint: Checkpoint) -> Iterator[Part]:
-        parts = list(rows.look(checkpoint))
-        rows.bad = {}  # mended meanwhile, and another audit passes from beginning to end
-        runner._scan_and_store(one)
+        parts = list(rows.scan(checkpoint))
+        rows.bad = {}  # fixed meanwhile, and another audit scans all rows
+        runner._scan_and_store(first)
         yield from parts
 
-    runner._scan_and_store(declare.Invariant(FIRST, overtaken, rows.again))
-    assert kept() == []
+    runner._scan_and_store(declare.Invariant(FIRST, overtaken, rows.recheck))
+    assert stored() == []
     assert (check().version, check().checkpoint) == (1, {"done": 6})
 
 
-def test_two_audits_that_find_the_same_store_it_once(rows: Rows) -> None:
-    rows.bad = {1: "one"}
-    one = declare.declared[FIRST]
+def test_concurrent_audits_store_a_violation_once(rows: Rows) -> None:
+    rows.bad = {1: "bad row"}
+    first = declare.declared[FIRST]
 
     def overtaken(checkpoint: Checkpoint) -> Iterator[Part]:
-        runner._scan_and_store(one)
-        yield from rows.look(checkpoint)
+        runner._scan_and_store(first)
+        yield from rows.scan(checkpoint)
 
-    runner._scan_and_store(declare.Invariant(FIRST, overtaken, rows.again))
-    assert kept() == [("1", "one", True)]
+    runner._scan_and_store(declare.Invariant(FIRST, overtaken, rows.recheck))
+    assert stored() == [("1", "bad row", True)]
 
 
-def test_the_job_looks_at_what_is_new_each_minute_and_at_everything_once_a_day(
+def test_the_job_audits_new_rows_each_minute_and_all_rows_daily(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = timezone.now()
@@ -231,40 +233,40 @@ def test_the_job_looks_at_what_is_new_each_minute_and_at_everything_once_a_day(
         rows.begun.clear()
         now = start + timedelta(minutes=minutes)
         monkeypatch.setattr(timezone, "now", lambda now=now: now)
-        found = tasks.run_audit()
+        violations = tasks.run_audit()
         assert rows.begun == begun
-    assert found == 1
-    assert kept() == [("2", "an old row that somebody changed", True)]
+    assert violations == 1
+    assert stored() == [("2", "an old row that somebody changed", True)]
     assert check().full_checked_at == now
 
 
-def test_a_full_look_that_takes_too_long_goes_on_where_it_stopped(
+def test_an_interrupted_full_scan_continues_where_it_stopped(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "SCAN_SECONDS", 1e-9)
     seen = []
     for _ in range(4):
         tasks.run_audit()
-        one = check()
-        full = (one.full_checkpoint or {}).get("done")
-        seen.append((one.checkpoint["done"], one.checked_at is None, full))
-        assert (one.full_checked_at is None) is (full is not None)
-    # Each run moves the look at what is new by a part, and the full look by another; whether there
-    # is more to come after a part is known only when it is asked for.
+        state = check()
+        full = (state.full_checkpoint or {}).get("done")
+        seen.append((state.checkpoint["done"], state.checked_at is None, full))
+        assert (state.full_checked_at is None) is (full is not None)
+    # Each run advances the incremental scan and the full scan by one part each; whether there
+    # are more parts is known only when the next is requested.
     assert seen == [(2, True, 2), (4, True, 4), (6, True, 6), (6, False, None)]
 
 
-def test_a_look_that_cannot_get_further_is_given_the_time_it_takes(rows: Rows) -> None:
+def test_a_scan_without_progress_is_not_interrupted(rows: Rows) -> None:
     def held(checkpoint: Checkpoint) -> Iterator[Part]:
-        for part in rows.look({}):
+        for part in rows.scan({}):
             yield Part(part.checked, part.violations, checkpoint)
 
-    report = runner._scan_and_store(declare.Invariant(FIRST, held, rows.again), seconds=1e-9)
+    report = runner._scan_and_store(declare.Invariant(FIRST, held, rows.recheck), seconds=1e-9)
     assert report.checked == 6
     assert check().checked_at is not None
 
 
-def test_open_violations_are_gauges_and_absent_when_nobody_has_looked_lately(
+def test_open_violations_are_gauges_and_absent_without_a_recent_audit(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invariant(SECOND)(
@@ -276,7 +278,7 @@ def test_open_violations_are_gauges_and_absent_when_nobody_has_looked_lately(
         catalogue.OVERSOLD_UNITS: {},
         catalogue.INVARIANT_VIOLATIONS: {},
     }
-    rows.bad = {1: "one", 2: "two"}
+    rows.bad = {1: "bad row", 2: "two"}
     runner.audit()
     rows.bad = {2: "two"}
     runner.audit([FIRST])
@@ -304,7 +306,7 @@ def test_a_scrape_reads_the_audit_in_two_queries(
 
 
 def run(*arguments: str) -> tuple[int, list[list[str]]]:
-    """Run the command; return its exit status and the words of its table."""
+    """Run the command; return its exit status and the cells of its table."""
     out = StringIO()
     status = 0
     try:
@@ -314,7 +316,7 @@ def run(*arguments: str) -> tuple[int, list[list[str]]]:
     return status, [line.split() for line in out.getvalue().splitlines()]
 
 
-def test_the_command_prints_what_it_saw_and_says_by_its_status_how_it_is(rows: Rows) -> None:
+def test_the_command_prints_the_results_and_returns_a_status(rows: Rows) -> None:
     status, table = run()
     assert status == 0
     assert table[0] == ["invariant", "checked", "violations", "seconds"]
@@ -329,7 +331,7 @@ def test_the_command_prints_what_it_saw_and_says_by_its_status_how_it_is(rows: R
     assert rows.begun == [0, 0]
 
 
-def test_the_command_has_a_status_for_what_could_not_be_checked(rows: Rows) -> None:
+def test_the_command_has_a_status_for_unchecked_invariants(rows: Rows) -> None:
     @invariant(THIRD)
     def unanswered(_checkpoint: Checkpoint) -> Iterator[Part]:
         raise NotCheckedError("the gateway does not answer")
@@ -341,11 +343,11 @@ def test_the_command_has_a_status_for_what_could_not_be_checked(rows: Rows) -> N
         THIRD,
         *["-", "-", "-", "not", "checked:", "the", "gateway", "does", "not", "answer"],
     ]
-    rows.bad = {1: "one"}
+    rows.bad = {1: "bad row"}
     assert run("--full")[0] == 1
 
 
-def test_the_audit_says_nothing_when_all_is_well(
+def test_the_audit_logs_nothing_without_violations(
     rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "retail.audit"):

@@ -1,4 +1,4 @@
-"""What is counted of the database, under django-prometheus' names, on either database."""
+"""Database metrics with django-prometheus' names, on both databases."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -10,8 +10,8 @@ pytestmark = pytest.mark.django_db
 
 
 def counted(name: str, **labels: str) -> float:
-    found = {"alias": "default", "vendor": connection.vendor, **labels}
-    return REGISTRY.get_sample_value(name, found) or 0
+    values = {"alias": "default", "vendor": connection.vendor, **labels}
+    return REGISTRY.get_sample_value(name, values) or 0
 
 
 def numbers() -> dict[str, float]:
@@ -32,7 +32,7 @@ def test_a_statement_is_counted_and_timed_once() -> None:
     }
 
 
-def test_many_rows_count_as_many_statements_in_one_time() -> None:
+def test_executemany_counts_each_row_and_one_duration() -> None:
     table = connection.ops.quote_name(Metric._meta.db_table)
     before = numbers()
     with connection.cursor() as cursor:
@@ -67,7 +67,7 @@ def test_a_new_connection_is_counted() -> None:
 
 
 def broken_transaction(queries: int) -> dict[str, float]:
-    """Ask so often in a transaction that is lost already; return what was counted."""
+    """Run queries in a broken transaction; return what was counted."""
     before = numbers()
     with transaction.atomic():
         transaction.set_rollback(True)
@@ -77,6 +77,6 @@ def broken_transaction(queries: int) -> dict[str, float]:
     return {name: value - before[name] for name, value in numbers().items()}
 
 
-def test_what_a_broken_transaction_keeps_from_the_database_is_not_counted() -> None:
+def test_statements_in_a_broken_transaction_are_not_counted() -> None:
     assert broken_transaction(3) == broken_transaction(0)
     assert counted("django_db_errors_total", type="TransactionManagementError") == 0

@@ -1,4 +1,4 @@
-"""Statements written by hand give what the ORM gives (tests/postgres: prepared but once)."""
+"""Handwritten statements return what the ORM returns (see also tests/postgres)."""
 
 from datetime import UTC, datetime
 
@@ -22,9 +22,7 @@ NAMED = Statement(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("model", [Product, Sale, Payment, CircuitBreaker])
-def test_an_object_is_as_the_orm_makes_it(
-    model: type[Model], scripted_gateway: ScriptedGateway
-) -> None:
+def test_an_instance_equals_the_orms(model: type[Model], scripted_gateway: ScriptedGateway) -> None:
     lamp = make_product(
         flash_price="7.00",
         flash_starts_at=datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC),
@@ -35,16 +33,16 @@ def test_an_object_is_as_the_orm_makes_it(
     table = model._meta.db_table
     text = f"SELECT {columns(model, 'it')} FROM {table} it WHERE %(all)s"  # noqa: S608
     whole = Statement(table, text, {"all": "boolean"})
-    found = [instance(model, row) for row in whole.rows({"all": True})]
+    instances = [instance(model, row) for row in whole.rows({"all": True})]
     expected = list(model._default_manager.all())
-    assert found == expected
-    for one, other in zip(found, expected, strict=True):
-        assert {**vars(one), "_state": None} == {**vars(other), "_state": None}
-        assert (one._state.adding, one._state.db) == (False, "default")
+    assert instances == expected
+    for ours, djangos in zip(instances, expected, strict=True):
+        assert {**vars(ours), "_state": None} == {**vars(djangos), "_state": None}
+        assert (ours._state.adding, ours._state.db) == (False, "default")
 
 
 @pytest.mark.django_db
-def test_parameters_are_values_whatever_is_in_them() -> None:
+def test_parameters_are_escaped() -> None:
     lamp = make_product("a%(name)s'; --", "12.30", 5)
     make_product("Other")
     assert NAMED.rows({"name": lamp.name, "least": 4}) == [(lamp.pk,)]

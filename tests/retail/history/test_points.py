@@ -1,4 +1,4 @@
-"""Numbers add up in any order, nonsense counts nothing, and a quantile is Prometheus' own."""
+"""Merging is commutative and associative, invalid data are ignored, quantiles match Prometheus."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ NOTHING = {
 }
 
 counts = st.integers(0, 10**9)
-# Whole numbers, so that sums of floats don't depend on their order.
+# Whole numbers, so that float sums do not depend on the order.
 values = st.integers(-(10**6), 10**6).map(float)
 points = st.builds(
     Point,
@@ -56,7 +56,7 @@ def together(*points: Point) -> Point:
 
 
 @given(points, points, points)
-def test_points_add_up_in_any_order_and_are_not_changed_by_it(
+def test_points_merge_in_any_order_and_are_not_changed(
     one: Point, other: Point, third: Point
 ) -> None:
     before = repr((one, other, third))
@@ -67,7 +67,7 @@ def test_points_add_up_in_any_order_and_are_not_changed_by_it(
     assert repr((one, other, third)) == before
 
 
-def test_facts_add_up_by_their_shape() -> None:
+def test_aggregates_merge_by_type() -> None:
     one = {"errors": 2, "max_ms": 9.5, "fast_fail_max_ms": 1.0, "buckets": [1, 2]}
     other = {"errors": 3, "max_ms": 8.0, "fast_fail_max_ms": 2.0, "buckets": [4, 0, 1]}
     money = {"EUR": "10.50"}, {"EUR": "0.50", "USD": "1"}
@@ -83,7 +83,7 @@ def test_facts_add_up_by_their_shape() -> None:
     }
 
 
-def test_merging_takes_the_first_start_and_the_widest_values_and_nothing_from_nothing() -> None:
+def test_merging_takes_the_earliest_start_and_the_extreme_values() -> None:
     early = Point(START, 2, 20.0, 5.0, 15.0)
     late = Point(START + timedelta(hours=1), 3, 3.0, 0.0, 2.0)
     assert merged([late, early]) == Point(START, 5, 23.0, 0.0, 15.0)
@@ -91,7 +91,7 @@ def test_merging_takes_the_first_start_and_the_widest_values_and_nothing_from_no
     assert merged([]) is None
 
 
-def test_an_average_weighs_and_of_nothing_is_nothing() -> None:
+def test_an_average_is_weighted_and_zero_without_events() -> None:
     assert Point(START, 4, 10.0, 1.0, 4.0).average == 2.5
     assert Point(START, 0, 0.0, 0.0, 0.0).average == 0.0
 
@@ -104,7 +104,7 @@ def test_an_average_weighs_and_of_nothing_is_nothing() -> None:
         (timedelta(days=1), datetime(2026, 11, 22, tzinfo=UTC)),
     ],
 )
-def test_a_step_begins_by_utc(step: timedelta, start: datetime) -> None:
+def test_a_step_starts_in_utc(step: timedelta, start: datetime) -> None:
     delhi = timezone(timedelta(hours=5, minutes=30))
     assert floor(datetime(2026, 11, 23, 5, 15, 59, 999999, tzinfo=delhi), step) == start
 
@@ -153,7 +153,9 @@ def test_a_step_begins_by_utc(step: timedelta, start: datetime) -> None:
         ("stock_conflicts", {"product_ids": [1, 2]}, {}),
     ],
 )
-def test_a_row_becomes_the_facts_of_its_type(kind: str, metadata: Any, aggregates: Any) -> None:
+def test_a_row_becomes_the_aggregates_of_its_type(
+    kind: str, metadata: Any, aggregates: Any
+) -> None:
     weight = metadata.get("count", 1)
     assert point_of(kind, 2.0, metadata, START) == Point(
         START, weight, 2 * weight, 2, 2, aggregates
@@ -176,7 +178,7 @@ names = "count errors client_errors buckets max_ms attempts state transition sco
         st.sampled_from([*names.split(), "fast_fail_max_ms", "fast_fail_buckets"]), anything
     ),
 )
-def test_metadata_without_sense_stop_nothing_and_still_add_up(kind: str, metadata: Any) -> None:
+def test_invalid_metadata_never_raise_and_still_merge(kind: str, metadata: Any) -> None:
     point = point_of(kind, 1.0, metadata, START)
     assert 0 < point.count <= 10**15
     whole = point_of(kind, 1.0, {}, START)
@@ -185,11 +187,11 @@ def test_metadata_without_sense_stop_nothing_and_still_add_up(kind: str, metadat
 
 
 @pytest.mark.parametrize("metadata", [None, 7, "count", [], True])
-def test_metadata_that_are_none_are_one_event(metadata: Any) -> None:
+def test_missing_metadata_are_one_event(metadata: Any) -> None:
     assert point_of("error_rate", 2.0, metadata, START) == point_of("error_rate", 2.0, {}, START)
 
 
-def test_metadata_without_sense_count_nothing() -> None:
+def test_invalid_metadata_count_nothing() -> None:
     metadata = {"errors": -1, "client_errors": True, "buckets": [1, 2], "max_ms": "long"}
     assert point_of("error_rate", 1.0, metadata, START).aggregates == {
         "errors": 0,
@@ -215,10 +217,10 @@ def some(**places: int) -> list[int]:
         (some(b1=50, b2=50), 0.75, None, 7.5),
         (some(b1=1, b5=3), 0.5, None, 50 + 50 / 3),
         (some(b1=1, b5=3), 1.0, None, 100.0),
-        (some(b12=1), 0.5, None, 10000.0),  # Prometheus knows no more
+        (some(b12=1), 0.5, None, 10000.0),  # as in Prometheus
         (some(b12=1), 0.5, 30000.0, 20000.0),
         (some(b12=1), 1.0, 30000.0, 30000.0),
-        (some(b1=1), 0.5, 0.0, 2.5),  # a longest duration that is not known
+        (some(b1=1), 0.5, 0.0, 2.5),  # the longest duration is unknown
         ([0] * 7 + [100] + [0] * 5, 0.99, None, 75 + 25 * 0.99),  # of fast fails
     ],
 )
@@ -229,12 +231,12 @@ def test_a_quantile_is_interpolated(
     assert quantile(buckets, share, most) == expected
 
 
-def test_response_times_and_fast_fails_are_told_apart_by_their_number_of_buckets() -> None:
+def test_response_times_and_fast_fails_differ_in_their_number_of_buckets() -> None:
     assert len(DURATION_BOUNDS_MS) != len(FAST_FAIL_BOUNDS_MS)
 
 
 @pytest.mark.parametrize(("number", "share"), [(11, 0.5), (14, 0.5), (12, 0.0), (12, 1.01)])
-def test_what_is_no_quantile_is_refused(number: int, share: float) -> None:
+def test_an_invalid_quantile_is_refused(number: int, share: float) -> None:
     with pytest.raises(ValueError, match=f"no quantile {share} of {number} buckets"):
         quantile([1] * number, share)
 
@@ -253,7 +255,7 @@ def test_quantiles_grow_with_the_share_and_stay_within_the_bounds(
     assert 0 < low <= high <= DURATION_BOUNDS_MS[-1]
 
 
-def test_a_quantile_is_what_prometheus_says(promtool: str, tmp_path: Path) -> None:
+def test_a_quantile_equals_histogram_quantile(promtool: str, tmp_path: Path) -> None:
     cases = [
         ([7, 0, 0, 3, 12, 5, 0, 1, 0, 0, 1, 2], share)
         for share in (0.001, 0.25, 0.5, 0.7, 0.9, 0.95, 0.97, 1)
@@ -266,10 +268,10 @@ def test_a_quantile_is_what_prometheus_says(promtool: str, tmp_path: Path) -> No
             name = f'ms_bucket{{number="{number}", le="{bound}"}}'
             series.append({"series": name, "values": f"{below}"})
         answer = quantile(buckets, share)
-        found = f'abs(histogram_quantile({share}, ms_bucket{{number="{number}"}}) - {answer})'
+        difference = f'abs(histogram_quantile({share}, ms_bucket{{number="{number}"}}) - {answer})'
         asked.append(
             {
-                "expr": f"sum({found} < bool 1e-9)",
+                "expr": f"sum({difference} < bool 1e-9)",
                 "eval_time": "0m",
                 "exp_samples": [{"labels": "{}", "value": 1}],
             }

@@ -1,4 +1,4 @@
-"""What pages are told of the past is what was recorded, whoever added it up and when."""
+"""Time series equal the recorded rows, whether rolled up or not."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -66,21 +66,19 @@ def test_a_range_ends_now_and_has_its_steps(name: str, since: datetime, steps: i
 
 
 @pytest.mark.parametrize(("days", "steps", "step"), [(1, 24, HOUR), (7, 168, HOUR), (8, 8, DAY)])
-def test_few_days_are_shown_by_hours_and_more_by_days(
-    days: int, steps: int, step: timedelta
-) -> None:
+def test_few_days_are_shown_by_hour_and_more_by_day(days: int, steps: int, step: timedelta) -> None:
     span = days_range(days, NOW)
     assert (len(span.starts), span.step, span.until) == (steps, step, NOW)
     assert days_range(90, NOW) == time_range("90d", NOW)
 
 
 @pytest.mark.parametrize("days", [0, -1, 91])
-def test_days_beyond_what_is_kept_are_refused(days: int) -> None:
+def test_an_invalid_number_of_days_is_refused(days: int) -> None:
     with pytest.raises(ValueError, match="days must be from 1 to 90"):
         days_range(days, NOW)
 
 
-def test_a_span_that_ends_at_a_border_has_no_step_of_nothing() -> None:
+def test_a_range_that_ends_at_a_step_has_no_empty_step() -> None:
     assert TimeRange(NOW - HOUR, NOW, HOUR).starts == [NOW - HOUR]
 
 
@@ -136,20 +134,20 @@ def scatter(random: Random, days: float, rows: int) -> None:
 
 
 def by_hand(kind: str, span: TimeRange, until: datetime) -> dict[datetime, tuple[int, int]]:
-    """Add up rows the plain way: events and errors by step."""
+    """Aggregate rows in plain Python: events and errors by step."""
     events: Counter[datetime] = Counter()
     errors: Counter[datetime] = Counter()
-    for one in Metric.objects.filter(metric_type=kind):
-        if span.since <= one.timestamp < until:
-            start = max(start for start in span.starts if start <= one.timestamp)
-            events[start] += one.metadata["count"]
-            errors[start] += one.metadata["errors"]
+    for metric in Metric.objects.filter(metric_type=kind):
+        if span.since <= metric.timestamp < until:
+            start = max(start for start in span.starts if start <= metric.timestamp)
+            events[start] += metric.metadata["count"]
+            errors[start] += metric.metadata["errors"]
     return {start: (events[start], errors[start]) for start in sorted(events)}
 
 
 @pytest.mark.parametrize("name", RANGES)
 @pytest.mark.parametrize("worker", [[0], [77], [200, 61], [5000, 40], [9000, 3000, 355, 10, 3]])
-def test_every_range_is_the_sum_of_its_rows_whenever_the_worker_looked(
+def test_every_range_is_the_sum_of_its_rows_whenever_they_were_rolled_up(
     name: str, worker: list[int]
 ) -> None:
     random = Random(f"{name}{worker}")  # noqa: S311 - not about secrets
@@ -157,22 +155,22 @@ def test_every_range_is_the_sum_of_its_rows_whenever_the_worker_looked(
     for minutes in worker:
         rollups.roll_up(NOW - minutes * MINUTE)
     span = time_range(name, NOW)
-    found = history(ROWS, span)
+    series = history(ROWS, span)
     for kind in ROWS:
         expected = by_hand(kind, span, NOW)
         assert expected
-        assert {one.start: one.count for one in found[kind]} == {
+        assert {point.start: point.count for point in series[kind]} == {
             start: events for start, (events, _) in expected.items()
         }
         whole = total(ROWS, span)[kind]
         assert whole.count == sum(events for events, _ in expected.values())
-        assert whole == merged(found[kind])
-    errors = {one.start: one.aggregates["errors"] for one in found["error_rate"]}
+        assert whole == merged(series[kind])
+    errors = {point.start: point.aggregates["errors"] for point in series["error_rate"]}
     assert errors == {start: wrong for start, (_, wrong) in by_hand(ROWS[0], span, NOW).items()}
 
 
 @pytest.mark.parametrize(("name", "precision"), [("1h", MINUTE), ("24h", MINUTE), ("90d", HOUR)])
-def test_the_span_before_is_cut_as_short_as_this_one(name: str, precision: timedelta) -> None:
+def test_the_previous_range_ends_as_early_as_this_one(name: str, precision: timedelta) -> None:
     span = time_range(name, NOW).before
     cut = span.until - (span.until - datetime(2026, 1, 1, tzinfo=UTC)) % precision
     row(span.since - timedelta(microseconds=1), count=1)
@@ -185,19 +183,19 @@ def test_the_span_before_is_cut_as_short_as_this_one(name: str, precision: timed
     assert total(["throttled_requests"], span)["throttled_requests"].count == 6
 
 
-def test_what_the_worker_writes_meanwhile_is_not_counted_twice(
+def test_concurrent_rollups_are_not_counted_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row(NOW - 70 * MINUTE, count=1)
     row(NOW - 5 * MINUTE, count=2)
     rollups.roll_up(NOW - 65 * MINUTE)
 
-    def looked_up_too_early() -> datetime | None:
+    def read_before_the_rollup() -> datetime | None:
         mark = rolled_until()
         rollups.roll_up(NOW)
         return mark
 
-    monkeypatch.setattr(reading, "rolled_until", looked_up_too_early)
+    monkeypatch.setattr(reading, "rolled_until", read_before_the_rollup)
     assert sum(counts(time_range("90d", NOW)).values()) == 3
 
 
@@ -213,7 +211,7 @@ def test_without_a_worker_the_last_hours_are_read_and_older_ones_wait() -> None:
     assert sum(counts(span).values()) == 7
 
 
-def test_a_worker_that_stopped_long_ago_leaves_a_gap_and_says_since_when() -> None:
+def test_a_stopped_worker_leaves_a_gap_with_a_known_start() -> None:
     row(NOW - 20 * HOUR, count=1)
     rollups.roll_up(NOW - 19 * HOUR)
     row(NOW - 10 * HOUR, count=2)
@@ -222,7 +220,7 @@ def test_a_worker_that_stopped_long_ago_leaves_a_gap_and_says_since_when() -> No
     assert rolled_until() == (NOW - 19 * HOUR).replace(second=0)
 
 
-def test_what_lies_after_the_span_is_not_in_it() -> None:
+def test_rows_after_the_range_are_not_included() -> None:
     row(NOW - 3 * HOUR, count=1)
     row(NOW, count=2)
     earlier = time_range("1h", NOW - 150 * MINUTE)
@@ -233,7 +231,7 @@ def test_what_lies_after_the_span_is_not_in_it() -> None:
     assert list(counts(time_range("1h", NOW)).values()) == []
 
 
-def test_types_not_asked_for_are_not_given() -> None:
+def test_only_requested_types_are_returned() -> None:
     row(NOW - MINUTE)
     row(NOW - MINUTE, kind="stock_conflicts")
     assert set(history(["stock_conflicts", "refunds_per_day"], time_range("1h", NOW))) == {
@@ -244,7 +242,7 @@ def test_types_not_asked_for_are_not_given() -> None:
     assert total(["refunds_per_day"], time_range("1h", NOW)) == {}
 
 
-def test_a_whole_of_many_hours_is_read_by_days() -> None:
+def test_a_total_of_many_hours_is_read_from_days() -> None:
     for hour in range(8 * 24):
         row(NOW - MINUTE - hour * HOUR, count=2)
     rollups.roll_up(NOW)
@@ -264,7 +262,7 @@ def test_the_number_of_queries_does_not_grow(
     rollups.roll_up(NOW - MINUTE)
     with django_assert_num_queries(3):
         history(ROWS, time_range(name, NOW))
-    with django_assert_num_queries(2):  # nothing of it is newer than the worker's last look
+    with django_assert_num_queries(2):  # all rows are rolled up
         total(ROWS, time_range(name, NOW).before)
     with django_assert_num_queries(5):
         history([*ROWS, "orders_per_day", "payment_success_rate"], time_range(name, NOW))
@@ -285,7 +283,9 @@ def test_the_latest_errors_have_an_index_of_their_own() -> None:
     ).order_by("-timestamp", "-pk")
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")  # of fifty rows it would read all
+            cursor.execute(
+                "SET LOCAL enable_seqscan = off"
+            )  # PostgreSQL would scan a table of fifty rows
         cursor.execute("ANALYZE")
-    assert [one.timestamp for one in latest] == [NOW - 49 * MINUTE]
+    assert [metric.timestamp for metric in latest] == [NOW - 49 * MINUTE]
     assert "metric_errors" in latest.explain()

@@ -1,4 +1,4 @@
-"""Rollups are exact and repeatable; pruning takes exactly what is old and leaves the history."""
+"""Rollups are exact and idempotent; pruning deletes exactly the old rows and keeps rollups."""
 
 from datetime import UTC, datetime, timedelta
 from datetime import timezone as offset
@@ -38,7 +38,7 @@ def stored(period: MetricRollup.Period) -> list[tuple[Any, ...]]:
 
 
 def at_the_end_of(moment: datetime) -> datetime:
-    """Return when all before `moment` may be rolled up."""
+    """Return the earliest time at which all rows before `moment` are rolled up."""
     return moment + rollups.SETTLING
 
 
@@ -46,7 +46,7 @@ def roll_up(until: datetime) -> None:
     rollups.roll_up(at_the_end_of(until))
 
 
-def test_an_hour_is_from_its_first_moment_to_before_the_next() -> None:
+def test_an_hour_includes_its_start_but_not_its_end() -> None:
     row(MIDNIGHT - LAST_MOMENT, 1)
     row(MIDNIGHT, 2)
     row(MIDNIGHT + HOUR - LAST_MOMENT, 4)
@@ -67,7 +67,7 @@ def test_an_hour_is_from_its_first_moment_to_before_the_next() -> None:
     ]
 
 
-def test_a_row_weighs_what_it_stands_for() -> None:
+def test_a_row_is_weighted_by_its_count() -> None:
     row(MIDNIGHT, 10, "error_rate", count=40, errors=4, client_errors=3)
     row(MIDNIGHT, 1, "error_rate", count=10, errors=1)
     row(MIDNIGHT, 0)
@@ -85,7 +85,7 @@ def test_a_row_weighs_what_it_stands_for() -> None:
 
 
 @pytest.mark.parametrize("count", ["many", None, -3, 0, [4], {}, 2.5, True, 10**15, 10**16])
-def test_a_count_that_is_none_weighs_one_and_stops_no_rollup(count: Any) -> None:
+def test_an_invalid_count_counts_as_one(count: Any) -> None:
     row(MIDNIGHT, 5, "stock_conflicts", count=count)
     row(MIDNIGHT, 7, "stock_conflicts", count=3)
     roll_up(MIDNIGHT + HOUR)
@@ -93,18 +93,18 @@ def test_a_count_that_is_none_weighs_one_and_stops_no_rollup(count: Any) -> None
     assert stored(Period.HOUR) == [(MIDNIGHT, "stock_conflicts", weight + 3, 5 * weight + 21, 5, 7)]
 
 
-def test_rolling_up_again_is_the_same_and_takes_in_what_came_late() -> None:
+def test_rolling_up_again_is_idempotent_and_includes_late_rows() -> None:
     row(MIDNIGHT, 2)
     for _ in range(2):
         roll_up(MIDNIGHT + 14 * MINUTE)
     assert stored(Period.HOUR) == stored(Period.DAY) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
     row(MIDNIGHT, 6)
-    roll_up(MIDNIGHT + 15 * MINUTE)  # looks back from where it was
+    roll_up(MIDNIGHT + 15 * MINUTE)  # re-reads the last LATE
     for period in Period:
         assert stored(period) == [(MIDNIGHT, KIND, 2, 8, 2, 6)]
 
 
-def test_a_moment_is_rolled_up_only_when_its_rows_had_time_to_be_written() -> None:
+def test_a_minute_is_rolled_up_only_after_its_rows_are_written() -> None:
     row(MIDNIGHT, 2)
     rollups.roll_up(MIDNIGHT + MINUTE + rollups.SETTLING - LAST_MOMENT)
     assert (rollups.rolled_until(), stored(Period.MINUTE)) == (None, [])
@@ -113,7 +113,7 @@ def test_a_moment_is_rolled_up_only_when_its_rows_had_time_to_be_written() -> No
     assert stored(Period.MINUTE) == [(MIDNIGHT, KIND, 1, 2, 2, 2)]
 
 
-def test_a_day_is_made_from_its_hours_and_begins_at_midnight_utc() -> None:
+def test_a_day_is_combined_from_its_hours_and_starts_at_midnight_utc() -> None:
     moments = [MIDNIGHT - LAST_MOMENT, MIDNIGHT, MIDNIGHT + 23.5 * HOUR, MIDNIGHT + 24 * HOUR]
     for value, moment in zip([1, 2, 4, 8], moments, strict=True):
         row(moment, value)
@@ -128,7 +128,7 @@ def test_a_day_is_made_from_its_hours_and_begins_at_midnight_utc() -> None:
     assert rollups.rolled_until() == MIDNIGHT + DAY + HOUR / 2
 
 
-def test_a_period_without_rows_keeps_what_was_rolled_up() -> None:
+def test_a_period_without_rows_keeps_its_rollup() -> None:
     row(MIDNIGHT, 2)
     roll_up(MIDNIGHT + MINUTE)
     Metric.objects.all().delete()
@@ -138,7 +138,7 @@ def test_a_period_without_rows_keeps_what_was_rolled_up() -> None:
 
 
 @pytest.mark.parametrize("away", [HOUR, 30 * HOUR, 3 * DAY, 9 * DAY + 5 * MINUTE])
-def test_hours_without_a_worker_are_rolled_up_when_one_is_back(away: timedelta) -> None:
+def test_hours_without_a_worker_are_rolled_up_later(away: timedelta) -> None:
     early = MIDNIGHT + 10 * HOUR + 20 * MINUTE
     moments = [early, early + 30 * MINUTE, early + away / 2, early + away - MINUTE]
     row(moments[0], 1)
@@ -160,7 +160,7 @@ def test_hours_without_a_worker_are_rolled_up_when_one_is_back(away: timedelta) 
     assert kept == {moment for moment in moments if moment >= border}
 
 
-def test_a_long_way_to_catch_up_takes_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_catching_up_takes_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(1000))
     monkeypatch.setattr("retail.history.rollups.time.monotonic", lambda: float(next(seconds)))
     for day in range(10):
@@ -174,7 +174,7 @@ def test_a_long_way_to_catch_up_takes_several_runs(monkeypatch: pytest.MonkeyPat
     assert stored(Period.DAY) == [(MIDNIGHT + day * DAY, KIND, 1, 1, 1, 1) for day in range(10)]
 
 
-def test_a_clock_set_back_takes_nothing_away() -> None:
+def test_a_clock_set_back_loses_nothing() -> None:
     row(MIDNIGHT, 2)
     roll_up(MIDNIGHT + HOUR)
     row(MIDNIGHT + 10 * MINUTE, 4)
@@ -183,7 +183,7 @@ def test_a_clock_set_back_takes_nothing_away() -> None:
     assert stored(Period.HOUR) == [(MIDNIGHT, KIND, 2, 6, 2, 4)]
 
 
-def test_a_source_stands_in_for_the_rows_of_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_replaces_the_rows_of_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def points(since: datetime, until: datetime, step: timedelta) -> list[Point]:
@@ -203,7 +203,7 @@ def test_a_source_stands_in_for_the_rows_of_its_type(monkeypatch: pytest.MonkeyP
     assert MetricRollup.objects.get(period=Period.DAY).aggregates == {"kinds": {"cart": 6}}
 
 
-def test_the_job_rolls_up_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_job_rolls_up_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     now = at_the_end_of(MIDNIGHT + timedelta(minutes=4))
     monkeypatch.setattr(timezone, "now", lambda: now)
     row(MIDNIGHT - MINUTE, 2)
@@ -215,7 +215,7 @@ def test_the_job_rolls_up_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
-def test_pruning_takes_exactly_what_is_older_and_rolls_it_up_before() -> None:
+def test_pruning_deletes_exactly_older_rows_after_rolling_them_up() -> None:
     border = MIDNIGHT - timedelta(days=7)
     for moment in (border - LAST_MOMENT, border, border + LAST_MOMENT, MIDNIGHT):
         row(moment)
@@ -231,7 +231,7 @@ def test_pruning_takes_exactly_what_is_older_and_rolls_it_up_before() -> None:
     ]
 
 
-def test_pruning_goes_in_batches_that_let_others_have_their_turn(
+def test_pruning_deletes_in_batches_with_pauses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rollups, "PRUNE_BATCH", 3)
@@ -255,7 +255,7 @@ def command(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_the_command_prunes_what_is_past_the_days_asked_for(
+def test_the_command_prunes_rows_older_than_the_given_days(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(timezone, "now", lambda: MIDNIGHT)
@@ -278,7 +278,7 @@ def test_the_command_prunes_what_is_past_the_days_asked_for(
         ("99999999999", "--days must be from 1 to 36500"),
     ],
 )
-def test_the_command_refuses_days_that_make_no_sense(days: str, message: str) -> None:
+def test_the_command_refuses_invalid_days(days: str, message: str) -> None:
     row(MIDNIGHT - timedelta(days=1000))
     with pytest.raises(CommandError, match=message):
         command(f"--days={days}")

@@ -1,4 +1,4 @@
-"""A writer of log lines for tests, and what it has written."""
+"""Fixtures for tests of the log writer."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     Open = Callable[..., LineWriter]
     Found = Callable[[str], list[dict[str, Any]]]
 
-PATIENCE = 60  # seconds; nothing is asserted about speed
-NEVER = 3600.0  # seconds until the thread would write
+PATIENCE = 60  # seconds; no speed is asserted
+NEVER = 3600.0  # seconds between writes of the thread
 
 logger = logging.getLogger("retail.observability.test_log_writer")
 
 
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Return what is written, write by write."""
+    """Return the list of writes."""
     taken: list[bytes] = []
     take = os.write
 
@@ -43,7 +43,7 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 @pytest.fixture
 def open_writer(tmp_path: Path) -> Iterator[Open]:
-    """Return a function that lets a writer take what `logger` is told."""
+    """Return a function that adds a writer to `logger`."""
     with contextlib.ExitStack() as stack:
 
         def open_one(flush_seconds: float = NEVER, console_level: str = "INFO") -> LineWriter:
@@ -71,7 +71,7 @@ def open_writer(tmp_path: Path) -> Iterator[Open]:
 
 @pytest.fixture
 def found(tmp_path: Path) -> Found:
-    """Return a function that returns the lines of "file" or "console"."""
+    """Return a function that returns the lines in "file" or on "console"."""
 
     def read(name: str) -> list[dict[str, Any]]:
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""What Prometheus reads: its two languages, and gauges whose truth is in the database."""
+"""Prometheus exposition: both formats, and gauges read from the database."""
 
 import subprocess
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ def _open_to_all(settings: Settings) -> None:
 
 
 class Clock:
-    """Stands in for the time module in the collector."""
+    """Replaces the time module in the collector."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -50,15 +50,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def collected(collector: DatabaseCollector) -> dict[str, dict[tuple[str, ...], float]]:
     """Return samples by metric; fails if a metric comes twice."""
-    found: dict[str, dict[tuple[str, ...], float]] = {}
+    samples: dict[str, dict[tuple[str, ...], float]] = {}
     for family in collector.collect():
-        assert family.name not in found
-        found[family.name] = {tuple(s.labels.values()): s.value for s in family.samples}
-    return found
+        assert family.name not in samples
+        samples[family.name] = {tuple(s.labels.values()): s.value for s in family.samples}
+    return samples
 
 
 def source(*answers: Samples | Exception) -> Callable[[], Samples]:
-    """Return a source that gives the answers in turn."""
+    """Return a source that returns the answers one after another."""
     waiting = list(answers)
 
     def read() -> Samples:
@@ -70,7 +70,7 @@ def source(*answers: Samples | Exception) -> Callable[[], Samples]:
     return read
 
 
-def test_a_source_is_asked_at_most_every_five_seconds(clock: Clock) -> None:
+def test_a_source_is_read_at_most_every_five_seconds(clock: Clock) -> None:
     collector = DatabaseCollector()
     collector.add("stock", source({OVERSOLD_UNITS: {(): 1}}, {OVERSOLD_UNITS: {(): 2}}))
     assert collected(collector) == {"retail_oversold_units": {(): 1}}
@@ -80,7 +80,7 @@ def test_a_source_is_asked_at_most_every_five_seconds(clock: Clock) -> None:
     assert collected(collector) == {"retail_oversold_units": {(): 2}}
 
 
-def test_what_was_read_can_be_forgotten(clock: Clock) -> None:
+def test_cached_values_can_be_discarded(clock: Clock) -> None:
     collector = DatabaseCollector()
     collector.add("stock", source({OVERSOLD_UNITS: {(): 1}}, {OVERSOLD_UNITS: {(): 2}}))
     assert collected(collector) == {"retail_oversold_units": {(): 1}}
@@ -88,7 +88,7 @@ def test_what_was_read_can_be_forgotten(clock: Clock) -> None:
     assert collected(collector) == {"retail_oversold_units": {(): 2}}
 
 
-def test_a_source_is_replaced_by_one_of_the_same_name(clock: Clock) -> None:
+def test_a_source_replaces_one_of_the_same_name(clock: Clock) -> None:
     collector = DatabaseCollector()
     collector.add("stock", source())
     collector.add("stock", source({OVERSOLD_UNITS: {(): 3}}))
@@ -108,7 +108,7 @@ def test_two_sources_of_one_metric_make_one_family(clock: Clock) -> None:
 
 
 @pytest.mark.django_db
-def test_a_source_that_fails_is_left_out_counted_and_logged_while_the_others_stay(
+def test_a_failing_source_is_left_out_counted_and_logged(
     clock: Clock, forgiving: None, lines: Lines
 ) -> None:
     collector = DatabaseCollector()
@@ -120,7 +120,7 @@ def test_a_source_that_fails_is_left_out_counted_and_logged_while_the_others_sta
     assert collected(collector) == both
     clock.now += 5
     with moved() as changes:
-        # An old number would be a lie.
+        # An outdated value would be wrong.
         assert collected(collector) == {"retail_jobs_waiting": {(): 4}}
     assert changes == {'retail_telemetry_errors_total{sink="collector"}': 1}
     (line,) = lines()
@@ -131,7 +131,7 @@ def test_a_source_that_fails_is_left_out_counted_and_logged_while_the_others_sta
     assert collected(collector) == both
 
 
-def test_a_source_that_fails_raises_in_tests(clock: Clock) -> None:
+def test_a_failing_source_raises_in_tests(clock: Clock) -> None:
     collector = DatabaseCollector()
     collector.add("stock", source(OSError("gone")))
     with pytest.raises(OSError, match="gone"):
@@ -148,7 +148,7 @@ def broken_source(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.django_db
-def test_a_scrape_survives_a_source_that_fails(
+def test_a_scrape_succeeds_with_a_failing_source(
     client: Client, forgiving: None, broken_source: None
 ) -> None:
     response = client.get("/metrics")
@@ -159,7 +159,7 @@ def test_a_scrape_survives_a_source_that_fails(
 
 
 @pytest.mark.django_db
-def test_a_scrape_without_a_wish_is_text(client: Client) -> None:
+def test_a_scrape_without_accept_header_is_text(client: Client) -> None:
     response = client.get("/metrics")
     assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     body = response.content.decode()
@@ -170,7 +170,7 @@ def test_a_scrape_without_a_wish_is_text(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_openmetrics_brings_the_request_that_took_so_long(
+def test_openmetrics_has_request_ids_as_exemplars(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("retail.observability.prometheus.instruments.EXEMPLAR_SECONDS", 0)
@@ -198,7 +198,7 @@ def test_every_metric_of_the_catalogue_is_in_a_scrape(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_prometheus_own_tool_has_nothing_to_say_against_it(client: Client, promtool: str) -> None:
+def test_promtool_accepts_the_metrics(client: Client, promtool: str) -> None:
     client.get("/products/")
     body = client.get("/metrics").content
     ours = b"".join(

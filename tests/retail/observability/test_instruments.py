@@ -1,4 +1,4 @@
-"""Closed label sets: a mistake raises in tests, is counted elsewhere, and never makes a series."""
+"""Closed label sets: a mistake raises in tests, is counted in production, creates no series."""
 
 from collections import defaultdict
 from typing import Any
@@ -26,7 +26,7 @@ COLOURS = {"colour": ("red", "blue")}
 
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
-    """Give the test's own metrics a registry of their own."""
+    """Use a separate registry for the metrics of a test."""
     own = CollectorRegistry()
     for name in ("Counter", "Gauge", "Histogram"):
         theirs = getattr(prometheus_client, name)
@@ -64,7 +64,7 @@ def test_a_mistake_with_labels_raises_in_tests(labels: Any, message: str) -> Non
 
 
 @pytest.mark.parametrize(("labels", "message"), MISTAKES)
-def test_a_mistake_with_labels_is_counted_elsewhere_and_makes_no_series(
+def test_a_mistake_with_labels_is_counted_in_production_and_creates_no_series(
     labels: Any, message: str, forgiving: None, registry: CollectorRegistry
 ) -> None:
     counter = Counter("things_total", "Things.", COLOURS)
@@ -81,7 +81,7 @@ def test_a_mistake_with_labels_is_counted_elsewhere_and_makes_no_series(
     assert set(before.values()) == {0}
 
 
-def test_a_counter_is_not_lowered(forgiving: None, registry: CollectorRegistry) -> None:
+def test_a_counter_is_not_decreased(forgiving: None, registry: CollectorRegistry) -> None:
     counter = Counter("things_total", "Things.")
     with moved() as changes:
         counter.inc(-1)
@@ -89,13 +89,13 @@ def test_a_counter_is_not_lowered(forgiving: None, registry: CollectorRegistry) 
     assert series(registry) == {("things_total", ()): 0}
 
 
-def test_the_counter_of_mistakes_does_not_count_its_own(forgiving: None) -> None:
+def test_the_error_counter_does_not_count_its_own_errors(forgiving: None) -> None:
     with moved() as changes:
         instruments.telemetry.errors.inc(sink="nonsense")  # type: ignore[union-attr]
     assert changes == {}
 
 
-def test_children_are_made_at_the_start_so_that_the_first_event_is_an_increase(
+def test_series_are_created_at_start_so_that_the_first_event_is_an_increase(
     registry: CollectorRegistry,
 ) -> None:
     counter = Counter("things_total", "Things.", {**COLOURS, "size": ("big",)})
@@ -110,7 +110,7 @@ def test_children_are_made_at_the_start_so_that_the_first_event_is_an_increase(
 @pytest.mark.parametrize(
     ("labels", "prepared"), [(COLOURS, False), ({"view": None}, True)], ids=["asked", "open"]
 )
-def test_children_are_not_made_where_they_would_be_many_or_are_not_known(
+def test_series_are_not_created_at_start_if_many_or_unknown(
     registry: CollectorRegistry, labels: instruments.Labels, prepared: bool
 ) -> None:
     histogram = Histogram("thing_seconds", "Things.", labels, prepared=prepared)
@@ -119,7 +119,7 @@ def test_children_are_not_made_where_they_would_be_many_or_are_not_known(
     assert series(registry) == {("thing_seconds_count", ("red",)): 1}
 
 
-def test_gauges_rise_fall_and_are_set(registry: CollectorRegistry) -> None:
+def test_gauges_are_increased_decreased_and_set(registry: CollectorRegistry) -> None:
     gauge = Gauge("thing_now", "Things.")
     gauge.inc()
     gauge.inc()
@@ -129,7 +129,7 @@ def test_gauges_rise_fall_and_are_set(registry: CollectorRegistry) -> None:
     assert series(registry) == {("thing_now", ()): 7.5}
 
 
-def test_an_observation_carries_its_request_as_exemplar(registry: CollectorRegistry) -> None:
+def test_an_observation_has_its_request_as_an_exemplar(registry: CollectorRegistry) -> None:
     histogram = Histogram("thing_seconds", "Things.", buckets=(1, 2))
     histogram.observe(1.5, "request-1")
     histogram.observe(5)
@@ -143,7 +143,7 @@ def test_an_observation_carries_its_request_as_exemplar(registry: CollectorRegis
 
 
 @pytest.mark.parametrize("value", [-1.0, 0.0, 0.5, 1.0, 1.0000001, 2.0, 2.5, 1e9, float("inf")])
-def test_the_short_cut_to_a_child_counts_as_the_library_does(
+def test_the_fast_path_to_a_child_counts_like_the_library(
     registry: CollectorRegistry, value: float
 ) -> None:
     ours = Histogram("ours_seconds", "o", {"kind": ("a",)}, buckets=(1, 2))
@@ -161,7 +161,7 @@ def test_the_short_cut_to_a_child_counts_as_the_library_does(
     assert values["ours_total"] == {"": abs(value)}
 
 
-def test_of_many_observations_in_a_second_each_buckets_first_is_its_exemplar(
+def test_each_bucket_gets_one_exemplar_per_second(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
@@ -195,7 +195,7 @@ def test_of_many_observations_in_a_second_each_buckets_first_is_its_exemplar(
     assert counts == [4, 5, 5]
 
 
-def test_a_value_declared_later_is_a_series_at_once_and_no_other_is(
+def test_a_value_added_later_creates_its_series_immediately(
     registry: CollectorRegistry,
 ) -> None:
     colours = LabelValues()

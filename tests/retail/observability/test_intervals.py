@@ -1,4 +1,4 @@
-"""What is added up by interval becomes exact rows."""
+"""Interval aggregation produces exact rows."""
 
 import threading
 from datetime import datetime
@@ -25,18 +25,18 @@ class Clock:
         return self.now
 
 
-def test_requests_become_a_rate_of_errors_and_an_average_time() -> None:
+def test_requests_become_an_error_rate_and_an_average_time() -> None:
     added = Intervals()
     for number, (status, seconds) in enumerate(
         [(200, 0.004), (404, 0.1), (500, 0.25), (503, 20), (302, 0.005)]
     ):
         added.add_request(status, seconds, "home", f"request-{number}")
     rows = added.drain()
-    told = rows[0][2].pop("recent")
-    moments = [datetime.fromisoformat(one.pop("at")) for one in told]
+    recent = rows[0][2].pop("recent")
+    moments = [datetime.fromisoformat(error.pop("at")) for error in recent]
     assert moments == sorted(moments)
     assert all(moment.tzinfo is not None for moment in moments)
-    assert told == [
+    assert recent == [
         {"request_id": "request-2", "view": "home", "status": 500},
         {"request_id": "request-3", "view": "home", "status": 503},
     ]
@@ -63,7 +63,7 @@ def test_requests_become_a_rate_of_errors_and_an_average_time() -> None:
     ("status", "errors", "client_errors"),
     [(399, 0, 0), (400, 0, 1), (499, 0, 1), (500, 1, 0), (599, 1, 0)],
 )
-def test_a_status_is_an_error_of_the_one_or_the_other(
+def test_a_status_is_a_server_error_or_a_client_error(
     status: int, errors: int, client_errors: int
 ) -> None:
     added = Intervals()
@@ -121,7 +121,7 @@ def test_the_breakers_state_is_a_number(state: str, value: float) -> None:
     assert added.drain()[0][1] == value
 
 
-def test_an_interval_begins_anew_when_it_is_drained() -> None:
+def test_draining_starts_a_new_interval() -> None:
     added = Intervals()
     assert added.empty
     added.add_request(500, 1)
@@ -163,7 +163,7 @@ def test_threads_lose_no_request() -> None:
     assert added.drain()[0][2]["count"] == 16000
 
 
-def test_fast_fails_have_a_row_with_how_long_they_took() -> None:
+def test_fast_fails_have_a_row_with_their_durations() -> None:
     added = Intervals()
     assert added.empty
     for seconds in (0.001, 0.0011, 0.1, 0.101, 7):
@@ -186,7 +186,7 @@ def test_fast_fails_have_a_row_with_how_long_they_took() -> None:
     assert added.drain() == []
 
 
-def test_what_a_fast_fail_may_take_is_a_bound() -> None:
+def test_the_fast_fail_threshold_is_a_bucket_bound() -> None:
     assert THRESHOLDS.fast_fail.most_seconds * 1000 in FAST_FAIL_BOUNDS_MS
 
 
@@ -203,7 +203,7 @@ def test_a_flood_of_events_is_folded_by_type_and_scope() -> None:
     ]
 
 
-def test_a_few_events_have_rows_of_their_own_in_each_interval() -> None:
+def test_a_few_events_have_their_own_rows_in_each_interval() -> None:
     added = Intervals()
     for _ in range(3):
         assert all(added.add_event("stock_conflicts", 1, {}) for _ in range(UNFOLDED_EVENTS))
@@ -216,7 +216,7 @@ def test_a_few_events_have_rows_of_their_own_in_each_interval() -> None:
     ("metric_type", "metadata"),
     [("refunds_per_day", {}), ("error_rate", {}), ("throttled_requests", {"count": 7})],
 )
-def test_what_stands_for_more_or_is_no_event_is_never_folded(
+def test_aggregates_and_other_types_are_never_folded(
     metric_type: str, metadata: dict[str, int]
 ) -> None:
     added = Intervals()
@@ -224,7 +224,7 @@ def test_what_stands_for_more_or_is_no_event_is_never_folded(
     assert added.drain() == []
 
 
-def test_scopes_without_number_take_no_memory_without_number() -> None:
+def test_the_number_of_scopes_in_memory_is_limited() -> None:
     added = Intervals()
     apart = sum(
         added.add_event("throttled_requests", 1, {"scope": f"scope {number}"})

@@ -1,4 +1,4 @@
-"""Lines are written a moment later by a thread: in order, each once, and what matters at once."""
+"""A thread writes lines in order, each once; warnings are written immediately."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["found", "open_writer", "pieces"]
 
 
-def test_lines_wait_and_are_written_together_in_their_order(
+def test_lines_are_written_in_batches_and_in_order(
     open_writer: Open, found: Found, pieces: list[bytes]
 ) -> None:
     writer = open_writer()
@@ -39,13 +39,13 @@ def test_lines_wait_and_are_written_together_in_their_order(
     assert pieces == []
     writer.flush()
     assert numbers(found("file")) == numbers(found("console")) == [0, 100, 1, 101, 2, 102]
-    assert len(pieces) == 2  # one for each place
+    assert len(pieces) == 2  # one for each sink
     writer.flush()
     assert len(pieces) == 2
 
 
 @pytest.mark.parametrize("level", [logging.WARNING, logging.ERROR, logging.CRITICAL])
-def test_a_warning_is_written_at_once_with_all_before_it(
+def test_a_warning_is_written_immediately_with_all_earlier_lines(
     open_writer: Open, found: Found, level: int
 ) -> None:
     open_writer()
@@ -57,7 +57,7 @@ def test_a_warning_is_written_at_once_with_all_before_it(
     assert numbers(found("file")) == numbers(found("console")) == [1, 2, 3]
 
 
-def test_so_many_lines_wait_and_no_more(open_writer: Open, found: Found) -> None:
+def test_the_number_of_queued_lines_is_limited(open_writer: Open, found: Found) -> None:
     open_writer()
     for number in range(LIMIT):
         say(number)
@@ -73,7 +73,7 @@ def test_the_console_may_be_quieter_than_the_file(open_writer: Open, found: Foun
     assert (numbers(found("console")), numbers(found("file"))) == ([2], [1, 2])
 
 
-def test_zero_seconds_write_each_line_at_once_without_a_thread(
+def test_with_zero_seconds_each_line_is_written_immediately_without_a_thread(
     open_writer: Open, found: Found
 ) -> None:
     writer = open_writer(flush_seconds=0)
@@ -97,7 +97,7 @@ def test_a_line_has_the_id_of_its_own_request(open_writer: Open, found: Found) -
 
 
 class Changing:
-    """Says what it is told to."""
+    """An object whose text can change."""
 
     says = "before"
 
@@ -105,7 +105,7 @@ class Changing:
         return self.says
 
 
-def test_a_line_says_what_was_so_when_it_was_logged(open_writer: Open, found: Found) -> None:
+def test_a_line_has_the_values_at_the_time_of_logging(open_writer: Open, found: Found) -> None:
     writer = open_writer()
     things = [1]
     changing = Changing()
@@ -124,7 +124,7 @@ def test_a_line_says_what_was_so_when_it_was_logged(open_writer: Open, found: Fo
     ]
 
 
-def test_a_filter_is_obeyed(open_writer: Open, found: Found) -> None:
+def test_a_filter_is_applied(open_writer: Open, found: Found) -> None:
     writer = open_writer()
     writer.addFilter(lambda record: record.__dict__["number"] != 2)
     for number in (1, 2, 3):
@@ -133,28 +133,28 @@ def test_a_filter_is_obeyed(open_writer: Open, found: Found) -> None:
     assert numbers(found("file")) == [1, 3]
 
 
-def test_the_thread_writes_by_itself_and_sleeps_while_nothing_waits(
+def test_the_thread_writes_and_sleeps_while_the_queue_is_empty(
     open_writer: Open, found: Found
 ) -> None:
     writer = open_writer(flush_seconds=0.001)
     asked: list[float | None] = []
 
-    class Bell(queue.SimpleQueue[bool]):
+    class Wake(queue.SimpleQueue[bool]):
         def get(self, block: bool = True, timeout: float | None = None) -> bool:
             asked.append(timeout)
             return super().get(block, timeout)
 
-    writer._wake = Bell()
+    writer._wake = Wake()
     assert writer._thread is None
     for number in range(1, 3):
         say(number)
         wait_until(lambda: asked.count(None) == number + 1)  # noqa: B023 - called in this round
         assert numbers(found("file")) == numbers(found("console")) == list(range(1, number + 1))
-    # Woken by a line, it waits for others until none have come, and then for as long as it takes.
+    # Woken by a line, it polls until no more come, and then blocks.
     assert asked == [None, 0.001, 0.001, None, 0.001, 0.001, None]
 
 
-def test_after_its_end_a_writer_writes_at_once(open_writer: Open, found: Found) -> None:
+def test_a_closed_writer_writes_immediately(open_writer: Open, found: Found) -> None:
     writer = open_writer()
     say(1)
     thread = writer._thread
@@ -167,7 +167,7 @@ def test_after_its_end_a_writer_writes_at_once(open_writer: Open, found: Found) 
     assert numbers(found("file")) == numbers(found("console")) == [1, 2]
 
 
-def test_one_handler_writes_what_all_loggers_say(tmp_path: Path) -> None:
+def test_one_handler_writes_the_lines_of_all_loggers(tmp_path: Path) -> None:
     config = logging_config(
         level="INFO",
         console_level="WARNING",

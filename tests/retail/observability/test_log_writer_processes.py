@@ -1,4 +1,4 @@
-"""Lines when processes fork and end: each is written once, and none is forgotten."""
+"""Log lines when processes fork and exit: each is written exactly once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.conf import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Nothing is written before the end, unless it must be.
+# Nothing is written before the end, unless flushed.
 BEGIN = """
 import logging, logging.config, multiprocessing, os, signal, sys, threading
 from pathlib import Path
@@ -41,10 +41,10 @@ if forked == 0:
     assert threading.active_count() == 1
     say("forked", 0, 30)
     assert threading.active_count() == 2
-    sys.exit()  # as a worker of gunicorn ends
+    sys.exit()  # like a gunicorn worker
 assert os.waitpid(forked, 0)[1] == 0
 child = multiprocessing.get_context("fork").Process(target=say, args=("child", 0, 40))
-child.start()  # as a worker of the job queue
+child.start()  # like a worker of the job queue
 child.join()
 assert child.exitcode == 0
 silent = os.fork()
@@ -64,8 +64,8 @@ ENDS = {
     "new configuration": "logging.config.dictConfig(config); say('it', 5, 9)",
 }
 
-# A warning is written at once with all before it, so that no write is of more than 150 lines: there
-# are many, however late the thread that writes the others comes.
+# A warning flushes all earlier lines, so no write has more than 150 lines and there are many
+# writes, whenever the thread runs.
 THREADS = """
 def chat(who):
     for first in range(0, 400, 50):
@@ -95,17 +95,17 @@ def start(
 
 
 def found(path: Path) -> dict[str, list[int]]:
-    """Return who has said which numbers; each line must be whole."""
+    """Return the numbers logged by each source; each line must be complete."""
     text = path.read_text(encoding="utf-8")
     assert text.endswith("\n")
-    said: dict[str, list[int]] = {}
+    numbers: dict[str, list[int]] = {}
     for line in text.splitlines():
         extra: dict[str, Any] = json.loads(line)["extra"]
-        said.setdefault(extra["who"], []).append(extra["number"])
-    return said
+        numbers.setdefault(extra["who"], []).append(extra["number"])
+    return numbers
 
 
-def test_forks_write_their_own_lines_and_no_others(tmp_path: Path) -> None:
+def test_forked_processes_write_only_their_own_lines(tmp_path: Path) -> None:
     assert start(FORKS, tmp_path).wait() == 0, (tmp_path / "stderr").read_text()
     for name in ("application.log", "stdout"):
         assert found(tmp_path / name) == {
@@ -116,14 +116,14 @@ def test_forks_write_their_own_lines_and_no_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_what_waits_when_a_process_ends_is_written(end: str, tmp_path: Path) -> None:
+def test_the_queue_is_written_when_a_process_ends(end: str, tmp_path: Path) -> None:
     start(f"say('it', 0, 5)\n{ENDS[end]}", tmp_path).wait()
     last = 9 if end in {"last words", "new configuration"} else 5
     for name in ("application.log", "stdout"):
         assert found(tmp_path / name) == {"it": list(range(last))}
 
 
-def test_a_killed_process_loses_only_what_waited(tmp_path: Path) -> None:
+def test_a_killed_process_loses_only_queued_lines(tmp_path: Path) -> None:
     script = """
 say("it", 0, 100)
 say("it", 100, 101, logging.WARNING)
@@ -135,7 +135,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert found(tmp_path / name) == {"it": list(range(101))}
 
 
-def test_threads_of_processes_that_write_and_rotate_lose_and_break_no_line(tmp_path: Path) -> None:
+def test_threads_and_processes_that_write_and_rotate_lose_no_line(tmp_path: Path) -> None:
     processes = [
         start(THREADS, tmp_path, str(number), seconds=0.001, size=20_000) for number in range(3)
     ]
@@ -148,5 +148,7 @@ def test_threads_of_processes_that_write_and_rotate_lose_and_break_no_line(tmp_p
     assert len(parts) > 2
     whole = tmp_path / "whole"
     whole.write_bytes(b"".join(part.read_bytes() for part in [*parts, log] if part.exists()))
-    said = {f"{process} {thread}": list(range(400)) for process in range(3) for thread in range(3)}
-    assert found(whole) == found(tmp_path / "stdout") == said
+    expected = {
+        f"{process} {thread}": list(range(400)) for process in range(3) for thread in range(3)
+    }
+    assert found(whole) == found(tmp_path / "stdout") == expected

@@ -1,4 +1,4 @@
-"""Slow disks, full disks, closed consoles: whoever logs goes on, and no other line is lost."""
+"""Slow or full disks and closed consoles: logging continues, and no other line is lost."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = ["found", "open_writer"]
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
-def test_who_logs_does_not_wait_for_who_writes(open_writer: Open, found: Found, level: int) -> None:
-    """Neither for the thread, nor for another's warning."""
+def test_logging_does_not_wait_for_writing(open_writer: Open, found: Found, level: int) -> None:
+    """Neither for the thread nor for another thread's warning."""
     writer = open_writer(flush_seconds=0.001)
     writing, go_on = threading.Event(), threading.Event()
     write = writer.sinks[0].write
@@ -53,10 +53,8 @@ def test_who_logs_does_not_wait_for_who_writes(open_writer: Open, found: Found, 
     assert numbers(found("file")) == numbers(found("console")) == list(range(LIMIT + 1))
 
 
-def test_what_is_logged_in_the_middle_of_writing_hinders_nobody(
-    open_writer: Open, found: Found
-) -> None:
-    """As the handler of a signal may, in the very thread that writes."""
+def test_logging_during_a_write_does_not_block(open_writer: Open, found: Found) -> None:
+    """As a signal handler may, in the writing thread."""
     writer = open_writer()
     write = writer.sinks[0].write
 
@@ -75,7 +73,7 @@ def _no_room(file: int, text: bytes) -> int:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_leaves_the_console_whole_and_the_thread_alive(
+def test_a_full_disk_affects_neither_the_console_nor_the_thread(
     open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
@@ -98,7 +96,7 @@ def test_a_full_disk_leaves_the_console_whole_and_the_thread_alive(
     assert numbers(found("file")) == [2]
 
 
-def test_a_console_that_is_gone_leaves_the_file_whole(
+def test_a_closed_console_does_not_affect_the_file(
     open_writer: Open,
     found: Found,
     monkeypatch: pytest.MonkeyPatch,
@@ -106,15 +104,15 @@ def test_a_console_that_is_gone_leaves_the_file_whole(
 ) -> None:
     writer = open_writer()
     writer.sinks[1].stream.close()  # type: ignore[union-attr]
-    writer.sinks.reverse()  # it is asked first
+    writer.sinks.reverse()  # it comes first
     say(1)
     say(2, logging.WARNING)
     assert numbers(found("file")) == [1, 2]
     assert found("console") == []
-    assert "ValueError: I/O operation on closed file" in capsys.readouterr().err  # as logging does
+    assert "ValueError: I/O operation on closed file" in capsys.readouterr().err  # as in logging
 
 
-def test_a_record_that_makes_no_line_costs_only_itself(
+def test_an_unformattable_record_affects_no_other(
     open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = open_writer()
@@ -127,7 +125,7 @@ def test_a_record_that_makes_no_line_costs_only_itself(
     assert numbers(found("file")) == [1, 2]
 
 
-def test_without_room_for_a_thread_lines_are_written_at_once(
+def test_without_a_thread_lines_are_written_immediately(
     open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(thread: threading.Thread) -> None:

@@ -24,7 +24,7 @@ __all__ = ["pieces"]
 
 PROCESSES = 3
 LINES = 3_000
-PATIENCE = 300  # seconds; nothing is asserted about speed
+PATIENCE = 300  # seconds; no speed is asserted
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_lines_are_written_in_pieces_that_a_pipe_takes_whole(
     assert (tmp_path / "console").read_bytes() == b"".join(lines)
 
 
-def test_a_longer_line_is_a_piece_by_itself(console: Console, pieces: list[bytes]) -> None:
+def test_a_longer_line_is_a_piece_of_its_own(console: Console, pieces: list[bytes]) -> None:
     long = b"x" * 10_000 + b"\n"
     console.write([b"1\n", b"2\n", long, b"3\n"])
     console.write([long])
@@ -56,7 +56,7 @@ def test_standard_output_stays_open(console: Console) -> None:
 
 
 def write_many(together: Barrier, pipe: Connection, process: int) -> None:
-    """Run in a process of its own."""
+    """Run in a separate process."""
     with os.fdopen(pipe.fileno(), "w", closefd=False) as stream:
         console = Console(stream, logging.NOTSET)
         together.wait(timeout=PATIENCE)
@@ -84,7 +84,7 @@ def test_the_lines_of_processes_that_share_a_pipe_stay_whole() -> None:
     for writer in writers:
         writer.join(timeout=PATIENCE)
         assert writer.exitcode == 0
-    found = [(row["of"], row["number"]) for row in map(json.loads, text.splitlines())]
+    lines = [(row["of"], row["number"]) for row in map(json.loads, text.splitlines())]
     for process in range(PROCESSES):
-        assert [number for of, number in found if of == process] == list(range(LINES))
-    assert len(found) == PROCESSES * LINES
+        assert [number for of, number in lines if of == process] == list(range(LINES))
+    assert len(lines) == PROCESSES * LINES

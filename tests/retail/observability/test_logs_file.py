@@ -1,4 +1,4 @@
-"""The log file that several processes share: nothing lost, nothing broken, room made in time."""
+"""The log file shared by several processes: no line lost or split, rotation in time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROCESSES = 4
-PATIENCE = 300  # seconds; nothing is asserted about speed
+PATIENCE = 300  # seconds; no speed is asserted
 LINES = 300
 PAD = "x" * 20_000  # more than the buffer of a Python file
 
@@ -27,7 +27,7 @@ def line(**extra: object) -> bytes:
 
 
 def write_many(together: Barrier, path: Path, process: int, max_bytes: int, at_once: int) -> None:
-    """Run in a process of its own."""
+    """Run in a separate process."""
     file = SharedFile(path, max_bytes, backups=100)
     together.wait(timeout=PATIENCE)
     for first in range(0, LINES, at_once):
@@ -52,7 +52,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("at_once", [1, 5])
-def test_processes_that_write_and_rotate_at_once_lose_and_break_no_line(
+def test_processes_that_write_and_rotate_concurrently_lose_no_line(
     path: Path, at_once: int
 ) -> None:
     max_bytes = 500_000
@@ -67,13 +67,13 @@ def test_processes_that_write_and_rotate_at_once_lose_and_break_no_line(
     for writer in writers:
         writer.join(timeout=PATIENCE)
         assert writer.exitcode == 0
-    found = [(extra["line_of"], extra["number"]) for _, extra in written(path.parent)]
-    assert sorted(found) == [(p, n) for p in range(PROCESSES) for n in range(LINES)]
+    lines = [(extra["line_of"], extra["number"]) for _, extra in written(path.parent)]
+    assert sorted(lines) == [(p, n) for p in range(PROCESSES) for n in range(LINES)]
     one_write = at_once * (len(PAD) + 300)
     backups = sorted(path.parent.glob("application.log.[0-9]*"))
     assert len(backups) >= PROCESSES * LINES * len(PAD) // (max_bytes + PROCESSES * one_write)
     for backup in backups:
-        # Full, and by no more than what the others had begun to write.
+        # Full, and exceeded only by concurrent writes.
         assert max_bytes <= backup.stat().st_size <= max_bytes + (PROCESSES + 1) * one_write
     assert {b.name for b in backups} == {f"application.log.{n + 1}" for n in range(len(backups))}
 
@@ -92,7 +92,7 @@ def test_a_full_file_is_renamed_and_the_oldest_backup_goes(path: Path) -> None:
     ]
 
 
-def test_lines_that_are_written_together_stay_together(path: Path) -> None:
+def test_lines_written_together_stay_together(path: Path) -> None:
     file = SharedFile(path, max_bytes=10_000, backups=2)
     file.write([line(number=number, pad="x" * 6_000) for number in range(4)])
     file.write([line(number=4)])
@@ -103,9 +103,7 @@ def test_lines_that_are_written_together_stay_together(path: Path) -> None:
     ]
 
 
-def test_what_the_kernel_does_not_take_at_once_is_written_after_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_partial_write_is_completed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take = os.write
     monkeypatch.setattr(os, "write", lambda file, text: take(file, text[:7]))
     file = SharedFile(path, max_bytes=10_000, backups=2)
@@ -114,7 +112,7 @@ def test_what_the_kernel_does_not_take_at_once_is_written_after_it(
     assert path.read_bytes() == line(number=1) + line(number=2)
 
 
-def test_a_file_that_somebody_else_renamed_or_removed_is_followed(path: Path) -> None:
+def test_a_file_renamed_or_removed_by_others_is_reopened(path: Path) -> None:
     file = SharedFile(path, max_bytes=1_000_000, backups=2)
     file.write([line(number=1)])
     file.write([line(number=2)])
@@ -130,13 +128,13 @@ def test_a_file_that_somebody_else_renamed_or_removed_is_followed(path: Path) ->
     ]
 
 
-def test_who_comes_second_to_a_full_file_does_not_rename_the_new_one(path: Path) -> None:
+def test_a_full_file_is_rotated_only_once(path: Path) -> None:
     first = SharedFile(path, max_bytes=10_000, backups=3)
     second = SharedFile(path, max_bytes=10_000, backups=3)
     second.write([line(number=0)])
     first.write([line(number=1, pad="x" * 12_000)])  # full: renamed
     first.write([line(number=2)])
-    second._rotate()  # thinks that its file is still the one with the name
+    second._rotate()  # still has the old file open
     second.write([line(number=3)])
     first.close()
     second.close()
@@ -148,7 +146,7 @@ def test_who_comes_second_to_a_full_file_does_not_rename_the_new_one(path: Path)
     ]
 
 
-def test_the_folder_is_made_and_the_file_only_with_the_first_line(path: Path) -> None:
+def test_the_folder_is_created_at_start_and_the_file_with_the_first_line(path: Path) -> None:
     file = SharedFile(path, max_bytes=10_000, backups=1)
     assert path.parent.is_dir()
     assert not path.exists()
@@ -157,7 +155,7 @@ def test_the_folder_is_made_and_the_file_only_with_the_first_line(path: Path) ->
     assert path.exists()
 
 
-def test_a_closed_file_is_opened_again_for_what_comes_late(path: Path) -> None:
+def test_a_closed_file_is_reopened_for_late_lines(path: Path) -> None:
     file = SharedFile(path, max_bytes=10_000, backups=1)
     for number in range(2):
         file.write([line(number=number)])
@@ -167,7 +165,7 @@ def test_a_closed_file_is_opened_again_for_what_comes_late(path: Path) -> None:
     assert file._file is None
 
 
-def test_a_file_that_was_closed_by_somebody_else_is_opened_again(tmp_path: Path) -> None:
+def test_a_file_closed_by_others_is_reopened(tmp_path: Path) -> None:
     path = tmp_path / "application.log"
     file = SharedFile(path, 1_000_000, backups=1)
     file.write([line(number=1)])

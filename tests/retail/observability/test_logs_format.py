@@ -1,4 +1,4 @@
-"""One JSON object a line, always the same six keys, and nothing in it that is nobody's business."""
+"""One JSON object per line, always with the same six keys, and without secrets."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from tests.retail.conftest import Lines
 
 
 def line(message: object = "event=test", **extra: object) -> dict[str, Any]:
-    """Return what the formatter makes of a record."""
+    """Return the formatted line of a record."""
     record = logging.LogRecord("retail.test", logging.WARNING, __file__, 1, message, None, None)
     record.__dict__.update(extra)
     text = JsonFormatter().format(record)
@@ -28,7 +28,7 @@ def line(message: object = "event=test", **extra: object) -> dict[str, Any]:
 
 
 class Unspeakable:
-    """Cannot be written in any way."""
+    """An object without a text."""
 
     def __str__(self) -> str:
         raise RuntimeError
@@ -54,13 +54,13 @@ def test_the_timestamp_is_iso_8601_in_utc_with_its_offset() -> None:
     assert line(created=moment.timestamp())["timestamp"] == "2026-11-22T23:59:59.987+00:00"
 
 
-def test_a_foreign_message_moves_to_the_text_of_an_event_called_log() -> None:
+def test_a_library_message_becomes_the_text_of_an_event_named_log() -> None:
     written = line("Watching for file changes")
     assert written["message"] == "event=log"
     assert written["extra"] == {"text": "Watching for file changes"}
 
 
-def test_a_message_that_is_a_dictionary_becomes_facts() -> None:
+def test_a_message_that_is_a_dictionary_becomes_fields() -> None:
     assert line({"rows": 3})["extra"] == {"rows": 3, "text": ""}
 
 
@@ -69,7 +69,7 @@ def test_the_request_id_comes_from_the_context() -> None:
         assert line()["request_id"] == "from-context"
 
 
-def test_a_request_id_on_the_record_wins_and_is_no_fact() -> None:
+def test_a_request_id_on_the_record_takes_precedence_and_is_no_field() -> None:
     with request_context("from-context"):
         written = line(request_id="from-record")
     assert written["request_id"] == "from-record"
@@ -107,18 +107,24 @@ def test_a_traceback_is_written_once() -> None:
         "mail",
     ],
 )
-def test_what_a_secret_name_holds_is_hidden(name: str) -> None:
+def test_values_of_fields_with_secret_names_are_hidden(name: str) -> None:
     assert line(**{name: "hunter2"})["extra"] == {name: "[hidden]"}
     assert line(headers={name: "hunter2"})["extra"] == {"headers": {name: "[hidden]"}}
     assert line(forms=[{name: ["hunter2"]}])["extra"] == {"forms": [{name: "[hidden]"}]}
 
 
-def test_names_that_only_look_near_a_secret_are_shown() -> None:
-    facts = {"payment_key": "k1", "order_ref": "VT-1", "task": "prune", "path": "/", "user_id": "1"}
-    assert line(**facts)["extra"] == facts
+def test_fields_with_similar_names_are_shown() -> None:
+    fields = {
+        "payment_key": "k1",
+        "order_ref": "VT-1",
+        "task": "prune",
+        "path": "/",
+        "user_id": "1",
+    }
+    assert line(**fields)["extra"] == fields
 
 
-def test_an_email_address_is_hidden_wherever_it_stands() -> None:
+def test_an_email_address_is_hidden_everywhere() -> None:
     address = "bea.buyer+shop@post.example.com"
     try:
         raise ValueError(f"no mailbox for {address}")  # noqa: TRY301
@@ -146,13 +152,13 @@ def test_an_email_address_is_hidden_wherever_it_stands() -> None:
     host=st.from_regex(r"[a-z0-9-]{1,10}(\.[a-z0-9]{2,5}){1,2}", fullmatch=True),
     before=st.sampled_from(["", "to ", "<", "a@ ", "x" * 50 + " "]),
 )
-def test_no_address_gets_through(local: str, host: str, before: str) -> None:
+def test_no_email_address_is_logged(local: str, host: str, before: str) -> None:
     written = line(fact=f"{before}{local}@{host}")
     assert f"{local}@{host}" not in written["extra"]["fact"]
     assert written["extra"]["fact"] == f"{before}[e-mail]"
 
 
-def test_values_that_json_cannot_hold_cost_nobody_the_line() -> None:
+def test_values_that_json_cannot_represent_become_text() -> None:
     round_and_round: dict[str, object] = {"password": "hunter2"}
     round_and_round["again"] = round_and_round
     written = line(
@@ -172,7 +178,7 @@ def test_values_that_json_cannot_hold_cost_nobody_the_line() -> None:
     assert "hunter2" not in json.dumps(written["circle"])
 
 
-def test_half_a_character_in_a_foreign_message_is_written_as_its_code() -> None:
+def test_a_lone_surrogate_in_a_message_is_written_as_an_escape() -> None:
     assert line("half \ud800")["extra"] == {"text": "half \\ud800"}
 
 
@@ -199,13 +205,13 @@ def test_usual_types_have_their_usual_form() -> None:
     }
 
 
-def test_live_objects_of_django_are_no_facts() -> None:
+def test_objects_attached_by_django_are_no_fields() -> None:
     assert line(request=object(), response=object(), server_time="now", status_code=500)[
         "extra"
     ] == {"status_code": 500}
 
 
-def test_a_line_is_made_once_for_all_who_write_it() -> None:
+def test_a_line_is_formatted_once_for_all_handlers() -> None:
     record = logging.LogRecord("retail.test", logging.INFO, __file__, 1, "event=test", None, None)
     with request_context("first"):
         text = JsonFormatter().format(record)
@@ -214,7 +220,7 @@ def test_a_line_is_made_once_for_all_who_write_it() -> None:
     assert json.loads(text)["extra"] == {}
 
 
-def test_facts_are_logged_as_the_usual_way_does(lines: Lines) -> None:
+def test_log_event_logs_like_logger_log(lines: Lines) -> None:
     logger = logging.getLogger("retail.test")
     with request_context("r1"):
         logger.warning("event=test", extra={"product_id": 7})
@@ -226,7 +232,7 @@ def test_facts_are_logged_as_the_usual_way_does(lines: Lines) -> None:
     assert quick == usual
 
 
-def test_facts_below_the_level_are_not_logged(lines: Lines) -> None:
+def test_events_below_the_level_are_not_logged(lines: Lines) -> None:
     logger = logging.getLogger("retail.test")
     logger.setLevel(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""What the shop notes of every request: its id, one line, and its numbers."""
+"""Recording of requests: id, log line, metrics."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -20,7 +20,7 @@ def http(view: str, method: str, status: str) -> str:
     return f"retail_http_request_duration_seconds_count{{{labels}}}"
 
 
-def test_a_request_is_one_line_with_its_facts(site: Client, lines: Lines) -> None:
+def test_a_request_is_one_line_with_its_fields(site: Client, lines: Lines) -> None:
     site.get("/products/?q=lamp", headers={"X-Request-ID": "r1"})
     (line,) = lines()
     assert line["extra"].pop("duration_ms") > 0
@@ -40,14 +40,14 @@ def test_a_request_is_one_line_with_its_facts(site: Client, lines: Lines) -> Non
     }
 
 
-def test_a_line_names_the_user_where_the_page_knew_one(site: Client, lines: Lines) -> None:
+def test_a_line_has_the_user_id_if_the_view_used_it(site: Client, lines: Lines) -> None:
     buyer = make_buyer()
     site.force_login(buyer)
     site.get("/orders/")
     assert lines()[-1]["extra"]["user_id"] == str(buyer.pk)
 
 
-def test_an_error_of_the_server_is_a_warning(site: Client, lines: Lines) -> None:
+def test_a_server_error_is_a_warning(site: Client, lines: Lines) -> None:
     site.get("/fail/")
     assert (lines()[-1]["level"], lines()[-1]["extra"]["status"]) == ("WARNING", 500)
     site.get("/no-such-page/")
@@ -71,7 +71,7 @@ def test_requests_are_counted_by_view_method_and_class_of_status(site: Client) -
     }
 
 
-def test_a_stranger_cannot_make_series(site: Client) -> None:
+def test_unknown_paths_and_methods_create_no_series(site: Client) -> None:
     with moved() as changes:
         for method in ("TRACE", "BREW", "PROPFIND", "OTHER"):
             site.generic(method, "/fail/")
@@ -93,7 +93,7 @@ def test_the_admin_is_one_view(site: Client) -> None:
     assert changes == {http("admin", "GET", "2xx"): 3}
 
 
-def test_requests_in_progress_fall_back_also_when_everything_breaks(site: Client) -> None:
+def test_requests_in_progress_are_decremented_after_an_exception(site: Client) -> None:
     before = in_progress()
     assert site.get("/id/").json()["in_progress"] == before + 1
     site.get("/fail/")
@@ -109,7 +109,7 @@ def test_requests_in_progress_fall_back_also_when_everything_breaks(site: Client
     assert current_request_id() == ""
 
 
-def test_a_refusal_by_the_open_breaker_is_observed_whole(site: Client) -> None:
+def test_the_whole_duration_of_a_fast_fail_is_observed(site: Client) -> None:
     with moved() as changes:
         site.get("/refuse/")
         site.get("/id/")
@@ -118,13 +118,13 @@ def test_a_refusal_by_the_open_breaker_is_observed_whole(site: Client) -> None:
         http("refuse", "GET", "5xx"): 1,
         http("id", "GET", "2xx"): 1,
     }
-    fast = [facts for kind, _, facts in recorder.intervals.drain() if "fast_fails" in facts]
-    assert [one["fast_fails"] for one in fast] == [1]
+    fast = [fields for _, _, fields in recorder.intervals.drain() if "fast_fails" in fields]
+    assert [fields["fast_fails"] for fields in fast] == [1]
     assert sum(fast[0]["fast_fail_buckets"]) == 1
     assert fast[0]["fast_fail_max_ms"] > 0
 
 
-def test_requests_are_added_to_the_running_interval(site: Client) -> None:
+def test_requests_are_added_to_the_current_interval(site: Client) -> None:
     for address in ("/id/", "/no-such-page/", "/fail/", "/id/"):
         site.get(address)
     error_rate, response_time = recorder.intervals.drain()

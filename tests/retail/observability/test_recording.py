@@ -1,4 +1,4 @@
-"""Rows for the in-app pages: free for the request, kept through all, never in a sale's way."""
+"""Recording of metric rows: cheap, reliable, and without effect on the caller."""
 
 import math
 import threading
@@ -24,22 +24,22 @@ ROWS_ERROR = 'retail_telemetry_errors_total{sink="rows"}'
 DROPPED = "retail_metric_rows_dropped_total"
 
 
-def kept() -> list[tuple[str, float, Any]]:
+def stored() -> list[tuple[str, float, Any]]:
     rows = Metric.objects.order_by("pk").values_list("metric_type", "value", "metadata")
     return [(kind, value, metadata) for kind, value, metadata in rows]
 
 
 @pytest.mark.django_db
-def test_a_row_is_kept_with_its_metadata_and_its_moment(
+def test_a_row_is_stored_with_its_metadata_and_time(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     with django_assert_num_queries(0):
         record_metric("stock_conflicts", 1, {"product_id": 123, "product_name": "Lamp"})
         record_metric("orders_per_day", 1)
-    assert kept() == []
+    assert stored() == []
     moments = [row.timestamp for row in recorder._rows]
     recorder.flush()
-    assert kept() == [
+    assert stored() == [
         ("stock_conflicts", 1.0, {"product_id": 123, "product_name": "Lamp"}),
         ("orders_per_day", 1.0, {}),
     ]
@@ -56,16 +56,16 @@ def test_a_row_survives_the_transaction_it_was_recorded_in() -> None:
     with pytest.raises(IntegrityError):
         refused()
     recorder.flush()
-    assert kept() == [("stock_conflicts", 1.0, {"product_ids": [1, 2]})]
+    assert stored() == [("stock_conflicts", 1.0, {"product_ids": [1, 2]})]
 
 
 @pytest.mark.django_db
-def test_metadata_is_taken_as_it_is_at_the_call() -> None:
+def test_metadata_is_copied_at_the_call() -> None:
     metadata = {"ids": [1]}
     record_metric("orders_per_day", 1, metadata)
     metadata["ids"].append(2)
     recorder.flush()
-    assert kept() == [("orders_per_day", 1.0, {"ids": [1]})]
+    assert stored() == [("orders_per_day", 1.0, {"ids": [1]})]
 
 
 class Unspeakable:
@@ -90,18 +90,18 @@ NONSENSE = [
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("kind", "value", "metadata"), NONSENSE)
-def test_what_makes_no_sense_is_counted_and_nothing_is_raised(
+def test_an_invalid_row_is_counted_and_does_not_raise(
     kind: Any, value: Any, metadata: Any, forgiving: None
 ) -> None:
     with moved() as changes:
         record_metric(kind, value, metadata)
         recorder.flush()
     assert changes == {ROWS_ERROR: 1}
-    assert kept() == []
+    assert stored() == []
 
 
 @pytest.mark.parametrize(("kind", "value", "metadata"), NONSENSE)
-def test_what_makes_no_sense_raises_in_tests(kind: Any, value: Any, metadata: Any) -> None:
+def test_an_invalid_row_raises_in_tests(kind: Any, value: Any, metadata: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         record_metric(kind, value, metadata)
 
@@ -124,14 +124,14 @@ def test_rows_beyond_the_limit_are_dropped_and_counted(monkeypatch: pytest.Monke
             record_metric("orders_per_day", number)
     assert changes == {DROPPED: 2}
     recorder.flush()
-    assert [value for _, value, _ in kept()] == [0, 1, 2]
+    assert [value for _, value, _ in stored()] == [0, 1, 2]
     record_metric("orders_per_day", 5)
     recorder.flush()
-    assert [value for _, value, _ in kept()] == [0, 1, 2, 5]
+    assert [value for _, value, _ in stored()] == [0, 1, 2, 5]
 
 
 @pytest.mark.django_db
-def test_rows_wait_in_their_order_while_they_cannot_be_written(
+def test_rows_keep_their_order_while_they_cannot_be_written(
     forgiving: None, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
     monkeypatch.setattr(recording, "BATCH", 2)
@@ -170,7 +170,7 @@ def test_rows_wait_for_a_writer() -> None:
     assert [row.metric_type for row in written] == ["error_rate", "avg_response_time"]
 
 
-def test_the_running_interval_is_written_only_when_asked_for() -> None:
+def test_the_current_interval_is_written_only_on_request() -> None:
     recorder = Recorder()
     recorder.use_thread = False
     written: list[Row] = []
@@ -186,7 +186,7 @@ def test_the_running_interval_is_written_only_when_asked_for() -> None:
 
 
 @pytest.mark.django_db
-def test_a_row_the_database_cannot_hold_stands_in_nobodys_way() -> None:
+def test_a_row_rejected_by_the_database_does_not_block_others() -> None:
     def refuse_poison(execute: Any, sql: str, parameters: Any, *more: Any) -> Any:
         if "INSERT INTO retail_metric" in sql and '{"poison":true}' in parameters:
             raise DataError("unsupported Unicode escape sequence")
@@ -198,7 +198,7 @@ def test_a_row_the_database_cannot_hold_stands_in_nobodys_way() -> None:
             record_metric("orders_per_day", number, {"poison": number in {1, 3}})
         recorder.flush()
     assert changes == {DROPPED: 2}
-    assert [value for _, value, _ in kept()] == [0, 2, 4]
+    assert [value for _, value, _ in stored()] == [0, 2, 4]
 
 
 @pytest.mark.django_db
@@ -208,11 +208,11 @@ def test_any_text_that_is_json_can_be_metadata_or_is_dropped() -> None:
         record_metric("orders_per_day", 1e308, {"number": 2**64 - 1})
         recorder.flush()
     # PostgreSQL's JSON has no NUL; SQLite's has.
-    assert len(kept()) + changes.get(DROPPED, 0) == 2
-    assert kept()[-1] == ("orders_per_day", 1e308, {"number": 2**64 - 1})
+    assert len(stored()) + changes.get(DROPPED, 0) == 2
+    assert stored()[-1] == ("orders_per_day", 1e308, {"number": 2**64 - 1})
 
 
-def test_the_thread_begins_with_the_first_row_and_writes_soon() -> None:
+def test_the_thread_starts_with_the_first_row_and_writes_soon() -> None:
     recorder = Recorder()
     recorder.flush_seconds = 0.01
     written = threading.Event()
@@ -231,30 +231,30 @@ def test_the_thread_begins_with_the_first_row_and_writes_soon() -> None:
 
 
 @pytest.mark.django_db
-def test_a_flood_is_folded_and_every_event_counts() -> None:
+def test_a_flood_is_folded_and_every_event_is_counted() -> None:
     for number in range(1000):
         record_metric("throttled_requests", 1, {"scope": "login", "user_id": number % 7})
     record_metric("stock_conflicts", 1, {"product_ids": [3]})
     recorder.flush()
     apart = [("throttled_requests", 1.0, {"scope": "login", "user_id": n % 7}) for n in range(20)]
-    assert kept() == [
+    assert stored() == [
         *apart,
         ("stock_conflicts", 1.0, {"product_ids": [3]}),
         ("throttled_requests", 1.0, {"scope": "login", "count": 980, "folded": True}),
     ]
     moment = Metric.objects.earliest("timestamp").timestamp
     points = rollups.aggregate_rows(moment, datetime.now(UTC) + rollups.MINUTE, rollups.DAY)
-    assert sorted((kind, one.count, one.aggregates) for (kind, _), one in points.items()) == [
+    assert sorted((kind, point.count, point.aggregates) for (kind, _), point in points.items()) == [
         ("stock_conflicts", 1, {}),
         ("throttled_requests", 1000, {"by_scope": {"login": 1000}}),
     ]
 
 
 @pytest.mark.django_db
-def test_an_interval_of_events_alone_ends_too() -> None:
+def test_an_interval_without_requests_also_ends() -> None:
     for _ in range(2):
         for _ in range(25):
             record_metric("stock_conflicts", 1)
         recorder.flush()
-    counts = [metadata.get("count", 1) for _, _, metadata in kept()]
+    counts = [metadata.get("count", 1) for _, _, metadata in stored()]
     assert counts == [*[1] * 20, 5, *[1] * 20, 5]

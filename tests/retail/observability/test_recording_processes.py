@@ -1,4 +1,4 @@
-"""Rows when processes fork and end: each is written once, and none is forgotten."""
+"""Metric rows when processes fork and exit: each is written exactly once."""
 
 import os
 import sqlite3
@@ -35,10 +35,10 @@ if forked == 0:
     assert threading.active_count() == 1
     work(700, 800, "forked")
     assert threading.active_count() == 2
-    sys.exit()  # as a worker of gunicorn ends
+    sys.exit()  # like a gunicorn worker
 assert os.waitpid(forked, 0)[1] == 0
 child = multiprocessing.get_context("fork").Process(target=work, args=(800, 900, "child"))
-child.start()  # as a worker of the job queue
+child.start()  # like a worker of the job queue
 child.join()
 assert child.exitcode == 0
 name = "parent"
@@ -68,7 +68,7 @@ def run(script: str, *arguments: str, **environment: str) -> None:
     )
 
 
-def test_forks_write_their_own_rows_and_no_others(tmp_path: Path) -> None:
+def test_forked_processes_write_only_their_own_rows(tmp_path: Path) -> None:
     run(FORKS, str(tmp_path / "rows"))
     rows = [line.split() for line in (tmp_path / "rows").read_text().splitlines()]
     written = {
@@ -83,7 +83,7 @@ def test_forks_write_their_own_rows_and_no_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_what_waits_when_a_process_ends_is_written(tmp_path: Path) -> None:
+def test_the_queue_is_written_when_a_process_ends(tmp_path: Path) -> None:
     path = tmp_path / "shop.sqlite3"
     run(
         ENDS,

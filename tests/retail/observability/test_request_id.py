@@ -1,4 +1,4 @@
-"""The id of a request: whose it is, and that every answer carries it."""
+"""Request ids: accepted or new, and sent with every response."""
 
 from uuid import UUID
 
@@ -81,14 +81,14 @@ def test_each_request_without_an_id_gets_its_own(site: Client) -> None:
         ("/", "evil.example", 400),
     ],
 )
-def test_every_answer_carries_the_id(site: Client, address: str, host: str, status: int) -> None:
+def test_every_response_has_the_id(site: Client, address: str, host: str, status: int) -> None:
     headers = {"X-Request-ID": "the-id", "Host": host}
     response = site.get(address, headers=headers)
     assert response.status_code == status
     assert response.headers["X-Request-ID"] == "the-id"
 
 
-def test_a_static_file_has_an_id_and_counts_in_no_http_metric(client: Client) -> None:
+def test_a_static_file_has_an_id_but_is_not_counted(client: Client) -> None:
     with moved() as changes:
         answer = client.head("/static/vitrine/vitrine.css")
     assert answer.status_code == 200

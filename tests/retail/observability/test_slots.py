@@ -1,4 +1,4 @@
-"""Roles of several processes: right totals, a bounded number of files, no word from the dead."""
+"""Multiprocess roles: exact totals, a bounded number of files, no gauges of dead processes."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def forget_while_another_scrape_comes(path, slot):
         seen.append(slot)
         second.start()
         second.join(timeout=0.3)
-        # It neither got in between nor gave our lock up.
+        # It neither interfered nor released our lock.
         assert second.is_alive()
     forget(path, slot)
 
@@ -84,7 +84,7 @@ class Role:
 
     @contextmanager
     def process(self, amount: int) -> Iterator[subprocess.Popen[str]]:
-        """Run a process that has counted `amount` and lives on."""
+        """Run a process that has counted `amount` and keeps running."""
         with subprocess.Popen(
             [sys.executable, "-c", COUNT, str(amount)],
             cwd=settings.BASE_DIR,
@@ -121,20 +121,20 @@ def role(tmp_path: Path) -> Role:
     return Role(folder)
 
 
-def test_totals_are_of_all_processes_and_outlive_them_but_their_gauges_do_not(role: Role) -> None:
+def test_totals_outlive_their_processes_but_gauges_do_not(role: Role) -> None:
     with role.process(1), role.process(2) as second:
         assert role.numbers() == (3, 2, 2)
         second.kill()
         second.wait()
         assert role.numbers() == (3, 2, 1)
         with role.process(4):
-            # It goes on with the totals of the slot it found free.
+            # It continues with the totals of its free slot.
             assert role.numbers() == (7, 3, 2)
     assert role.numbers() == (7, 3, 0)
-    assert role.slots() == 3  # two at work and the one that was asked
+    assert role.slots() == 3  # two running and the scraped one
 
 
-def test_files_are_as_many_as_processes_at_once_however_many_come_and_go(role: Role) -> None:
+def test_the_number_of_files_is_that_of_concurrent_processes(role: Role) -> None:
     role.run(COME_AND_GO, "2")
     files = sorted(file.name for file in role.folder.iterdir())
     assert "counter_slot0.db" in files
@@ -147,19 +147,19 @@ def test_files_are_as_many_as_processes_at_once_however_many_come_and_go(role: R
     assert scraped[IN_PROGRESS] == 0
 
 
-def test_two_scrapes_at_once_forget_the_dead_one_after_the_other(role: Role) -> None:
-    role.run(COME_AND_GO, "1")  # leaves slot0, which the next takes, and slot1
+def test_concurrent_scrapes_delete_dead_gauges_one_after_the_other(role: Role) -> None:
+    role.run(COME_AND_GO, "1")  # leaves slot0, which the next process takes, and slot1
     assert role.run(TWO_SCRAPES) == "slot1\n"
 
 
-def test_series_are_there_from_the_start(role: Role) -> None:
+def test_series_exist_from_the_start(role: Role) -> None:
     scraped = role.scrape()
     assert scraped['retail_telemetry_errors_total{sink="log"}'] == 0
     assert scraped["retail_metric_rows_dropped_total"] == 0
     assert not any(name.startswith("retail_http_request_duration") for name in scraped)
 
 
-def test_the_role_begins_with_an_empty_folder_that_prometheus_client_is_told_of(
+def test_the_role_starts_with_an_empty_folder_set_for_prometheus_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from config.processes import use_metric_files  # noqa: PLC0415

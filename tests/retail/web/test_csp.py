@@ -1,4 +1,4 @@
-"""One Content-Security-Policy for all pages, without any exception for scripts or styles."""
+"""All pages have one Content-Security-Policy, without exceptions for scripts or styles."""
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -21,17 +21,17 @@ def test_every_page_has_the_policy(client: Client, page: str) -> None:
 
 
 def answered(response: HttpResponse) -> str | None:
-    """Return the policy that `response` goes out with."""
+    """Return the policy that the middleware sends with `response`."""
     middleware = ContentSecurityPolicyMiddleware(lambda _request: response)
     return middleware(HttpRequest()).headers.get("Content-Security-Policy")
 
 
-def test_a_page_may_have_its_own() -> None:
+def test_a_view_may_set_its_own_policy() -> None:
     own = HttpResponse(headers={"Content-Security-Policy": "default-src 'none'"})
     assert answered(own) == "default-src 'none'"
 
 
-def test_only_the_developers_own_page_for_what_is_missing_goes_without(
+def test_only_djangos_debug_404_page_has_no_policy(
     settings: Settings,
 ) -> None:
     settings.DEBUG = True

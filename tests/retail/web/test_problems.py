@@ -1,4 +1,4 @@
-"""What visitors are told when something goes wrong."""
+"""Error pages."""
 
 import logging
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ def visitor(client: Client) -> Client:
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return the messages of ERROR lines, each of which must have its traceback."""
-    found = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert all(record.exc_info for record in found)
-    return [record.getMessage() for record in found]
+    records = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert all(record.exc_info for record in records)
+    return [record.getMessage() for record in records]
 
 
 def broken(request: HttpRequest) -> HttpResponse:
@@ -51,7 +51,7 @@ def _pages(settings: Settings) -> Iterator[None]:
     ("address", "status"), [("/nowhere/", 404), ("/broken/", 500), ("/posted/", 405)]
 )
 @pytest.mark.parametrize("accept", [HTML, JSON])
-def test_every_problem_says_what_to_do_and_gives_the_request_id(
+def test_every_error_page_has_its_message_and_the_request_id(
     visitor: Client, address: str, status: int, accept: str
 ) -> None:
     answer = visitor.get(address, headers={"Accept": accept, "X-Request-ID": "look-me-up"})
@@ -75,11 +75,11 @@ def test_every_problem_says_what_to_do_and_gives_the_request_id(
     assert not any(leak in text for leak in ("Traceback", "RuntimeError", "a secret", "/app/"))
 
 
-def test_a_page_that_may_not_be_used_that_way_says_how_it_may(visitor: Client) -> None:
+def test_a_405_response_has_the_allow_header(visitor: Client) -> None:
     assert visitor.get("/posted/").headers["Allow"] == "POST"
 
 
-def test_the_log_has_the_traceback_once_under_the_requests_id(
+def test_the_traceback_is_logged_once_with_the_request_id(
     visitor: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     visitor.get("/broken/")
@@ -88,7 +88,7 @@ def test_the_log_has_the_traceback_once_under_the_requests_id(
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
 @pytest.mark.parametrize("debug", [False, True])
-def test_a_database_that_is_away_is_a_sentence_and_no_traceback_even_with_debug(
+def test_an_unavailable_database_is_a_503_without_traceback_even_with_debug(
     visitor: Client,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -109,7 +109,7 @@ def test_a_database_that_is_away_is_a_sentence_and_no_traceback_even_with_debug(
     assert errors(caplog) == ["event=database.unavailable"]
 
 
-def test_middleware_that_needs_the_database_is_answered_for_as_well(
+def test_a_database_error_in_middleware_is_a_503(
     visitor: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
@@ -121,19 +121,19 @@ def test_middleware_that_needs_the_database_is_answered_for_as_well(
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
 
-def test_developers_see_the_traceback(visitor: Client, settings: Settings) -> None:
+def test_debug_shows_the_traceback(visitor: Client, settings: Settings) -> None:
     settings.DEBUG = True
     assert "a secret of the code" in visitor.get("/broken/").content.decode()
 
 
-def test_a_form_from_elsewhere_is_refused(visitor: Client) -> None:
+def test_a_form_without_csrf_token_is_refused(visitor: Client) -> None:
     strict = Client(enforce_csrf_checks=True)
     answer = strict.post("/accounts/login/", {"username": "a", "password": "b"})
     assert answer.status_code == HTTPStatus.FORBIDDEN
     assert "This form has expired" in answer.content.decode()
 
 
-def test_a_body_that_is_too_large_is_refused_unread(visitor: Client) -> None:
+def test_a_body_that_is_too_large_is_not_read(visitor: Client) -> None:
     body = b"username=" + b"x" * (10 * 1024 * 1024)
     answer = visitor.post(
         "/accounts/login/", body, content_type="application/x-www-form-urlencoded"
@@ -142,7 +142,7 @@ def test_a_body_that_is_too_large_is_refused_unread(visitor: Client) -> None:
     assert PROBLEMS[413][0] in answer.content.decode()
 
 
-def test_a_foreign_host_is_refused(visitor: Client) -> None:
+def test_an_unknown_host_is_refused(visitor: Client) -> None:
     answer = visitor.get("/", headers={"Host": "evil.example"})
     assert answer.status_code == HTTPStatus.BAD_REQUEST
     assert PROBLEMS[400][0] in answer.content.decode()
