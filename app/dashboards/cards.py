@@ -117,7 +117,7 @@ def _payment_success(numbers: Numbers) -> Status:
     limits, share = THRESHOLDS.payment_success, numbers.value("payment_success")
     if share is None:
         return NO_DATA
-    if measures.payments_judged(numbers.total) < limits.least_payments:
+    if measures.payments_counted(numbers.total) < limits.least_payments:
         return TOO_FEW
     if share < 100 * limits.least_ratio:
         return Status("bad", "too low")
@@ -227,7 +227,7 @@ def _error_card(numbers: Numbers, period: str) -> Card:
 
 def _payment_card(numbers: Numbers, period: str) -> Card:
     completed = numbers.value("payments_completed")
-    whole = measures.payments_judged(numbers.total)
+    whole = measures.payments_counted(numbers.total)
     words = Words(
         why="No payments settled in this range.",
         detail=f"{completed:,} of {whole:,} payments" if whole else "",

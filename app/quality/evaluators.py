@@ -101,7 +101,7 @@ def _success(evidence: Evidence) -> Measure:
     ]
     overdue = measures.overdue_between(open_payments, span.since, span.until)
     window = Window.of(evidence.rows, overdue)
-    completed, whole = measures.payments_completed(window), measures.payments_judged(window)
+    completed, whole = measures.payments_completed(window), measures.payments_counted(window)
     success = measures.payment_success(window)
     least = THRESHOLDS.payment_success.least_ratio
     note = (

@@ -128,14 +128,14 @@ def payments_overdue(window: Window) -> int:
     return window.overdue
 
 
-def payments_judged(window: Window) -> int:
+def payments_counted(window: Window) -> int:
     """Payments that the success rate is taken over: COMPLETED, FAILED and overdue."""
     return payments_completed(window) + payments_failed(window) + payments_overdue(window)
 
 
 def payment_success(window: Window) -> float | None:
     """Payments COMPLETED of those COMPLETED, FAILED (declines included) or overdue."""
-    return _percent(payments_completed(window), payments_judged(window))
+    return _percent(payments_completed(window), payments_counted(window))
 
 
 def short_circuited(window: Window) -> int:

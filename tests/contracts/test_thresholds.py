@@ -84,7 +84,7 @@ FOLLOW = {
 
 # Numbers that equal a threshold but mean something else.
 NOT_THRESHOLDS = {
-    r"--since \d+[mh]|now-\d+h": "how far back a command or a link looks",
+    r"--since \d+[mhd]|now-\d+h": "how far back a command or a link looks",
     r"interval: (30s|5m)$": "how often rules are evaluated",
     r"(\* 60|/ 5)(?= and| or| > 0|$)": "per minute",
     r"\[[12]m\]\)\)|offset 2m|< 120\)": "how long an annotation lasts",
