@@ -26,6 +26,12 @@ class Seen:
         found = {test for line in chosen for test in by_line[line]}
         return sorted(found, key=lambda test: (self.seconds[test], test))
 
+    def leave_out(self, test: str) -> None:
+        """Forget a test."""
+        for by_line in self.tests_by_line.values():
+            for tests in by_line.values():
+                tests.discard(test)
+
 
 def statement_at(tree: ast.Module, line: int) -> range:
     """Return the lines of the innermost statement at `line`; of a compound one, its head."""
