@@ -66,7 +66,7 @@ def _own_declarations() -> Iterator[None]:
 @pytest.fixture
 def rows() -> Rows:
     made = Rows()
-    invariant(FIRST, recheck=made.recheck)(made.look)
+    invariant(FIRST, recheck=made.recheck)(made.scan)
     return made
 
 
