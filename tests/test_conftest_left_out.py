@@ -24,10 +24,10 @@ def test_other():
 
 BLOCK = [
     "*!! LEFT OUT !!*",
-    "Some tests did not run, because this machine lacks a tool:",
+    "Some tests did not run, because a tool is missing:",
     "  chromium: pages are not looked at",
     "    install it: apt-get install chromium",
-    "  promtool: metrics and alert rules are not checked with Prometheus's own parser",
+    "  promtool: metrics and alert rules are not checked with Prometheus' own parser",
     "    install it: sudo apt-get install --no-install-recommends prometheus",
 ]
 
@@ -78,7 +78,7 @@ def test_a_missing_tool_is_an_error_in_ci(
     result = run(project)
     result.assert_outcomes(passed=1, failed=1, errors=2)
     assert result.ret == 1
-    why = "metrics and alert rules are not checked with Prometheus's own parser"
+    why = "metrics and alert rules are not checked with Prometheus' own parser"
     command = "sudo apt-get install --no-install-recommends prometheus"
     result.stdout.fnmatch_lines([f"promtool is missing: {why}. Install it: {command}"])
     assert "LEFT OUT" not in result.stdout.str()

@@ -61,7 +61,7 @@ class Metrics:
         )
         Gauge(
             "gateway_charges_held",
-            "Charges currently held by the fault hold.",
+            "Charges currently held.",
             registry=self.registry,
         ).set_function(held)
         self._charges = Counter(

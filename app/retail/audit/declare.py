@@ -20,7 +20,7 @@ from retail.observability.prometheus.catalogue import INVARIANTS
 OVERSOLD = "sold_within_offered"  # the sum of its amounts is exported as a separate gauge
 
 Checkpoint = dict[str, Any]
-"""How far a scan has got: any JSON object."""
+"""Progress of a scan, as a JSON object."""
 
 
 class NotCheckedError(Exception):

@@ -141,8 +141,8 @@ def _merge(into: Aggregates, more: Aggregates) -> None:
 def quantile(buckets: Sequence[int], share: float, most: float | None = None) -> float | None:
     """Return the quantile `share` (0 to 1) of durations in milliseconds; None if there are none.
 
-    `buckets` are the counts between DURATION_BOUNDS_MS or FAST_FAIL_BOUNDS_MS, told apart by their
-    number. Interpolates like Prometheus' histogram_quantile, which returns the last bound for
+    `buckets` are the counts between DURATION_BOUNDS_MS or FAST_FAIL_BOUNDS_MS; their number decides
+    which. Interpolates like Prometheus' histogram_quantile, which returns the last bound for
     anything beyond it. With the longest duration as `most`, results beyond the last bound are
     interpolated up to it, and no result exceeds it. Raises ValueError for any other number of
     buckets, or for a share not in (0, 1].

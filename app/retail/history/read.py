@@ -65,7 +65,7 @@ class TimeRange:
     def before(self) -> TimeRange:
         """The previous range, with as many steps; its last step ends as early as this one's.
 
-        For example, today's first 15 minutes are compared with the first 15 of the day before.
+        For example, today until now is compared with yesterday until the same time.
         """
         back = self.step * len(self.starts)
         return TimeRange(self.since - back, self.until - back, self.step)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Open = Callable[..., LineWriter]
-    Found = Callable[[str], list[dict[str, Any]]]
+    Written = Callable[[str], list[dict[str, Any]]]
 
 PATIENCE = 60  # seconds; no speed is asserted
 NEVER = 3600.0  # seconds between writes of the thread
@@ -70,7 +70,7 @@ def open_writer(tmp_path: Path) -> Iterator[Open]:
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> Found:
+def written(tmp_path: Path) -> Written:
     """Return a function that returns the lines in "file" or on "console"."""
 
     def read(name: str) -> list[dict[str, Any]]:

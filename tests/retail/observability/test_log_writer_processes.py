@@ -94,7 +94,7 @@ def start(
         )
 
 
-def found(path: Path) -> dict[str, list[int]]:
+def numbers_in(path: Path) -> dict[str, list[int]]:
     """Return the numbers logged by each source; each line must be complete."""
     text = path.read_text(encoding="utf-8")
     assert text.endswith("\n")
@@ -108,7 +108,7 @@ def found(path: Path) -> dict[str, list[int]]:
 def test_forked_processes_write_only_their_own_lines(tmp_path: Path) -> None:
     assert start(FORKS, tmp_path).wait() == 0, (tmp_path / "stderr").read_text()
     for name in ("application.log", "stdout"):
-        assert found(tmp_path / name) == {
+        assert numbers_in(tmp_path / name) == {
             "parent": list(range(80)),
             "forked": list(range(30)),
             "child": list(range(40)),
@@ -120,7 +120,7 @@ def test_the_queue_is_written_when_a_process_ends(end: str, tmp_path: Path) -> N
     start(f"say('it', 0, 5)\n{ENDS[end]}", tmp_path).wait()
     last = 9 if end in {"last words", "new configuration"} else 5
     for name in ("application.log", "stdout"):
-        assert found(tmp_path / name) == {"it": list(range(last))}
+        assert numbers_in(tmp_path / name) == {"it": list(range(last))}
 
 
 def test_a_killed_process_loses_only_queued_lines(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     assert start(script, tmp_path).wait() == -signal.SIGKILL
     for name in ("application.log", "stdout"):
-        assert found(tmp_path / name) == {"it": list(range(101))}
+        assert numbers_in(tmp_path / name) == {"it": list(range(101))}
 
 
 def test_threads_and_processes_that_write_and_rotate_lose_no_line(tmp_path: Path) -> None:
@@ -151,4 +151,4 @@ def test_threads_and_processes_that_write_and_rotate_lose_no_line(tmp_path: Path
     expected = {
         f"{process} {thread}": list(range(400)) for process in range(3) for thread in range(3)
     }
-    assert found(whole) == found(tmp_path / "stdout") == expected
+    assert numbers_in(whole) == numbers_in(tmp_path / "stdout") == expected

@@ -14,22 +14,22 @@ from retail.observability.logs.sinks import SharedFile
 from retail.observability.logs.writer import LIMIT
 from tests.retail.observability.log_writing import (
     PATIENCE,
-    found,
     logger,
     numbers,
     open_writer,
     say,
     wait_until,
+    written,
 )
 
 if TYPE_CHECKING:
-    from tests.retail.observability.log_writing import Found, Open
+    from tests.retail.observability.log_writing import Open, Written
 
-__all__ = ["found", "open_writer"]
+__all__ = ["open_writer", "written"]
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
-def test_logging_does_not_wait_for_writing(open_writer: Open, found: Found, level: int) -> None:
+def test_logging_does_not_wait_for_writing(open_writer: Open, written: Written, level: int) -> None:
     """Neither for the thread nor for another thread's warning."""
     writer = open_writer(flush_seconds=0.001)
     writing, go_on = threading.Event(), threading.Event()
@@ -46,14 +46,14 @@ def test_logging_does_not_wait_for_writing(open_writer: Open, found: Found, leve
     assert writing.wait(PATIENCE)
     for number in range(1, LIMIT):
         say(number)
-    assert found("file") == []
+    assert written("file") == []
     go_on.set()
     other.join()
     say(LIMIT, logging.WARNING)
-    assert numbers(found("file")) == numbers(found("console")) == list(range(LIMIT + 1))
+    assert numbers(written("file")) == numbers(written("console")) == list(range(LIMIT + 1))
 
 
-def test_logging_during_a_write_does_not_block(open_writer: Open, found: Found) -> None:
+def test_logging_during_a_write_does_not_block(open_writer: Open, written: Written) -> None:
     """As a signal handler may, in the writing thread."""
     writer = open_writer()
     write = writer.sinks[0].write
@@ -66,7 +66,7 @@ def test_logging_during_a_write_does_not_block(open_writer: Open, found: Found) 
     writer.sinks[0].write = interrupted  # type: ignore[method-assign]
     say(1)
     say(2, logging.WARNING)
-    assert sorted(numbers(found("file"))) == sorted(numbers(found("console"))) == [1, 2, 3]
+    assert sorted(numbers(written("file"))) == sorted(numbers(written("console"))) == [1, 2, 3]
 
 
 def _no_room(file: int, text: bytes) -> int:
@@ -74,7 +74,7 @@ def _no_room(file: int, text: bytes) -> int:
 
 
 def test_a_full_disk_affects_neither_the_console_nor_the_thread(
-    open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
+    open_writer: Open, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
     writer = open_writer(flush_seconds=0.001)
@@ -89,16 +89,16 @@ def test_a_full_disk_affects_neither_the_console_nor_the_thread(
     file.write = fail  # type: ignore[method-assign]
     say(1)
     assert tried.wait(PATIENCE)
-    wait_until(lambda: numbers(found("console")) == [1])
+    wait_until(lambda: numbers(written("console")) == [1])
     file.write = write  # type: ignore[method-assign]
     say(2)
-    wait_until(lambda: numbers(found("console")) == [1, 2])
-    assert numbers(found("file")) == [2]
+    wait_until(lambda: numbers(written("console")) == [1, 2])
+    assert numbers(written("file")) == [2]
 
 
 def test_a_closed_console_does_not_affect_the_file(
     open_writer: Open,
-    found: Found,
+    written: Written,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -107,13 +107,13 @@ def test_a_closed_console_does_not_affect_the_file(
     writer.sinks.reverse()  # it comes first
     say(1)
     say(2, logging.WARNING)
-    assert numbers(found("file")) == [1, 2]
-    assert found("console") == []
+    assert numbers(written("file")) == [1, 2]
+    assert written("console") == []
     assert "ValueError: I/O operation on closed file" in capsys.readouterr().err  # as in logging
 
 
 def test_an_unformattable_record_affects_no_other(
-    open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
+    open_writer: Open, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = open_writer()
     monkeypatch.setattr(logging, "raiseExceptions", False)
@@ -122,11 +122,11 @@ def test_an_unformattable_record_affects_no_other(
     logger.handle(logging.makeLogRecord({"msg": "event=test", "_fields": 7, "levelno": 20}))
     say(2)
     writer.flush()
-    assert numbers(found("file")) == [1, 2]
+    assert numbers(written("file")) == [1, 2]
 
 
 def test_without_a_thread_lines_are_written_immediately(
-    open_writer: Open, found: Found, monkeypatch: pytest.MonkeyPatch
+    open_writer: Open, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -135,4 +135,4 @@ def test_without_a_thread_lines_are_written_immediately(
     monkeypatch.setattr(threading.Thread, "start", start)
     say(1)
     say(2)
-    assert numbers(found("file")) == [1, 2]
+    assert numbers(written("file")) == [1, 2]

@@ -46,10 +46,10 @@ ROWS = """
 | stock_conflicts | conflict | 1 | `product_ids` |
 | throttled_requests | throttled request | 1 | `scope`, `user_id` |
 
-A row with a `count` represents that many events, any other row one event. The first {unfolded} conflicts in
-10 s get a row each, as do the first {unfolded} throttled requests of each scope; the rest of the 10 s is folded
-into one row with `folded` and `count`. Rows are kept for `METRIC_KEEP_DAYS` (default 90): the worker deletes
-older ones daily in small batches, as does `manage.py prune_metrics --days N`.
+A row with a `count` represents that many events, any other row one event. Stock conflicts and throttled
+requests (by scope) get a row each, but only the first {unfolded} in 10 s; the others are folded into one row with
+`folded` and `count`. Rows are kept for `METRIC_KEEP_DAYS` (default 90): the worker deletes older ones daily in
+small batches, as does `manage.py prune_metrics --days N`.
 
 ## Rollups
 
