@@ -140,14 +140,11 @@ class Runner:
         """Return how many tests run the mutant, and what kills it; None if it survives."""
         name = str(mutant.path.resolve())
         swaps = swaps_of(mutant)
-        tree = ast.parse(mutant.source)
         if swaps is None:
             tests = self.seen.tests(mutant)
             return len(tests), self._kills_on_import(mutant, tests) if tests else None
-        tests = self.seen.tests(mutant, statement_at(tree, mutant.first_line))
-        if not tests:
-            return 0, None
-        return len(tests), self._tried(database, name, swaps, tests)
+        tests = self.seen.tests(mutant, statement_at(ast.parse(mutant.source), mutant.first_line))
+        return len(tests), self._tried(database, name, swaps, tests) if tests else None
 
     def _tried(self, database: Path, name: str, swaps: Swaps, tests: list[str]) -> str | None:
         """Run tests in a forked process with swapped code; return what kills it."""
