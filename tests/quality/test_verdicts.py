@@ -40,7 +40,7 @@ LONGEST_WAIT = "Longest wait in the job queue, now"
 def test_without_traffic_there_is_no_evidence(days: int) -> None:
     audited()
     results = evaluations(days, NOON)
-    assert [scenario.id for scenario in results] == ["A1", "A2", "P1", "P2"]
+    assert tuple(results) == EVALUATED
     assert {result.verdict for result in results.values()} == {Verdict.NO_EVIDENCE}
 
 
@@ -316,6 +316,7 @@ def test_every_kind_of_row_that_an_evaluator_reads_is_fetched() -> None:
     not_met = {
         scenario: [name for name, (_, met) in measures.items() if met is False]
         for scenario, measures in results.items()
+        if scenario in {"A1", "A2", "P1", "P2"}
     }
     assert not_met == {
         "A1": ["Stock conflicts"],
