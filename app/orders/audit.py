@@ -36,10 +36,10 @@ def ranges(rows: QuerySet[Any], done: int, unfinished: Collection[str]) -> Itera
     """
     settled = settled_before()
     moving, last = True, done
-    facts = rows.order_by("pk").values_list("pk", "status", "created_at")
+    statuses = rows.order_by("pk").values_list("pk", "status", "created_at")
     while True:
         with bounded_read(SECONDS):
-            chunk = list(facts.filter(pk__gt=last)[:CHUNK])
+            chunk = list(statuses.filter(pk__gt=last)[:CHUNK])
         if not chunk:
             return
         for pk, status, created_at in chunk:

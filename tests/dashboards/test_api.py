@@ -44,7 +44,7 @@ def test_access_needs_the_token_or_staff(client: Client, staff: Client) -> None:
         response = client.get(API, headers=headers)
         assert response.status_code == 401
         assert response["WWW-Authenticate"] == 'Bearer realm="metrics"'
-        assert response.json()["error"]["message"].startswith("Send the METRICS_TOKEN")
+        assert response.json()["error"]["message"].startswith("Send METRICS_TOKEN")
     client.force_login(make_buyer("customer"))
     assert client.get(API).status_code == 403
     assert client.post(API, headers=TOKEN).status_code == 405
