@@ -190,7 +190,7 @@ def test_a_check_that_fails_hides_no_other(
 
     monkeypatch.setitem(health.registered, name, fail)
     texts = checks(staff)
-    assert texts == {**before, name: "bad: check failed The log has the error."}
+    assert texts == {**before, name: "bad: check failed See the log for the error."}
     lines = [
         record for record in caplog.records if record.message == "event=dashboard.check_failed"
     ]
