@@ -105,7 +105,6 @@ NOT_IN_SOURCES = {
     r"none in an hour means": "not a threshold",
     r"about ten minutes": "how long a test takes",
     r"(for|than|within|after) an hour[:. <]": "a link's life; and a jug",
-    r"at least 0\.1 s apart": "shoppers",
     r"for a minute or so": "how late a message may be",
     r"one in two minutes": "how many intervals there are",
     r"each one lasts two minutes": "an annotation",
