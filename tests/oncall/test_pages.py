@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -16,15 +15,6 @@ from tests.support import make_buyer
 pytestmark = pytest.mark.django_db
 
 PAGES = ["/metrics/alerts/", "/metrics/alerts/list/", "/metrics/runbooks/"]
-
-
-@pytest.fixture
-def staff(client: Client) -> Client:
-    """Return a client logged in as staff without any permission."""
-    user = make_buyer("staff")
-    User.objects.filter(pk=user.pk).update(is_staff=True)
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture(autouse=True)

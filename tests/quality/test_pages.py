@@ -26,15 +26,6 @@ JSON = "/metrics/quality-scenarios.json"
 TESTED = sum(scenario.evidence == "tests" for scenario in SCENARIOS)
 
 
-@pytest.fixture
-def staff(client: Client) -> Client:
-    """Return a client logged in as staff without any permission."""
-    user = make_buyer("staff")
-    User.objects.filter(pk=user.pk).update(is_staff=True)
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture(autouse=True)
 def _it_is_noon(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setattr("quality.views.timezone.now", lambda: NOON)
