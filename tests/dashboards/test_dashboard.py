@@ -358,7 +358,7 @@ def test_charts_and_tables_show_the_same_numbers(staff: Client) -> None:
         assert f'id="chart-{chart["key"]}"' in page
 
 
-QUERIES = 28  # per page, for every range
+QUERIES = 26  # reads per page, for every range
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -375,4 +375,5 @@ def test_the_number_of_queries_does_not_grow_with_the_data(staff: Client, name: 
     with CaptureQueriesContext(connection) as full:
         staff.get(PAGE, {"range": name})
     assert len(empty) < len(full) <= len(empty) + 1  # one more reads the latest errors
-    assert len(full) <= QUERIES
+    reads = [query for query in full if query["sql"].startswith(("SELECT", "EXECUTE"))]
+    assert len(reads) <= QUERIES  # PostgreSQL also sets a time limit within a savepoint
