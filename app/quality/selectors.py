@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DAYS = (1, 7, 30)
 FIRST = {"A1", "A2"}  # shown above the others
-SPANS = {1: "24h", 7: "7d", 30: "30d"}
+RANGE_NAMES = {1: "24h", 7: "7d", 30: "30d"}
 MOST_INTERVALS = 2_000  # a flapping verdict starts one in two minutes
 STRIP = 1000  # width of a trend's strip, in SVG units
 MINUTE = timedelta(minutes=1)
@@ -34,7 +34,7 @@ PASSING = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}
 
 
 def _evidence(days: int, now: datetime) -> Evidence:
-    span = time_range(SPANS[days], now)
+    span = time_range(RANGE_NAMES[days], now)
     mark = rolled_until()  # None only in a new shop, with nothing older than LIVE
     late = mark is not None and mark < span.until - LIVE
     return Evidence(span, now, history(KINDS, span), late)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 FILE = Path(__file__).with_name("thresholds.toml")
-SEVERITIES = ("critical", "warning", "ticket")
+BURN_SEVERITIES = ("critical", "ticket")
 T = TypeVar("T")
 
 
@@ -226,7 +226,7 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         return tuple(_table(Burn, burn, f"{path}.") for burn in value)
     if isinstance(value, dict) and isinstance(hint, type) and is_dataclass(hint):
         return _table(hint, value, f"{path}.")
-    if hint is str and value in SEVERITIES:
+    if hint is str and value in BURN_SEVERITIES:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, hint)) or hint is str:
         raise ThresholdsError(f"{path} = {value!r} has the wrong type or an unknown value")

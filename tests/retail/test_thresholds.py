@@ -61,6 +61,11 @@ def test_time_thresholds_are_bucket_bounds_of_their_histograms() -> None:
             'severity = "page"',
             "slo.burns.severity = 'page' has the wrong type",
         ),
+        (
+            'severity = "ticket"',
+            'severity = "warning"',
+            "slo.burns.severity = 'warning' has the wrong type or an unknown value",
+        ),
         ("factor = 1.0", "", "missing or unknown: slo.burns.factor"),
     ],
 )
