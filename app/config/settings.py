@@ -71,9 +71,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "retail.observability.middleware.ObservabilityMiddleware",
     "retail.web.probes.ProbeMiddleware",
     "oncall.webhook.AlertWebhookMiddleware",
-    "retail.observability.middleware.ObservabilityMiddleware",
     "retail.web.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -71,7 +71,7 @@ def receive(request: HttpRequest) -> HttpResponse:
 
 
 class AlertWebhookMiddleware:
-    """Handle the webhook before all other middleware, like the probes (`retail.web.probes`).
+    """Handle the webhook before most other middleware, like the probes (`retail.web.probes`).
 
     Alertmanager may use a host name that is not in ALLOWED_HOSTS, sends no CSRF token, and is not
     shop traffic. GET requests to the same path are passed on to the page.
@@ -84,6 +84,7 @@ class AlertWebhookMiddleware:
         """Handle a notification, or pass the request on."""
         if request.path != PATH or request.method in {"GET", "HEAD"}:
             return self.get_response(request)
+        request.unrecorded = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
         if request.method == "POST":
             return receive(request)
         return _respond(

@@ -19,10 +19,13 @@ class RetailConfig(AppConfig):
         from retail import jobs  # noqa: PLC0415
         from retail.audit import results  # noqa: PLC0415
         from retail.history import rollups  # noqa: PLC0415
-        from retail.web import health  # noqa: F401, PLC0415
+        from retail.web import health, probes, routes  # noqa: F401, PLC0415
 
         autodiscover_modules("metrics", "tasks")
         ObservabilityMiddleware.static_url = settings.STATIC_URL
+        ObservabilityMiddleware.probes = frozenset(probes.PROBES)
+        ObservabilityMiddleware.match_of = staticmethod(routes.match_of)
+        ObservabilityMiddleware.views = staticmethod(routes.views)
         recorder.writer = rollups.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS
         exposition.database_gauges.add("queue", jobs.read_queue)

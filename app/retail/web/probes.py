@@ -118,7 +118,7 @@ PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 
 
 class ProbeMiddleware:
-    """Serves the probes ahead of all other middleware.
+    """Serves the probes ahead of all other middleware that may refuse a request.
 
     Prometheus and health checks use host names that are not in ALLOWED_HOSTS, and their requests
     must not count as traffic.

@@ -1,5 +1,6 @@
 """Write docs/metrics.md from the catalogue."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from django.conf import settings
@@ -71,13 +72,18 @@ process may lose rows, but never orders. A rollup has `count` (events), `total` 
 """
 
 
+def _documented(values: Collection[str] | None) -> str:
+    if values is catalogue.VIEWS:
+        return "each route"
+    return ", ".join(values) if values else "set by code"
+
+
 def document() -> str:
     """Return the text of docs/metrics.md."""
     lines = []
     for entry in catalogue.entries():
         labels = "; ".join(
-            f"{name} = {', '.join(values) if values else 'set by code'}"
-            for name, values in entry.labels.items()
+            f"{name} = {_documented(values)}" for name, values in entry.labels.items()
         )
         lines.append(f"| `{entry.name}` | {entry.kind} | {labels} | {entry.help} |\n")
     rows = ROWS.format(

@@ -26,6 +26,9 @@ SINKS = ("metrics", "rows", "collector", "log", "audit")
 
 TASKS = LabelValues()  # added by `retail.jobs.job`
 INVARIANTS = LabelValues()  # added by `retail.audit.declare.invariant`
+UNMATCHED, UNNAMED = "unmatched", "unnamed"  # an unknown address, a route without a name
+VIEWS = LabelValues()  # the names of all routes are added when the web process starts
+VIEWS.add(UNMATCHED, UNNAMED)
 THROTTLE_SCOPES = LabelValues()  # added by the app whose requests are throttled
 
 # Bucket bounds in seconds. They include the objectives: 0.1 for refusals, 1 for responses.
@@ -36,10 +39,16 @@ _AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 
 HTTP_DURATION = Histogram(
     "retail_http_request_duration_seconds",
-    "Time to answer a request, by view, method and status class.",
+    "Time from a request's arrival to its answer, whatever answered it, by view, method and status "
+    "class. Without probes, static files and what staff's monitoring pages request by themselves.",
     {"view": None, "method": METHODS, "status": STATUS_CLASSES},
     prepared=False,
     buckets=USUAL,
+)
+HTTP_ERRORS = Counter(
+    "retail_http_errors_total",
+    "Requests answered with 5xx, by view.",
+    {"view": VIEWS},
 )
 HTTP_IN_PROGRESS = Gauge(
     "retail_http_requests_in_progress",

@@ -113,6 +113,10 @@ class Instrument(Generic[Child]):
                 if combination not in self._children:
                     self._create(combination)
 
+    def create(self, **labels: str) -> None:
+        """Create one series of a metric that is not prepared, so that its first event is seen."""
+        self._child(labels)
+
     def _declare(self) -> Any:
         raise NotImplementedError
 
