@@ -18,7 +18,7 @@ from dashboards.numbers import read_numbers
 from dashboards.overview import DEFAULT_RANGE, RANGES, read_overview
 from retail.history.read import days_range, time_range
 from retail.web import live
-from retail.web.access import staff_only, staff_or_token
+from retail.web.access import exclude_from_metrics, staff_only, staff_or_token
 from retail.web.problems import problem
 
 if TYPE_CHECKING:
@@ -45,11 +45,6 @@ def _invalid_range(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _exclude_from_metrics(request: HttpRequest) -> None:
-    """Leave this request out of the numbers. A view that fails does not get here, so it counts."""
-    request.uncounted = True  # type: ignore[attr-defined]
-
-
 def _context(request: HttpRequest, overview: Overview) -> dict[str, object]:
     """Return the rendered live fragments and their hash, by which the page detects changes."""
     summary = live.part("dashboards/_summary.html", {"overview": overview}, request)
@@ -71,7 +66,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if name is None:
         return _invalid_range(request)
     context = {**_context(request, read_overview(name, timezone.now())), "ranges": RANGES}
-    _exclude_from_metrics(request)
+    exclude_from_metrics(request)
     return render(request, "dashboards/dashboard.html", context)
 
 
@@ -84,7 +79,6 @@ def poll(request: HttpRequest) -> HttpResponse:
     if name is None:
         return _invalid_range(request)
     context = _context(request, read_overview(name, timezone.now()))
-    _exclude_from_metrics(request)
     return live.poll(request, "dashboards/_live.html", context)
 
 
@@ -98,7 +92,7 @@ def download(request: HttpRequest) -> HttpResponse:
         return _invalid_range(request)
     now = timezone.now()
     body = as_csv(read_numbers(time_range(name, now), now))
-    _exclude_from_metrics(request)
+    exclude_from_metrics(request)
     return HttpResponse(
         body,
         content_type="text/csv; charset=utf-8",
@@ -121,7 +115,7 @@ def api(request: HttpRequest) -> HttpResponse:
         )
     now = timezone.now()
     body, content_hash = as_json(read_numbers(days_range(int(days), now), now), int(days))
-    _exclude_from_metrics(request)
+    exclude_from_metrics(request)
     response = HttpResponse(body, content_type="application/json")
     etag = f'W/"{content_hash}"'
     response.headers["ETag"] = etag

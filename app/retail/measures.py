@@ -71,7 +71,7 @@ def refunds(window: Window) -> int:
 
 
 def requests(window: Window) -> int:
-    """Requests answered, without static files, probes and the dashboard's own requests."""
+    """Requests answered, without static files, probes and what monitoring pages request."""
     return window.count("error_rate")
 
 
