@@ -1,6 +1,7 @@
 """Service level objectives: remaining error budgets and burn rates."""
 
 from alerts.model import span
+from alerts.slo import CHECKOUT, CHECKOUT_POST
 from grafana.page import page
 from grafana.parts import BAD, GOOD, PLAIN, WARN, Json, override, query, row, series, stat, steps
 from retail.thresholds import THRESHOLDS, in_words
@@ -124,7 +125,8 @@ PAGE = page(
         series(
             "Checkouts by outcome",
             "Ratio of each outcome. payment_unavailable and error are bad; all others are good if "
-            "they arrive in time. Normally almost all are confirmed, pending or sold_out.",
+            "they arrive in time. Normally almost all are confirmed, pending or sold_out. A "
+            "checkout that fails before it has an outcome is in the budget, but not here.",
             [
                 query(
                     "sum by (outcome) "
@@ -146,9 +148,9 @@ PAGE = page(
             "checkout waits for it.",
             [
                 query(
-                    f'sum(rate(retail_checkout_duration_seconds_bucket{{le="{SLO.checkout_most_seconds}"}}'
-                    "[$__rate_interval])) / sum(rate(retail_checkout_duration_seconds_count"
-                    "[$__rate_interval]))",
+                    f"sum(rate({CHECKOUT}_bucket{{{CHECKOUT_POST},"
+                    f'le="{SLO.checkout_most_seconds}"}}[$__rate_interval]))'
+                    f" / sum(rate({CHECKOUT}_count{{{CHECKOUT_POST}}}[$__rate_interval]))",
                     "in time",
                 )
             ],

@@ -12,8 +12,9 @@ import yaml
 from alerts import build, stock
 from alerts.model import span
 from grafana.page import TITLES
-from orders.metrics import CHECKOUT_DURATION
+from orders.metrics import CHECKOUT_VIEW
 from retail.audit.declare import declared
+from retail.observability.prometheus import catalogue
 from retail.thresholds import SEVERITIES, THRESHOLDS, in_words
 from tests.alerts.support import UNIT_TESTS, rules_of, run
 
@@ -124,10 +125,12 @@ def test_every_recorded_series_in_use_is_recorded() -> None:
 
 
 def test_the_checkout_objective_is_a_bucket_boundary() -> None:
-    bounds = CHECKOUT_DURATION.buckets
+    bounds = catalogue.HTTP_DURATION.buckets
     assert THRESHOLDS.slo.checkout_most_seconds in bounds
     expressions = [rule["expr"] for rule in rules_of("alerts/rules/slo.yml")]
-    assert any('le="1.0"' in expression for expression in expressions)
+    good = f'view="{CHECKOUT_VIEW}",method="POST",status!="5xx",le="1.0"'
+    bucket = f"{catalogue.HTTP_DURATION.name}_bucket{{{good}}}"
+    assert any(bucket in expression for expression in expressions)
 
 
 def test_every_invariant_has_a_staleness_check() -> None:
