@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from dashboards.cards import status
+from dashboards.guide import GUIDE
 from dashboards.measures import MEASURES, Value
 from retail import measures
 
@@ -26,7 +27,7 @@ VERSION = 1
 DAILY = ("orders", "revenue")
 
 
-def _exact(value: Value) -> int | float | str | None:
+def _exact(value: Value | str) -> int | float | str | None:
     """Return a value that JSON and CSV hold without loss: money becomes text."""
     return str(value) if isinstance(value, Decimal) else value
 
@@ -57,6 +58,14 @@ def as_json(numbers: Numbers, days: int) -> tuple[bytes, str]:
         "since": _moment(numbers.span.since),
         "step_seconds": int(numbers.span.step.total_seconds()),
         "numbers": {key: _number(numbers, key) for key in MEASURES},
+        "metrics": {
+            metric.name: {
+                "value": _exact(metric.value(numbers, days)),
+                "unit": metric.unit,
+                "definition": metric.definition,
+            }
+            for metric in GUIDE
+        },
         "now": {
             "payments_pending": _now(numbers.pending, measures.payments_pending),
             "payments_unknown": _now(numbers.unknown, measures.payments_unknown),
