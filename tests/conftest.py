@@ -110,6 +110,7 @@ def _strict_telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from django.contrib.auth.hashers import get_hashers  # noqa: PLC0415 - tools need no Django
     from django.core.cache import cache  # noqa: PLC0415
 
+    from retail.observability.background import SharedRead  # noqa: PLC0415
     from retail.observability.prometheus import exposition, instruments  # noqa: PLC0415
     from retail.observability.rows import recorder  # noqa: PLC0415
 
@@ -119,6 +120,8 @@ def _strict_telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     get_hashers.cache_clear()  # type: ignore[attr-defined]
     monkeypatch.setattr(instruments.telemetry, "strict", True)
     monkeypatch.setattr(recorder.recorder, "use_thread", False)
+    # Another thread would not see what the test has not committed.
+    monkeypatch.setattr(SharedRead, "use_thread", False)
     recorder.recorder.after_fork()  # start without pending rows
     exposition.database_gauges.forget()
     cache.clear()

@@ -7,12 +7,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
 from retail.models import WorkerHeartbeat
+from retail.observability.background import SharedRead
 from retail.observability.prometheus import exposition
 from retail.thresholds import THRESHOLDS
 from retail.web.access import has_metrics_token
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
+WAIT_SECONDS = 1.5  # /readyz waits this long for the database
 WORKER_SILENT_AFTER = timedelta(seconds=THRESHOLDS.worker.silent_after_seconds)
 
 _migrated = False
@@ -80,7 +82,7 @@ def database_checks() -> dict[str, str]:
     }
 
 
-def readiness() -> dict[str, str]:
+def _check_all() -> dict[str, str]:
     """Return the state of everything this process needs to sell; "ok" if healthy.
 
     Checks after a failed one are left out.
@@ -95,11 +97,23 @@ def readiness() -> dict[str, str]:
     return checks
 
 
+# A database that hangs must not hold the threads that answer requests.
+_checking = SharedRead(_check_all, connections.close_all)
+
+
+def readiness() -> dict[str, str]:
+    """Return the state of everything this process needs to sell, within `WAIT_SECONDS`."""
+    try:
+        return _checking.result(WAIT_SECONDS)
+    except TimeoutError:
+        return {"database": f"no answer within {WAIT_SECONDS:g} s"}
+
+
 def readyz(request: HttpRequest) -> HttpResponse:
     """Report whether this process can sell.
 
-    Returns 503 if the database is unavailable or not migrated. Without a worker, returns 200 with
-    status "degraded": the shop sells, but background work waits.
+    Returns 503 if the database is unavailable, hangs or is not migrated. Without a worker, returns
+    200 with status "degraded": the shop sells, but background work waits.
     """
     checks = readiness()
     able = checks["database"] == checks.get("migrations") == "ok"

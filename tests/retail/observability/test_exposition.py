@@ -1,6 +1,8 @@
 """Prometheus exposition: both formats, and gauges read from the database."""
 
+import contextlib
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -9,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 from pytest_django import Settings
 
+from retail.observability.background import SharedRead
 from retail.observability.prometheus import catalogue, exposition
 from retail.observability.prometheus.catalogue import (
     INVARIANT_VIOLATIONS,
@@ -136,6 +139,40 @@ def test_a_failing_source_raises_in_tests(clock: Clock) -> None:
     collector.add("stock", source(OSError("gone")))
     with pytest.raises(OSError, match="gone"):
         collector.collect()
+
+
+@pytest.mark.django_db
+def test_a_source_that_hangs_is_left_out_and_holds_no_caller(
+    forgiving: None, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang() -> Samples:
+        readers.append(threading.current_thread())
+        reading.set()
+        hanging.wait()
+        return {OVERSOLD_UNITS: {(): 1.0}}
+
+    reading, hanging = threading.Event(), threading.Event()
+    readers: list[threading.Thread] = []
+    collector = DatabaseCollector()
+    collector.add("queue", lambda: {JOBS_WAITING: {(): 4.0}}, every=3600)
+    collector.add("stock", hang, every=3600)
+    monkeypatch.setattr(exposition, "WAIT_SECONDS", 0.01)
+    with moved() as changes, monkeypatch.context() as threaded:
+        threaded.setattr(SharedRead, "use_thread", True)
+        with contextlib.suppress(TimeoutError):
+            collector.refresh.result(0)
+        reading.wait()
+        assert collected(collector) == {"retail_jobs_waiting": {(): 4}}
+    assert changes == {'retail_telemetry_errors_total{sink="collector"}': 1}
+    (line,) = lines()
+    late = {"sources": ["stock"]}
+    assert (line["message"], line["extra"]) == ("event=metrics.database_late", late)
+    [reader] = readers
+    assert reader is not threading.current_thread()
+    hanging.set()
+    reader.join()
+    both = {"retail_oversold_units": {(): 1}, "retail_jobs_waiting": {(): 4}}
+    assert collected(collector) == both
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """/metrics, /healthz and /readyz: access, and responses of an unavailable shop."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from retail.models import WorkerHeartbeat
+from retail.observability.background import SharedRead
 from retail.web import probes
 from tests.support import moved
 
@@ -160,3 +162,19 @@ def test_a_shop_without_its_database_is_unavailable(
     monkeypatch.setattr(probes, "connection", Away())
     answer = {"status": "unavailable", "checks": {"database": "unavailable"}}
     assert ready(client) == (503, answer)
+
+
+def test_a_shop_whose_database_hangs_is_unavailable_and_says_so(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang() -> dict[str, str]:
+        hanging.wait()
+        return {}
+
+    hanging = threading.Event()
+    monkeypatch.setattr(probes, "_checking", SharedRead(hang))
+    monkeypatch.setattr(probes, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(SharedRead, "use_thread", True)
+    answer = {"status": "unavailable", "checks": {"database": "no answer within 0.01 s"}}
+    assert ready(client) == (503, answer)
+    hanging.set()

@@ -18,6 +18,7 @@ from django_q.cluster import Cluster
 
 from retail import jobs
 from retail.models import WorkerHeartbeat
+from retail.observability.context import accepted_request_id
 from retail.observability.prometheus import exposition
 from retail.web.probes import worker_name
 
@@ -50,14 +51,13 @@ class MetricsHandler(BaseHTTPRequestHandler):
         elif exposition.may_read(
             self.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=settings.DEBUG
         ):
-            try:
-                body, content_type = exposition.render(self.headers.get("Accept", ""))
-            finally:
-                connections.close_all()  # each request has its own thread
+            body, content_type = exposition.render(self.headers.get("Accept", ""))
         else:
             status, body = HTTPStatus.UNAUTHORIZED, b"Send the METRICS_TOKEN as a bearer token.\n"
         self.send_response(status)
         self.send_header("Content-Type", content_type)
+        request_id = accepted_request_id(self.headers.get("X-Request-ID"))
+        self.send_header("X-Request-ID", request_id)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
