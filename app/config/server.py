@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with threads kept free for probes (docs/adr/0017)."""
+"""gunicorn's threaded worker, with threads kept free for probes (docs/adr/0018)."""
 
 from __future__ import annotations
 
