@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     ObserveAnswer = Callable[[float, str], None]
     """Takes the seconds until the answer, and the request id."""
@@ -59,7 +59,8 @@ class request_context:  # noqa: N801 - a context manager; contextlib's cost twic
 
     def __init__(self, request_id: str, *, answers: bool = False) -> None:
         self.request_id = request_id
-        self._answers: list[ObserveAnswer] | None = [] if answers else None
+        # None if there is no answer to observe; most requests observe nothing.
+        self._answers: Sequence[ObserveAnswer] | None = () if answers else None
 
     def __enter__(self) -> None:
         self._token = _current.set(self)
@@ -69,14 +70,15 @@ class request_context:  # noqa: N801 - a context manager; contextlib's cost twic
 
     def answered(self, seconds: float) -> None:
         """Observe the whole time that the request took."""
-        for observe in self._answers or ():
-            observe(seconds, self.request_id)
+        if self._answers:
+            for observe in self._answers:
+                observe(seconds, self.request_id)
 
     def add(self, observe: ObserveAnswer) -> bool:
         """Keep `observe` for the answer; return False if this is no request."""
         if self._answers is None:
             return False
-        self._answers.append(observe)
+        self._answers = (*self._answers, observe)
         return True
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("retail.observability")
 
 _METHODS = frozenset(catalogue.METHODS)
+_STATUS_CLASSES = ("", *catalogue.STATUS_CLASSES)  # by the first digit
 _SERVER_ERROR = 500
 
 
@@ -122,13 +123,9 @@ class ObservabilityMiddleware:
     @staticmethod
     def _count(request: HttpRequest, view: str, status: int, seconds: float) -> None:
         request_id: str = request.request_id  # type: ignore[attr-defined]
-        catalogue.HTTP_DURATION.observe(
-            seconds,
-            request_id,
-            view=view,
-            method=request.method if request.method in _METHODS else "other",
-            status=f"{status // 100}xx",
-        )
+        method: str = request.method if request.method in _METHODS else "other"
+        labels = (view, method, _STATUS_CLASSES[status // 100])
+        catalogue.HTTP_DURATION.observe_at(labels, seconds, request_id)
         if status >= _SERVER_ERROR:
             catalogue.HTTP_ERRORS.inc(view=view)
         if getattr(request, "fast_fail", False):
