@@ -130,7 +130,7 @@ def _postgres_options(given: dict[str, Any]) -> dict[str, Any]:
     at_server = " ".join(f"-c {name}={seconds * 1000:.0f}" for name, seconds in limits.items())
     return {
         "connect_timeout": DATABASE_CONNECT_TIMEOUT,
-        # A host that is gone is noticed within half a minute.
+        # A host that has gone is noticed soon, although it refuses nothing.
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
