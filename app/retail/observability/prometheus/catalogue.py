@@ -90,7 +90,8 @@ METRIC_ROWS_DROPPED = Counter(
 )
 TELEMETRY_ERRORS = Counter(
     "retail_telemetry_errors_total",
-    "Failures of telemetry, audits and rate limit counts. Sales are not affected.",
+    "Failures of telemetry, audits and rate limit counts, and lost log lines. Sales are not "
+    "affected.",
     {"sink": SINKS},
 )
 BUILD_INFO = Gauge(
