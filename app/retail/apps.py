@@ -26,5 +26,6 @@ class RetailConfig(AppConfig):
         recorder.writer = rollups.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS
         exposition.database_gauges.add("queue", jobs.read_queue)
+        exposition.database_gauges.add("jobs", jobs.read_successes)
         exposition.database_gauges.add("audit", results.read_audit)
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

@@ -1,4 +1,4 @@
-"""Metric rows and rollups, the worker's heartbeat, and audit results."""
+"""Metric rows and rollups, the worker's heartbeat, successes of jobs, and audit results."""
 
 from typing import ClassVar
 
@@ -85,6 +85,16 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.worker}, seen {self.seen_at:%Y-%m-%d %H:%M:%S}"
+
+
+class JobSuccess(models.Model):
+    """When a periodic job last succeeded; before its first success, when it was first due."""
+
+    task = models.CharField(max_length=100, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.at:%Y-%m-%d %H:%M:%S}"
 
 
 class AuditCheck(models.Model):

@@ -12,7 +12,7 @@ from django_q.models import OrmQ
 
 from payments.models import CircuitBreaker
 from retail import health
-from retail.models import AuditCheck, WorkerHeartbeat
+from retail.models import AuditCheck, JobSuccess, WorkerHeartbeat
 from tests.dashboards.support import checks, main_text
 from tests.oncall.support import NOON, alert, receive
 
@@ -28,6 +28,7 @@ Usage = tuple[int, int, int]
 @pytest.fixture(autouse=True)
 def _noon(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setattr(timezone, "now", lambda: NOON)
+    monkeypatch.setattr("retail.jobs._STARTED_AT", NOON)
     settings.ALERT_RECEIVERS = {"e-mail": False, "Slack": False}
 
 
@@ -46,10 +47,11 @@ def test_a_new_shop(staff: Client) -> None:
     assert texts["Database"].startswith("good: up ")
     assert texts["Worker"] == "bad: never seen Start it with manage.py worker"
     assert texts["Job queue"] == "good: keeping up No jobs waiting."
+    assert texts["Periodic jobs"] == "good: on time No job is overdue."
     assert texts["Monitoring"] == "warn: not connected No alerts can reach the shop."
     assert texts["Alert receivers"] == "warn: none No one is notified; alerts are only shown here."
     assert list(texts) == [
-        *("Database", "Worker", "Job queue", "Disk"),
+        *("Database", "Worker", "Job queue", "Periodic jobs", "Disk"),
         *("Circuit breaker", "Gateway", "Monitoring", "Alert receivers"),
     ]
 
@@ -134,6 +136,16 @@ def test_the_queue_is_evaluated_by_its_longest_wait(staff: Client, seconds: int,
 def test_one_waiting_job(staff: Client) -> None:
     OrmQ.objects.create(key="vitrine", payload="", lock=ago(60))
     assert checks(staff)["Job queue"] == "good: keeping up 1 job waiting; longest wait 1 min."
+
+
+def test_jobs_that_stand_still_are_named(staff: Client) -> None:
+    JobSuccess.objects.create(task="roll_up_metrics", at=ago(600))
+    JobSuccess.objects.create(task="prune_carts", at=ago(47 * 3600))
+    assert checks(staff)["Periodic jobs"] == "good: on time No job is overdue."
+    JobSuccess.objects.filter(task="roll_up_metrics").update(at=ago(601))
+    JobSuccess.objects.create(task="run_audit", at=ago(5400))
+    text = "No success of roll_up_metrics for 10 min, run_audit for 1 h 30 min."
+    assert checks(staff)["Periodic jobs"] == f"bad: standing still {text} See the worker's log."
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Health checks of the database, the worker, the job queue and the disk."""
+"""Health checks of the database, the worker, its jobs and queue, and the disk."""
 
 from __future__ import annotations
 
@@ -55,6 +55,16 @@ def queue(_now: datetime) -> Finding:
     if oldest > limits.warning_waiting_seconds:
         return Finding("warn", "slow", detail)
     return Finding("good", "keeping up", detail if waiting else "No jobs waiting.")
+
+
+@health_check("Periodic jobs")
+def periodic_jobs(now: datetime) -> Finding:
+    """Check that no periodic job has gone without a success for too long."""
+    late = jobs.standing_still(now)
+    if not late:
+        return Finding("good", "on time", "No job is overdue.")
+    ages = ", ".join(f"{name} for {duration(age)}" for name, age in late.items())
+    return Finding("bad", "standing still", f"No success of {ages}. See the worker's log.")
 
 
 @health_check("Disk")

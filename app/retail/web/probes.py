@@ -12,6 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from retail import jobs
 from retail.models import WorkerHeartbeat
 from retail.observability.prometheus import exposition
 from retail.thresholds import THRESHOLDS
@@ -69,6 +70,12 @@ def worker_check() -> str:
     return "ok"
 
 
+def jobs_check() -> str:
+    """Return "ok" if every periodic job succeeded recently, else those that did not."""
+    late = ", ".join(jobs.standing_still(timezone.now()))
+    return f"no recent success of {late}: see the worker's log" if late else "ok"
+
+
 def database_checks() -> dict[str, str]:
     """Return the state of the database and of its migrations; "ok" if healthy."""
     with connection.cursor() as cursor:
@@ -90,6 +97,7 @@ def readiness() -> dict[str, str]:
         checks |= database_checks()
         if checks["migrations"] == "ok":
             checks["worker"] = worker_check()
+            checks["jobs"] = jobs_check()
     except Exception:  # noqa: BLE001 - the driver may raise anything
         checks["database"] = "unavailable"
     return checks
@@ -98,12 +106,12 @@ def readiness() -> dict[str, str]:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Report whether this process can sell.
 
-    Returns 503 if the database is unavailable or not migrated. Without a worker, returns 200 with
-    status "degraded": the shop sells, but background work waits.
+    Returns 503 if the database is unavailable or not migrated. Without a worker, or if its jobs
+    stand still, returns 200 with status "degraded": the shop sells, but background work waits.
     """
     checks = readiness()
     able = checks["database"] == checks.get("migrations") == "ok"
-    status = ("ready" if checks.get("worker") == "ok" else "degraded") if able else "unavailable"
+    status = ("ready" if set(checks.values()) == {"ok"} else "degraded") if able else "unavailable"
     return JsonResponse(
         {"status": status, "checks": checks},
         status=HTTPStatus.OK if able else HTTPStatus.SERVICE_UNAVAILABLE,

@@ -11,9 +11,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from retail.models import WorkerHeartbeat
+from retail.models import JobSuccess, WorkerHeartbeat
 from retail.web import probes
-from tests.support import moved
+from tests.support import moved, periodic_jobs_succeeded
 
 pytestmark = pytest.mark.django_db
 
@@ -22,8 +22,9 @@ STRANGER = "10.1.2.3:8000"
 
 
 @pytest.fixture(autouse=True)
-def _not_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def _not_asked_yet(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     monkeypatch.setattr(probes, "_migrated", False)
+    periodic_jobs_succeeded(timezone.now())
 
 
 def ask(client: Client, authorization: str | None = None) -> int:
@@ -108,13 +109,13 @@ def ready(client: Client) -> tuple[int, dict[str, object]]:
 
 def test_a_shop_with_database_and_worker_is_ready(client: Client) -> None:
     WorkerHeartbeat.objects.create(worker="here", seen_at=timezone.now())
-    checks = {"database": "ok", "migrations": "ok", "worker": "ok"}
+    checks = {"database": "ok", "migrations": "ok", "worker": "ok", "jobs": "ok"}
     assert ready(client) == (200, {"status": "ready", "checks": checks})
 
 
 def test_a_shop_whose_worker_never_started_is_degraded(client: Client) -> None:
     worker = "never seen: start it with `manage.py worker`"
-    checks = {"database": "ok", "migrations": "ok", "worker": worker}
+    checks = {"database": "ok", "migrations": "ok", "worker": worker, "jobs": "ok"}
     assert ready(client) == (200, {"status": "degraded", "checks": checks})
 
 
@@ -129,7 +130,22 @@ def test_a_worker_is_missing_without_a_recent_heartbeat(
     heartbeat.seen_at = now - timedelta(seconds=31)
     heartbeat.save()
     worker = "silent for 31 s: is `manage.py worker` running?"
-    checks = {"database": "ok", "migrations": "ok", "worker": worker}
+    checks = {"database": "ok", "migrations": "ok", "worker": worker, "jobs": "ok"}
+    assert ready(client) == (200, {"status": "degraded", "checks": checks})
+
+
+def test_a_shop_whose_jobs_stand_still_is_degraded(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    WorkerHeartbeat.objects.create(worker="here", seen_at=now)
+    JobSuccess.objects.filter(task="run_audit").update(at=now - timedelta(minutes=10))
+    assert ready(client)[1]["status"] == "ready"
+    late = timedelta(minutes=10, seconds=1)
+    JobSuccess.objects.filter(task__in=["run_audit", "settle_payments"]).update(at=now - late)
+    jobs = "no recent success of run_audit, settle_payments: see the worker's log"
+    checks = {"database": "ok", "migrations": "ok", "worker": "ok", "jobs": jobs}
     assert ready(client) == (200, {"status": "degraded", "checks": checks})
 
 

@@ -25,6 +25,7 @@ STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 SINKS = ("metrics", "rows", "collector", "log", "audit")
 
 TASKS = LabelValues()  # added by `retail.jobs.job`
+PERIODIC_TASKS = LabelValues()  # those of them that declare an interval
 INVARIANTS = LabelValues()  # added by `retail.audit.declare.invariant`
 THROTTLE_SCOPES = LabelValues()  # added by the app whose requests are throttled
 
@@ -69,7 +70,7 @@ THROTTLED = Counter(
 )
 JOBS = Counter(
     "retail_jobs_total",
-    "Runs of background jobs.",
+    "Runs of background jobs. A run that was killed has failed.",
     {"task": TASKS, "outcome": ("succeeded", "failed")},
 )
 JOB_DURATION = Histogram(
@@ -83,6 +84,16 @@ JOBS_WAITING = DatabaseGauge("retail_jobs_waiting", "Background jobs waiting to 
 JOBS_OLDEST_WAITING = DatabaseGauge(
     "retail_jobs_oldest_waiting_seconds",
     "Time that the oldest background job has been waiting; 0 if none is.",
+)
+JOB_LAST_SUCCESS = DatabaseGauge(
+    "retail_job_last_success_timestamp_seconds",
+    "Time of the last success of a periodic job; before its first success, when it was first due.",
+    {"task": PERIODIC_TASKS},
+)
+JOB_MOST_AGE = DatabaseGauge(
+    "retail_job_most_age_seconds",
+    "Longest time that a periodic job may go without a success, as the job declares it.",
+    {"task": PERIODIC_TASKS},
 )
 METRIC_ROWS_DROPPED = Counter(
     "retail_metric_rows_dropped_total",
