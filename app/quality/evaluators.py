@@ -172,7 +172,8 @@ def _scopes(window: Window) -> Sequence[str]:
 
 def _while_throttling(evidence: Evidence) -> Window:
     """Return the window of the steps in which requests were throttled."""
-    starts = {point.start for point in evidence.rows.get("throttled_requests", ())}
+    throttled = evidence.rows.get("throttled_requests", ())
+    starts = {point.start for point in throttled if point.total}
     return Window.of(
         {
             kind: [point for point in points if point.start in starts]

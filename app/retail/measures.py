@@ -38,6 +38,11 @@ class Window:
         point = self.points.get(kind)
         return point.count if point else 0
 
+    def number(self, kind: str) -> int:
+        """Return the sum of a metric type's values, for types whose value is a number of things."""
+        point = self.points.get(kind)
+        return round(point.total) if point else 0
+
     def aggregate(self, kind: str, name: str, key: str | None = None) -> Any:
         """Return one of a type's aggregates, or 0."""
         point = self.points.get(kind)
@@ -45,13 +50,13 @@ class Window:
         return value if key is None else (value or {}).get(key, 0)
 
 
-def _percent(part: int, whole: int) -> float | None:
+def _percent(part: float, whole: int) -> float | None:
     return 100 * part / whole if whole else None
 
 
 def orders(window: Window) -> int:
     """Orders confirmed, by the time of their confirmation."""
-    return window.count("orders_per_day")
+    return window.number("orders_per_day")
 
 
 def flash_orders(window: Window) -> int:
@@ -67,7 +72,7 @@ def revenue(window: Window) -> Decimal:
 
 def refunds(window: Window) -> int:
     """Refunds paid out. The shop takes no returns yet, so there are none."""
-    return window.count("refunds_per_day")
+    return window.number("refunds_per_day")
 
 
 def requests(window: Window) -> int:
@@ -87,7 +92,7 @@ def client_errors(window: Window) -> int:
 
 def error_rate(window: Window) -> float | None:
     """Share of requests answered with 5xx."""
-    return _percent(errors(window), requests(window))
+    return _percent(window.aggregate("error_rate", "errors"), requests(window))
 
 
 def client_error_rate(window: Window) -> float | None:
@@ -164,7 +169,7 @@ def fast_fail_quantile(window: Window, share: float) -> float | None:
 
 def throttled(window: Window) -> int:
     """Requests refused because they came too fast."""
-    return window.count("throttled_requests")
+    return window.number("throttled_requests")
 
 
 def throttled_in(window: Window, scope: str) -> int:
@@ -174,7 +179,7 @@ def throttled_in(window: Window, scope: str) -> int:
 
 def stock_conflicts(window: Window) -> int:
     """Checkouts that a database constraint had to refuse: each is a bug."""
-    return window.count("stock_conflicts")
+    return window.number("stock_conflicts")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from retail.observability.rows.recorder import METRIC_TYPES
+from retail.observability.rows.types import METRIC_TYPES
 
 
 class Metric(models.Model):
