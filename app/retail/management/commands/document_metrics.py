@@ -54,7 +54,7 @@ with value 1 and `count` 5; a value of 0 is none. A row of `error_rate` without 
 `circuit_breaker_state` without `attempts` or `transition` is an attempt in that state. `record_metric` refuses
 values that make no sense: negative or fractional numbers of things, shares beyond 0 to 100, states other than these
 three, or metadata that contradict the value. In tests it raises; otherwise the row is dropped and counted in
-`retail_telemetry_errors_total{{sink="rows"}}`.
+`{telemetry_errors}{{sink="rows"}}`.
 
 Stock conflicts and throttled requests (by scope) get a row each, but only the first {unfolded} in 10 s; the others
 are folded into one row with `folded` and `count`, whose value is their average. Rows are kept for `METRIC_KEEP_DAYS` (default 90): the worker deletes older ones daily in
@@ -93,6 +93,7 @@ def document() -> str:
         durations=", ".join(map(str, DURATION_BOUNDS_MS)),
         fast_fails=", ".join(map(str, FAST_FAIL_BOUNDS_MS)),
         unfolded=UNFOLDED_EVENTS,
+        telemetry_errors=catalogue.TELEMETRY_ERRORS.name,
         **{name: kind.meaning for name, kind in METRIC_TYPES.items()},
         late=int(rollups.LATE.total_seconds() // 60),
     )
