@@ -68,10 +68,16 @@ class MetricRollup(models.Model):
 
 
 class RollupMark(models.Model):
-    """Time up to which all metric rows are rolled up. The table has one row."""
+    """Time up to which all metric rows are rolled up. The table has one row.
+
+    Rows may arrive late; the ids show which: `newest_row` is the newest row when the last run
+    started, `checked_row` when the one before it did.
+    """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     until = models.DateTimeField()
+    newest_row = models.BigIntegerField(null=True)
+    checked_row = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"rolled up until {self.until:%Y-%m-%d %H:%M}"

@@ -64,7 +64,8 @@ small batches, as does `manage.py prune_metrics --days N`.
 
 Every minute, the worker aggregates rows by minute, hour and day (UTC). After downtime, it catches up. Minutes
 are kept for two days, hours and days forever. Pages read rollups, plus the rows since the last rollup, so 90
-days take as long as one. Rows that arrive more than {late} minutes late are missing from the rollups.
+days take as long as one. Each run reads the rows of the last {late} minutes again. Rows that arrive even later, as after
+an outage or from a process with a wrong clock, are added to the hour and day they belong to at the next run.
 `orders_per_day` and `payment_success_rate` are aggregated from orders and payments instead of rows: a killed
 process may lose rows, but never orders. Their rows change no number that is shown. A rollup has `count` (events), `total` (sum of value times events),
 `minimum`, `maximum` and `aggregates`, which are sums unless noted:
