@@ -67,9 +67,9 @@ def test_conflicts_are_the_sum_of_the_values(
 
 
 def test_refunds_are_the_sum_of_the_values(shown: Shown) -> None:
-    record_metric("refunds_per_day", 2)
+    record_metric("refunds_per_day", 3)
     record_metric("refunds_per_day", 0)
-    assert shown() == {"refunds": 2}
+    assert shown() == {"refunds": 3}
 
 
 def test_throttled_requests_are_the_sum_of_the_values_by_scope(shown: Shown) -> None:
