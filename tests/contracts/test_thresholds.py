@@ -95,7 +95,7 @@ NOT_THRESHOLDS = {
     r"^axisSoftMax: 5$": "a scale",
     r"24 hours|30 days": "a page's range",
     r"up to [\d., ]+ ms|bounds at [\d, and]+ ms|which \d+ %": "a histogram's",
-    r"Rows that arrive more than 15 minutes": "how late a row may be",
+    r"reads the rows of the last 15 minutes": "how far each rollup looks back",
     r"none in an hour means": "not a threshold",
 }
 NOT_IN_SOURCES = {
