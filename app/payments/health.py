@@ -33,8 +33,9 @@ def breaker(now: datetime) -> Finding:
         return Finding("warn", f"{word}, forced", detail, link)
     detail = "Payments reach the gateway."
     if state == State.OPEN:
-        since = f" {ago(row.opened_at, now)}" if row.opened_at else ""
-        detail = f"Opened{since}. Checkouts fail fast; carts are kept."
+        since = row.open_since or row.opened_at
+        opened = f"Opened {ago(since, now)}" if since else "Open"
+        detail = f"{opened}. Checkouts fail fast; carts are kept."
     if state == State.HALF_OPEN:
         detail = "One payment at a time probes the gateway."
     return Finding({State.CLOSED: "good", State.OPEN: "bad"}.get(state, "warn"), word, detail, link)

@@ -81,14 +81,15 @@ class ObservabilityMiddleware:
             method=request.method if request.method in _METHODS else "other",
             status=f"{status // 100}xx",
         )
+        # Reading request.user would cost a query for requests that have not used it.
+        user = getattr(request, "_cached_user", None)
+        user_id = str(user.pk) if user is not None and user.pk else None
         if getattr(request, "fast_fail", False):
             catalogue.FAST_FAIL_DURATION.observe(seconds, request_id)
-            recorder.intervals.add_fast_fail(seconds)
+            recorder.intervals.add_fast_fail(seconds, user_id or "")
         if not getattr(request, "uncounted", False):
             recorder.intervals.add_request(status, seconds, view, request_id)
         recorder.start()
-        # Reading request.user would cost a query for requests that have not used it.
-        user = getattr(request, "_cached_user", None)
         log_event(
             logger,
             logging.WARNING if status >= _SERVER_ERROR else logging.INFO,
@@ -99,6 +100,6 @@ class ObservabilityMiddleware:
                 "view": view,
                 "status": status,
                 "duration_ms": round(seconds * 1000, 3),
-                "user_id": str(user.pk) if user is not None and user.pk else None,
+                "user_id": user_id,
             },
         )

@@ -10,6 +10,7 @@ from retail.observability.prometheus import catalogue
 from retail.observability.rows.intervals import (
     DURATION_BOUNDS_MS,
     FAST_FAIL_BOUNDS_MS,
+    MOST_BUYERS,
     UNFOLDED_EVENTS,
 )
 
@@ -41,8 +42,8 @@ ROWS = """
 | error_rate | process and 10 s with requests | share of 5xx in percent | `count`, `errors` (5xx), `client_errors` (4xx), `recent`: the latest 5xx with `request_id`, `view`, `status`, `at` |
 | avg_response_time | process and 10 s with requests | milliseconds | `count`, `max_ms`, `buckets`: counts up to {durations} ms, and longer |
 | circuit_breaker_state | process and 10 s with payment attempts | state at the last attempt: 0 closed, 1 half-open, 2 open | `breaker`, `state`, `count`, `attempts` by state |
-| | process and 10 s with requests refused by the open breaker | 2 | `count`, `fast_fails`, `fast_fail_max_ms`, `fast_fail_buckets`: counts up to {fast_fails} ms, and longer |
-| | transition | the new state | `breaker`, `state`, `transition`: true |
+| | process and 10 s with requests refused by the open breaker | 2 | `count`, `fast_fails`, `buyers`: the ids of up to {buyers} users, `fast_fail_max_ms`, `fast_fail_buckets`: counts up to {fast_fails} ms, and longer |
+| | transition | the new state | `breaker`, `state`, `transition`: true, or false for a failed probe: an outage opens the breaker once |
 | stock_conflicts | conflict | 1 | `product_ids` |
 | throttled_requests | throttled request | 1 | `scope`, `user_id` |
 
@@ -83,6 +84,7 @@ def document() -> str:
     rows = ROWS.format(
         durations=", ".join(map(str, DURATION_BOUNDS_MS)),
         fast_fails=", ".join(map(str, FAST_FAIL_BOUNDS_MS)),
+        buyers=MOST_BUYERS,
         unfolded=UNFOLDED_EVENTS,
         late=int(rollups.LATE.total_seconds() // 60),
     )
