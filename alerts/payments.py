@@ -12,6 +12,12 @@ BREAKER = THRESHOLDS.circuit_breaker
 UNKNOWN = THRESHOLDS.unknown_payments
 WINDOW = span(SUCCESS.window_seconds)
 
+# The share of fewer payments is not evaluated. `round`: increases are extrapolated.
+ENOUGH_PAYMENTS = (
+    f"round(sum(service:retail_payments:rate{WINDOW}) * {SUCCESS.window_seconds})"
+    f" >= {SUCCESS.least_payments}"
+)
+
 RECORDINGS = (
     Recording(
         f"service:retail_orders:rate{WINDOW}",
@@ -35,8 +41,7 @@ RECORDINGS = (
 SUCCESS_LOW = Alert(
     name="RetailPaymentSuccessLow",
     expr=f"service:retail_payment_success:ratio_rate{WINDOW} < {SUCCESS.least_ratio}\n"
-    f"and round(sum(service:retail_payments:rate{WINDOW}) * {SUCCESS.window_seconds})"
-    f" >= {SUCCESS.least_payments}",
+    f"and {ENOUGH_PAYMENTS}",
     for_seconds=SUCCESS.for_seconds,
     severity="critical",
     service="payments",

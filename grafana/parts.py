@@ -61,11 +61,14 @@ def quantiles(
     histogram: str, selector: str = "", *, of: Sequence[float] = (0.5, 0.95)
 ) -> list[Json]:
     """Return queries for percentiles. Exemplars link to the log lines of a request."""
-    names = {0.5: "median", 0.95: "p95", 0.99: "p99"}
     rates = f"sum by (le) (rate({histogram}_bucket{{{selector}}}[$__rate_interval]))"
     rates = rates.replace("{}", "")
     return [
-        query(f"histogram_quantile({rank}, {rates})", names[rank], exemplar=rank == of[-1])
+        query(
+            f"histogram_quantile({rank}, {rates})",
+            "median" if rank == 0.5 else f"p{100 * rank:g}",  # noqa: PLR2004 - one half
+            exemplar=rank == of[-1],
+        )
         for rank in of
     ]
 

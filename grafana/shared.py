@@ -1,6 +1,7 @@
 """Panels and expressions that several dashboards share."""
 
 from alerts.model import span
+from alerts.payments import ENOUGH_PAYMENTS
 from grafana.parts import (
     BAD,
     CURRENCY_UNITS,
@@ -102,13 +103,14 @@ def success_now(**more: object) -> Json:
     return stat(
         "Payment success",
         f"Ratio of completed to settled payments over the last {PAID_PERIOD}. Declined cards count "
-        f"as failed. Must be at least {SUCCESS.least_ratio:.0%}, but varies with few payments. See "
-        "Payments and circuit breaker for the cause.",
-        [query(SUCCESS_RATE, now=True)],
+        f"as failed. Must be at least {SUCCESS.least_ratio:.0%}; fewer than "
+        f"{SUCCESS.least_payments} payments are not evaluated. See Payments and circuit breaker "
+        "for the cause.",
+        [query(f"{SUCCESS_RATE} and on() ({ENOUGH_PAYMENTS})", now=True)],
         unit="percentunit",
         thresholds=SUCCESS_STEPS,
         decimals=1,
-        no_value="none settled",
+        no_value="too few",
         links=[link("Payments and circuit breaker", "retail-payments")],
         **more,
     )

@@ -61,7 +61,9 @@ A2 = Scenario(
     "breaker is open, checkouts fail fast, before anything is reserved",
     measure=f"≥ {THRESHOLDS.payment_success.least_ratio:.0%} of settled payments completed, "
     f"counting those without an outcome for {UNKNOWN_AGE} as failed; while the breaker is open, "
-    f"checkouts fail in under {THRESHOLDS.fast_fail.most_seconds * 1000:g} ms (p99)",
+    f"checkouts fail in under {THRESHOLDS.fast_fail.most_seconds * 1000:g} ms "
+    f"(p{100 * THRESHOLDS.fast_fail.least_ratio:g}); fewer than "
+    f"{THRESHOLDS.payment_success.least_payments} payments are not evaluated",
     evaluate=evaluators.payments,
     queries=(
         EvidenceQuery(
@@ -78,7 +80,7 @@ A2 = Scenario(
         ),
         EvidenceQuery(
             "PromQL",
-            "histogram_quantile(0.99, sum by (le) "
+            f"histogram_quantile({THRESHOLDS.fast_fail.least_ratio:g}, sum by (le) "
             f"(increase({catalogue.FAST_FAIL_DURATION.name}_bucket[$window])))",
         ),
     ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from retail.history.points import Point, merged, quantile
+from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -139,27 +140,27 @@ def payment_success(window: Window) -> float | None:
 
 
 def short_circuited(window: Window) -> int:
-    """Payment attempts rejected because the circuit breaker was open."""
+    """Payment attempts stopped by the open circuit breaker: checkouts and the worker's retries."""
     return int(window.aggregate("circuit_breaker_state", "attempts", "open"))
 
 
 def breaker_openings(window: Window) -> int:
-    """Times the circuit breaker opened."""
+    """Times the circuit breaker opened. An outage is one, however many probes fail in it."""
     return int(window.aggregate("circuit_breaker_state", "transitions", "open"))
 
 
-def fast_fails(window: Window) -> int:
-    """Requests refused because the circuit breaker was open."""
+def checkouts_refused(window: Window) -> int:
+    """Checkouts refused because the circuit breaker was open, without the worker's retries."""
     return int(window.aggregate("circuit_breaker_state", "fast_fails"))
 
 
-def fast_fail_quantile(window: Window, share: float) -> float | None:
-    """Time within which a share (0 to 1) of the fast fails were answered, from a histogram."""
-    if not fast_fails(window):
+def fast_fail_time(window: Window) -> float | None:
+    """Time within which nearly all checkouts failed while the breaker was open (`fast_fail`)."""
+    if not checkouts_refused(window):
         return None
     buckets = window.aggregate("circuit_breaker_state", "fast_fail_buckets")
     most = window.aggregate("circuit_breaker_state", "fast_fail_max_ms")
-    return quantile(buckets, share, most)
+    return quantile(buckets, THRESHOLDS.fast_fail.least_ratio, most)
 
 
 def throttled(window: Window) -> int:

@@ -47,6 +47,7 @@ class PaymentSuccess:
 @dataclass(frozen=True)
 class FastFail:
     most_seconds: float
+    least_ratio: float
 
 
 @dataclass(frozen=True)

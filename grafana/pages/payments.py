@@ -76,12 +76,12 @@ PAGE = page(
             thresholds=UNKNOWN_STEPS,
         ),
         stat(
-            "p95 fast-fail time",
+            f"p{100 * FAST.least_ratio:g} fast-fail time",
             "How long buyers wait for the response that payments are unavailable. Must be below "
             f"{FAST.most_seconds * 1000:g} ms while the circuit breaker is open.",
             [
                 query(
-                    "histogram_quantile(0.95, sum by (le) "
+                    f"histogram_quantile({FAST.least_ratio}, sum by (le) "
                     "(increase(retail_fast_fail_duration_seconds_bucket[$__range]))) >= 0",
                     now=True,
                 )
@@ -177,7 +177,7 @@ PAGE = page(
             "Fast-fail time",
             "Duration of requests that were rejected because the circuit breaker is open. Above "
             f"{FAST.most_seconds * 1000:g} ms the page itself is slow: see HTTP by view.",
-            quantiles("retail_fast_fail_duration_seconds"),
+            quantiles("retail_fast_fail_duration_seconds", of=(0.5, FAST.least_ratio)),
             size=(8, 8),
             unit="s",
             thresholds=FAST_STEPS,

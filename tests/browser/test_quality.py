@@ -109,7 +109,7 @@ def test_a2_changes_without_a_reload_while_the_gateway_is_down(
     new_shop.gateway.knobs(off=True)
     assert buy(new_shop, LAMP) == 200  # no answer, until the breaker opens
     assert buy(new_shop, LAMP) == 503
-    expect(page.locator("#A2 tbody tr").nth(1)).to_contain_text("1 rejected by the open breaker")
+    expect(page.locator("#A2 tbody tr").nth(1)).to_contain_text("1 checkout refused by the breaker")
     expect(verdict(viewer, "A2")).to_have_text("PASS")  # an unknown payment has not failed yet
     new_shop.gateway.knobs()
     new_shop.pass_the_rest()

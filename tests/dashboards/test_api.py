@@ -108,7 +108,7 @@ def test_an_empty_shop_has_no_rates_and_no_states(client: Client) -> None:
     numbers = {key: number["value"] for key, number in document["numbers"].items()}
     without_data = {
         *("error_rate", "client_error_rate", "payment_success"),
-        *("response_avg", "response_p50", "response_p95", "response_p99"),
+        *("response_avg", "response_p50", "response_p95", "response_p99", "fast_fail"),
     }
     assert {key for key, value in numbers.items() if value is None} == without_data
     assert {value for key, value in numbers.items() if key not in without_data} == {0, "0.00"}
