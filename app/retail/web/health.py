@@ -8,18 +8,23 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import Count, Max, Min, Q, Sum
+from django.urls import reverse
 
-from retail import jobs
-from retail.health import Finding, health_check
+from retail import jobs, measures
+from retail.audit.declare import OVERSOLD
+from retail.audit.results import STALE_AFTER
+from retail.health import Finding, Harm, counted, health_check
+from retail.models import AuditCheck, AuditViolation, WorkerHeartbeat
 from retail.observability.prometheus import catalogue
-from retail.templatetags.durations import duration
+from retail.templatetags.durations import ago, duration
 from retail.thresholds import THRESHOLDS, in_words
 from retail.web.probes import database_checks, worker_check
 
 HEARTBEAT_MAX_AGE = in_words(THRESHOLDS.worker.silent_after_seconds)
 
 
-@health_check("Database")
+@health_check("Database", Harm.NO_SALES)
 def database(_now: datetime) -> Finding:
     """Check that the database responds and is migrated."""
     try:
@@ -27,31 +32,80 @@ def database(_now: datetime) -> Finding:
     except DatabaseError:
         return Finding("bad", "down", "The database is not responding.")
     if checks["migrations"] != "ok":
-        return Finding("bad", "not migrated", checks["migrations"])
+        return Finding(
+            "bad", "not migrated", checks["migrations"], step="Run manage.py migrate, then restart."
+        )
     return Finding("good", "up", f"{connection.display_name}, migrations applied.")
 
 
 @health_check("Worker")
-def worker(_now: datetime) -> Finding:
+def worker(now: datetime) -> Finding:
     """Check the worker's heartbeat."""
     state = worker_check()
     if state == "ok":
         return Finding("good", "running", f"Heartbeat in the last {HEARTBEAT_MAX_AGE}.")
     word, _, detail = state.replace("`", "").partition(": ")
-    return Finding("bad", word, f"{detail[:1].upper()}{detail[1:]}")
+    waiting = sum(row.count for row in measures.open_payments(now))
+    return Finding(
+        "bad",
+        word,
+        f"{detail[:1].upper()}{detail[1:]}",
+        since=WorkerHeartbeat.objects.aggregate(last=Max("seen_at"))["last"],
+        affected=f"{counted(waiting, 'payment')} not settled",
+        step="Start the worker: manage.py worker, or docker compose up -d worker.",
+        runbook="RetailTargetDown",
+    )
+
+
+@health_check("Books", Harm.BOOKS)
+def books(now: datetime) -> Finding:
+    """Check that the audits found no violation. An open one counts, however old the audit is."""
+    found = AuditViolation.objects.filter(resolved_at__isnull=True).aggregate(
+        count=Count("pk"),
+        units=Sum("amount", filter=Q(invariant=OVERSOLD)),
+        since=Min("found_at"),
+    )
+    if found["count"]:
+        units = found["units"] or 0
+        runbook = "RetailOversold" if units else "RetailInvariantViolated"
+        return Finding(
+            "bad",
+            "oversold" if units else "do not agree",
+            f"Open violations of the shop's invariants: {found['count']:,}.",
+            reverse("admin:retail_auditviolation_changelist"),
+            since=found["since"],
+            affected=f"{counted(units, 'unit')} oversold" if units else "",
+            step="List them with manage.py audit; take oversold products off sale first.",
+            runbook=runbook,
+        )
+    checked_at = AuditCheck.objects.aggregate(last=Max("checked_at"))["last"]
+    if checked_at is None:
+        return Finding("calm", "not audited yet", "The worker audits them every minute.")
+    if now - checked_at > STALE_AFTER:
+        detail = f"Last audited {ago(checked_at, now)}. Is the worker running?"
+        return Finding("warn", "not audited", detail)
+    return Finding("good", "agree", f"Audited {ago(checked_at, now)}.")
 
 
 @health_check("Job queue")
-def queue(_now: datetime) -> Finding:
+def queue(now: datetime) -> Finding:
     """Check how long the oldest job has been waiting."""
     gauges = jobs.read_queue()
     waiting = int(gauges[catalogue.JOBS_WAITING][()])
     oldest = gauges[catalogue.JOBS_OLDEST_WAITING][()]
     limits = THRESHOLDS.queue
-    plural = "" if waiting == 1 else "s"
-    detail = f"{waiting:,} job{plural} waiting; longest wait {duration(timedelta(seconds=oldest))}."
+    detail = (
+        f"{counted(waiting, 'job')} waiting; longest wait {duration(timedelta(seconds=oldest))}."
+    )
     if oldest > limits.most_waiting_seconds:
-        return Finding("bad", "stalled", detail)
+        return Finding(
+            "bad",
+            "stalled",
+            detail,
+            since=now - timedelta(seconds=oldest),
+            step="Find event=job.failed in the worker's log, and restart the worker.",
+            runbook="RetailQueueStalled",
+        )
     if oldest > limits.warning_waiting_seconds:
         return Finding("warn", "slow", detail)
     return Finding("good", "keeping up", detail if waiting else "No jobs waiting.")
@@ -68,7 +122,7 @@ def disk(_now: datetime) -> Finding:
     share = fullest.free / fullest.total
     detail = f"{100 * share:.0f} % free, {fullest.free / 1e9:,.0f} GB."
     if share < THRESHOLDS.disk.least_free_ratio:
-        return Finding("bad", "almost full", detail)
+        return Finding("bad", "almost full", detail, step="Free some space on it.")
     if share < THRESHOLDS.disk.warning_free_ratio:
         return Finding("warn", "filling up", detail)
     return Finding("good", "enough space", detail)

@@ -49,7 +49,7 @@ def test_no_machines_post_is_redirected_on_any_address(
 
 
 def test_over_http_a_post_is_refused_with_the_reason(settings: Settings) -> None:
-    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_SSL_REDIRECT, settings.METRICS_TOKEN = True, "a-token"
     machine = Client(enforce_csrf_checks=True)
     response = machine.post("/metrics/api/", headers=TOKEN)
     assert (response.status_code, response.json()["error"]["title"]) == (403, "HTTPS required")
