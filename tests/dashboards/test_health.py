@@ -46,11 +46,14 @@ def test_a_new_shop(staff: Client) -> None:
     assert texts["Database"].startswith("good: up ")
     assert texts["Worker"] == "bad: never seen Start it with manage.py worker"
     assert texts["Job queue"] == "good: keeping up No jobs waiting."
+    assert texts["Books"] == "calm: not audited yet The worker audits them every minute."
+    assert texts["Sales now"].startswith("calm: no visitors In the last 5 minutes: 0 of 0")
+    assert texts["Unsettled payments"] == "good: none 0 in progress."
     assert texts["Monitoring"] == "warn: not connected No alerts can reach the shop."
     assert texts["Alert receivers"] == "warn: none No one is notified; alerts are only shown here."
     assert list(texts) == [
-        *("Database", "Worker", "Job queue", "Disk"),
-        *("Circuit breaker", "Gateway", "Monitoring", "Alert receivers"),
+        *("Database", "Worker", "Books", "Job queue", "Disk", "Circuit breaker"),
+        *("Sales now", "Unsettled payments", "Gateway", "Monitoring", "Alert receivers"),
     ]
 
 
@@ -61,6 +64,11 @@ def test_a_new_shop(staff: Client) -> None:
         (
             {"state": "open", "opened_at": ago(130)},
             "bad: open Opened 2 min ago. Checkouts fail fast; carts are kept.",
+            "bad: not responding",
+        ),
+        (
+            {"state": "half_open", "opened_at": ago(5), "open_since": ago(130), "failures": 9},
+            "bad: half-open Opened 2 min ago. Checkouts fail fast; carts are kept.",
             "bad: not responding",
         ),
         (

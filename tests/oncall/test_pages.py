@@ -9,6 +9,9 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from oncall import selectors
+from oncall.services import lost_record
+from payments import breaker
+from retail.health import health
 from tests.oncall.support import alert, at, receive
 from tests.support import make_buyer
 
@@ -199,3 +202,59 @@ def test_many_alerts_are_cut_off_and_need_no_more_queries(
     assert "More than 200 alerts firing" in page
     assert "Only the 200 most severe alerts are shown." in page
     assert page.count(" 4 min") == 50
+
+
+def test_labels_tell_alerts_of_one_rule_apart(staff: Client) -> None:
+    receive(-1, alert("Watchdog"))
+    for job in ("web", "worker"):
+        labels = {"job": job, "severity": "critical", "instance": f"{job}:8000"}
+        receive(-1, alert("RetailTargetDown", -2, labels=labels, fingerprint=job))
+    receive(-1, alert("RetailFeedStale", -9, -5, labels={"partner": "acme"}))
+    page = main_text(staff)
+    assert "RetailTargetDown, in a sentence instance=web:8000, job=web For" in page
+    assert "RetailTargetDown, in a sentence instance=worker:8000, job=worker For" in page
+    assert "RetailFeedStale partner=acme 1 Mar 2026, 11:55 UTC" in page
+    dashboard = main_text(staff, "/metrics/dashboard/")
+    assert "RetailTargetDown instance=web:8000, job=web for" in dashboard
+
+
+def test_lost_alerts_are_shown_with_when_and_what_until_all_are_repeated(staff: Client) -> None:
+    receive(-1, alert("Watchdog"))
+    assert selectors.alerts_now(now=at(0)).state == "good"
+    lost_record(reason="cut", count=7, detail="max_alerts", now=at(-2))
+    lost_record(reason="refused", count=None, detail="Send at most 1 MB", now=at(-1.5))
+    lost_record(reason="unreadable", count=1, detail="alerts[1] must", now=at(-24 * 60 - 36))
+    page = main_text(staff)
+    assert "but some alerts could not be stored. They may still be firing." in page
+    assert "so nothing is being missed" not in page
+    assert "1 Mar 2026, 11:58:00 UTC : 7 alerts, left out by Alertmanager. max_alerts" in page
+    assert "11:58:30 UTC : a whole notification, notification refused. Send at most 1 MB" in page
+    assert "alerts[1] must" not in page
+    assert selectors.alerts_now(now=at(0)).state == "warn"
+    monitoring = {check.name: check.finding for check in health(at(0))}["Monitoring"]
+    assert (monitoring.state, monitoring.word) == ("warn", "alerts lost")
+
+
+def test_an_alert_that_ended_when_the_data_did_may_still_be_firing(staff: Client) -> None:
+    # Prometheus dies: four minutes later, Alertmanager ends all of its alerts.
+    receive(-30, alert("Watchdog"))
+    receive(-29, alert("RetailOversold", -90, -31))
+    receive(-29, alert("RetailTargetDown", -90, -30))
+    page = main_text(staff)
+    may_fire, _, ended = page.partition("Resolved in the last 7 days")
+    assert "May still be firing" in may_fire
+    assert "RetailTargetDown 1 Mar 2026, 11:30 UTC" in may_fire
+    assert "RetailOversold 1 Mar 2026, 11:29 UTC" in ended
+    receive(-1, alert("Watchdog"))  # and Prometheus does not report it again
+    assert "May still be firing" not in main_text(staff)
+
+
+def test_the_shops_own_findings_need_no_alertmanager(staff: Client) -> None:
+    for _ in range(5):
+        breaker.report(breaker.acquire("x"), succeeded=False)
+    page = main_text(staff)
+    assert "Alerting is not connected; the shop itself finds" in page
+    assert "Found by the shop itself Circuit breaker open Opened" in page
+    assert "0 buyers refused, in 0 checkouts" in page
+    assert "Next step: Check the payment gateway" in page
+    assert 'class="verdict is-bad"' in staff.get("/metrics/alerts/").content.decode()
