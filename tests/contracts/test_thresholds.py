@@ -49,7 +49,7 @@ FOLLOW = {
     "payment_success.for_seconds": "rules grafana dashboard",
     "payment_success.least_payments": "rules grafana dashboard",
     "fast_fail.most_seconds": f"grafana {QS}",
-    "fast_fail.least_ratio": f"grafana dashboard {QS}",
+    "fast_fail.least_ratio": f"grafana {QS}",
     "stock_conflicts.most_conflicts": f"rules grafana dashboard {QS}",
     "stock_conflicts.window_seconds": "rules grafana",
     "oversold.most_units": f"rules grafana {QS}",
