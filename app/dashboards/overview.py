@@ -67,9 +67,10 @@ class Incident:
     def of_alert(cls, shown: selectors.ShownAlert) -> Incident:
         """Return the incident of a firing alert."""
         alert = shown.alert
-        what = shown.summary or alert.name
+        detail = f"{alert.name} fires" + (f" for {shown.distinct}." if shown.distinct else ".")
         runbook = alert.name if shown.has_runbook else ""
-        return cls(what, shown.distinct, alert.starts_at, "", shown.next_step, runbook)
+        step = shown.next_step or "Read what the alerts page says about it."
+        return cls(shown.summary or alert.name, detail, alert.starts_at, "", step, runbook)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,13 @@ def gateway(now: datetime) -> Finding:
     """Check that the gateway responds."""
     row = CircuitBreaker.objects.filter(name=BREAKER).first()
     if row and row.state_now != CircuitBreaker.State.CLOSED and not row.is_forced:
-        return Finding("bad", "not responding", "Too many calls failed, so the breaker is open.")
+        return Finding(
+            "bad",
+            "not responding",
+            "Too many calls failed, so the breaker is open.",
+            since=row.open_since or row.opened_at,
+            step="See Circuit breaker.",
+        )
     audits = AuditCheck.objects.filter(invariant=LEDGER_INVARIANT)
     read_at = audits.values_list("checked_at", flat=True).first()
     if read_at is None:

@@ -92,4 +92,5 @@ def _safely(name: str, run: Run, now: datetime) -> Finding:
         return run(now)
     except Exception:
         logger.exception("event=dashboard.check_failed", extra={"check": name})
-        return Finding("bad", "check failed", "See the log for the error.")
+        step = "Find event=dashboard.check_failed in logs/application.log."
+        return Finding("bad", "check failed", "See the log for the error.", step=step)

@@ -197,7 +197,10 @@ def test_the_worst_problems_are_listed_first(staff: Client) -> None:
         0, alert("RetailOversold", -5), alert("RetailQuiet", -5, labels={"severity": "warning"})
     )
     page = main_text(staff, "1h")
-    assert "2 problems need attention now, 3 warnings RetailOversold, in a sentence What" in page
+    assert (
+        "2 problems need attention now, 3 warnings RetailOversold, in a sentence "
+        "What RetailOversold fires. Since"
+    ) in page
     assert (
         "too slow Response time alert firing RetailOversold "
         "elevated Error rate elevated Sales now alert firing RetailQuiet "

@@ -258,7 +258,7 @@ def test_without_a_finding_the_most_severe_alert_comes_first(staff: Client) -> N
     receive(0, {**fields, "startsAt": "2026-03-02T11:50:00Z"})
     assert incident(staff) == {
         "title": "Half of all checkouts fail",
-        "What": "product=7",
+        "What": "RetailCheckoutBudgetBurn fires for product=7.",
         "Since": "2 Mar, 11:50 UTC, 10 min ago",
         "Affected": "not known",
         "Next step": "Look at it. Runbook",

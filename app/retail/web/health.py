@@ -30,7 +30,8 @@ def database(_now: datetime) -> Finding:
     try:
         checks = database_checks()
     except DatabaseError:
-        return Finding("bad", "down", "The database is not responding.")
+        step = "Start the database. /readyz reports when it responds again."
+        return Finding("bad", "down", "The database is not responding.", step=step)
     if checks["migrations"] != "ok":
         return Finding(
             "bad", "not migrated", checks["migrations"], step="Run manage.py migrate, then restart."
