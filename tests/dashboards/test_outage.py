@@ -51,7 +51,8 @@ def incident(client: Client, name: str = "24h") -> dict[str, str]:
     block = page.partition('<div class="incident"')[2].partition("</dl>")[0]
     parts = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", block, flags=re.DOTALL)
     title = re.findall(r"<h3.*?>(.*?)</h3>", block)
-    return {"title": plain(title[0]), **{key: plain(text) for key, text in parts}} if title else {}
+    texts = {key: plain(text).replace(" ,", ",") for key, text in parts}
+    return {"title": plain(title[0]), **texts} if title else {}
 
 
 def found(client: Client) -> str:
@@ -180,7 +181,7 @@ def test_declined_cards_are_an_incident_with_their_buyers(staff: Client) -> None
     assert outage["title"] == "Sales now: payments fail"
     assert outage["What"] == "Only 0 % of the latest payments succeed."
     assert outage["Affected"] == "2 buyers could not pay"
-    assert outage["Since"] == "2 Mar, 11:57 UTC, 3 min ago"
+    assert outage["Since"] == "2 Mar, 11:58 UTC, 2 min ago"
 
 
 @pytest.mark.usefixtures("noon")
