@@ -52,13 +52,15 @@ def _exclude_from_metrics(request: HttpRequest) -> None:
 
 def _context(request: HttpRequest, overview: Overview) -> dict[str, object]:
     """Return the rendered live fragments and their hash, by which the page detects changes."""
+    verdict = live.part("dashboards/_verdict.html", {"overview": overview}, request)
     summary = live.part("dashboards/_summary.html", {"overview": overview}, request)
     details = live.part("dashboards/_details.html", {"overview": overview}, request)
     return {
         "overview": overview,
+        "verdict": verdict,
         "summary": summary,
         "details": details,
-        "content_hash": live.content_hash(summary, details),
+        "content_hash": live.content_hash(verdict, summary, details),
     }
 
 

@@ -49,8 +49,7 @@ def _outage(row: CircuitBreaker, word: str, link: str, now: datetime) -> Finding
         link,
         since=since,
         affected=_refused(since),
-        step="Check the payment gateway: its status page, or the simulator's page on port 8001. "
-        "The breaker closes at the first payment that gets an answer.",
+        step="Check the payment gateway: its status page, or the simulator's page on port 8001.",
         runbook="RetailCircuitBreakerOpen",
     )
 

@@ -199,7 +199,7 @@ def test_the_worst_problems_are_listed_first(staff: Client) -> None:
     page = main_text(staff, "1h")
     assert (
         "2 problems need attention now, 3 warnings RetailOversold, in a sentence "
-        "What RetailOversold fires. Since"
+        "RetailOversold fires. Since"
     ) in page
     assert (
         "too slow Response time alert firing RetailOversold "

@@ -52,7 +52,8 @@ def incident(client: Client, name: str = "24h") -> dict[str, str]:
     parts = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", block, flags=re.DOTALL)
     title = re.findall(r"<h3.*?>(.*?)</h3>", block)
     texts = {key: plain(text).replace(" ,", ",") for key, text in parts}
-    return {"title": plain(title[0]), **texts} if title else {}
+    what = plain(block.partition("<p>")[2].partition("</p>")[0])
+    return {"title": plain(title[0]), "What": what, **texts} if title else {}
 
 
 def found(client: Client) -> str:
