@@ -73,7 +73,7 @@ def books(now: datetime) -> Finding:
             "bad",
             "oversold" if units else "do not agree",
             f"Open violations of the shop's invariants: {found['count']:,}.",
-            reverse("admin:retail_auditviolation_changelist"),
+            reverse("admin:app_list", args=["retail"]),
             since=found["since"],
             affected=f"{counted(units, 'unit')} oversold" if units else "",
             step="List them with manage.py audit; take oversold products off sale first.",
