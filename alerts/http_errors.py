@@ -1,6 +1,7 @@
 """HTTP errors. Counters of all processes are summed; `rate` accounts for restarts."""
 
 from alerts.model import Alert, Group, Recording, span
+from alerts.queries import until_scraped
 from retail.thresholds import THRESHOLDS, in_words
 
 LIMIT = THRESHOLDS.error_rate
@@ -21,13 +22,17 @@ RECORDINGS = (
         f"service:retail_http_errors:rate{WINDOW}\n"
         f"/ (service:retail_http_requests:rate{WINDOW} > 0)",
     ),
+    until_scraped(
+        f"service:retail_http_errors:judged{WINDOW}",
+        f"service:retail_http_errors:ratio_rate{WINDOW}\n"
+        f"and round(service:retail_http_requests:rate{WINDOW} * {LIMIT.window_seconds})"
+        f" >= {LIMIT.least_requests}",
+    ),
 )
 
 ERROR_RATE_HIGH = Alert(
     name="RetailErrorRateHigh",
-    expr=f"service:retail_http_errors:ratio_rate{WINDOW} > {LIMIT.most_ratio}\n"
-    f"and round(service:retail_http_requests:rate{WINDOW} * {LIMIT.window_seconds})"
-    f" >= {LIMIT.least_requests}",
+    expr=f"service:retail_http_errors:judged{WINDOW} > {LIMIT.most_ratio}",
     for_seconds=LIMIT.for_seconds,
     severity="critical",
     service="shop",

@@ -6,6 +6,7 @@ as calls. They count as bad checkouts.
 """
 
 from alerts.model import EVALUATED_EVERY, Alert, Group, Recording, span
+from alerts.queries import until_scraped
 from retail.thresholds import THRESHOLDS, Burn, in_words
 
 SLO = THRESHOLDS.slo
@@ -67,16 +68,17 @@ PAYMENT_CALLS = events(
 )
 
 
-def _burning(bad: str, objective: float, severity: str) -> str:
-    """Return an expression that is true if the budget burns too fast in any pair of windows."""
+def _burning(bad: str, objective: float, severity: str) -> Recording:
+    """Return the ratio of a long window, if the budget burns too fast in any pair of windows."""
     budget = round(1 - objective, 6)
-    return "\nor ".join(
+    fast = "\nor ".join(
         f"(service:{bad}:ratio_rate{span(burn.long_seconds)} > {burn.factor:g} * {budget:g}\n"
         f"  and service:{bad}:ratio_rate{span(burn.short_seconds)} > {burn.factor:g} * {budget:g}\n"
         f"  and round(service:{bad}:increase{span(burn.long_seconds)}) >= {SLO.least_bad_events})"
         for burn in SLO.burns
         if burn.severity == severity
     )
+    return until_scraped(f"service:{bad}:burning_{severity}", fast)
 
 
 PERIOD = in_words(SLO.period_seconds)
@@ -90,7 +92,7 @@ def checkout_burn(severity: str) -> Alert:
     """Return the alert on checkouts for one severity."""
     return Alert(
         name="RetailCheckoutBudgetBurn",
-        expr=_burning("retail_checkout_errors", SLO.checkout_objective_ratio, severity),
+        expr=f"service:retail_checkout_errors:burning_{severity}",
         severity=severity,
         service="shop",
         summary="{{ $value | humanizePercentage }} of checkouts fail or are slow",
@@ -118,7 +120,7 @@ def payment_burn(severity: str) -> Alert:
     """Return the alert on calls to the gateway for one severity."""
     return Alert(
         name="RetailPaymentBudgetBurn",
-        expr=_burning("retail_payment_call_errors", SLO.payment_objective_ratio, severity),
+        expr=f"service:retail_payment_call_errors:burning_{severity}",
         severity=severity,
         service="payments",
         summary="{{ $value | humanizePercentage }} of calls to the payment gateway fail",
@@ -141,6 +143,14 @@ def payment_burn(severity: str) -> Alert:
 
 
 _SEVERITIES = tuple(dict.fromkeys(burn.severity for burn in SLO.burns))
+CHECKOUTS += [
+    _burning("retail_checkout_errors", SLO.checkout_objective_ratio, severity)
+    for severity in _SEVERITIES
+]
+PAYMENT_CALLS += [
+    _burning("retail_payment_call_errors", SLO.payment_objective_ratio, severity)
+    for severity in _SEVERITIES
+]
 GROUPS = (
     Group("retail_slo_checkout", (*CHECKOUTS, *map(checkout_burn, _SEVERITIES))),
     Group("retail_slo_payment", (*PAYMENT_CALLS, *map(payment_burn, _SEVERITIES))),

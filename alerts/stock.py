@@ -1,6 +1,7 @@
 """Stock, and the other invariants that the audit checks."""
 
 from alerts.model import Alert, Group, span
+from alerts.queries import happened, last_known
 from retail.thresholds import THRESHOLDS, in_words
 
 CONFLICTS = THRESHOLDS.stock_conflicts
@@ -20,17 +21,13 @@ INVARIANTS = (
 )
 
 
-def happened(counter: str, window: str, most: int, by: str = "") -> str:
-    """Return an expression that is true if the counter rose by more than `most` in the window.
-
-    `increase` alone misses events counted before the first scrape of a new process.
-    """
-    total = f"sum by ({by}) " if by else "sum"
-    return (
-        f"{total}(increase({counter}[{window}])) > {most}\n"
-        f"or {total}({counter} unless {counter} offset {window}) > {most}"
-    )
-
+RECORDINGS = (
+    last_known("service:retail_oversold_units:last", "max(retail_oversold_units)"),
+    last_known(
+        "service:retail_invariant_violations:last",
+        "max by (invariant) (retail_invariant_violations)",
+    ),
+)
 
 STOCK_CONFLICT = Alert(
     name="RetailStockConflict",
@@ -57,8 +54,7 @@ STOCK_CONFLICT = Alert(
 
 OVERSOLD_UNITS = Alert(
     name="RetailOversold",
-    expr=f"max(max_over_time(retail_oversold_units[{span(OVERSOLD.keep_seconds)}]))"
-    f" > {OVERSOLD.most_units}",
+    expr=f"service:retail_oversold_units:last > {OVERSOLD.most_units}",
     severity="critical",
     service="shop",
     summary="Units sold beyond the available stock: {{ $value }}",
@@ -81,8 +77,7 @@ OVERSOLD_UNITS = Alert(
 
 INVARIANT_VIOLATED = Alert(
     name="RetailInvariantViolated",
-    expr="max by (invariant) (max_over_time(retail_invariant_violations"
-    f"[{span(AUDIT.keep_seconds)}])) > {AUDIT.most_violations}",
+    expr=f"service:retail_invariant_violations:last > {AUDIT.most_violations}",
     severity="critical",
     service="shop",
     summary="Violations of invariant {{ $labels.invariant }}: {{ $value }}",
@@ -132,4 +127,9 @@ AUDIT_STALE = Alert(
     logs=(("var-service", "worker"), ("var-logger", "retail.audit")),
 )
 
-GROUPS = (Group("retail_stock", (STOCK_CONFLICT, OVERSOLD_UNITS, INVARIANT_VIOLATED, AUDIT_STALE)),)
+GROUPS = (
+    Group(
+        "retail_stock",
+        (*RECORDINGS, STOCK_CONFLICT, OVERSOLD_UNITS, INVARIANT_VIOLATED, AUDIT_STALE),
+    ),
+)

@@ -58,7 +58,6 @@ class StockConflicts:
 @dataclass(frozen=True)
 class Oversold:
     most_units: int
-    keep_seconds: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ class FlashPayments:
 @dataclass(frozen=True)
 class Invariants:
     most_violations: int
-    keep_seconds: int
     stale_after_seconds: int
     stale_for_seconds: int
 
@@ -97,6 +95,26 @@ class Queue:
 class Targets:
     critical_for_seconds: int
     warning_for_seconds: int
+
+
+@dataclass(frozen=True)
+class Restarts:
+    least_restarts: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class LowTraffic:
+    least_failures: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class LostTraffic:
+    most_ratio: float
+    window_seconds: int
+    for_seconds: int
+    least_requests: int
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,17 @@ class Watchdog:
 class Disk:
     warning_free_ratio: float
     least_free_ratio: float
+    for_seconds: int
+
+
+@dataclass(frozen=True)
+class PeriodicJobs:
+    for_seconds: int
+
+
+@dataclass(frozen=True)
+class Gauges:
+    missing_for_seconds: int
 
 
 @dataclass(frozen=True)
@@ -140,7 +169,6 @@ class LogErrors:
 @dataclass(frozen=True)
 class QualityScenarios:
     keep_seconds: int
-    gap_seconds: int
     for_seconds: int
 
 
@@ -181,11 +209,16 @@ class Thresholds:
     invariants: Invariants
     queue: Queue
     targets: Targets
+    restarts: Restarts
+    low_traffic: LowTraffic
+    lost_traffic: LostTraffic
     worker: Worker
     rollups: Rollups
     gateway: Gateway
     watchdog: Watchdog
     disk: Disk
+    periodic_jobs: PeriodicJobs
+    gauges: Gauges
     telemetry: Telemetry
     log_errors: LogErrors
     quality_scenarios: QualityScenarios
