@@ -19,6 +19,7 @@ from alerts import (
     quiet_hours,
     slo,
     stock,
+    traffic,
     upkeep,
 )
 from alerts.model import Alert, Group, rule_file
@@ -33,6 +34,7 @@ FILES: dict[str, tuple[Group, ...]] = {
     "alerts/rules/quiet_hours.yml": quiet_hours.GROUPS,
     "alerts/rules/slo.yml": slo.GROUPS,
     "alerts/rules/stock.yml": stock.GROUPS,
+    "alerts/rules/traffic.yml": traffic.GROUPS,
     "alerts/rules/upkeep.yml": upkeep.GROUPS,
     # Loki calls its only tenant "fake" when authentication is off.
     "loki/rules/fake/retail.yml": logs.GROUPS,

@@ -7,6 +7,8 @@ from retail.thresholds import THRESHOLDS, in_words
 LIMIT = THRESHOLDS.error_rate
 WINDOW = span(LIMIT.window_seconds)
 REQUESTS = "retail_http_request_duration_seconds_count"
+# The blackbox exporter sends HEAD requests; visitors do not.
+VISITORS = 'method!="HEAD"'
 
 RECORDINGS = (
     Recording(f"service:retail_http_requests:rate{WINDOW}", f"sum(rate({REQUESTS}[{WINDOW}]))"),

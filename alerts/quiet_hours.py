@@ -1,17 +1,14 @@
-"""Failures that few visitors notice: probes from outside, restarts, and too few events for a share."""
+"""Failures that few visitors notice: probes from outside, restarts, too few events for a share."""
 
-from alerts.http_errors import REQUESTS
-from alerts.model import Alert, Group, Recording, span
+from alerts.http_errors import REQUESTS, VISITORS
+from alerts.model import Alert, Group, span
 from alerts.queries import happened, last_known, until_scraped
 from retail.thresholds import THRESHOLDS, in_words
 
 DOWN_FOR = THRESHOLDS.targets.critical_for_seconds
 RESTARTS = THRESHOLDS.restarts
 FEW = THRESHOLDS.low_traffic
-LOST = THRESHOLDS.lost_traffic
 
-# The blackbox exporter sends HEAD requests, and no visitor does.
-VISITS = f'{REQUESTS}{{method!="HEAD"}}'
 # "The last five have failed" over an hour, and sooner if more events come.
 WINDOWS = tuple(span(FEW.window_seconds // parts) for parts in (12, 4, 1))
 # Before a window this long, a success or a failure does not matter.
@@ -128,7 +125,7 @@ ALL_FAILED = until_scraped(
             _all_failed(
                 "requests",
                 "retail_http_errors_total",
-                f'{REQUESTS}{{status=~"2xx|3xx",method!="HEAD"}}',
+                f'{REQUESTS}{{status=~"2xx|3xx",{VISITORS}}}',
             ),
             _all_failed(
                 "checkouts",
@@ -170,40 +167,6 @@ LAST_ALL_FAILED = Alert(
     logs=(("var-level", "ERROR"),),
 )
 
-_VISITS_RATE = f"service:retail_visits:rate{span(LOST.window_seconds)}"
-VISITS_RATE = Recording(
-    _VISITS_RATE, f"sum(rate({VISITS}[{span(LOST.window_seconds)}]))\nor vector(0)"
-)
-# The hour around the same time, yesterday and a week ago.
-_THEN = tuple(f"avg_over_time({_VISITS_RATE}[1h] offset {days * 24 - 1}h30m)" for days in (1, 7))
-TRAFFIC_GONE = Alert(
-    name="RetailTrafficGone",
-    expr="\nand ".join(
-        [f"{_VISITS_RATE} < {LOST.most_ratio} * {then}" for then in _THEN]
-        + [f"{then} * 3600 >= {LOST.least_requests}" for then in _THEN]
-    ),
-    for_seconds=LOST.for_seconds,
-    severity="critical",
-    service="shop",
-    summary="Visitors stay away: almost no requests reach the shop",
-    description="The shop gets less than "
-    f"{LOST.most_ratio:.0%} of the requests it got in the same hour of yesterday and of a week "
-    "ago. If the shop answers, what is between it and its visitors may be broken. First steps:",
-    steps=(
-        (
-            "Open the shop at its public address, from outside your network. Do name, certificate "
-            "and proxy work?"
-        ),
-        "Run curl -i http://localhost:8000/. Does the shop itself answer?",
-        (
-            "Compare with the dashboard linked here. Did the requests stop at once (a failure) or "
-            "slowly (a holiday, the end of a campaign)?"
-        ),
-    ),
-    dashboard="retail-http",
-    logs=(("var-service", "web"),),
-)
-
 GROUPS = (
     Group(
         "retail_quiet_hours",
@@ -211,12 +174,10 @@ GROUPS = (
             PROBES,
             DATABASE,
             ALL_FAILED,
-            VISITS_RATE,
             PROBE_FAILING,
             DATABASE_DOWN,
             RESTARTING,
             LAST_ALL_FAILED,
-            TRAFFIC_GONE,
         ),
     ),
 )
