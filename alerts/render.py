@@ -3,9 +3,10 @@
     python alerts/render.py /config
 
 Reads the environment and the folders alerts, prometheus and loki next to this one. Writes
-/config/prometheus, /config/alertmanager and /config/loki/rules, because none of the three programs
-expands environment variables. Needs only PyYAML, not the shop. With DEBUG off it rejects values
-that are only good enough for development: it prints one line for each and exits with status 1.
+/config/prometheus, /config/alertmanager, /config/blackbox and /config/loki/rules, because none of
+these programs expands environment variables. Needs only PyYAML, not the shop. With DEBUG off it
+rejects values that are only good enough for development: it prints one line for each and exits
+with status 1.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Settings:
     grafana_url: str
     metrics_token: str
     alerts_token: str
+    watchdog_url: str
     channels: Mapping[str, Channel]
 
 
@@ -78,6 +80,9 @@ def read(env: Mapping[str, str]) -> Settings:
     for name in ("METRICS_TOKEN", "ALERTS_TOKEN"):
         if re.search(r"\s", values[name]):
             problems.append(f"{name} must not contain spaces or line breaks.")
+    watchdog_url = env.get("WATCHDOG_URL", "").strip()
+    if watchdog_url and not _is_url(watchdog_url):
+        problems.append("WATCHDOG_URL is not valid: use https://… without ? or #.")
     channels: dict[str, Channel] = {}
     for name, channel_from in (("email", _email), ("slack", _slack), ("pagerduty", _pagerduty)):
         try:
@@ -89,7 +94,7 @@ def read(env: Mapping[str, str]) -> Settings:
         raise SettingsError("\n".join(problems))
     shop_url, grafana_url = (values[name].rstrip("/") for name in ("SHOP_URL", "GRAFANA_URL"))
     tokens = values["METRICS_TOKEN"], values["ALERTS_TOKEN"]
-    return Settings(shop_url, grafana_url, *tokens, channels)
+    return Settings(shop_url, grafana_url, *tokens, watchdog_url, channels)
 
 
 def _not_for_production(debug: str, values: Mapping[str, str]) -> list[str]:
@@ -193,7 +198,8 @@ def rendered(settings: Settings, root: Path = ROOT) -> dict[str, str]:
     return {
         "prometheus/prometheus.yml": (root / "prometheus/prometheus.yml").read_text("utf-8"),
         "prometheus/scrape_token": settings.metrics_token,
-        "alertmanager/alertmanager.yml": _alertmanager(root, settings.channels),
+        "blackbox/blackbox.yml": _blackbox(root, settings.shop_url),
+        "alertmanager/alertmanager.yml": _alertmanager(root, settings),
         "alertmanager/alerts_token": settings.alerts_token,
         **{f"alertmanager/{name}": text for some in secrets for name, text in some.items()},
         **rules,
@@ -206,20 +212,35 @@ def _with_addresses(text: str, settings: Settings) -> str:
     return text.replace(DEVELOPMENT["GRAFANA_URL"], settings.grafana_url)
 
 
-def _alertmanager(root: Path, channels: Mapping[str, Channel]) -> str:
+def _blackbox(root: Path, shop_url: str) -> str:
+    """Return the blackbox exporter's configuration with the shop's public address."""
+    config = yaml.safe_load((root / "prometheus/blackbox.yml").read_text("utf-8"))
+    address = urlsplit(shop_url)
+    config["modules"]["page"]["http"]["headers"] = {
+        "Host": address.netloc,
+        "X-Forwarded-Proto": address.scheme,
+    }
+    return str(yaml.safe_dump(config, sort_keys=False))
+
+
+def _alertmanager(root: Path, settings: Settings) -> str:
     """Return Alertmanager's configuration with the channels of this installation."""
     config = yaml.safe_load((root / "alerts/alertmanager.yml").read_text("utf-8"))
     receivers = {receiver["name"]: receiver for receiver in config["receivers"]}
     for name, wanted in CHANNELS.items():
         for channel in wanted:
-            if channel in channels:
-                receivers[name][f"{channel}_configs"] = [dict(channels[channel].config)]
+            if channel in settings.channels:
+                receivers[name][f"{channel}_configs"] = [dict(settings.channels[channel].config)]
+    if settings.watchdog_url:
+        # In the file itself: its `url_file` is newer than the oldest Alertmanager that tests run.
+        ping = {"url": settings.watchdog_url, "send_resolved": False}
+        receivers["watchdog"]["webhook_configs"] = [ping]
     return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:
     """Write the files, and delete those that an earlier run left and this one does not have."""
-    for name in ("prometheus", "alertmanager", "loki"):
+    for name in ("prometheus", "alertmanager", "blackbox", "loki"):
         for old in (folder / name).rglob("*"):
             if old.is_file() and str(old.relative_to(folder)) not in files:
                 old.unlink()
