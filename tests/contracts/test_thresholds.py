@@ -86,6 +86,8 @@ FOLLOW = {
 NOT_THRESHOLDS = {
     r"--since \d+[mhd]|now-\d+h": "how far back a command or a link looks",
     r"interval: (30s|5m)$": "how often rules are evaluated",
+    r"\[1d\]": "how far back a value is looked up across a gap",
+    r"\[1h\] offset \d+h30m\)|\* 3600 >=": "an hour, a day or a week ago",
     r"(\* 60|/ 5)(?= and| or| > 0|$)": "per minute",
     r"\[[12]m\]\)\)|offset 2m|< 120\)": "how long an annotation lasts",
     r"(jobs_total|seconds_bucket|pg_stat\w+)(\{[^}]*\})?\[5m\]": "a panel's own window",
