@@ -27,12 +27,14 @@ def happened(
     )
 
 
-def last_known(name: str, expr: str) -> Recording:
+def last_known(name: str, expr: str, *, gauge: str = "") -> Recording:
     """Return a recording that keeps its last value while the expression has none.
 
-    An alert on it does not resolve because its series disappeared.
+    An alert on it does not resolve because its series disappeared. With `gauge`, values are kept
+    only while nobody reports any value of it: of a removed job or disk, nothing is left to say.
     """
-    return Recording(name, f"{expr}\nor last_over_time({name}[{REMEMBERED}])")
+    kept = f"last_over_time({name}[{REMEMBERED}])"
+    return Recording(name, f"{expr}\nor {kept}" + (f" unless on () {gauge}" if gauge else ""))
 
 
 def until_scraped(name: str, expr: str) -> Recording:

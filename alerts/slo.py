@@ -1,6 +1,7 @@
 """Error budgets: the ratio of bad events over several windows, and multi-window burn-rate alerts.
 
-A checkout is good if its response is not a 5xx and arrives in time. A call to the gateway is good
+A checkout is any POST of its page, whatever answers it, from its arrival to its answer; it is good
+if that is not a 5xx and comes in time. A call to the gateway is good
 if it gets a response; a decline is a response. Calls that the circuit breaker rejected do not count
 as calls. They count as bad checkouts.
 """
@@ -11,8 +12,8 @@ from retail.thresholds import THRESHOLDS, Burn, in_words
 
 SLO = THRESHOLDS.slo
 BASE = SLO.base_seconds
-IN_5XX = "payment_unavailable|error"  # outcomes of a checkout with a 5xx response
-CHECKOUT = "retail_checkout_duration_seconds"
+CHECKOUT = "retail_http_request_duration_seconds"
+CHECKOUT_POST = 'view="orders:checkout",method="POST"'
 CALLS = "retail_payment_attempts_total"
 
 
@@ -56,9 +57,9 @@ def _increase(bad: str, seconds: int) -> Recording:
 CHECKOUTS = events(
     "retail_checkouts",
     "retail_checkout_errors",
-    f'sum(rate({CHECKOUT}_bucket{{le="{SLO.checkout_most_seconds}",outcome!~"{IN_5XX}"}}'
+    f'sum(rate({CHECKOUT}_bucket{{{CHECKOUT_POST},status!="5xx",le="{SLO.checkout_most_seconds}"}}'
     f"[{span(BASE)}]))",
-    f"sum(rate({CHECKOUT}_count[{span(BASE)}]))",
+    f"sum(rate({CHECKOUT}_count{{{CHECKOUT_POST}}}[{span(BASE)}]))",
 )
 PAYMENT_CALLS = events(
     "retail_payment_calls",

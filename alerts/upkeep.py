@@ -26,9 +26,12 @@ OTHERS = ("probe_success", "node_filesystem_avail_bytes")
 LAST_SUCCESS = last_known(
     "service:retail_job_last_success_timestamp_seconds:last",
     "max by (task) (retail_job_last_success_timestamp_seconds)",
+    gauge="retail_job_last_success_timestamp_seconds",
 )
 MOST_AGE = last_known(
-    "service:retail_job_most_age_seconds:last", "max by (task) (retail_job_most_age_seconds)"
+    "service:retail_job_most_age_seconds:last",
+    "max by (task) (retail_job_most_age_seconds)",
+    gauge="retail_job_most_age_seconds",
 )
 JOB_OVERDUE = Alert(
     name="RetailJobOverdue",
@@ -89,6 +92,7 @@ FREE = last_known(
     '  node_filesystem_avail_bytes{mountpoint=~"/disks/.+"}'
     ' / node_filesystem_size_bytes{mountpoint=~"/disks/.+"},\n'
     '  "disk", "$1", "mountpoint", "/disks/(.+)"\n))',
+    gauge="node_filesystem_avail_bytes",
 )
 _DISK_STEPS = (
     (
