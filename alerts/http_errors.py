@@ -7,16 +7,20 @@ from retail.thresholds import THRESHOLDS, in_words
 LIMIT = THRESHOLDS.error_rate
 WINDOW = span(LIMIT.window_seconds)
 REQUESTS = "retail_http_request_duration_seconds_count"
+ERRORS = "retail_http_errors_total"
 # The blackbox exporter sends HEAD requests; visitors do not.
 VISITORS = 'method!="HEAD"'
 
 RECORDINGS = (
-    Recording(f"service:retail_http_requests:rate{WINDOW}", f"sum(rate({REQUESTS}[{WINDOW}]))"),
     Recording(
-        # The 5xx series does not exist before the first error.
+        f"service:retail_http_requests:rate{WINDOW}",
+        f"sum(rate({REQUESTS}[{WINDOW}]))\n"
+        f'- (sum(rate({REQUESTS}{{method="HEAD",status!="5xx"}}[{WINDOW}])) or vector(0))',
+    ),
+    Recording(
+        # Its series exist from the start, so that the first error of a view counts.
         f"service:retail_http_errors:rate{WINDOW}",
-        f'sum(rate({REQUESTS}{{status="5xx"}}[{WINDOW}]))\n'
-        f"or service:retail_http_requests:rate{WINDOW} * 0",
+        f"sum(rate({ERRORS}[{WINDOW}]))\nor service:retail_http_requests:rate{WINDOW} * 0",
     ),
     Recording(
         # Without traffic there is no ratio, and nothing to alert about.

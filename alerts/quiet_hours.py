@@ -1,6 +1,6 @@
 """Failures that few visitors notice: probes from outside, restarts, too few events for a share."""
 
-from alerts.http_errors import REQUESTS, VISITORS
+from alerts.http_errors import ERRORS, REQUESTS, VISITORS
 from alerts.model import Alert, Group, span
 from alerts.queries import happened, last_known, until_scraped
 from retail.thresholds import THRESHOLDS, in_words
@@ -124,7 +124,7 @@ ALL_FAILED = until_scraped(
             # A 4xx says nothing: a robot gets it for addresses that do not exist.
             _all_failed(
                 "requests",
-                "retail_http_errors_total",
+                ERRORS,
                 f'{REQUESTS}{{status=~"2xx|3xx",{VISITORS}}}',
             ),
             _all_failed(
