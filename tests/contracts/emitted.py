@@ -41,6 +41,7 @@ def scrape(*addresses: str) -> Emitted:
 
 def journey(shop: RunningShop) -> None:
     """Cause every outcome: orders, an open breaker, throttled checkouts, an audit."""
+    requests.head(f"http://127.0.0.1:{shop.port}/", timeout=30)  # as the blackbox exporter
     shopper = shop.shopper()
     for page in PAGES:
         shopper.get(page)
