@@ -12,6 +12,10 @@ AUDIT = THRESHOLDS.invariants
 INVARIANTS = (
     "ledger_equals_stock",
     "sold_within_offered",
+    "movements_match_order",
+    "movement_has_order",
+    "order_amounts_agree",
+    "sale_status_matches_payments",
     "confirmed_sale_is_paid_once",
     "charge_has_payment",
     "payment_has_charge",
@@ -62,7 +66,7 @@ OVERSOLD_UNITS = Alert(
     severity="critical",
     service="shop",
     summary="Units sold beyond the available stock: {{ $value }}",
-    description="According to the stock ledger, the shop sold more units than it ever offered. "
+    description="Paid orders have more units of a product than the shop ever offered. "
     "Each of them is an order that cannot be fulfilled. First steps:",
     steps=(
         (
@@ -72,7 +76,7 @@ OVERSOLD_UNITS = Alert(
         "Take these products off sale: in the admin, under Products, clear Is active.",
         (
             "Compare docker compose logs --since 1h web worker with the products' stock movements "
-            "in the admin. Is a movement duplicated or missing?"
+            "in the admin. Is a movement missing, or an order duplicated?"
         ),
     ),
     dashboard="retail-flash-sale",

@@ -70,7 +70,7 @@ def flash_sale(evidence: Evidence) -> Sequence[Measure]:
             "",
             f"{most_units}",
             None if oversold is None else oversold <= most_units,
-            "all time, by the stock ledger" if oversold is not None else f"no audit in {AUDIT_AGE}",
+            "all time, in paid orders" if oversold is not None else f"no audit in {AUDIT_AGE}",
         ),
         _competing(evidence, measures.flash_orders(window)),
     )

@@ -68,9 +68,8 @@ def test_one_conflict_is_a_fail_even_without_a_flash_sale() -> None:
 
 
 def test_one_oversold_unit_is_a_fail() -> None:
-    order(kind="flash")
-    lamp = make_product(stock=3)
-    lamp.movements.create(quantity=-4, reason="sale")
+    sale = order(kind="flash").sale
+    sale.items.create(product=make_product(stock=3), unit_price="2.50", quantity=4)
     audited()
     result = evaluated("A1")
     assert result.verdict == Verdict.FAIL

@@ -53,8 +53,8 @@ FAST_FAIL_DURATION = Histogram(
 )
 OVERSOLD_UNITS = DatabaseGauge(
     "retail_oversold_units",
-    "Units sold beyond what was ever put on sale, according to the stock ledger. Must be 0; absent "
-    f"if the audit has not run for {_AUDIT_AGE}.",
+    "Units in paid orders beyond what was ever put on sale, which returned units were not. Must be "
+    f"0; absent if the audit has not run for {_AUDIT_AGE}.",
 )
 INVARIANT_VIOLATIONS = DatabaseGauge(
     "retail_invariant_violations",
