@@ -33,7 +33,7 @@ SCRAPES = 20
 # young ones are of the hour to come, so that they stay young however long a look takes.
 _FACTS = """
     CREATE TEMPORARY VIEW facts AS
-    SELECT number, 'VT-' || lpad(number::text, 10, '0') AS reference,
+    SELECT number, 'VT-' || upper(substr(md5(number::text), 1, 12)) AS reference,
         lpad(to_hex(number), 32, '0') AS key, product.id AS product_id,
         now() + CASE WHEN number > {last} - {young} THEN interval '1 hour'
             ELSE interval '-1 hour' END AS at
@@ -47,6 +47,11 @@ _FILL = (
         delivery_name, delivery_address, request_id, created_at, finished_at)
     SELECT reference, (SELECT min(id) FROM auth_user), 'CONFIRMED', 'cart', 10, 'EUR', key::uuid,
         'Bea Buyer', '1 Example Street', '', at, at FROM facts ORDER BY number
+    """,
+    """
+    INSERT INTO orders_saleitem (sale_id, product_id, product_name, unit_price, quantity)
+    SELECT sale.id, product_id, 'Lamp', 10, 1 FROM facts JOIN orders_sale sale USING (reference)
+    ORDER BY number
     """,
     """
     INSERT INTO orders_payment (sale_id, key, token, amount, currency, status, failure_reason,

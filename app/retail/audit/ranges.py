@@ -61,3 +61,5 @@ def ranges(
             advancing = False
         last = extent["last"]
         yield Range(extent["first"], last, extent["size"], done)
+        if extent["size"] < chunk:  # do not pursue the orders of a busy shop
+            return
