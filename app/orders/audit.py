@@ -47,7 +47,7 @@ def invariant_of_sales(name: str) -> Callable[[Callable[[str], list[Violation]]]
 
         def scan(checkpoint: Checkpoint) -> Iterator[Part]:
             for rows in ranges(Sale.objects.all(), checkpoint.get("done", 0), chunk=CHUNK):
-                yield Part(rows.size, find(rows.condition), rows.checkpoint)
+                yield Part(rows.size, find(rows.condition), rows.checkpoint, rows.end)
 
         return invariant(name, recheck=recheck, full_every=EACH_RUN)(scan)
 

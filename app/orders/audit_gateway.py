@@ -134,7 +134,7 @@ def payment_has_charge(checkpoint: Checkpoint) -> Iterator[Part]:
     for rows in ranges(Payment.objects.all(), done, chunk=CHUNK, moving=unfinished):
         with bounded_read(SECONDS):
             payments = list(completed.filter(pk__gte=rows.first, pk__lte=rows.last))
-        yield Part(rows.size, _uncharged(payments), rows.checkpoint)
+        yield Part(rows.size, _uncharged(payments), rows.checkpoint, rows.end)
 
 
 def refunds_within_captured_of(keys: list[str]) -> list[Violation]:

@@ -93,7 +93,7 @@ def movement_has_order(checkpoint: Checkpoint) -> Iterator[Part]:
     movements = StockMovement.objects.all()
     for rows in ranges(movements, checkpoint.get("done", 0), chunk=CHUNK):
         violations = _without_order(movements.filter(pk__gte=rows.first, pk__lte=rows.last))
-        yield Part(rows.size, violations, rows.checkpoint)
+        yield Part(rows.size, violations, rows.checkpoint, rows.end)
 
 
 _SOLD = """
@@ -119,7 +119,7 @@ def sold_within_offered(checkpoint: Checkpoint) -> Iterator[Part]:
             sold[str(product)] = sold.get(str(product), 0) + int(units)
         if rows.done == rows.last:
             next_scan = {"done": rows.done, "sold": dict(sold)}
-        yield Part(rows.size, (), next_scan)
+        yield Part(rows.size, (), next_scan, rows.end)
     offers = StockMovement.objects.exclude(reason__in=_SOLD_OR_RETURNED)
     with bounded_read(SECONDS):
         offered = dict(offers.order_by().values_list("product_id").annotate(Sum("quantity")))

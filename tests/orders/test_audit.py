@@ -19,6 +19,7 @@ from orders.reservation import reserve
 from orders.settlement import payment_settle
 from payments.services import Answer
 from retail.audit import runner
+from retail.models import AuditCheck
 from tests.audits import checkpoint_of, open_violations
 from tests.support import make_buyer, make_product, order_for
 
@@ -159,10 +160,21 @@ def test_a_large_shop_audits_new_orders_in_each_run_and_old_ones_in_turn(
     Payment.objects.filter(pk=payments[5].pk).update(amount=1)
     assert open_violations(PAID) == {}
     assert open_violations(PAID) == {}
+    assert AuditCheck.objects.get(pk=PAID).full_checkpoint == {"done": payments[3].sale_id}
     (new,) = make_payments(1, "another")
     settle(new)
     Payment.objects.filter(pk=new.pk).update(amount=1)
     assert set(open_violations(PAID)) == {payments[5].sale.reference, new.sale.reference}
+
+
+def test_a_scan_that_is_out_of_time_at_the_end_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    payments = make_payments(3)
+    age()
+    monkeypatch.setattr(runner, "SCAN_SECONDS", 1e-9)
+    assert open_violations(PAID) == {}
+    check = AuditCheck.objects.get(pk=PAID)
+    assert check.full_checked_at is not None
+    assert (check.full_checkpoint, check.checkpoint) == (None, {"done": payments[2].sale_id})
 
 
 def test_payments_past_their_deadline_are_found_and_resolved() -> None:

@@ -40,11 +40,15 @@ class Violation(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Result of one part of a scan, and the checkpoint for a later scan."""
+    """Result of one part of a scan, and the checkpoint for a later scan.
+
+    `end` means that almost nothing is left to do, so that the scan is not interrupted here.
+    """
 
     checked: int
     violations: Sequence[Violation]
     checkpoint: Checkpoint
+    end: bool = False
 
 
 Scan = Callable[[Checkpoint], Iterator[Part]]

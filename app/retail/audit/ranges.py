@@ -17,12 +17,16 @@ SECONDS = 20  # for one statement of an audit
 
 
 class Range(NamedTuple):
-    """The ids of rows scanned together, their number, and the last id that is settled."""
+    """The ids of rows scanned together, their number, and the last id that is settled.
+
+    `end` means that no range follows.
+    """
 
     first: int
     last: int
     size: int
     done: int
+    end: bool
 
     @property
     def condition(self) -> str:
@@ -60,6 +64,8 @@ def ranges(
             done = before.aggregate(last=Max("pk"))["last"] or done
             advancing = False
         last = extent["last"]
-        yield Range(extent["first"], last, extent["size"], done)
-        if extent["size"] < chunk:  # do not pursue the orders of a busy shop
+        # A range that is not full is the last: a scan does not pursue the orders of a busy shop.
+        end = extent["size"] < chunk or not rows.filter(pk__gt=last).exists()
+        yield Range(extent["first"], last, extent["size"], done, end)
+        if end:
             return

@@ -123,7 +123,7 @@ def _scan(
         if len({*known, *scanned.violations}) >= MOST_OPEN:
             break
         # Stop only after progress; otherwise no scan would ever reach the end.
-        if until and monotonic() >= until and part.checkpoint != begin:
+        if until and monotonic() >= until and part.checkpoint != begin and not part.end:
             break
     else:
         scanned.ended = True
