@@ -40,9 +40,12 @@ run: .venv/.runtime ## run the shop on SQLite; options: SHOPPERS=0, PORT=8080, G
 
 test: .venv/.dev ## run all tests on SQLite and on PostgreSQL; ARGS="-k cart" selects tests
 	@tools/system_tools.sh
-	$(ON_SQLITE) $(PYTEST) $(COVERAGE) -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS selected no tests
+	@# Exit status 5: no tests. ARGS may select none on one database, but not on both.
+	$(ON_SQLITE) $(PYTEST) $(COVERAGE) -m "not postgres" $(ARGS); sqlite=$$?; \
+	case $$sqlite in 0|5) ;; *) exit $$sqlite;; esac; \
 	$(BIN)/python tools/with_postgres.py --no-fsync $(PYTEST) $(if $(COVERAGE),$(COVERAGE) --cov-append) \
-		$(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
+		$(WITHOUT_DATABASE:%=--ignore=%) $(ARGS); postgres=$$?; \
+	if [ $$postgres -eq 5 ]; then exit $$sqlite; fi; exit $$postgres
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
 quick: .venv/.dev ## run the unit tests on SQLite in a minute, without browser or PostgreSQL
