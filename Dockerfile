@@ -31,6 +31,7 @@ RUN LOG_DIR=/tmp DEBUG=False ALLOWED_HOSTS=build METRICS_TOKEN=build GATEWAY_API
     SECRET_KEY=only-to-collect-static-files-while-building-this-image \
     python manage.py collectstatic --noinput --verbosity 0 \
     && mkdir -p /app/logs /app/var /app/queue /config/prometheus /config/alertmanager /config/loki \
+        /config/grafana \
     && chown -R vitrine: /app/logs /app/var /app/queue /config
 USER 10001:10001
 EXPOSE 8000

@@ -1,11 +1,12 @@
-"""Write the configuration of Prometheus, Alertmanager and Loki for an installation.
+"""Write the configuration of Prometheus, Alertmanager, Loki and Grafana for an installation.
 
     python alerts/render.py /config
 
-Reads the environment and the folders alerts, prometheus and loki next to this one. Writes
-/config/prometheus, /config/alertmanager and /config/loki/rules, because none of the three programs
-expands environment variables. Needs only PyYAML, not the shop. With DEBUG off it rejects values
-that are only good enough for development: it prints one line for each and exits with status 1.
+Reads the environment and the folders alerts, prometheus, loki and grafana next to this one. Writes
+/config/prometheus, /config/alertmanager, /config/loki/rules and /config/grafana (alert rules),
+because none of these programs expands environment variables there. Needs only PyYAML, not the
+shop. With DEBUG off it rejects values that are only good enough for development: it prints one line
+for each and exits with status 1.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ CHANNELS = {
     "warning": ("email", "slack"),
     "ticket": ("email",),
 }
-RULES = {"prometheus/rules": "alerts/rules", "loki/rules/fake": "loki/rules/fake"}
+RULES = {
+    "prometheus/rules": "alerts/rules",
+    "loki/rules/fake": "loki/rules/fake",
+    "grafana": "grafana/provisioning/alerting",
+}
 NO = {"0", "false", "no", "off"}
 YES = {"1", "true", "yes", "on"}
 SMTP = ("ALERT_SMTP_HOST", "ALERT_SMTP_PORT", "ALERT_SMTP_USER", "ALERT_SMTP_PASSWORD")
@@ -187,8 +192,10 @@ def rendered(settings: Settings, root: Path = ROOT) -> dict[str, str]:
         for target, source in RULES.items()
         for file in (root / source).glob("*.yml")
     }
-    if {path.partition("/")[0] for path in rules} != {"prometheus", "loki"}:
-        raise SettingsError(f"No rules found in {root}: mount alerts, prometheus and loki there.")
+    if {path.partition("/")[0] for path in rules} != {"prometheus", "loki", "grafana"}:
+        raise SettingsError(
+            f"Rules are missing in {root}: mount alerts, prometheus, loki and grafana there."
+        )
     secrets = (channel.secrets for channel in settings.channels.values())
     return {
         "prometheus/prometheus.yml": (root / "prometheus/prometheus.yml").read_text("utf-8"),
@@ -219,7 +226,7 @@ def _alertmanager(root: Path, channels: Mapping[str, Channel]) -> str:
 
 def write(files: Mapping[str, str], folder: Path) -> None:
     """Write the files, and delete those that an earlier run left and this one does not have."""
-    for name in ("prometheus", "alertmanager", "loki"):
+    for name in ("prometheus", "alertmanager", "loki", "grafana"):
         for old in (folder / name).rglob("*"):
             if old.is_file() and str(old.relative_to(folder)) not in files:
                 old.unlink()

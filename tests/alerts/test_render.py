@@ -48,6 +48,8 @@ def test_without_an_environment_the_files_suit_development(tmp_path: Path) -> No
         "alertmanager/alertmanager.yml",
         "alertmanager/alerts_token",
         "loki/rules/fake/retail.yml",
+        "grafana/notifications.yml",
+        "grafana/rules.yml",
     }
     assert {path: files[name] for name, path in rules.items()} == {
         path: build.built()[path] for path in rules.values()
@@ -64,8 +66,8 @@ def test_without_an_environment_the_files_suit_development(tmp_path: Path) -> No
 
 def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() -> None:
     files = render.rendered(render.read({**PRODUCTION, **CHANNELS}))
-    rules = [text for name, text in files.items() if "/rules/" in name]
-    assert len(rules) == 7
+    rules = [text for name, text in files.items() if "/rules" in name]
+    assert len(rules) == 8
     for text in rules:
         assert "localhost:8000" not in text
         assert "localhost:3000" not in text
@@ -74,6 +76,12 @@ def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() 
     assert links["runbook_url"] == "https://shop.example.com/metrics/runbooks/RetailErrorRateHigh/"
     grafana = "https://grafana.example.com/grafana/d"
     assert links["dashboard_url"] == f"{grafana}/retail-http?from=now-1h&to=now"
+    # Grafana's own alerts have the same links.
+    groups = yaml.safe_load(files["grafana/rules.yml"])["groups"]
+    own = {rule["title"]: rule["annotations"] for group in groups for rule in group["rules"]}
+    assert {name: own["RetailErrorRateHigh"][name] for name in links if name.endswith("_url")} == {
+        name: link for name, link in links.items() if name.endswith("_url")
+    }
     assert files["prometheus/scrape_token"] == "scrape-me"
     assert files["alertmanager/alerts_token"] == "notify-me"
     assert files["alertmanager/smtp_password"] == 'pass"word: #1'
@@ -111,6 +119,13 @@ def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() 
             "send_resolved": True,
         }
     ]
+
+
+def test_grafana_expands_nothing_in_the_links_of_its_alerts() -> None:
+    """It expands variables in provisioning files, but sends those in annotations as they are."""
+    for name, text in render.rendered(render.read(PRODUCTION)).items():
+        if name.startswith("grafana/"):
+            assert "$" not in text
 
 
 @pytest.mark.parametrize("channels", [{}, CHANNELS], ids=["no channel", "all channels"])
@@ -209,7 +224,7 @@ def test_a_folder_that_is_not_mounted_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(render.SettingsError) as error:
         render.rendered(render.read({}), tmp_path)
     assert str(error.value) == (
-        f"No rules found in {tmp_path}: mount alerts, prometheus and loki there."
+        f"Rules are missing in {tmp_path}: mount alerts, prometheus, loki and grafana there."
     )
 
 
