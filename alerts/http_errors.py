@@ -5,6 +5,9 @@ from retail.thresholds import THRESHOLDS, in_words
 
 LIMIT = THRESHOLDS.error_rate
 WINDOW = span(LIMIT.window_seconds)
+_DIGITS = len(f"{THRESHOLDS.response_time.most_seconds * 1000:.0f}")
+# Finds the log lines of 5xx responses and of requests, calls and jobs with so many milliseconds.
+SLOW_OR_FAILED = rf'"status":5|"duration_ms":\d{{{_DIGITS}}}'
 REQUESTS = "retail_http_request_duration_seconds_count"
 
 RECORDINGS = (
@@ -46,7 +49,7 @@ ERROR_RATE_HIGH = Alert(
         ),
     ),
     dashboard="retail-http",
-    logs=(("var-service", "web"), ("var-level", "ERROR")),
+    logs=(("var-service", "web"), ("var-level", "ERROR"), ("var-level", "WARNING")),
 )
 
 GROUPS = (Group("retail_http", (*RECORDINGS, ERROR_RATE_HIGH)),)

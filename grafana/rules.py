@@ -16,7 +16,7 @@ from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
     from alerts.model import Alert
-    from grafana.parts import Json
+    from grafana.queries import Json
 
 ERRORS = THRESHOLDS.error_rate
 SUCCESS = THRESHOLDS.payment_success

@@ -36,6 +36,7 @@ hypothesis.settings.register_profile(
 # begins with it, since what takes longest must not come last.
 SLOW = (
     *("browser", "tools", "fuzz", "running", "faults", "postgres"),
+    *("grafana/test_painted.py", "contracts/test_links.py"),
     *("contracts/test_names.py", "quality/test_catalogue.py"),
     *("config/test_settings.py", "config/test_env_example.py"),
     *("retail/history/test_read.py", "retail/test_admin.py"),

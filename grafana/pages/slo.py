@@ -1,12 +1,15 @@
 """Service level objectives: remaining error budgets and burn rates."""
 
 from alerts.model import span
+from alerts.slo import BUDGET_EVERY
 from grafana.page import page
-from grafana.parts import BAD, GOOD, PLAIN, WARN, Json, override, query, row, series, stat, steps
+from grafana.parts import BAD, GOOD, PLAIN, WARN, override, row, series, stat, steps
+from grafana.queries import Json, query
 from retail.thresholds import THRESHOLDS, in_words
 
 SLO = THRESHOLDS.slo
 PERIOD = in_words(SLO.period_seconds)
+UPDATED = in_words(BUDGET_EVERY)
 BASE = span(SLO.base_seconds)
 BURNS = sorted(SLO.burns, key=lambda burn: burn.long_seconds)
 FASTEST = BURNS[0]
@@ -31,29 +34,29 @@ def objective_panels(heading: str, total: str, bad: str, objective: float, act: 
 
 def budget_stats(bad: str, objective: float, budget: float, act: str) -> list[Json]:
     """Return the remaining budget and the ratio of good events."""
-    left = f"1 - {ratio(bad, SLO.period_seconds)} / {budget:g}"
+    left = f"clamp_min(1 - {ratio(bad, SLO.period_seconds)} / {budget:g}, 0)"
     return [
         stat(
             "Remaining budget",
-            f"Of the {budget:.1%} bad events that the objective allows over {PERIOD}. Below 25 %, "
-            "avoid risky changes. Below 0 %, reliability work comes before features. In a new "
-            "shop, the period starts with the first event.",
+            f"Of the {budget:.1%} bad events that the objective allows over {PERIOD}. Below "
+            "25 %, avoid risky changes. At 0 %, reliability work comes before features. Updated "
+            f"every {UPDATED}: until then it has no data in a new shop, and a new outage shows "
+            "only in the burn rate. In a new shop, the period starts with the first event.",
             [query(left, now=True)],
             unit="percentunit",
             decimals=0,
             size=(4, 9),
             thresholds=LEFT_STEPS,
-            no_value="no events yet",
         ),
         stat(
             "Good events",
-            f"Ratio over {PERIOD}. The objective is {objective:.1%}. {act}",
+            f"Ratio over {PERIOD}, updated every {UPDATED}. The objective is {objective:.1%}. "
+            f"{act}",
             [query(f"1 - {ratio(bad, SLO.period_seconds)}", now=True)],
             unit="percentunit",
             decimals=2,
             size=(4, 9),
             thresholds=steps((objective, GOOD), base=BAD),
-            no_value="no events yet",
         ),
     ]
 
@@ -138,7 +141,6 @@ PAGE = page(
             unit="percentunit",
             most=1,
             stacked=True,
-            no_value="No checkouts in this time range",
         ),
         series(
             f"Checkouts answered within {SLO.checkout_most_seconds:g} s",

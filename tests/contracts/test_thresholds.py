@@ -85,9 +85,10 @@ FOLLOW = {
 # Numbers that equal a threshold but mean something else.
 NOT_THRESHOLDS = {
     r"--since \d+[mhd]|now-\d+h": "how far back a command or a link looks",
-    r"interval: (30s|5m)$": "how often rules are evaluated",
-    r"(\* 60|/ 5)(?= and| or| > 0|$)": "per minute",
-    r"\[[12]m\]\)\)|offset 2m|< 120\)": "how long an annotation lasts",
+    r"interval: (30s|1m)$": "how often rules are evaluated",
+    r"(\* 60|/ 5)(?= and| or| > 0|\)|$)": "per minute",
+    r"var-text=\S+": "what a link searches for",
+    r"[Uu]pdated every 1 minute": "how often rules are evaluated",
     r"(jobs_total|seconds_bucket|pg_stat\w+)(\{[^}]*\})?\[5m\]": "a panel's own window",
     r"alertmanager_notifications\w*_total\[5m\]": "the same",
     r"Ratio of blocks .+ the last 5 minutes|above 99 %|^value: 0\.99": "PostgreSQL's cache",
@@ -107,7 +108,6 @@ NOT_IN_SOURCES = {
     r"(for|than|within|after) an hour[:. <]": "a link's life; and a jug",
     r"for a minute or so": "how late a message may be",
     r"one in two minutes": "how many intervals there are",
-    r"each one lasts two minutes": "an annotation",
     r"than a minute|1 h 12 min|`15 minutes`, `1 hour`, `0\.5 seconds`": "how times are written",
     r'"1 minute", "5 minutes"': "the same",
 }
