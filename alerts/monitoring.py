@@ -55,7 +55,7 @@ ALL_DOWN = Alert(
         "If it restarts repeatedly, docker inspect shows whether it was OOMKilled.",
     ),
     dashboard="retail-system",
-    logs=(("var-service", "{{ $labels.job }}"), ("var-level", "ERROR")),
+    logs=(("var-service", "{{ $labels.job }}"),),
 )
 ONE_DOWN = Alert(
     name="RetailTargetDown",
@@ -77,7 +77,7 @@ ONE_DOWN = Alert(
         ),
     ),
     dashboard="retail-watch",
-    logs=(("var-service", "{{ $labels.job }}"),),
+    logs=(),  # only the shop and the gateway have log lines in Loki
 )
 
 _WINDOW = span(TELEMETRY.window_seconds)
@@ -103,7 +103,12 @@ TELEMETRY_FAILING = Alert(
         ),
     ),
     dashboard="retail-watch",
-    logs=(("var-logger", "retail.observability"), ("var-level", "ERROR")),
+    logs=(
+        ("var-logger", "retail.observability"),
+        ("var-logger", "retail.audit"),
+        ("var-logger", "retail.throttling"),
+        ("var-level", "ERROR"),
+    ),
 )
 
 WATCHDOG = Alert(

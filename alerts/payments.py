@@ -130,7 +130,11 @@ UNKNOWN_STUCK = Alert(
         ),
     ),
     dashboard="retail-payments",
-    logs=(("var-service", "worker"), ("var-logger", "retail.payments")),
+    logs=(
+        ("var-service", "worker"),
+        ("var-logger", "retail.payments"),
+        ("var-logger", "retail.orders"),
+    ),
 )
 
 GROUPS = (

@@ -29,7 +29,7 @@ SCENARIO_FAILING = Alert(
         "Follow the runbooks that the scenario lists.",
     ),
     dashboard="retail-shop",
-    logs=(("var-level", "ERROR"),),
+    logs=(("var-level", "ERROR"), ("var-level", "WARNING")),
 )
 
 GROUPS = (Group("retail_quality", (SCENARIO_FAILING,)),)

@@ -129,7 +129,11 @@ AUDIT_STALE = Alert(
         ),
     ),
     dashboard="retail-jobs",
-    logs=(("var-service", "worker"), ("var-logger", "retail.audit")),
+    logs=(
+        ("var-service", "worker"),
+        ("var-logger", "retail.audit"),
+        ("var-logger", "retail.jobs"),
+    ),
 )
 
 GROUPS = (Group("retail_stock", (STOCK_CONFLICT, OVERSOLD_UNITS, INVARIANT_VIOLATED, AUDIT_STALE)),)
