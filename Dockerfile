@@ -30,7 +30,8 @@ ENV PATH=/venv/bin:$PATH \
 RUN LOG_DIR=/tmp DEBUG=False ALLOWED_HOSTS=build METRICS_TOKEN=build GATEWAY_API_KEY=build ALERTS_TOKEN=build \
     SECRET_KEY=only-to-collect-static-files-while-building-this-image \
     python manage.py collectstatic --noinput --verbosity 0 \
-    && mkdir -p /app/logs /app/var /app/queue /config/prometheus /config/alertmanager /config/loki \
+    && mkdir -p /app/logs /app/var /app/queue /config/prometheus /config/alertmanager \
+        /config/blackbox /config/loki /config/grafana \
     && chown -R vitrine: /app/logs /app/var /app/queue /config
 USER 10001:10001
 EXPOSE 8000

@@ -23,13 +23,13 @@ COVERAGE := $(if $(ARGS),,--cov --cov-report=)
 ISSUE_FORMS := $(addprefix .github/ISSUE_TEMPLATE/,bug_report.yml feature_request.yml)
 
 # These tests do not depend on the database, so they run once, on SQLite.
-WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks browser config contracts gateway_simulator tools \
+WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks blind browser config contracts gateway_simulator grafana tools \
 	test_conftest_left_out.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test quick test-faults stack-test lint types check bench mutants lock format docs \
+.PHONY: help run test quick test-blind test-faults stack-test lint types check bench mutants lock format docs \
 	generate
 
 help: ## list the commands
@@ -40,9 +40,12 @@ run: .venv/.runtime ## run the shop on SQLite; options: SHOPPERS=0, PORT=8080, G
 
 test: .venv/.dev ## run all tests on SQLite and on PostgreSQL; ARGS="-k cart" selects tests
 	@tools/system_tools.sh
-	$(ON_SQLITE) $(PYTEST) $(COVERAGE) -m "not postgres" $(ARGS) || [ $$? -eq 5 ] # 5: ARGS selected no tests
+	@# Exit status 5: no tests. ARGS may select none on one database, but not on both.
+	$(ON_SQLITE) $(PYTEST) $(COVERAGE) -m "not postgres" $(ARGS); sqlite=$$?; \
+	case $$sqlite in 0|5) ;; *) exit $$sqlite;; esac; \
 	$(BIN)/python tools/with_postgres.py --no-fsync $(PYTEST) $(if $(COVERAGE),$(COVERAGE) --cov-append) \
-		$(WITHOUT_DATABASE:%=--ignore=%) $(ARGS)
+		$(WITHOUT_DATABASE:%=--ignore=%) $(ARGS); postgres=$$?; \
+	if [ $$postgres -eq 5 ]; then exit $$sqlite; fi; exit $$postgres
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
 quick: .venv/.dev ## run the unit tests on SQLite in a minute, without browser or PostgreSQL
@@ -50,6 +53,10 @@ quick: .venv/.dev ## run the unit tests on SQLite in a minute, without browser o
 
 test-faults: .venv/.dev ## kill web, worker and PostgreSQL at every step of a checkout; print a matrix
 	FAULTS=all $(ON_SQLITE) $(BIN)/pytest tests/faults $(ARGS)
+
+test-blind: .venv/.dev ## stage faults in front of the real monitoring; print what reports each
+	@tools/system_tools.sh
+	BLIND=all $(ON_SQLITE) $(BIN)/pytest tests/blind $(ARGS)
 
 stack-test: .venv/.dev ## test the containers end to end (needs Docker)
 	$(BIN)/python tests/stack/stack_test.py $(ARGS)

@@ -10,7 +10,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alerts import http_errors, logs, monitoring, payments, quality, slo, stock
+from alerts import (
+    http_errors,
+    logs,
+    monitoring,
+    payments,
+    quality,
+    quiet_hours,
+    slo,
+    stock,
+    traffic,
+    upkeep,
+)
 from alerts.model import Alert, Group, rule_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,8 +31,11 @@ FILES: dict[str, tuple[Group, ...]] = {
     "alerts/rules/monitoring.yml": monitoring.GROUPS,
     "alerts/rules/payments.yml": payments.GROUPS,
     "alerts/rules/quality.yml": quality.GROUPS,
+    "alerts/rules/quiet_hours.yml": quiet_hours.GROUPS,
     "alerts/rules/slo.yml": slo.GROUPS,
     "alerts/rules/stock.yml": stock.GROUPS,
+    "alerts/rules/traffic.yml": traffic.GROUPS,
+    "alerts/rules/upkeep.yml": upkeep.GROUPS,
     # Loki calls its only tenant "fake" when authentication is off.
     "loki/rules/fake/retail.yml": logs.GROUPS,
 }

@@ -28,7 +28,11 @@ LOG_ERRORS_BURST = Alert(
         ),
     ),
     dashboard="retail-logs",
-    logs=(("var-service", "{{ $labels.service_name }}"), ("var-level", "ERROR")),
+    logs=(
+        ("var-service", "{{ $labels.service_name }}"),
+        ("var-level", "ERROR"),
+        ("var-level", "CRITICAL"),
+    ),
 )
 
 GROUPS = (Group("retail_logs", (LOG_ERRORS_BURST,), every=30),)

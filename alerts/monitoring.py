@@ -1,16 +1,19 @@
 """The worker's queue, scrape targets, and the health of monitoring itself."""
 
 from alerts.model import Alert, Group, span
-from alerts.stock import happened
+from alerts.queries import happened, last_known
 from retail.thresholds import THRESHOLDS
 
 QUEUE = THRESHOLDS.queue
 TARGETS = THRESHOLDS.targets
 TELEMETRY = THRESHOLDS.telemetry
 
+OLDEST_WAITING = last_known(
+    "service:retail_jobs_oldest_waiting_seconds:last", "max(retail_jobs_oldest_waiting_seconds)"
+)
 QUEUE_STALLED = Alert(
     name="RetailQueueStalled",
-    expr=f"max(retail_jobs_oldest_waiting_seconds) > {QUEUE.most_waiting_seconds}",
+    expr=f"service:retail_jobs_oldest_waiting_seconds:last > {QUEUE.most_waiting_seconds}",
     for_seconds=QUEUE.for_seconds,
     severity="warning",
     service="worker",
@@ -55,11 +58,12 @@ ALL_DOWN = Alert(
         "If it restarts repeatedly, docker inspect shows whether it was OOMKilled.",
     ),
     dashboard="retail-system",
-    logs=(("var-service", "{{ $labels.job }}"), ("var-level", "ERROR")),
+    logs=(("var-service", "{{ $labels.job }}"),),
 )
 ONE_DOWN = Alert(
     name="RetailTargetDown",
-    expr="up == 0",
+    # Several targets are scraped through the blackbox exporter; it is one process.
+    expr="min by (job, instance) (up) == 0",
     for_seconds=TARGETS.warning_for_seconds,
     severity="warning",
     service="watch",
@@ -77,7 +81,7 @@ ONE_DOWN = Alert(
         ),
     ),
     dashboard="retail-watch",
-    logs=(("var-service", "{{ $labels.job }}"),),
+    logs=(),  # only the shop and the gateway have log lines in Loki
 )
 
 _WINDOW = span(TELEMETRY.window_seconds)
@@ -103,7 +107,12 @@ TELEMETRY_FAILING = Alert(
         ),
     ),
     dashboard="retail-watch",
-    logs=(("var-logger", "retail.observability"), ("var-level", "ERROR")),
+    logs=(
+        ("var-logger", "retail.observability"),
+        ("var-logger", "retail.audit"),
+        ("var-logger", "retail.throttling"),
+        ("var-level", "ERROR"),
+    ),
 )
 
 WATCHDOG = Alert(
@@ -130,5 +139,8 @@ WATCHDOG = Alert(
 )
 
 GROUPS = (
-    Group("retail_monitoring", (QUEUE_STALLED, ALL_DOWN, ONE_DOWN, TELEMETRY_FAILING, WATCHDOG)),
+    Group(
+        "retail_monitoring",
+        (OLDEST_WAITING, QUEUE_STALLED, ALL_DOWN, ONE_DOWN, TELEMETRY_FAILING, WATCHDOG),
+    ),
 )

@@ -5,12 +5,19 @@ the database are the same in every process, so rules use `max`.
 """
 
 from alerts.model import Alert, Group, Recording, span
+from alerts.queries import last_known, until_scraped
 from retail.thresholds import THRESHOLDS, in_words
 
 SUCCESS = THRESHOLDS.payment_success
 BREAKER = THRESHOLDS.circuit_breaker
 UNKNOWN = THRESHOLDS.unknown_payments
 WINDOW = span(SUCCESS.window_seconds)
+
+# The share of fewer payments is not evaluated. `round`: increases are extrapolated.
+ENOUGH_PAYMENTS = (
+    f"round(sum(service:retail_payments:rate{WINDOW}) * {SUCCESS.window_seconds})"
+    f" >= {SUCCESS.least_payments}"
+)
 
 RECORDINGS = (
     Recording(
@@ -30,13 +37,23 @@ RECORDINGS = (
         f'sum(service:retail_payments:rate{WINDOW}{{outcome="completed"}})\n'
         f"/ (sum(service:retail_payments:rate{WINDOW}) > 0)",
     ),
+    until_scraped(
+        f"service:retail_payment_success:judged{WINDOW}",
+        f"service:retail_payment_success:ratio_rate{WINDOW}\nand {ENOUGH_PAYMENTS}",
+    ),
+    last_known(
+        "service:retail_circuit_breaker_open:last",
+        'max by (breaker) (retail_circuit_breaker_state{state="open"})',
+    ),
+    last_known(
+        "service:retail_payments_unknown_oldest_seconds:last",
+        "max(retail_payments_unknown_oldest_seconds)",
+    ),
 )
 
 SUCCESS_LOW = Alert(
     name="RetailPaymentSuccessLow",
-    expr=f"service:retail_payment_success:ratio_rate{WINDOW} < {SUCCESS.least_ratio}\n"
-    f"and round(sum(service:retail_payments:rate{WINDOW}) * {SUCCESS.window_seconds})"
-    f" >= {SUCCESS.least_payments}",
+    expr=f"service:retail_payment_success:judged{WINDOW} < {SUCCESS.least_ratio}",
     for_seconds=SUCCESS.for_seconds,
     severity="critical",
     service="payments",
@@ -60,8 +77,7 @@ SUCCESS_LOW = Alert(
 )
 
 _OPEN = (
-    'max by (breaker) (max_over_time(retail_circuit_breaker_state{state="open"}'
-    f"[{span(BREAKER.window_seconds)}])) == 1"
+    f"max_over_time(service:retail_circuit_breaker_open:last[{span(BREAKER.window_seconds)}]) == 1"
 )
 _STEPS = (
     (
@@ -108,7 +124,7 @@ BREAKER_OPEN_LONG = Alert(
 
 UNKNOWN_STUCK = Alert(
     name="RetailPaymentUnknownStuck",
-    expr=f"max(retail_payments_unknown_oldest_seconds) > {UNKNOWN.most_age_seconds}",
+    expr=f"service:retail_payments_unknown_oldest_seconds:last > {UNKNOWN.most_age_seconds}",
     severity="critical",
     service="payments",
     summary="The outcome of a payment has been unknown for {{ $value | humanizeDuration }}",
@@ -130,7 +146,11 @@ UNKNOWN_STUCK = Alert(
         ),
     ),
     dashboard="retail-payments",
-    logs=(("var-service", "worker"), ("var-logger", "retail.payments")),
+    logs=(
+        ("var-service", "worker"),
+        ("var-logger", "retail.payments"),
+        ("var-logger", "retail.orders"),
+    ),
 )
 
 GROUPS = (

@@ -1,11 +1,12 @@
-"""Write the configuration of Prometheus, Alertmanager and Loki for an installation.
+"""Write the configuration of Prometheus, Alertmanager, Loki and Grafana for an installation.
 
     python alerts/render.py /config
 
-Reads the environment and the folders alerts, prometheus and loki next to this one. Writes
-/config/prometheus, /config/alertmanager and /config/loki/rules, because none of the three programs
-expands environment variables. Needs only PyYAML, not the shop. With DEBUG off it rejects values
-that are only good enough for development: it prints one line for each and exits with status 1.
+Reads the environment and the folders alerts, prometheus, loki and grafana next to this one. Writes
+/config/prometheus, /config/alertmanager, /config/blackbox, /config/loki/rules and /config/grafana
+(alert rules), because none of these programs expands environment variables there. Needs only
+PyYAML, not the shop. With DEBUG off it rejects values that are only good enough for development: it
+prints one line for each and exits with status 1.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ CHANNELS = {
     "warning": ("email", "slack"),
     "ticket": ("email",),
 }
-RULES = {"prometheus/rules": "alerts/rules", "loki/rules/fake": "loki/rules/fake"}
+RULES = {
+    "prometheus/rules": "alerts/rules",
+    "loki/rules/fake": "loki/rules/fake",
+    "grafana": "grafana/provisioning/alerting",
+}
 NO = {"0", "false", "no", "off"}
 YES = {"1", "true", "yes", "on"}
 SMTP = ("ALERT_SMTP_HOST", "ALERT_SMTP_PORT", "ALERT_SMTP_USER", "ALERT_SMTP_PASSWORD")
@@ -65,6 +70,7 @@ class Settings:
     grafana_url: str
     metrics_token: str
     alerts_token: str
+    watchdog_url: str
     channels: Mapping[str, Channel]
 
 
@@ -78,6 +84,9 @@ def read(env: Mapping[str, str]) -> Settings:
     for name in ("METRICS_TOKEN", "ALERTS_TOKEN"):
         if re.search(r"\s", values[name]):
             problems.append(f"{name} must not contain spaces or line breaks.")
+    watchdog_url = env.get("WATCHDOG_URL", "").strip()
+    if watchdog_url and not _is_url(watchdog_url):
+        problems.append("WATCHDOG_URL is not valid: use https://… without ? or #.")
     channels: dict[str, Channel] = {}
     for name, channel_from in (("email", _email), ("slack", _slack), ("pagerduty", _pagerduty)):
         try:
@@ -89,7 +98,7 @@ def read(env: Mapping[str, str]) -> Settings:
         raise SettingsError("\n".join(problems))
     shop_url, grafana_url = (values[name].rstrip("/") for name in ("SHOP_URL", "GRAFANA_URL"))
     tokens = values["METRICS_TOKEN"], values["ALERTS_TOKEN"]
-    return Settings(shop_url, grafana_url, *tokens, channels)
+    return Settings(shop_url, grafana_url, *tokens, watchdog_url, channels)
 
 
 def _not_for_production(debug: str, values: Mapping[str, str]) -> list[str]:
@@ -187,13 +196,16 @@ def rendered(settings: Settings, root: Path = ROOT) -> dict[str, str]:
         for target, source in RULES.items()
         for file in (root / source).glob("*.yml")
     }
-    if {path.partition("/")[0] for path in rules} != {"prometheus", "loki"}:
-        raise SettingsError(f"No rules found in {root}: mount alerts, prometheus and loki there.")
+    if {path.partition("/")[0] for path in rules} != {"prometheus", "loki", "grafana"}:
+        raise SettingsError(
+            f"Rules are missing in {root}: mount alerts, prometheus, loki and grafana there."
+        )
     secrets = (channel.secrets for channel in settings.channels.values())
     return {
         "prometheus/prometheus.yml": (root / "prometheus/prometheus.yml").read_text("utf-8"),
         "prometheus/scrape_token": settings.metrics_token,
-        "alertmanager/alertmanager.yml": _alertmanager(root, settings.channels),
+        "blackbox/blackbox.yml": _blackbox(root, settings.shop_url),
+        "alertmanager/alertmanager.yml": _alertmanager(root, settings),
         "alertmanager/alerts_token": settings.alerts_token,
         **{f"alertmanager/{name}": text for some in secrets for name, text in some.items()},
         **rules,
@@ -206,20 +218,35 @@ def _with_addresses(text: str, settings: Settings) -> str:
     return text.replace(DEVELOPMENT["GRAFANA_URL"], settings.grafana_url)
 
 
-def _alertmanager(root: Path, channels: Mapping[str, Channel]) -> str:
+def _blackbox(root: Path, shop_url: str) -> str:
+    """Return the blackbox exporter's configuration with the shop's public address."""
+    config = yaml.safe_load((root / "prometheus/blackbox.yml").read_text("utf-8"))
+    address = urlsplit(shop_url)
+    config["modules"]["page"]["http"]["headers"] = {
+        "Host": address.netloc,
+        "X-Forwarded-Proto": address.scheme,
+    }
+    return str(yaml.safe_dump(config, sort_keys=False))
+
+
+def _alertmanager(root: Path, settings: Settings) -> str:
     """Return Alertmanager's configuration with the channels of this installation."""
     config = yaml.safe_load((root / "alerts/alertmanager.yml").read_text("utf-8"))
     receivers = {receiver["name"]: receiver for receiver in config["receivers"]}
     for name, wanted in CHANNELS.items():
         for channel in wanted:
-            if channel in channels:
-                receivers[name][f"{channel}_configs"] = [dict(channels[channel].config)]
+            if channel in settings.channels:
+                receivers[name][f"{channel}_configs"] = [dict(settings.channels[channel].config)]
+    if settings.watchdog_url:
+        # In the file itself: its `url_file` is newer than the oldest Alertmanager that tests run.
+        ping = {"url": settings.watchdog_url, "send_resolved": False}
+        receivers["watchdog"]["webhook_configs"] = [ping]
     return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:
     """Write the files, and delete those that an earlier run left and this one does not have."""
-    for name in ("prometheus", "alertmanager", "loki"):
+    for name in ("prometheus", "alertmanager", "blackbox", "loki", "grafana"):
         for old in (folder / name).rglob("*"):
             if old.is_file() and str(old.relative_to(folder)) not in files:
                 old.unlink()

@@ -1,17 +1,21 @@
 """Error budgets: the ratio of bad events over several windows, and multi-window burn-rate alerts.
 
-A checkout is good if its response is not a 5xx and arrives in time. A call to the gateway is good
+A checkout is any POST of its page, whatever answers it, from its arrival to its answer; it is good
+if that is not a 5xx and comes in time. A call to the gateway is good
 if it gets a response; a decline is a response. Calls that the circuit breaker rejected do not count
 as calls. They count as bad checkouts.
 """
 
+from alerts.http_errors import SLOW_OR_FAILED
 from alerts.model import EVALUATED_EVERY, Alert, Group, Recording, span
+from alerts.queries import until_scraped
 from retail.thresholds import THRESHOLDS, Burn, in_words
 
 SLO = THRESHOLDS.slo
 BASE = SLO.base_seconds
-IN_5XX = "payment_unavailable|error"  # outcomes of a checkout with a 5xx response
-CHECKOUT = "retail_checkout_duration_seconds"
+BUDGET_EVERY = 60  # seconds; the sums over the period are too long for every evaluation
+CHECKOUT = "retail_http_request_duration_seconds"
+CHECKOUT_POST = 'view="orders:checkout",method="POST"'
 CALLS = "retail_payment_attempts_total"
 
 
@@ -55,9 +59,9 @@ def _increase(bad: str, seconds: int) -> Recording:
 CHECKOUTS = events(
     "retail_checkouts",
     "retail_checkout_errors",
-    f'sum(rate({CHECKOUT}_bucket{{le="{SLO.checkout_most_seconds}",outcome!~"{IN_5XX}"}}'
+    f'sum(rate({CHECKOUT}_bucket{{{CHECKOUT_POST},status!="5xx",le="{SLO.checkout_most_seconds}"}}'
     f"[{span(BASE)}]))",
-    f"sum(rate({CHECKOUT}_count[{span(BASE)}]))",
+    f"sum(rate({CHECKOUT}_count{{{CHECKOUT_POST}}}[{span(BASE)}]))",
 )
 PAYMENT_CALLS = events(
     "retail_payment_calls",
@@ -67,16 +71,17 @@ PAYMENT_CALLS = events(
 )
 
 
-def _burning(bad: str, objective: float, severity: str) -> str:
-    """Return an expression that is true if the budget burns too fast in any pair of windows."""
+def _burning(bad: str, objective: float, severity: str) -> Recording:
+    """Return the ratio of a long window, if the budget burns too fast in any pair of windows."""
     budget = round(1 - objective, 6)
-    return "\nor ".join(
+    fast = "\nor ".join(
         f"(service:{bad}:ratio_rate{span(burn.long_seconds)} > {burn.factor:g} * {budget:g}\n"
         f"  and service:{bad}:ratio_rate{span(burn.short_seconds)} > {burn.factor:g} * {budget:g}\n"
         f"  and round(service:{bad}:increase{span(burn.long_seconds)}) >= {SLO.least_bad_events})"
         for burn in SLO.burns
         if burn.severity == severity
     )
+    return until_scraped(f"service:{bad}:burning_{severity}", fast)
 
 
 PERIOD = in_words(SLO.period_seconds)
@@ -90,7 +95,7 @@ def checkout_burn(severity: str) -> Alert:
     """Return the alert on checkouts for one severity."""
     return Alert(
         name="RetailCheckoutBudgetBurn",
-        expr=_burning("retail_checkout_errors", SLO.checkout_objective_ratio, severity),
+        expr=f"service:retail_checkout_errors:burning_{severity}",
         severity=severity,
         service="shop",
         summary="{{ $value | humanizePercentage }} of checkouts fail or are slow",
@@ -110,7 +115,7 @@ def checkout_burn(severity: str) -> Alert:
             "If checkouts return 503, see RetailCircuitBreakerOpen.",
         ),
         dashboard="retail-slo",
-        logs=(("var-logger", "retail.observability"), ("var-level", "WARNING")),
+        logs=(("var-text", SLOW_OR_FAILED),),
     )
 
 
@@ -118,7 +123,7 @@ def payment_burn(severity: str) -> Alert:
     """Return the alert on calls to the gateway for one severity."""
     return Alert(
         name="RetailPaymentBudgetBurn",
-        expr=_burning("retail_payment_call_errors", SLO.payment_objective_ratio, severity),
+        expr=f"service:retail_payment_call_errors:burning_{severity}",
         severity=severity,
         service="payments",
         summary="{{ $value | humanizePercentage }} of calls to the payment gateway fail",
@@ -141,6 +146,14 @@ def payment_burn(severity: str) -> Alert:
 
 
 _SEVERITIES = tuple(dict.fromkeys(burn.severity for burn in SLO.burns))
+CHECKOUTS += [
+    _burning("retail_checkout_errors", SLO.checkout_objective_ratio, severity)
+    for severity in _SEVERITIES
+]
+PAYMENT_CALLS += [
+    _burning("retail_payment_call_errors", SLO.payment_objective_ratio, severity)
+    for severity in _SEVERITIES
+]
 GROUPS = (
     Group("retail_slo_checkout", (*CHECKOUTS, *map(checkout_burn, _SEVERITIES))),
     Group("retail_slo_payment", (*PAYMENT_CALLS, *map(payment_burn, _SEVERITIES))),
@@ -151,6 +164,6 @@ GROUPS = (
             _ratio("retail_checkouts", "retail_checkout_errors", SLO.period_seconds),
             _ratio("retail_payment_calls", "retail_payment_call_errors", SLO.period_seconds),
         ),
-        every=300,
+        every=BUDGET_EVERY,
     ),
 )

@@ -75,12 +75,12 @@ def questions() -> dict[str, Callable[[], object]]:
     from django.utils import timezone  # noqa: PLC0415
 
     from retail.history.read import history, time_range  # noqa: PLC0415
-    from retail.observability.rows.recorder import METRIC_TYPES  # noqa: PLC0415
+    from retail.observability.rows.types import METRIC_TYPES  # noqa: PLC0415
 
     client = Client(SERVER_NAME="127.0.0.1", raise_request_exception=True)
 
     def read(name: str) -> Callable[[], object]:
-        return lambda: history(METRIC_TYPES, time_range(name, timezone.now()))
+        return lambda: history(tuple(METRIC_TYPES), time_range(name, timezone.now()))
 
     def get(address: str) -> Callable[[], object]:
         def ask() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana.parts import BAD, COLUMNS, PLAIN, PROMETHEUS, QUIET, Json
+from grafana.parts import BAD, COLUMNS, PLAIN, QUIET
+from grafana.queries import PROMETHEUS, Json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,35 +23,42 @@ TITLES = {
     "retail-slo": "SLOs and error budgets",
     "retail-watch": "Monitoring",
 }
-# Grafana evaluates annotations at least a minute apart, so each one lasts two minutes.
+# Grafana evaluates annotations at about 100 points of the time range, so each expression covers the
+# interval between two of them.
 ANNOTATIONS = (
     (
         "Deployments",
-        "max by (version) (retail_build_info unless on (version) retail_build_info offset 2m)",
+        """max by (version) (
+  max_over_time(retail_build_info[$__rate_interval]) unless on (version)
+  max_over_time(retail_build_info[3m] offset $__rate_interval))""",
         "Version {{version}}",
         PLAIN,
     ),
     (
         "Restarts",
-        'max by (job) (time() - process_start_time_seconds{job=~"web|gateway"} < 120) > 0',
+        """max by (job) (
+  max_over_time(process_start_time_seconds{job=~"web|gateway"}[$__rate_interval])
+  > time() - $__rate_interval_ms / 1000)""",
         "{{job}} started",
         QUIET,
     ),
     (
         "Breaker open",
-        'max by (breaker) (max_over_time(retail_circuit_breaker_state{state="open"}[1m])) > 0',
+        """max by (breaker) (
+  max_over_time(retail_circuit_breaker_state{state="open"}[$__rate_interval])) > 0""",
         "Circuit breaker {{breaker}} open",
         BAD,
     ),
     (
         "Sold out",
-        "sum(increase(retail_sold_out_total[2m])) > 0",
+        "sum(increase(retail_sold_out_total[$__rate_interval])) > 0",
         "Checkouts were rejected as sold out",
         "purple",
     ),
     (
         "Alerts",
-        'max by (alertname, severity) (ALERTS{alertstate="firing",alertname!="Watchdog"})',
+        """max by (alertname, severity) (
+  max_over_time(ALERTS{alertstate="firing",alertname!="Watchdog"}[$__rate_interval]))""",
         "{{alertname}} ({{severity}})",
         BAD,
     ),

@@ -1,20 +1,20 @@
 """Building blocks of dashboards: small functions that return Grafana's classic JSON.
 
 Colours mean the same everywhere: green is healthy, orange needs watching, red needs action, blue is
-a number without an evaluation, grey is unimportant.
+a number without an evaluation, grey is unimportant, or unknown because there is no data.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from grafana.queries import Json, query, while_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Json = dict[str, Any]
 
-PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
-LOKI = {"type": "loki", "uid": "loki"}
 GOOD, WARN, BAD, PLAIN, QUIET = "green", "orange", "red", "blue", "#8e8e8e"
 # A series with this name has this colour on every dashboard.
 COLOURS = {
@@ -32,42 +32,11 @@ COLOURS = {
     "alertmanager": "dark-blue", "grafana": QUIET, "cart": PLAIN, "flash": "purple",
     "checkout": PLAIN, "login": "purple", "password_reset": "yellow",
 }  # fmt: skip
+NO_DATA = "no data"
 CURRENCY_UNITS = {"EUR": "currencyEUR", "GBP": "currencyGBP", "USD": "currencyUSD"}
 COLUMNS = 24
 # Links pass on the time range and the variables.
 KEEP = "${__url_time_range}&${__all_variables}"
-
-
-def query(expr: str, legend: str = "", *, now: bool = False, **more: Any) -> Json:
-    """Return a Prometheus query: over the time range, or instant with `now`."""
-    return {
-        "datasource": PROMETHEUS,
-        "editorMode": "code",
-        "expr": expr,
-        "instant": now,
-        "legendFormat": legend,
-        "range": not now,
-        **more,
-    }
-
-
-def log_query(expr: str, legend: str = "", *, now: bool = False) -> Json:
-    """Return a Loki query: over the time range, or instant with `now`."""
-    kind = "instant" if now else "range"
-    return {"datasource": LOKI, "expr": expr, "legendFormat": legend, "queryType": kind}
-
-
-def quantiles(
-    histogram: str, selector: str = "", *, of: Sequence[float] = (0.5, 0.95)
-) -> list[Json]:
-    """Return queries for percentiles. Exemplars link to the log lines of a request."""
-    names = {0.5: "median", 0.95: "p95", 0.99: "p99"}
-    rates = f"sum by (le) (rate({histogram}_bucket{{{selector}}}[$__rate_interval]))"
-    rates = rates.replace("{}", "")
-    return [
-        query(f"histogram_quantile({rank}, {rates})", names[rank], exemplar=rank == of[-1])
-        for rank in of
-    ]
 
 
 def steps(*above: tuple[float, str], base: str = GOOD) -> list[Json]:
@@ -92,6 +61,25 @@ def mapping(texts: Mapping[float, tuple[str, str]]) -> list[Json]:
         for index, (value, (text, colour)) in enumerate(texts.items())
     }
     return [{"type": "value", "options": options}]
+
+
+def missing(text: str = NO_DATA) -> list[Json]:
+    """Return the value mapping for no value: grey. Otherwise it would have the base colour."""
+    result = {"text": text, "color": QUIET, "index": 99}
+    return [{"type": "special", "options": {"match": "null+nan", "result": result}}]
+
+
+def instead(expr: str, *known: tuple[str, str]) -> Json:
+    """Return a query and the mappings of texts for facts that are shown in place of its value.
+
+    Each fact is an expression without labels that has a value if the fact is known.
+    """
+    texts = {-float(number): text for number, (_, text) in enumerate(known, 1)}
+    facts = [f"or on () ({fact}) * 0 - {number}" for number, (fact, _) in enumerate(known, 1)]
+    return {
+        "targets": [query("\n".join([f"({expr})", *facts]), now=True)],
+        "mappings": mapping({value: (text, QUIET) for value, text in texts.items()}),
+    }
 
 
 def override(name: str, **properties: Any) -> Json:
@@ -131,10 +119,16 @@ def panel(kind: str, title: str, description: str, targets: Sequence[Json], **mo
 
 
 def stat(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return a stat panel: one big number per series, with the threshold's colour behind it."""
+    """Return a stat panel: one big number per series, with the threshold's colour behind it.
+
+    Its queries are instant: the last value of a time range may be that of a dead process.
+    """
+    more["mappings"] = [*more.get("mappings", ()), *missing()]
+    more["no_value"] = NO_DATA
+    targets = [{**target, "expr": while_up(target["expr"])} for target in targets]
     options = {
         "colorMode": more.pop("paint", "background_solid"),
-        "graphMode": more.pop("graph", "none"),
+        "graphMode": "none",
         "justifyMode": "center",
         "orientation": "vertical",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -153,7 +147,7 @@ def series(title: str, description: str, targets: Sequence[Json], **more: Any) -
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 70 if bars or stacked else 8,
         "lineWidth": 0 if stacked else 1,
-        "showPoints": "never",
+        "showPoints": "auto",  # a point without neighbours has no line
         "spanNulls": 60_000,
         "stacking": {"group": "A", "mode": "normal" if stacked else "none"},
         "thresholdsStyle": {"mode": "dashed" if "thresholds" in more else "off"},
@@ -227,6 +221,12 @@ def row(title: str) -> Json:
 def link(title: str, uid: str, extra: str = "") -> Json:
     """Return a panel or data link to another dashboard that keeps time range and variables."""
     return {"title": title, "url": f"/d/{uid}?{KEEP}{extra}", "targetBlank": False}
+
+
+def logs_link(title: str, **variables: str | Sequence[str]) -> Json:
+    """Return a link to the log lines that match these variables of the logs dashboard."""
+    pairs = {f"var-{name}": value for name, value in variables.items()}
+    return link(title, "retail-logs", f"&{urlencode(pairs, doseq=True, quote_via=quote)}")
 
 
 def _without_none(values: Json) -> Json:

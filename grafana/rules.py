@@ -16,7 +16,7 @@ from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
     from alerts.model import Alert
-    from grafana.parts import Json
+    from grafana.queries import Json
 
 ERRORS = THRESHOLDS.error_rate
 SUCCESS = THRESHOLDS.payment_success
@@ -115,13 +115,11 @@ def _rule(rule: Rule) -> Json:
             "severity": alert.severity,
             "service": alert.service,
         },
-        # Grafana expands these variables from its own environment.
+        # With the links of the Prometheus rule, whose addresses alerts/render.py replaces.
         "annotations": {
+            **alert.annotations(),
             "summary": f"{alert.name}, or Prometheus has no data",
             "description": description,
-            "runbook_url": f"${{SHOP_URL}}/metrics/runbooks/{alert.name}/",
-            "dashboard_url": f"${{GF_SERVER_ROOT_URL}}/d/{alert.dashboard}?from=now-1h&to=now",
-            "logs_url": "${GF_SERVER_ROOT_URL}/d/retail-logs?from=now-1h&to=now",
         },
         "data": [
             {

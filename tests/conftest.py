@@ -35,7 +35,8 @@ hypothesis.settings.register_profile(
 # What starts processes or browsers, or takes seconds: `make quick` leaves it out, and `make test`
 # begins with it, since what takes longest must not come last.
 SLOW = (
-    *("browser", "tools", "fuzz", "running", "faults", "postgres"),
+    *("blind", "browser", "tools", "fuzz", "running", "faults", "postgres"),
+    *("grafana/test_painted.py", "contracts/test_links.py"),
     *("contracts/test_names.py", "quality/test_catalogue.py"),
     *("config/test_settings.py", "config/test_env_example.py"),
     *("retail/history/test_read.py", "retail/test_admin.py"),
@@ -110,7 +111,12 @@ def _strict_telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from django.contrib.auth.hashers import get_hashers  # noqa: PLC0415 - tools need no Django
     from django.core.cache import cache  # noqa: PLC0415
 
-    from retail.observability.prometheus import exposition, instruments  # noqa: PLC0415
+    from retail.observability.background import SharedRead  # noqa: PLC0415
+    from retail.observability.prometheus import (  # noqa: PLC0415
+        catalogue,
+        exposition,
+        instruments,
+    )
     from retail.observability.rows import recorder  # noqa: PLC0415
 
     # Production's password hashing would take most of the tests' time.
@@ -118,7 +124,10 @@ def _strict_telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("django.conf.settings.PASSWORD_HASHERS", hashers)
     get_hashers.cache_clear()  # type: ignore[attr-defined]
     monkeypatch.setattr(instruments.telemetry, "strict", True)
+    monkeypatch.setattr(catalogue.TELEMETRY_ERRORS, "last_at", None)
     monkeypatch.setattr(recorder.recorder, "use_thread", False)
+    # Another thread would not see what the test has not committed.
+    monkeypatch.setattr(SharedRead, "use_thread", False)
     recorder.recorder.after_fork()  # start without pending rows
     exposition.database_gauges.forget()
     cache.clear()

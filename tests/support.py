@@ -19,14 +19,20 @@ from orders.order import CheckoutRequest
 from payments.gateway import Answer, Charge, NoAnswerError
 from products.models import Category, Product, StockMovement
 from products.services import stock_set
+from retail.models import JobSuccess
+from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     import pytest
 
-# Sums of durations and ages differ between runs.
-_IGNORED = ("_sum", "_bucket", "_created", "_oldest_seconds", "_oldest_waiting_seconds")
+# Sums of durations, ages and times differ between runs.
+_IGNORED = (
+    *("_sum", "_bucket", "_created", "_oldest_seconds", "_oldest_waiting_seconds"),
+    "_timestamp_seconds",
+)
 
 
 def _samples() -> dict[str, float]:
@@ -54,6 +60,14 @@ def moved() -> Iterator[dict[str, float]]:
     for name, value in _samples().items():
         if change := value - before.get(name, 0):
             changes[name] = change
+
+
+def periodic_jobs_succeeded(at: datetime) -> None:
+    """Let each periodic job have its last success at this time."""
+    JobSuccess.objects.all().delete()
+    JobSuccess.objects.bulk_create(
+        JobSuccess(task=name, at=at) for name in catalogue.PERIODIC_TASKS
+    )
 
 
 def make_product(

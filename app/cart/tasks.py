@@ -10,7 +10,7 @@ from retail.jobs import job
 MAX_AGE = timedelta(days=30)
 
 
-@job(every_minutes=24 * 60)
+@job(every_minutes=24 * 60, success_within_minutes=48 * 60)
 def prune_carts() -> int:
     """Delete visitors' carts that have not changed for 30 days; return how many."""
     abandoned = Cart.objects.filter(user=None, updated_at__lt=timezone.now() - MAX_AGE)

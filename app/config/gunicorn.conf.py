@@ -9,8 +9,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gunicorn.glogging import Logger
 
 from config import env
-from config.processes import use_metric_files
+from config.processes import limit_database_waits, use_metric_files
 
+limit_database_waits("web")
 workers = env.integer("WEB_CONCURRENCY", 1, least=1)
 if workers > 1:
     use_metric_files("web")  # before importing the settings, which import prometheus_client
@@ -28,7 +29,7 @@ class LoggerWithoutAccess(Logger):  # type: ignore[misc]  # it has no types
 logger_class = LoggerWithoutAccess
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.integer('PORT', 8000, least=1)}"
 threads = env.integer("WEB_THREADS", 8, least=1)
-worker_class = "gthread"
+worker_class = "config.server.ProbeWorker"
 # Longer than the slowest request: a gateway call with a retry takes at most 9 s.
 timeout = 30
 graceful_timeout = 20

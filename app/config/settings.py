@@ -71,15 +71,17 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "retail.observability.middleware.ObservabilityMiddleware",
+    "retail.web.head.HeadMiddleware",
     "retail.web.probes.ProbeMiddleware",
     "oncall.webhook.AlertWebhookMiddleware",
-    "retail.observability.middleware.ObservabilityMiddleware",
     "retail.web.problems.ProblemMiddleware",
+    "retail.web.redirects.HttpsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "retail.web.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "retail.web.redirects.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -112,6 +114,32 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # --- Database -----------------------------------------------------------------------------------
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'vitrine.sqlite3'}")
+# Nothing waits for PostgreSQL without end; in seconds. Web and worker have shorter defaults than
+# commands such as `migrate` (config/processes.py).
+DATABASE_CONNECT_TIMEOUT = env.integer("DATABASE_CONNECT_TIMEOUT", 3, least=2)
+DATABASE_LOCK_TIMEOUT = env.number("DATABASE_LOCK_TIMEOUT", 30, least=0.1)
+DATABASE_STATEMENT_TIMEOUT = env.number("DATABASE_STATEMENT_TIMEOUT", 3600, least=0.1)
+DATABASE_IDLE_TIMEOUT = env.number("DATABASE_IDLE_TIMEOUT", 60, least=1)
+
+
+def _postgres_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the driver's options: a limit for every wait, and those given in the URL."""
+    limits = {
+        "statement_timeout": DATABASE_STATEMENT_TIMEOUT,
+        "lock_timeout": DATABASE_LOCK_TIMEOUT,
+        "idle_in_transaction_session_timeout": DATABASE_IDLE_TIMEOUT,
+    }
+    at_server = " ".join(f"-c {name}={seconds * 1000:.0f}" for name, seconds in limits.items())
+    return {
+        "connect_timeout": DATABASE_CONNECT_TIMEOUT,
+        # A host that has gone is noticed soon, although it refuses nothing.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,  # milliseconds
+        **given,
+        "options": f"{at_server} {given.get('options', '')}".strip(),
+    }
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -129,6 +157,8 @@ def _database(url: str) -> dict[str, Any]:
     database["ENGINE"] = f"retail.db.backends.{vendor}"
     database["CONN_MAX_AGE"] = env.integer("DATABASE_CONN_MAX_AGE", 600)  # seconds
     database["CONN_HEALTH_CHECKS"] = vendor == "postgresql"
+    if vendor == "postgresql":
+        database["OPTIONS"] = _postgres_options(database.get("OPTIONS", {}))
     if vendor == "sqlite3":
         # Several processes write. IMMEDIATE takes the write lock at the start of a transaction, so
         # that none fails half-way with "database is locked"; WAL does not block readers.

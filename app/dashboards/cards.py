@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.conf import settings
 
 from dashboards.measures import MEASURES, Value
-from retail import measures
+from retail import evaluation, measures
+from retail.evaluation import NO_LIMIT, Status
 from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
 from retail.templatetags.shop import money
 from retail.thresholds import THRESHOLDS
@@ -19,24 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dashboards.numbers import Numbers
+    from retail.measures import Window
 
 UNITS = {"%": "\N{NO-BREAK SPACE}%", "ms": "\N{NO-BREAK SPACE}ms"}
 TITLES = {"error_rate": "Error rate", "payment_success": "Payment success"}
 NO_REQUESTS = "No requests in this range."
 WHOLE_FROM_MS = 100  # from here on, tenths of a millisecond do not matter
-
-
-class Status(NamedTuple):
-    """A state (`good`, `warn`, `bad`, or `calm` if there is nothing to evaluate) and its label."""
-
-    state: str
-    word: str
-
-
-NO_LIMIT = Status("calm", "no limit")
-NO_DATA = Status("calm", "no data")
-TOO_FEW = Status("calm", "too little data")
-NORMAL = Status("good", "normal")
 
 
 @dataclass(frozen=True)
@@ -102,56 +91,18 @@ def trend(value: Value, before: Value, unit: str, period: str) -> str:
     return f"{arrow} {change} from {_with_unit(before, unit)} in the previous {period}"
 
 
-def _error_rate(numbers: Numbers) -> Status:
-    limits, rate = THRESHOLDS.error_rate, numbers.value("error_rate")
-    if rate is None:
-        return NO_DATA
-    if measures.requests(numbers.total) < limits.least_requests:
-        return TOO_FEW
-    if rate > 100 * limits.most_ratio:
-        return Status("bad", "too high")
-    return Status("warn", "elevated") if rate > 100 * limits.warning_ratio else NORMAL
-
-
-def _payment_success(numbers: Numbers) -> Status:
-    limits, share = THRESHOLDS.payment_success, numbers.value("payment_success")
-    if share is None:
-        return NO_DATA
-    if measures.payments_counted(numbers.total) < limits.least_payments:
-        return TOO_FEW
-    if share < 100 * limits.least_ratio:
-        return Status("bad", "too low")
-    return Status("warn", "low") if share < 100 * limits.warning_ratio else NORMAL
-
-
-def _response_time(numbers: Numbers) -> Status:
-    limits, p95 = THRESHOLDS.response_time, numbers.value("response_p95")
-    if p95 is None:
-        return NO_DATA
-    if measures.requests(numbers.total) < THRESHOLDS.error_rate.least_requests:
-        return TOO_FEW
-    if p95 > 1000 * limits.most_seconds:
-        return Status("bad", "too slow")
-    return Status("warn", "slow") if p95 > 1000 * limits.warning_seconds else NORMAL
-
-
-def _conflicts(numbers: Numbers) -> Status:
-    if measures.stock_conflicts(numbers.total) > THRESHOLDS.stock_conflicts.most_conflicts:
-        return Status("bad", "bug")
-    return NORMAL if measures.requests(numbers.total) else NO_DATA
-
-
-STATUSES: dict[str, Callable[[Numbers], Status]] = {
-    "error_rate": _error_rate,
-    "payment_success": _payment_success,
-    "response_p95": _response_time,
-    "stock_conflicts": _conflicts,
+STATUSES: dict[str, Callable[[Window], Status]] = {
+    "error_rate": evaluation.error_rate,
+    "payment_success": evaluation.payment_success,
+    "response_p95": evaluation.response_time,
+    "fast_fail": evaluation.fast_fail,
+    "stock_conflicts": evaluation.stock_conflicts,
 }
 
 
 def status(numbers: Numbers, key: str) -> Status:
     """Evaluate a metric of the whole range against its thresholds."""
-    return STATUSES[key](numbers) if key in STATUSES else NO_LIMIT
+    return STATUSES[key](numbers.total) if key in STATUSES else NO_LIMIT
 
 
 @dataclass(frozen=True)

@@ -160,9 +160,9 @@ CHARTS = (
     Chart(
         "rejected",
         "Rejected",
-        "Throttled requests, payments rejected by the breaker, and stock conflicts. Normally none, "
+        "Throttled requests, checkouts refused by the breaker, and stock conflicts. Normally none, "
         "except for some throttling during a flash sale.",
-        ("throttled", "held_back", "stock_conflicts"),
+        ("throttled", "checkouts_refused", "stock_conflicts"),
         "Nothing was rejected in this range.",
         mixed_unit="events",
         alarming="stock_conflicts",

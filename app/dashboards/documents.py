@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from dashboards.cards import status
+from dashboards.guide import GUIDE
 from dashboards.measures import MEASURES, Value
 from retail import measures
+from retail.health import problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from dashboards.numbers import Numbers
+    from retail.health import Check
 
 VERSION = 1
 DAILY = ("orders", "revenue")
 
 
-def _exact(value: Value) -> int | float | str | None:
+def _exact(value: Value | str) -> int | float | str | None:
     """Return a value that JSON and CSV hold without loss: money becomes text."""
     return str(value) if isinstance(value, Decimal) else value
 
@@ -49,14 +52,37 @@ def _now(value: int, measure: Callable[..., int]) -> dict[str, Any]:
     return {"value": value, "unit": "payments", "definition": inspect.getdoc(measure)}
 
 
-def as_json(numbers: Numbers, days: int) -> tuple[bytes, str]:
+def _problems(checks: Iterable[Check]) -> list[dict[str, Any]]:
+    """Return what is wrong now, the worst first, without texts that change every second."""
+    return [
+        {
+            "name": check.name,
+            "state": check.finding.state,
+            "since": _moment(check.finding.since),
+        }
+        for check in problems(checks)
+    ]
+
+
+def as_json(numbers: Numbers, checks: Iterable[Check], days: int) -> tuple[bytes, str]:
     """Return the document and a hash of its content without the two times that always change."""
+    wrong = _problems(checks)
     content = {
         "version": VERSION,
+        "state": wrong[0]["state"] if wrong else "good",
+        "problems": wrong,
         "days": days,
         "since": _moment(numbers.span.since),
         "step_seconds": int(numbers.span.step.total_seconds()),
         "numbers": {key: _number(numbers, key) for key in MEASURES},
+        "metrics": {
+            metric.name: {
+                "value": _exact(metric.value(numbers, days)),
+                "unit": metric.unit,
+                "definition": metric.definition,
+            }
+            for metric in GUIDE
+        },
         "now": {
             "payments_pending": _now(numbers.pending, measures.payments_pending),
             "payments_unknown": _now(numbers.unknown, measures.payments_unknown),

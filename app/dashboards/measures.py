@@ -29,6 +29,7 @@ Value = int | float | Decimal | None
 """None if there is no data; zero is always a measured zero."""
 
 UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
+FAST_FAIL = f"p{100 * THRESHOLDS.fast_fail.least_ratio:g}"
 KINDS = (
     "orders_per_day",
     "refunds_per_day",
@@ -109,7 +110,20 @@ MEASURES: dict[str, MetricDefinition] = {
             f"{UNKNOWN_AGE}.",
         ),
         MetricDefinition(
-            "held_back", "Rejected by the breaker", "payments", measures.short_circuited
+            "checkouts_refused",
+            "Refused by the breaker",
+            "checkouts",
+            measures.checkouts_refused,
+        ),
+        MetricDefinition(
+            "held_back", "Attempts stopped by the breaker", "payments", measures.short_circuited
+        ),
+        MetricDefinition(
+            "fast_fail",
+            f"Fast-fail time, {FAST_FAIL}",
+            "ms",
+            measures.fast_fail_time,
+            1,
         ),
         MetricDefinition(
             "breaker_openings", "Breaker openings", "times", measures.breaker_openings

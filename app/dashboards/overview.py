@@ -10,8 +10,8 @@ from dashboards.cards import Card, cards
 from dashboards.charts import CHARTS, Chart, drawable, rows
 from dashboards.errors import ServerError, recent_errors
 from dashboards.numbers import Numbers, read_numbers
-from oncall import selectors
-from retail.health import Check, health
+from oncall import runbooks, selectors
+from retail.health import Check, health, problems
 from retail.history.read import LIVE, time_range
 from retail.history.rollups import DAY, HOUR, MINUTE
 from retail.templatetags.durations import ago
@@ -45,6 +45,35 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class Incident:
+    """The first minute of an outage: what, since when, who is affected, the one next step."""
+
+    what: str
+    detail: str
+    since: datetime | None
+    affected: str
+    step: str
+    runbook: str
+
+    @classmethod
+    def of_check(cls, check: Check) -> Incident:
+        """Return the incident that a health check found."""
+        found = check.finding
+        what = f"{check.name}: {found.word}"
+        runbook = found.runbook if found.runbook in runbooks.names() else ""
+        return cls(what, found.detail, found.since, found.affected, found.step, runbook)
+
+    @classmethod
+    def of_alert(cls, shown: selectors.ShownAlert) -> Incident:
+        """Return the incident of a firing alert."""
+        alert = shown.alert
+        detail = f"{alert.name} fires" + (f" for {shown.distinct}." if shown.distinct else ".")
+        runbook = alert.name if shown.has_runbook else ""
+        step = shown.next_step or "Read what the alerts page says about it."
+        return cls(shown.summary or alert.name, detail, alert.starts_at, "", step, runbook)
+
+
+@dataclass(frozen=True)
 class Overview:
     """The content of the dashboard."""
 
@@ -71,11 +100,23 @@ class Overview:
         return self.alerts.firing[:FIRING_SHOWN]
 
     @property
+    def incident(self) -> Incident | None:
+        """What comes first: the worst of the shop's own findings, else of the firing alerts."""
+        found = problems(self.checks)
+        if found and found[0].finding.state == "bad":
+            return Incident.of_check(found[0])
+        firing = self.alerts.firing
+        return Incident.of_alert(firing[0]) if firing and firing[0].colour == "bad" else None
+
+    @property
     def problems(self) -> list[tuple[str, str, str]]:
         """Everything that is wrong, the worst first: state, name, word."""
         states = [
             *((card.status.state, card.title, card.status.word) for card in self.cards),
-            *((check.finding.state, check.name, check.finding.word) for check in self.checks),
+            *(
+                (check.finding.state, check.name, check.finding.word)
+                for check in problems(self.checks)
+            ),
             *((shown.colour, shown.alert.name, "alert firing") for shown in self.alerts.firing),
         ]
         return [row for state in ("bad", "warn") for row in states if row[0] == state]

@@ -16,9 +16,10 @@ from django.views.decorators.http import require_safe
 from dashboards.documents import as_csv, as_json
 from dashboards.numbers import read_numbers
 from dashboards.overview import DEFAULT_RANGE, RANGES, read_overview
+from retail.health import health
 from retail.history.read import days_range, time_range
 from retail.web import live
-from retail.web.access import staff_only, staff_or_token
+from retail.web.access import exclude_from_metrics, staff_only, staff_or_token
 from retail.web.problems import problem
 
 if TYPE_CHECKING:
@@ -45,20 +46,17 @@ def _invalid_range(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _exclude_from_metrics(request: HttpRequest) -> None:
-    """Leave this request out of the numbers. A view that fails does not get here, so it counts."""
-    request.uncounted = True  # type: ignore[attr-defined]
-
-
 def _context(request: HttpRequest, overview: Overview) -> dict[str, object]:
     """Return the rendered live fragments and their hash, by which the page detects changes."""
+    verdict = live.part("dashboards/_verdict.html", {"overview": overview}, request)
     summary = live.part("dashboards/_summary.html", {"overview": overview}, request)
     details = live.part("dashboards/_details.html", {"overview": overview}, request)
     return {
         "overview": overview,
+        "verdict": verdict,
         "summary": summary,
         "details": details,
-        "content_hash": live.content_hash(summary, details),
+        "content_hash": live.content_hash(verdict, summary, details),
     }
 
 
@@ -71,7 +69,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if name is None:
         return _invalid_range(request)
     context = {**_context(request, read_overview(name, timezone.now())), "ranges": RANGES}
-    _exclude_from_metrics(request)
+    exclude_from_metrics(request)
     return render(request, "dashboards/dashboard.html", context)
 
 
@@ -84,7 +82,6 @@ def poll(request: HttpRequest) -> HttpResponse:
     if name is None:
         return _invalid_range(request)
     context = _context(request, read_overview(name, timezone.now()))
-    _exclude_from_metrics(request)
     return live.poll(request, "dashboards/_live.html", context)
 
 
@@ -98,7 +95,7 @@ def download(request: HttpRequest) -> HttpResponse:
         return _invalid_range(request)
     now = timezone.now()
     body = as_csv(read_numbers(time_range(name, now), now))
-    _exclude_from_metrics(request)
+    exclude_from_metrics(request)
     return HttpResponse(
         body,
         content_type="text/csv; charset=utf-8",
@@ -120,8 +117,9 @@ def api(request: HttpRequest) -> HttpResponse:
             as_json=True,
         )
     now = timezone.now()
-    body, content_hash = as_json(read_numbers(days_range(int(days), now), now), int(days))
-    _exclude_from_metrics(request)
+    numbers = read_numbers(days_range(int(days), now), now)
+    body, content_hash = as_json(numbers, health(now), int(days))
+    exclude_from_metrics(request)
     response = HttpResponse(body, content_type="application/json")
     etag = f'W/"{content_hash}"'
     response.headers["ETag"] = etag

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from oncall.models import Alert
+from oncall.models import Alert, LostAlerts
 from retail.admin import ReadOnlyAdmin, recent
 
 
@@ -12,3 +12,9 @@ class AlertAdmin(ReadOnlyAdmin):
     list_filter = ("status", "origin", recent("updated_at"))
     search_fields = ("name__startswith",)
     search_help_text = "Searches by the beginning of the alert's name"
+
+
+@admin.register(LostAlerts)
+class LostAlertsAdmin(ReadOnlyAdmin):
+    list_display = ("at", "reason", "count", "detail")
+    list_filter = ("reason", recent("at"))

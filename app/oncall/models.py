@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 
+DETAIL_LENGTH = 300
 FINGERPRINT_LENGTH = 64  # Alertmanager sends 16 hexadecimal digits
 
 
@@ -53,6 +54,28 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.status}"
+
+
+class LostAlerts(models.Model):
+    """Alerts that were sent and could not be stored."""
+
+    class Reason(models.TextChoices):
+        """Why they could not be stored."""
+
+        CUT = "cut", "left out by Alertmanager"
+        UNREADABLE = "unreadable", "alert unreadable"
+        REFUSED = "refused", "notification refused"
+
+    at = models.DateTimeField(db_index=True)
+    reason = models.CharField(max_length=10, choices=Reason.choices)
+    count = models.PositiveIntegerField(null=True, help_text="alerts; null if unknown")
+    detail = models.CharField(max_length=DETAIL_LENGTH)
+
+    class Meta:
+        verbose_name_plural = "lost alerts"
+
+    def __str__(self) -> str:
+        return f"{self.reason} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
 class AlertFeed(models.Model):

@@ -1,4 +1,4 @@
-"""Parse Alertmanager's webhook notification (version 4 of its JSON), strictly.
+"""Parse Alertmanager's webhook notification (version 4 of its JSON), alert by alert.
 
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 """
@@ -15,6 +15,7 @@ from oncall.models import FINGERPRINT_LENGTH, Alert
 
 VERSION = "4"
 STATUSES = ("firing", "resolved")
+UNNAMED = "(no name)"  # Prometheus requires an alertname, Alertmanager's own API does not
 ZERO_TIME = datetime.min.replace(tzinfo=UTC)  # Go's zero value, sent for an unknown time
 
 
@@ -35,8 +36,8 @@ class AlertNotification:
 
     @property
     def name(self) -> str:
-        """The name of the rule."""
-        return self.labels["alertname"]
+        """The name of the rule, if it has one."""
+        return self.labels.get("alertname") or UNNAMED
 
     @property
     def status(self) -> Alert.Status:
@@ -48,6 +49,15 @@ class AlertNotification:
         """The system that evaluates the rule: Prometheus, unless the `origin` label differs."""
         origin = self.labels.get("origin", "")
         return origin if origin in Alert.Origin.values else Alert.Origin.PROMETHEUS
+
+
+@dataclass(frozen=True)
+class Notification:
+    """The readable alerts of a notification, why others are not, and how many were left out."""
+
+    alerts: list[AlertNotification]
+    unreadable: list[str]
+    cut: int
 
 
 def _string(fields: dict[str, Any], name: str, path: str) -> str:
@@ -88,9 +98,6 @@ def _alert(fields: object, path: str) -> AlertNotification:
         raise InvalidNotificationError(
             f"{path}.fingerprint must have 1 to {FINGERPRINT_LENGTH} characters."
         )
-    labels = _strings(fields, "labels", path)
-    if not labels.get("alertname"):
-        raise InvalidNotificationError(f"{path}.labels.alertname must name the alert.")
     starts_at = _time(fields, "startsAt", path)
     ends_at = None
     if status == Alert.Status.RESOLVED:
@@ -99,7 +106,7 @@ def _alert(fields: object, path: str) -> AlertNotification:
             raise InvalidNotificationError(f"{path}.endsAt must not be before startsAt.")
     return AlertNotification(
         fingerprint=fingerprint,
-        labels=labels,
+        labels=_strings(fields, "labels", path),
         annotations=_strings(fields, "annotations", path),
         generator_url=_string(fields, "generatorURL", path) if "generatorURL" in fields else "",
         starts_at=starts_at,
@@ -107,8 +114,14 @@ def _alert(fields: object, path: str) -> AlertNotification:
     )
 
 
-def read(body: bytes) -> list[AlertNotification]:
-    """Return the alerts of a notification. Raises InvalidNotificationError."""
+def _cut(fields: dict[str, Any]) -> int:
+    """Return how many alerts Alertmanager left out (max_alerts, max_alerts_bytes)."""
+    cut = fields.get("truncatedAlerts")
+    return cut if type(cut) is int and cut > 0 else 0
+
+
+def read(body: bytes) -> Notification:
+    """Return the alerts of a notification. Raises InvalidNotificationError if it is none."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -117,7 +130,13 @@ def read(body: bytes) -> list[AlertNotification]:
         raise InvalidNotificationError(
             f'The body must be an Alertmanager notification of version "{VERSION}".'
         )
-    alerts = fields.get("alerts")
-    if not isinstance(alerts, list):
+    rows = fields.get("alerts")
+    if not isinstance(rows, list):
         raise InvalidNotificationError("alerts must be a list.")
-    return [_alert(alert, f"alerts[{index}]") for index, alert in enumerate(alerts)]
+    alerts, unreadable = [], []
+    for index, row in enumerate(rows):
+        try:
+            alerts.append(_alert(row, f"alerts[{index}]"))
+        except InvalidNotificationError as error:
+            unreadable.append(str(error))
+    return Notification(alerts, unreadable, _cut(fields))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,11 +12,17 @@ from django.conf import settings
 from django.db.models import Case, Value, When
 
 from oncall import runbooks
-from oncall.models import Alert, AlertFeed
+from oncall.models import Alert, AlertFeed, LostAlerts
+from retail.health import Harm, problems
 from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from retail.health import Check
 
 # How often Alertmanager repeats a firing alert (repeat_interval in alerts/alertmanager.yml), by
 # severity, and how late a repetition may be (group_interval, half an hour at most).
@@ -28,7 +35,14 @@ FIRING_SHOWN, RESOLVED_SHOWN = 200, 50
 # The most severe first; unknown severities come last.
 SEVERITIES = ("critical", "page", "warning", "ticket", "info")
 COLOURS = {"critical": "bad", "page": "bad", "warning": "warn", "ticket": "warn"}
+TOLD = {"alertname", "severity", "service", "origin"}  # labels that have a place of their own
+# Until then, Alertmanager has repeated every alert that still fires.
+LOST_SHOWN_FOR = max(REPEAT_EVERY.values()) + REPEAT_LATE
+LOST_SHOWN = 10
 LINKS = (("Dashboard", "dashboard_url"), ("Logs", "logs_url"))
+
+
+_FIRST_STEP = re.compile(r"^1\. (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,18 @@ class ShownAlert:
     def description(self) -> str:
         """The rule's description: the first steps."""
         return str(self.alert.annotations.get("description", ""))
+
+    @property
+    def distinct(self) -> str:
+        """The labels that tell it from other alerts of the same rule."""
+        labels = sorted(self.alert.labels.items())
+        return ", ".join(f"{name}={value}" for name, value in labels if name not in TOLD)
+
+    @property
+    def next_step(self) -> str:
+        """The first of the rule's steps."""
+        found = _FIRST_STEP.search(self.description)
+        return found[1] if found else ""
 
     @property
     def duration(self) -> timedelta:
@@ -98,6 +124,11 @@ def heartbeat(now: datetime, feed: AlertFeed | None = None) -> Heartbeat:
     return Heartbeat(at, at is not None and now - at > HEARTBEAT_MAX_AGE)
 
 
+def lost_since(now: datetime) -> QuerySet[LostAlerts]:
+    """Return the alerts lost lately, the newest first: they may still be firing."""
+    return LostAlerts.objects.filter(at__gte=now - LOST_SHOWN_FOR).order_by("-at", "-pk")
+
+
 def receivers() -> list[str]:
     """Return the channels by which alerts reach people."""
     return [name for name, configured in settings.ALERT_RECEIVERS.items() if configured]
@@ -114,6 +145,43 @@ class AlertsNow:
     heard_at: datetime | None
     heartbeat: Heartbeat
     receivers: list[str]
+    lost: list[LostAlerts]
+    with_runbook: set[str]
+    checks: Sequence[Check] = ()
+
+    @property
+    def lost_shown(self) -> list[LostAlerts]:
+        """The latest losses."""
+        return self.lost[:LOST_SHOWN]
+
+    @property
+    def lost_more(self) -> bool:
+        """Whether there are more losses than shown."""
+        return len(self.lost) > LOST_SHOWN
+
+    @property
+    def unconfirmed(self) -> list[ShownAlert]:
+        """Alerts that ended when the heartbeat did: nobody knows whether they really ended."""
+        beat = self.heartbeat
+        if beat.at is None or not beat.late:
+            return []
+        return [shown for shown in self.resolved if (shown.alert.ends_at or beat.at) >= beat.at]
+
+    @property
+    def ended(self) -> list[ShownAlert]:
+        """Alerts that ended while the heartbeat went on."""
+        unconfirmed = self.unconfirmed
+        return [shown for shown in self.resolved if shown not in unconfirmed]
+
+    @property
+    def found(self) -> list[Check]:
+        """What the shop itself finds wrong, the worst first. Monitoring has its own part."""
+        return [check for check in problems(self.checks) if check.harm != Harm.MONITORING]
+
+    @property
+    def found_bad(self) -> int:
+        """The number of problems found by the shop itself that need attention now."""
+        return sum(check.finding.state == "bad" for check in self.found)
 
     @property
     def disconnected(self) -> bool:
@@ -122,10 +190,14 @@ class AlertsNow:
 
     @property
     def state(self) -> str:
-        """`bad` if a severe alert fires, `warn` if another does or none can arrive, else `good`."""
-        if any(shown.colour == "bad" for shown in self.firing):
+        """`bad` if a severe alert fires or the shop finds a severe problem, `good` if all is well.
+
+        Else `warn`: something milder, or alerts may be missing.
+        """
+        if self.found_bad or any(shown.colour == "bad" for shown in self.firing):
             return "bad"
-        return "warn" if self.firing or self.disconnected else "good"
+        doubt = self.disconnected or self.lost or self.found
+        return "warn" if self.firing or doubt else "good"
 
     @property
     def severities(self) -> str:
@@ -134,8 +206,11 @@ class AlertsNow:
         return ", ".join(f"{count} {severity}" for severity, count in counted.items())
 
 
-def alerts_now(*, now: datetime) -> AlertsNow:
-    """Return firing alerts (most severe first), resolved ones, and the state of monitoring."""
+def alerts_now(*, now: datetime, checks: Sequence[Check] = ()) -> AlertsNow:
+    """Return firing alerts (most severe first), resolved ones, and the state of monitoring.
+
+    `checks` are the shop's own, for the page that shows them too.
+    """
     feed = AlertFeed.objects.filter(pk=1).first() or AlertFeed()
     with_runbook = set(runbooks.names())
     rank = Case(
@@ -158,4 +233,7 @@ def alerts_now(*, now: datetime) -> AlertsNow:
         heard_at=feed.heard_at,
         heartbeat=heartbeat(now, feed),
         receivers=receivers(),
+        lost=list(lost_since(now)[: LOST_SHOWN + 1]),
+        with_runbook=with_runbook,
+        checks=checks,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.models import Q
 
-from oncall.models import Alert, AlertFeed
+from oncall.models import DETAIL_LENGTH, Alert, AlertFeed, LostAlerts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from oncall.notification import AlertNotification
+    from oncall.notification import AlertNotification, Notification
 
 HEARTBEAT = "Watchdog"
 # Alertmanager sends an alert's notifications one by one, so only one that hangs on the way can be
@@ -94,8 +94,30 @@ def _store(alert: AlertNotification, now: datetime) -> bool:
     return (_store_resolved if alert.ends_at else _store_firing)(alert, known, now)
 
 
+def notification_receive(*, notification: Notification, now: datetime) -> None:
+    """Store a notification: its readable alerts, and what could not be read or was left out."""
+    lost = []
+    if unreadable := notification.unreadable:
+        lost.append((LostAlerts.Reason.UNREADABLE, len(unreadable), unreadable[0]))
+    if notification.cut:
+        detail = "Alertmanager's limit for this webhook (max_alerts, max_alerts_bytes)"
+        lost.append((LostAlerts.Reason.CUT, notification.cut, detail))
+    with transaction.atomic():
+        alerts_receive(received=notification.alerts, now=now)
+        for reason, count, detail in lost:
+            lost_record(reason=reason, count=count, detail=detail, now=now)
+
+
+def lost_record(*, reason: str, count: int | None, detail: str, now: datetime) -> None:
+    """Record alerts that were sent and could not be stored."""
+    detail = detail[:DETAIL_LENGTH]
+    LostAlerts.objects.create(at=now, reason=reason, count=count, detail=detail)
+    extra = {"reason": str(reason), "count": count, "detail": detail}
+    logger.error("event=alert.lost", extra=extra)
+
+
 def alerts_receive(*, received: Sequence[AlertNotification], now: datetime) -> None:
-    """Store the alerts of a notification, all or none.
+    """Store alerts, all or none.
 
     Notifications may arrive twice, concurrently and out of order: a lock serialises them, and one
     older than the stored state changes nothing. Of the heartbeat, only the time is stored.
@@ -117,5 +139,6 @@ def alerts_receive(*, received: Sequence[AlertNotification], now: datetime) -> N
 
 
 def alerts_prune(*, before: datetime) -> int:
-    """Delete alerts last updated before a time; return how many."""
-    return Alert.objects.filter(updated_at__lt=before).delete()[0]
+    """Delete alerts last updated, and losses, before a time; return how many."""
+    lost = LostAlerts.objects.filter(at__lt=before).delete()[0]
+    return lost + Alert.objects.filter(updated_at__lt=before).delete()[0]

@@ -9,7 +9,7 @@ from oncall.services import alerts_prune
 from retail.jobs import job
 
 
-@job(every_minutes=24 * 60)
+@job(every_minutes=24 * 60, success_within_minutes=48 * 60)
 def prune_alerts() -> int:
     """Delete alerts without an update for as long as metric rows are kept."""
     return alerts_prune(before=timezone.now() - timedelta(days=settings.METRIC_KEEP_DAYS))

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from oncall import runbooks, selectors
 from oncall.models import Alert
+from retail.health import health
 from retail.web import live
 from retail.web.access import staff_only
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 def _context(request: HttpRequest) -> dict[str, object]:
     """Return the rendered list and its hash, by which the page detects changes."""
-    alerts = selectors.alerts_now(now=timezone.now())
+    now = timezone.now()
+    alerts = selectors.alerts_now(now=now, checks=health(now))
     body = live.part("oncall/_alerts_summary.html", {"alerts": alerts}, request)
     return {"alerts": alerts, "body": body, "content_hash": live.content_hash(body)}
 

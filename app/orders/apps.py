@@ -13,6 +13,7 @@ class OrdersConfig(AppConfig):
         from orders import (  # noqa: PLC0415 - models first
             audit,  # noqa: F401
             audit_gateway,  # noqa: F401
+            audit_stock,  # noqa: F401
             checks,  # noqa: F401
             confirmation_email,  # noqa: F401
             health,  # noqa: F401

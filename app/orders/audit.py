@@ -1,91 +1,156 @@
-"""Invariants about money, checked on the shop's own rows."""
+"""Invariants about orders and money: lines, totals and payments, compared with each other.
+
+Each statement reads all that it compares, so that an order in progress is seen either before or
+after each of its transactions, in which its records always agree.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db import connection
 from django.utils import timezone
 
 from orders.models import Payment, Sale
 from orders.selectors import UNFINISHED, overdue
-from retail.audit.declare import Checkpoint, Part, Violation, invariant
-from retail.db.reads import bounded_read, settled_before
+from retail.audit.declare import EACH_RUN, MOST_OPEN, Checkpoint, Part, Violation, invariant
+from retail.audit.ranges import SECONDS, ranges
+from retail.db.reads import bounded_read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Iterator
 
-CHUNK = 5_000  # rows looked at by one statement
-SECONDS = 20  # for one statement
+    from retail.audit.declare import Scan
 
-
-class Range(NamedTuple):
-    """Rows looked at together: their keys, how many, and the last that is done with for good."""
-
-    first: int
-    last: int
-    size: int
-    done: int
+CHUNK = 500_000  # orders compared by one statement
 
 
-def ranges(rows: QuerySet[Any], done: int, unfinished: Collection[str]) -> Iterator[Range]:
-    """Yield all rows after `done` in the order of their keys.
+def rows_of(statement: str, ids: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement; `ids` is an SQL condition on the orders' ids."""
+    with bounded_read(SECONDS), connection.cursor() as cursor:
+        cursor.execute(statement.format(ids=ids, most=MOST_OPEN))
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
-    No checkpoint lies beyond a row that is unfinished, or so young that one of a lower key may
-    still be to come.
+
+def invariant_of_sales(name: str) -> Callable[[Callable[[str], list[Violation]]], Scan]:
+    """Declare an invariant and the function that returns which orders violate it.
+
+    The function gets an SQL condition on the orders' ids, such as "BETWEEN 1 AND 9".
     """
-    settled = settled_before()
-    moving, last = True, done
-    statuses = rows.order_by("pk").values_list("pk", "status", "created_at")
-    while True:
-        with bounded_read(SECONDS):
-            chunk = list(statuses.filter(pk__gt=last)[:CHUNK])
-        if not chunk:
-            return
-        for pk, status, created_at in chunk:
-            moving = moving and created_at < settled and status not in unfinished
-            done = pk if moving else done
-        last = chunk[-1][0]
-        yield Range(chunk[0][0], last, len(chunk), done)
+
+    def declare(find: Callable[[str], list[Violation]]) -> Scan:
+        def recheck(references: list[str]) -> list[Violation]:
+            sales = Sale.objects.filter(reference__in=references)
+            ids = ", ".join(str(pk) for pk in sales.values_list("pk", flat=True))
+            return find(f"IN ({ids})") if ids else []
+
+        def scan(checkpoint: Checkpoint) -> Iterator[Part]:
+            for rows in ranges(Sale.objects.all(), checkpoint.get("done", 0), chunk=CHUNK):
+                yield Part(rows.size, find(rows.condition), rows.checkpoint, rows.end)
+
+        return invariant(name, recheck=recheck, full_every=EACH_RUN)(scan)
+
+    return declare
 
 
-def paid_wrongly(sales: QuerySet[Sale]) -> list[Violation]:
-    """Return the sales that are confirmed but not paid once and in full, or paid but not so."""
-    completed = Q(payments__status=Payment.Status.COMPLETED)
-    of_total = Q(payments__amount=F("total"), payments__currency=F("currency"))
-    confirmed = Q(status=Sale.Status.CONFIRMED)
-    counted = sales.order_by("pk").annotate(
-        completed=Count("payments", filter=completed),
-        of_total=Count("payments", filter=completed & of_total),
+_AMOUNTS = """
+    SELECT sale.reference, sale.total, sale.currency, line.total, payment.least, payment.most,
+        payment.first_currency, payment.last_currency
+    FROM orders_sale sale
+    LEFT JOIN (
+        SELECT sale_id, sum(unit_price * quantity) AS total
+        FROM orders_saleitem WHERE sale_id {ids} GROUP BY sale_id
+    ) line ON line.sale_id = sale.id
+    LEFT JOIN (
+        SELECT sale_id, min(amount) AS least, max(amount) AS most,
+            min(currency) AS first_currency, max(currency) AS last_currency
+        FROM orders_payment WHERE sale_id {ids} GROUP BY sale_id
+    ) payment ON payment.sale_id = sale.id
+    WHERE sale.id {ids} AND (
+        line.total IS NULL OR abs(line.total - sale.total) > 0.001
+        OR abs(payment.least - sale.total) > 0.001 OR abs(payment.most - sale.total) > 0.001
+        OR payment.first_currency <> sale.currency OR payment.last_currency <> sale.currency
     )
-    right = Q(confirmed, completed=1, of_total=1) | Q(~confirmed, completed=0)
-    rows = counted.exclude(right).values_list(
-        "reference", "status", "completed", "of_total", "total", "currency"
-    )
-    with bounded_read(SECONDS):
-        return [
-            Violation(
-                reference,
-                f"{status} with {completed} completed payments, {of_total} of {total} {currency}",
-            )
-            for reference, status, completed, of_total, total, currency in rows
-        ]
+    ORDER BY sale.id LIMIT {most}
+"""
 
 
-def paid_wrongly_of(references: list[str]) -> list[Violation]:
-    """Return which of these orders are not paid as they should."""
-    return paid_wrongly(Sale.objects.filter(reference__in=references))
+@invariant_of_sales("order_amounts_agree")
+def order_amounts_agree(ids: str) -> list[Violation]:
+    """Find orders whose total is not the sum of their lines, or not the amount of a payment."""
+    violations = []
+    for reference, total, currency, lines, least, most, first, last in rows_of(_AMOUNTS, ids):
+        of_lines = "no lines" if lines is None else f"lines {lines:.2f}"
+        amounts = [] if least is None else sorted({f"{least:.2f} {first}", f"{most:.2f} {last}"})
+        paid = f"payments {', '.join(amounts)}" if amounts else "no payment"
+        violations.append(Violation(reference, f"total {total:.2f} {currency}, {of_lines}, {paid}"))
+    return violations
 
 
-@invariant("confirmed_sale_is_paid_once", recheck=paid_wrongly_of)
-def confirmed_sale_is_paid_once(checkpoint: Checkpoint) -> Iterator[Part]:
-    """Look for confirmed orders without exactly one payment of their total, and the reverse."""
-    for rows in ranges(Sale.objects.all(), checkpoint.get("done", 0), (Sale.Status.PENDING,)):
-        sales = Sale.objects.filter(pk__gte=rows.first, pk__lte=rows.last)
-        yield Part(rows.size, paid_wrongly(sales), {"done": rows.done} if rows.done else {})
+_PAID = """
+    SELECT sale.reference, sale.status, sale.total, sale.currency,
+        count(payment.id) FILTER (WHERE payment.status = 'COMPLETED') AS completed,
+        count(payment.id) FILTER (WHERE payment.status = 'COMPLETED'
+            AND payment.amount = sale.total AND payment.currency = sale.currency) AS of_total
+    FROM orders_sale sale
+    LEFT JOIN orders_payment payment ON payment.sale_id = sale.id AND payment.sale_id {ids}
+    WHERE sale.id {ids}
+    GROUP BY sale.id
+    HAVING count(payment.id) FILTER (WHERE payment.status = 'COMPLETED')
+            <> CASE sale.status WHEN 'CONFIRMED' THEN 1 ELSE 0 END
+        OR count(payment.id) FILTER (WHERE payment.status = 'COMPLETED'
+            AND payment.amount = sale.total AND payment.currency = sale.currency)
+            <> CASE sale.status WHEN 'CONFIRMED' THEN 1 ELSE 0 END
+    ORDER BY sale.id LIMIT {most}
+"""
 
 
-@invariant("pending_within_deadline")
+@invariant_of_sales("confirmed_sale_is_paid_once")
+def confirmed_sale_is_paid_once(ids: str) -> list[Violation]:
+    """Find confirmed orders without exactly one payment of their total, and paid other orders."""
+    return [
+        Violation(
+            reference,
+            f"{status} with {completed} completed payments, {of_total} of {total:.2f} {currency}",
+        )
+        for reference, status, total, currency, completed, of_total in rows_of(_PAID, ids)
+    ]
+
+
+_STATUS = """
+    SELECT sale.reference, sale.status,
+        count(payment.id) FILTER (WHERE payment.status IN ('PENDING', 'UNKNOWN')) AS unfinished,
+        count(payment.id) FILTER (WHERE payment.status = 'COMPLETED') AS completed,
+        count(payment.id) FILTER (WHERE payment.status = 'FAILED') AS failed
+    FROM orders_sale sale
+    LEFT JOIN orders_payment payment ON payment.sale_id = sale.id AND payment.sale_id {ids}
+    WHERE sale.id {ids}
+    GROUP BY sale.id
+    HAVING (sale.status = 'PENDING')
+            <> (count(payment.id) FILTER (WHERE payment.status IN ('PENDING', 'UNKNOWN')) > 0)
+        OR (sale.status = 'CONFIRMED')
+            <> (count(payment.id) FILTER (WHERE payment.status = 'COMPLETED') > 0)
+        OR (sale.status IN ('FAILED', 'CANCELLED')
+            AND count(payment.id) FILTER (WHERE payment.status = 'FAILED') = 0)
+    ORDER BY sale.id LIMIT {most}
+"""
+
+
+@invariant_of_sales("sale_status_matches_payments")
+def sale_status_matches_payments(ids: str) -> list[Violation]:
+    """Find pending orders without an unfinished payment, and others that their payments deny."""
+    return [
+        Violation(
+            reference,
+            f"{status} with {unfinished} unfinished, {completed} completed and {failed} failed"
+            " payments",
+        )
+        for reference, status, unfinished, completed, failed in rows_of(_STATUS, ids)
+    ]
+
+
+@invariant("pending_within_deadline", full_every=None)
 def pending_within_deadline(_checkpoint: Checkpoint) -> Iterator[Part]:
     """Look for payments that are not settled though their deadline has passed."""
     unfinished = Payment.objects.filter(status__in=UNFINISHED)

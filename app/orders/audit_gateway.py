@@ -8,14 +8,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
 from django.utils import timezone
 
-from orders.audit import SECONDS, ranges
 from orders.models import Payment
 from orders.selectors import OVERDUE, UNFINISHED
 from payments.selectors import gateway_charges, gateway_charges_of, gateway_refunds
 from payments.services import NoAnswerError
 from retail.audit.declare import Checkpoint, NotCheckedError, Part, Violation, invariant
+from retail.audit.ranges import SECONDS, ranges
 from retail.db.reads import ROW_MARGIN, bounded_read
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from payments.selectors import GatewayCharge
 
+
+CHUNK = 5_000  # payments compared with the gateway at a time
 
 _COMPARED = Payment.objects.only("key", "amount", "currency", "status", "created_at")
 
@@ -126,10 +129,12 @@ def payment_has_charge_of(keys: list[str]) -> list[Violation]:
 def payment_has_charge(checkpoint: Checkpoint) -> Iterator[Part]:
     """Find completed payments without a matching charge at the gateway."""
     completed = _COMPARED.filter(status=Payment.Status.COMPLETED)
-    for rows in ranges(Payment.objects.all(), checkpoint.get("done", 0), UNFINISHED):
+    unfinished = Q(status__in=UNFINISHED)
+    done = checkpoint.get("done", 0)
+    for rows in ranges(Payment.objects.all(), done, chunk=CHUNK, moving=unfinished):
         with bounded_read(SECONDS):
             payments = list(completed.filter(pk__gte=rows.first, pk__lte=rows.last))
-        yield Part(rows.size, _uncharged(payments), {"done": rows.done} if rows.done else {})
+        yield Part(rows.size, _uncharged(payments), rows.checkpoint, rows.end)
 
 
 def refunds_within_captured_of(keys: list[str]) -> list[Violation]:

@@ -11,8 +11,14 @@ from orders.models import Payment, Sale
 from retail import measures
 from retail.db.reads import bounded_read
 from retail.observability import current_request_id, record_metric
+from retail.observability.context import at_answer
 from retail.observability.logs.formatter import log_event
-from retail.observability.prometheus.catalogue import THROTTLE_SCOPES, USUAL
+from retail.observability.prometheus.catalogue import (
+    HTTP_DURATION,
+    STATUS_CLASSES,
+    THROTTLE_SCOPES,
+    USUAL,
+)
 from retail.observability.prometheus.instruments import Counter, DatabaseGauge, Histogram
 
 logger = logging.getLogger("retail.orders")
@@ -43,7 +49,8 @@ ORDER_REVENUE = Counter(
 )
 CHECKOUT_DURATION = Histogram(
     "retail_checkout_duration_seconds",
-    "Time from the buyer's request to the shop's response.",
+    "Time from the arrival of a checkout's request to its answer, by outcome. A checkout that "
+    "fails before it has an outcome is only in the durations of HTTP requests.",
     {"kind": ("cart", "flash"), "outcome": CHECKOUT_OUTCOMES},
     buckets=USUAL,
 )
@@ -70,6 +77,10 @@ SOLD_OUT = Counter(
 )
 
 THROTTLE_SCOPES.add("checkout")
+
+CHECKOUT_VIEW = "orders:checkout"  # a POST of it is a checkout; the rules of its objective count it
+for _status in STATUS_CLASSES:
+    HTTP_DURATION.create(view=CHECKOUT_VIEW, method="POST", status=_status)
 
 
 def record_confirmed(sale: Sale) -> None:
@@ -132,8 +143,12 @@ def record_stock_conflict(quantities: dict[int, int]) -> None:
 
 
 def record_checkout(seconds: float, kind: str, outcome: str) -> None:
-    """Record the response time of a checkout."""
-    CHECKOUT_DURATION.observe(seconds, current_request_id(), kind=kind, outcome=outcome)
+    """Record a checkout with the whole time of its request, or `seconds` if there is no request."""
+
+    def observe(whole: float, request_id: str) -> None:
+        CHECKOUT_DURATION.observe(whole, request_id, kind=kind, outcome=outcome)
+
+    at_answer(observe, seconds)
 
 
 def read_unknown() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:

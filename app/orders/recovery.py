@@ -101,7 +101,7 @@ def _any_due() -> bool:
     return Payment.objects.filter(status__in=UNFINISHED, due_at__lte=timezone.now()).exists()
 
 
-@job(every_minutes=1)
+@job(every_minutes=1, success_within_minutes=10)
 def settle_payments() -> int:
     """Settle due payments from the job queue too, in case the worker's poller is stuck."""
     return settle_due()

@@ -15,7 +15,7 @@ from retail.admin import ReadOnlyAdmin
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-STATE_FIELDS = ("current_state", "forced", "failures", "opened_at", "probe_until")
+STATE_FIELDS = ("current_state", "forced", "failures", "open_since", "opened_at", "probe_until")
 NOW = ("Current state", {"fields": STATE_FIELDS})
 FORCE = ("Force the breaker", {"fields": ("force_to", "reason", "minutes")})
 

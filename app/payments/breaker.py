@@ -80,13 +80,23 @@ def is_closed() -> bool:
 
 def _compare_and_set(row: CircuitBreaker, **changes: object) -> bool:
     """Write `changes` if the row is unchanged since it was read; return whether it was written."""
+    moved = "state" in changes and changes["state"] != row.state
+    if moved:
+        changes["open_since"] = _open_since(row, str(changes["state"]))
     updated = CircuitBreaker.objects.filter(name=NAME, version=row.version).update(
         version=row.version + 1, **changes
     )
-    if updated and "state" in changes and changes["state"] != row.state:
+    if updated and moved:
         failures = int(str(changes.get("failures", row.failures)))
-        _on_commit(metrics.record_transition, NAME, str(changes["state"]), failures)
+        _on_commit(metrics.record_transition, NAME, row.state, str(changes["state"]), failures)
     return bool(updated)
+
+
+def _open_since(row: CircuitBreaker, to: str) -> datetime | None:
+    """Return the start of the outage after a change of state; None if it ends."""
+    if to == State.CLOSED:
+        return None
+    return timezone.now() if row.state == State.CLOSED else row.open_since or row.opened_at
 
 
 def _on_commit(record: Callable[..., None], *args: object) -> None:

@@ -40,7 +40,8 @@ BREAKER_STATE = DatabaseGauge(
 )
 BREAKER_TRANSITIONS = Counter(
     "retail_circuit_breaker_transitions_total",
-    "State transitions of the circuit breaker, by new state.",
+    "Transitions of the circuit breaker by new state. Opening again after a failed probe is not "
+    "counted: one outage is one opening, and each half-open is a probe.",
     {"breaker": BREAKERS, "to": BREAKER_STATES},
 )
 
@@ -72,16 +73,19 @@ def record_short_circuited() -> None:
     PAYMENT_ATTEMPTS.inc(outcome="short_circuited")
 
 
-def record_transition(breaker: str, to: str, failures: int) -> None:
-    """Record a state transition of the breaker."""
-    BREAKER_TRANSITIONS.inc(breaker=breaker, to=to)
+def record_transition(breaker: str, old: str, to: str, failures: int) -> None:
+    """Record a state transition. A failed probe belongs to the outage that began before it."""
+    probe_failed = (old, to) == ("half_open", "open")
+    if not probe_failed:
+        BREAKER_TRANSITIONS.inc(breaker=breaker, to=to)
     record_metric(
         "circuit_breaker_state",
         BREAKER_VALUE[to],
-        {"breaker": breaker, "state": to.upper(), "transition": True},
+        {"breaker": breaker, "state": to.upper(), "transition": not probe_failed},
     )
     logger.warning(
-        "event=breaker.transition", extra={"breaker": breaker, "to": to, "failures": failures}
+        "event=breaker.transition",
+        extra={"breaker": breaker, "from": old, "to": to, "failures": failures},
     )
 
 

@@ -25,7 +25,12 @@ class CircuitBreaker(models.Model):
     name = models.CharField(max_length=40, primary_key=True)
     state = models.CharField(max_length=9, choices=State.choices, default=State.CLOSED)
     failures = models.PositiveIntegerField(default=0, help_text="consecutive failures")
-    opened_at = models.DateTimeField(null=True, blank=True)
+    opened_at = models.DateTimeField(
+        null=True, blank=True, help_text="the next probe is due some seconds later"
+    )
+    open_since = models.DateTimeField(
+        null=True, blank=True, help_text="start of the outage; failed probes do not change it"
+    )
     probe = models.CharField(max_length=64, blank=True, help_text="holder of the half-open probe")
     probe_until = models.DateTimeField(null=True, blank=True)
     forced_state = models.CharField(

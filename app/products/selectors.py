@@ -6,7 +6,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from products.models import Category, Product, StockMovement
+from products.models import Category, Product
 
 WORD_LIMIT = 8
 
@@ -39,18 +39,3 @@ def unbalanced_products() -> list[int]:
         .order_by("pk")
         .values_list("pk", flat=True)
     )
-
-
-def oversold_units() -> int:
-    """Return the number of units sold beyond those ever offered, summed over products.
-
-    For each product: units sold and not returned, minus units offered for any other reason, if
-    positive.
-    """
-    Reason = StockMovement.Reason  # noqa: N806 - a class
-    is_sale = Q(movements__reason__in=[Reason.SALE, Reason.RETURN])
-    rows = Product.objects.annotate(
-        sold=-Coalesce(Sum("movements__quantity", filter=is_sale), 0),
-        offered=Coalesce(Sum("movements__quantity", filter=~is_sale), 0),
-    ).filter(sold__gt=F("offered"))
-    return sum(row.sold - row.offered for row in rows)

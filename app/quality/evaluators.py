@@ -14,8 +14,9 @@ from django.db.models import Count, F, Max, Q
 
 from orders.models import Payment, Sale
 from quality.scenario import Measure
-from retail import measures
+from retail import evaluation, measures
 from retail.audit.results import read_audit
+from retail.evaluation import TOO_FEW
 from retail.jobs import read_queue
 from retail.measures import Window
 from retail.observability.prometheus import catalogue
@@ -49,6 +50,10 @@ def _at_least(ratio: float) -> str:
     return f"≥ {100 * ratio:g} %"
 
 
+def _too_few(least: int) -> str:
+    return f"too few to evaluate: at least {least} needed"
+
+
 def _newest(since: datetime) -> Q:
     """Return a filter for the newest sales of the window: `since` alone could match too many."""
     last = Sale.objects.aggregate(last=Max("pk"))["last"] or 0
@@ -58,19 +63,24 @@ def _newest(since: datetime) -> Q:
 def flash_sale(evidence: Evidence) -> Sequence[Measure]:
     """A1: nothing is oversold, however many buyers compete for it."""
     window = Window.of(evidence.rows)
-    conflicts = measures.stock_conflicts(window)
     oversold = read_audit()[catalogue.OVERSOLD_UNITS].get(())
     most_conflicts = THRESHOLDS.stock_conflicts.most_conflicts
     most_units = THRESHOLDS.oversold.most_units
     return (
-        Measure("Stock conflicts", conflicts, "", f"{most_conflicts}", conflicts <= most_conflicts),
+        Measure(
+            "Stock conflicts",
+            measures.stock_conflicts(window),
+            "",
+            f"{most_conflicts}",
+            evaluation.stock_conflicts(window).met,
+        ),
         Measure(
             "Oversold units",
             oversold,
             "",
             f"{most_units}",
-            None if oversold is None else oversold <= most_units,
-            "all time, by the stock ledger" if oversold is not None else f"no audit in {AUDIT_AGE}",
+            evaluation.oversold(oversold).met,
+            "all time, in paid orders" if oversold is not None else f"no audit in {AUDIT_AGE}",
         ),
         _competing(evidence, measures.flash_orders(window)),
     )
@@ -109,23 +119,24 @@ def _success(evidence: Evidence) -> Measure:
         f"{measures.payments_pending(open_payments):,} pending, "
         f"{measures.payments_unknown(open_payments) - overdue:,} unknown"
     )
-    met = None if success is None else success >= 100 * least
-    return Measure("Payments completed", success, "%", _at_least(least), met, note)
+    status = evaluation.payment_success(window)
+    if status == TOO_FEW:
+        note = f"{_too_few(THRESHOLDS.payment_success.least_payments)}; {note}"
+    return Measure("Payments completed", success, "%", _at_least(least), status.met, note)
 
 
 def _fast_fail(evidence: Evidence) -> Measure:
     window = Window.of(evidence.rows)
-    p99 = measures.fast_fail_quantile(window, 0.99)
-    most = THRESHOLDS.fast_fail.most_seconds * 1000
-    openings = measures.breaker_openings(window)
+    limits = THRESHOLDS.fast_fail
+    openings, refused = measures.breaker_openings(window), measures.checkouts_refused(window)
     return Measure(
-        "Fast-fail time, p99",
-        p99,
+        f"Fast-fail time, p{100 * limits.least_ratio:g}",
+        measures.fast_fail_time(window),
         "ms",
-        f"< {most:g} ms",
-        None if p99 is None else p99 < most,
-        f"{measures.fast_fails(window):,} rejected by the open breaker; opened {openings:,} "
-        f"time{'' if openings == 1 else 's'}",
+        f"< {1000 * limits.most_seconds:g} ms",
+        evaluation.fast_fail(window).met,
+        f"{refused:,} checkout{'' if refused == 1 else 's'} refused by the breaker, which opened "
+        f"{openings:,} time{'' if openings == 1 else 's'}",
         required=False,
     )
 
@@ -137,7 +148,8 @@ def throttling(evidence: Evidence) -> Sequence[Measure]:
     scopes = sorted((scope, measures.throttled_in(window, scope)) for scope in _scopes(window))
     during = _while_throttling(evidence)
     errors, p95 = measures.error_rate(during), measures.response_quantile(during, 0.95)
-    most_errors = 100 * THRESHOLDS.error_rate.most_ratio
+    limits, few = THRESHOLDS.error_rate, evaluation.error_rate(during) == TOO_FEW
+    most_errors = 100 * limits.most_ratio
     most_time = 1000 * THRESHOLDS.response_time.most_seconds
     return (
         Measure(
@@ -153,15 +165,16 @@ def throttling(evidence: Evidence) -> Sequence[Measure]:
             errors,
             "%",
             f"≤ {most_errors:g} %",
-            None if errors is None else errors <= most_errors,
-            "5xx share, in the steps with throttled requests",
+            evaluation.error_rate(during).met,
+            "5xx share, in the steps with throttled requests"
+            + (f"; {_too_few(limits.least_requests)}" if few else ""),
         ),
         Measure(
             "Response time during throttling, p95",
             p95,
             "ms",
             f"≤ {most_time:g} ms",
-            None if p95 is None else p95 <= most_time,
+            evaluation.response_time(during).met,
         ),
     )
 
@@ -172,7 +185,8 @@ def _scopes(window: Window) -> Sequence[str]:
 
 def _while_throttling(evidence: Evidence) -> Window:
     """Return the window of the steps in which requests were throttled."""
-    starts = {point.start for point in evidence.rows.get("throttled_requests", ())}
+    throttled = evidence.rows.get("throttled_requests", ())
+    starts = {point.start for point in throttled if point.total}
     return Window.of(
         {
             kind: [point for point in points if point.start in starts]
@@ -190,6 +204,8 @@ def async_split(evidence: Evidence) -> Sequence[Measure]:
     due = Payment.objects.filter(sale__in=newest, created_at__lt=evidence.now - most)
     in_time = Q(settled_at__lte=F("created_at") + most)
     counts = due.aggregate(all=Count("pk"), in_time=Count("pk", filter=in_time))
+    flash = evaluation.flash_payments(counts["in_time"], counts["all"])
+    least_payments = THRESHOLDS.payment_success.least_payments
     waiting = read_queue()[catalogue.JOBS_OLDEST_WAITING][()]
     most_waiting = THRESHOLDS.queue.most_waiting_seconds
     return (
@@ -198,8 +214,9 @@ def async_split(evidence: Evidence) -> Sequence[Measure]:
             _percent(counts["in_time"], counts["all"]) if counts["all"] else None,
             "%",
             _at_least(limit.least_ratio),
-            counts["in_time"] / counts["all"] >= limit.least_ratio if counts["all"] else None,
-            f"{counts['in_time']:,} of {counts['all']:,}, from the newest {NEWEST:,} orders",
+            flash.met,
+            f"{counts['in_time']:,} of {counts['all']:,}, from the newest {NEWEST:,} orders"
+            + (f"; {_too_few(least_payments)}" if flash == TOO_FEW else ""),
         ),
         Measure(
             "Longest wait in the job queue, now",

@@ -16,11 +16,13 @@ from quality.models import VerdictInterval
 from quality.scenario import Evaluation, Evidence, Scenario, Verdict, evaluate
 from quality.services import VALID_FOR
 from retail.db.reads import bounded_read
+from retail.health import health, problems
 from retail.history.read import LIVE, TimeRange, history, rolled_until, time_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from retail.health import Check
     from retail.observability.prometheus.instruments import DatabaseGauge
 
 DAYS = (1, 7, 30)
@@ -123,6 +125,7 @@ class Board:
     days: int
     span: TimeRange
     shown: Sequence[ShownScenario]
+    problems: Sequence[Check]
 
     @property
     def first(self) -> Sequence[ShownScenario]:
@@ -142,10 +145,15 @@ class Board:
 
     @property
     def state(self) -> str:
-        """`bad` if a scenario fails, else `good` if one passes, else `none`."""
-        if self.failing:
+        """`bad` if a scenario fails or a health check does, `good` if one passes, else `none`."""
+        if self.failing or self.unhealthy:
             return "bad"
         return "good" if self.counts[Verdict.PASS] else "none"
+
+    @property
+    def unhealthy(self) -> Sequence[str]:
+        """The names of the health checks that find a problem now. Verdicts look back."""
+        return [check.name for check in self.problems if check.finding.state == "bad"]
 
     @property
     def failing(self) -> Sequence[str]:
@@ -174,6 +182,7 @@ def board(*, days: int, now: datetime) -> Board:
             )
             for scenario in SCENARIOS
         ],
+        problems(health(now)),
     )
 
 

@@ -10,7 +10,7 @@ from quality.services import verdicts_prune, verdicts_store
 from retail.jobs import job
 
 
-@job(every_minutes=1)
+@job(every_minutes=1, success_within_minutes=10)
 def judge_scenarios() -> int:
     """Evaluate the scenarios over the last day and store the verdicts; return how many fail."""
     now = timezone.now()

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from quality import selectors
 from retail.web import live
-from retail.web.access import staff_only, staff_or_token
+from retail.web.access import exclude_from_metrics, staff_only, staff_or_token
 from retail.web.problems import problem
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ def _board(request: HttpRequest) -> Board | None:
     """Evaluate the scenarios over the requested days; None if the number is invalid."""
     days = CHOICES.get(request.GET.get("days", ""))
     board = selectors.board(days=days, now=timezone.now()) if days else None
-    # Leave this request out of the metrics: a page that polls would improve every average.
-    request.uncounted = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
+    exclude_from_metrics(request)
     return board
 
 

@@ -17,7 +17,7 @@ from django_q.models import Schedule
 
 from retail.models import AuditCheck, AuditViolation, Metric, MetricRollup, WorkerHeartbeat
 from retail.observability.prometheus import catalogue
-from retail.observability.rows.recorder import METRIC_TYPES
+from retail.observability.rows.types import METRIC_TYPES
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -15,16 +15,22 @@ class RetailConfig(AppConfig):
     def ready(self) -> None:
         """Connect the recorder to the database; import each app's `metrics` and `tasks`, if any."""
         from django.conf import settings  # noqa: PLC0415 - apps are loaded before models
+        from django.db import connections  # noqa: PLC0415
 
         from retail import jobs  # noqa: PLC0415
         from retail.audit import results  # noqa: PLC0415
         from retail.history import rollups  # noqa: PLC0415
-        from retail.web import health  # noqa: F401, PLC0415
+        from retail.web import health, probes, routes  # noqa: F401, PLC0415
 
         autodiscover_modules("metrics", "tasks")
         ObservabilityMiddleware.static_url = settings.STATIC_URL
+        ObservabilityMiddleware.probes = frozenset(probes.PROBES)
+        ObservabilityMiddleware.match_of = staticmethod(routes.match_of)
+        ObservabilityMiddleware.views = staticmethod(routes.views)
         recorder.writer = rollups.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS
+        exposition.database_gauges.refresh.release = connections.close_all
         exposition.database_gauges.add("queue", jobs.read_queue)
+        exposition.database_gauges.add("jobs", jobs.read_successes)
         exposition.database_gauges.add("audit", results.read_audit)
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

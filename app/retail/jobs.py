@@ -6,23 +6,27 @@
     send_confirmation.enqueue(sale.pk)      # commits or rolls back with the transaction around it
 
 A job may run twice, because a worker may die after the work but before acknowledging it, so jobs
-must be idempotent. Declare a periodic job with `@job(every_minutes=…)`; the worker writes it to the
-queue's schedule when it starts.
+must be idempotent. Declare a periodic job with `@job(every_minutes=…, success_within_minutes=…)`;
+the worker writes it to the queue's schedule when it starts. The second number is how long the job
+may go without a success: longer, and it stands still (`standing_still`).
 """
 
 from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Min
+from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
 from retail.db.reads import bounded_read
+from retail.models import JobSuccess
+from retail.observability import runs
 from retail.observability.context import (
     accepted_request_id,
     current_request_id,
@@ -32,10 +36,13 @@ from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from retail.observability.prometheus.instruments import DatabaseGauge
 
 logger = logging.getLogger("retail.jobs")
+
+_STARTED_AT = timezone.now()
 
 
 def record_job(task: str, outcome: str, seconds: float) -> None:
@@ -44,14 +51,40 @@ def record_job(task: str, outcome: str, seconds: float) -> None:
     catalogue.JOB_DURATION.observe(seconds, task=task, outcome=outcome)
 
 
+def record_killed() -> None:
+    """Count and log the runs whose process was killed, which could not do so themselves."""
+    for run in runs.take_killed():
+        record_job(run.task, "failed", time() - run.started)
+        logger.error("event=job.killed", extra={"task": run.task, "request_id": run.request_id})
+
+
+def record_success(task: str) -> None:
+    """Store that a periodic job has succeeded just now, by the database's clock."""
+    JobSuccess.objects.bulk_create(
+        [JobSuccess(task=task, at=Now())],
+        update_conflicts=True,
+        unique_fields=["task"],
+        update_fields=["at"],
+    )
+
+
 class Job:
     """A function that the worker can run. Calling it runs it immediately."""
 
-    def __init__(self, function: Callable[..., Any], every_minutes: int | None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        every_minutes: int | None = None,
+        success_within_minutes: int | None = None,
+    ) -> None:
+        every, within = every_minutes or 0, success_within_minutes or 0
+        if (every or within) and not 0 < every < within:
+            raise ValueError("a periodic job needs success_within_minutes above every_minutes")
         self.function = function
         self.name = function.__name__
         self.path = f"{function.__module__}.{function.__qualname__}"
         self.every_minutes = every_minutes
+        self.success_within = timedelta(minutes=within)
         self.__doc__ = function.__doc__
 
     def enqueue(self, *args: object) -> None:
@@ -60,13 +93,15 @@ class Job:
 
     def __call__(self, *args: object, request_id: str = "") -> Any:
         """Run the job, count the run and log it. Raises what the job raises."""
-        with request_context(accepted_request_id(request_id)):
+        with request_context(accepted_request_id(request_id)), runs.noted(self.name):
             started = perf_counter()
             outcome = "failed"
             try:
                 result = self.function(*args)
+                if self.every_minutes:
+                    record_success(self.name)
                 outcome = "succeeded"
-            except Exception:
+            except BaseException:  # the queue ends a run that takes too long by a SystemExit
                 logger.exception("event=job.failed", extra={"task": self.name})
                 raise
             finally:
@@ -89,20 +124,36 @@ declared: dict[str, Job] = {}
 pollers: list[Callable[[], int]] = []
 
 
-def job(*, every_minutes: int | None = None) -> Callable[[Callable[..., Any]], Job]:
+def job(
+    *, every_minutes: int | None = None, success_within_minutes: int | None = None
+) -> Callable[[Callable[..., Any]], Job]:
     """Declare a function as a background job, optionally a periodic one."""
 
     def declare(function: Callable[..., Any]) -> Job:
-        declared[function.__name__] = declared_job = Job(function, every_minutes)
+        declared_job = Job(function, every_minutes, success_within_minutes)
+        declared[declared_job.name] = declared_job
         catalogue.TASKS.add(declared_job.name)
+        if every_minutes:
+            catalogue.PERIODIC_TASKS.add(declared_job.name)
         return declared_job
 
     return declare
 
 
+def _periodic() -> dict[str, Job]:
+    return {name: task for name, task in declared.items() if task.every_minutes}
+
+
 def write_schedules() -> None:
-    """Make the stored schedules match the declared periodic jobs exactly."""
-    periodic = {name: task for name, task in declared.items() if task.every_minutes}
+    """Make the stored schedules match the declared periodic jobs exactly.
+
+    A new job is due at once, and its age counts from now on, whether it ever runs or not.
+    """
+    periodic = _periodic()
+    JobSuccess.objects.exclude(task__in=periodic).delete()
+    JobSuccess.objects.bulk_create(
+        [JobSuccess(task=name, at=Now()) for name in periodic], ignore_conflicts=True
+    )
     Schedule.objects.exclude(name__in=periodic).delete()
     for name, task in periodic.items():
         fields = {
@@ -131,3 +182,30 @@ def read_queue() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
             catalogue.JOBS_WAITING: {(): waiting.count()},
             catalogue.JOBS_OLDEST_WAITING: {(): age.total_seconds()},
         }
+
+
+def _successes() -> dict[str, datetime]:
+    """Return when each periodic job last succeeded or, before that, was first due.
+
+    Without a time, no worker has scheduled the job yet: it is due since this process knows of it.
+    """
+    stored = dict(JobSuccess.objects.values_list("task", "at"))
+    return {name: stored.get(name, _STARTED_AT) for name in _periodic()}
+
+
+def standing_still(now: datetime) -> dict[str, timedelta]:
+    """Return the time without a success of each periodic job for which it is too long."""
+    ages = {name: now - at for name, at in _successes().items()}
+    return {name: age for name, age in sorted(ages.items()) if age > declared[name].success_within}
+
+
+def read_successes() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
+    """Return the last success of each periodic job, and how old it may become in seconds."""
+    with bounded_read():
+        successes = _successes()
+    return {
+        catalogue.JOB_LAST_SUCCESS: {(name,): at.timestamp() for name, at in successes.items()},
+        catalogue.JOB_MOST_AGE: {
+            (name,): task.success_within.total_seconds() for name, task in _periodic().items()
+        },
+    }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from retail.history.points import Point, merged, quantile
+from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +39,11 @@ class Window:
         point = self.points.get(kind)
         return point.count if point else 0
 
+    def number(self, kind: str) -> int:
+        """Return the sum of a metric type's values, for types whose value is a number of things."""
+        point = self.points.get(kind)
+        return round(point.total) if point else 0
+
     def aggregate(self, kind: str, name: str, key: str | None = None) -> Any:
         """Return one of a type's aggregates, or 0."""
         point = self.points.get(kind)
@@ -45,13 +51,13 @@ class Window:
         return value if key is None else (value or {}).get(key, 0)
 
 
-def _percent(part: int, whole: int) -> float | None:
+def _percent(part: float, whole: int) -> float | None:
     return 100 * part / whole if whole else None
 
 
 def orders(window: Window) -> int:
     """Orders confirmed, by the time of their confirmation."""
-    return window.count("orders_per_day")
+    return window.number("orders_per_day")
 
 
 def flash_orders(window: Window) -> int:
@@ -67,11 +73,11 @@ def revenue(window: Window) -> Decimal:
 
 def refunds(window: Window) -> int:
     """Refunds paid out. The shop takes no returns yet, so there are none."""
-    return window.count("refunds_per_day")
+    return window.number("refunds_per_day")
 
 
 def requests(window: Window) -> int:
-    """Requests answered, without static files, probes and the dashboard's own requests."""
+    """Requests answered, without static files, probes and what monitoring pages request."""
     return window.count("error_rate")
 
 
@@ -87,7 +93,7 @@ def client_errors(window: Window) -> int:
 
 def error_rate(window: Window) -> float | None:
     """Share of requests answered with 5xx."""
-    return _percent(errors(window), requests(window))
+    return _percent(window.aggregate("error_rate", "errors"), requests(window))
 
 
 def client_error_rate(window: Window) -> float | None:
@@ -139,32 +145,32 @@ def payment_success(window: Window) -> float | None:
 
 
 def short_circuited(window: Window) -> int:
-    """Payment attempts rejected because the circuit breaker was open."""
+    """Payment attempts stopped by the open circuit breaker: checkouts and the worker's retries."""
     return int(window.aggregate("circuit_breaker_state", "attempts", "open"))
 
 
 def breaker_openings(window: Window) -> int:
-    """Times the circuit breaker opened."""
+    """Times the circuit breaker opened. An outage is one, however many probes fail in it."""
     return int(window.aggregate("circuit_breaker_state", "transitions", "open"))
 
 
-def fast_fails(window: Window) -> int:
-    """Requests refused because the circuit breaker was open."""
+def checkouts_refused(window: Window) -> int:
+    """Checkouts refused because the circuit breaker was open, without the worker's retries."""
     return int(window.aggregate("circuit_breaker_state", "fast_fails"))
 
 
-def fast_fail_quantile(window: Window, share: float) -> float | None:
-    """Time within which a share (0 to 1) of the fast fails were answered, from a histogram."""
-    if not fast_fails(window):
+def fast_fail_time(window: Window) -> float | None:
+    """Time within which nearly all checkouts failed while the breaker was open (`fast_fail`)."""
+    if not checkouts_refused(window):
         return None
     buckets = window.aggregate("circuit_breaker_state", "fast_fail_buckets")
     most = window.aggregate("circuit_breaker_state", "fast_fail_max_ms")
-    return quantile(buckets, share, most)
+    return quantile(buckets, THRESHOLDS.fast_fail.least_ratio, most)
 
 
 def throttled(window: Window) -> int:
     """Requests refused because they came too fast."""
-    return window.count("throttled_requests")
+    return window.number("throttled_requests")
 
 
 def throttled_in(window: Window, scope: str) -> int:
@@ -174,7 +180,7 @@ def throttled_in(window: Window, scope: str) -> int:
 
 def stock_conflicts(window: Window) -> int:
     """Checkouts that a database constraint had to refuse: each is a bug."""
-    return window.count("stock_conflicts")
+    return window.number("stock_conflicts")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Metric rows and rollups, the worker's heartbeat, and audit results."""
+"""Metric rows and rollups, the worker's heartbeat, successes of jobs, and audit results."""
 
 from typing import ClassVar
 
 from django.db import models
 
-from retail.observability.rows.recorder import METRIC_TYPES
+from retail.observability.rows.types import METRIC_TYPES
 
 
 class Metric(models.Model):
@@ -68,10 +68,16 @@ class MetricRollup(models.Model):
 
 
 class RollupMark(models.Model):
-    """Time up to which all metric rows are rolled up. The table has one row."""
+    """Time up to which all metric rows are rolled up. The table has one row.
+
+    Rows may arrive late; the ids show which: `newest_row` is the newest row when the last run
+    started, `checked_row` when the one before it did.
+    """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     until = models.DateTimeField()
+    newest_row = models.BigIntegerField(null=True)
+    checked_row = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"rolled up until {self.until:%Y-%m-%d %H:%M}"
@@ -85,6 +91,16 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.worker}, seen {self.seen_at:%Y-%m-%d %H:%M:%S}"
+
+
+class JobSuccess(models.Model):
+    """When a periodic job last succeeded; before its first success, when it was first due."""
+
+    task = models.CharField(max_length=100, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.at:%Y-%m-%d %H:%M:%S}"
 
 
 class AuditCheck(models.Model):

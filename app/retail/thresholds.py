@@ -47,6 +47,7 @@ class PaymentSuccess:
 @dataclass(frozen=True)
 class FastFail:
     most_seconds: float
+    least_ratio: float
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,6 @@ class StockConflicts:
 @dataclass(frozen=True)
 class Oversold:
     most_units: int
-    keep_seconds: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,6 @@ class FlashPayments:
 @dataclass(frozen=True)
 class Invariants:
     most_violations: int
-    keep_seconds: int
     stale_after_seconds: int
     stale_for_seconds: int
 
@@ -97,6 +96,26 @@ class Queue:
 class Targets:
     critical_for_seconds: int
     warning_for_seconds: int
+
+
+@dataclass(frozen=True)
+class Restarts:
+    least_restarts: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class LowTraffic:
+    least_failures: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class LostTraffic:
+    most_ratio: float
+    window_seconds: int
+    for_seconds: int
+    least_requests: int
 
 
 @dataclass(frozen=True)
@@ -123,10 +142,33 @@ class Watchdog:
 class Disk:
     warning_free_ratio: float
     least_free_ratio: float
+    for_seconds: int
+
+
+@dataclass(frozen=True)
+class PeriodicJobs:
+    for_seconds: int
+
+
+@dataclass(frozen=True)
+class Gauges:
+    missing_for_seconds: int
 
 
 @dataclass(frozen=True)
 class Telemetry:
+    most_failures: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class Clocks:
+    most_seconds: int
+    for_seconds: int
+
+
+@dataclass(frozen=True)
+class Notifications:
     most_failures: int
     window_seconds: int
 
@@ -140,7 +182,6 @@ class LogErrors:
 @dataclass(frozen=True)
 class QualityScenarios:
     keep_seconds: int
-    gap_seconds: int
     for_seconds: int
 
 
@@ -181,12 +222,19 @@ class Thresholds:
     invariants: Invariants
     queue: Queue
     targets: Targets
+    restarts: Restarts
+    low_traffic: LowTraffic
+    lost_traffic: LostTraffic
     worker: Worker
     rollups: Rollups
     gateway: Gateway
     watchdog: Watchdog
     disk: Disk
+    periodic_jobs: PeriodicJobs
+    gauges: Gauges
     telemetry: Telemetry
+    clocks: Clocks
+    notifications: Notifications
     log_errors: LogErrors
     quality_scenarios: QualityScenarios
     slo: Slo

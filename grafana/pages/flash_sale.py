@@ -2,18 +2,8 @@
 
 from alerts.model import span
 from grafana.page import page
-from grafana.parts import (
-    BAD,
-    GOOD,
-    PLAIN,
-    WARN,
-    override,
-    quantiles,
-    query,
-    series,
-    stat,
-    steps,
-)
+from grafana.parts import BAD, GOOD, PLAIN, WARN, override, series, stat, steps
+from grafana.queries import quantiles, query
 from grafana.shared import SLOW, TIME_STEPS, breaker_now, oversold_now
 from retail.thresholds import THRESHOLDS, in_words
 

@@ -1,22 +1,13 @@
 """Rate, errors and duration of HTTP requests, by view."""
 
 from grafana.page import choice, page
-from grafana.parts import (
-    PROMETHEUS,
-    WARN,
-    override,
-    quantiles,
-    query,
-    series,
-    stat,
-    steps,
-    table,
-)
-from grafana.shared import ERROR_PERIOD, ERROR_RATE, ERROR_STEPS, HTTP, SLOW, TIME_STEPS
+from grafana.parts import WARN, missing, override, series, stat, steps, table
+from grafana.queries import PROMETHEUS, or_none, quantiles, query
+from grafana.shared import ERROR_STEPS, HTTP, SLOW, TIME_STEPS, error_rate_now
 from retail.thresholds import THRESHOLDS
 
 VIEWS = 'view=~"$view"'
-ERRORS = ',status="5xx"'
+ERRORS = f"retail_http_errors_total{{{VIEWS}}}"
 REJECTED = ',status="4xx"'
 RATE = f"rate({HTTP}_count{{{VIEWS}}}[$__rate_interval])"
 TIMES = THRESHOLDS.response_time
@@ -38,6 +29,7 @@ def shaded(thresholds: list[dict[str, object]]) -> dict[str, object]:
         "custom__cellOptions": {"type": "color-background", "mode": "basic"},
         "thresholds": {"mode": "absolute", "steps": thresholds},
         "color": {"mode": "thresholds"},
+        "mappings": missing("-"),
     }
 
 
@@ -45,37 +37,21 @@ PAGE = page(
     "retail-http",
     "Rate, errors and duration of HTTP requests. Select a view above to see it alone.",
     [
-        stat(
-            "Error rate of the shop",
-            f"Ratio of 5xx responses over the last {ERROR_PERIOD}, for all views. Normally 0. The "
-            "table below shows which views they come from.",
-            [query(ERROR_RATE, now=True)],
-            size=(4, 4),
-            unit="percentunit",
-            decimals=1,
-            thresholds=ERROR_STEPS,
-            no_value="no traffic",
-        ),
+        error_rate_now(size=(4, 4)),
         stat(
             "Requests per second",
             "For the selected views. Compare with the usual traffic. A drop to 0 while web is up "
             "means that nobody can reach the shop.",
-            [query(f"sum({RATE})")],
+            [query(f"sum({RATE})", now=True)],
             unit="reqps",
             paint="value",
-            graph="area",
             thresholds=steps(base="blue"),
         ),
         stat(
             "5xx responses",
             "For the selected views and time range. Normally 0. While the circuit breaker is open, "
             "rejected checkouts count here as 503.",
-            [
-                query(
-                    f'sum(increase({HTTP}_count{{{VIEWS},status="5xx"}}[$__range])) or vector(0)',
-                    now=True,
-                )
-            ],
+            [query(f"sum(increase({ERRORS}[$__range]))", now=True)],
             decimals=0,
             thresholds=steps((1, WARN)),
             links=[SLOW],
@@ -93,15 +69,13 @@ PAGE = page(
             ],
             unit="s",
             thresholds=TIME_STEPS,
-            no_value="no traffic",
         ),
         stat(
             "Requests in progress",
             "Requests being handled now, in all processes. When it reaches the number of threads "
             "(8 per process), other requests queue. If it stays there, the gateway or the database "
             "hangs.",
-            [query("sum(retail_http_requests_in_progress)")],
-            graph="area",
+            [query("sum(retail_http_requests_in_progress)", now=True)],
             paint="value",
             thresholds=steps((8, WARN)),
         ),
@@ -121,7 +95,7 @@ PAGE = page(
             [
                 query(f"{in_range()} > 0", now=True),
                 query(
-                    f"{in_range(ERRORS)} / ({in_range()} > 0) or ({in_range()} > 0) * 0",
+                    f"sum by (view) (increase({ERRORS}[$__range])) / ({in_range()} > 0)",
                     now=True,
                 ),
                 query(
@@ -184,8 +158,11 @@ PAGE = page(
             "orders:checkout needs the gateway. If all views fail, check the database.",
             [
                 query(
-                    f"sum by (view) (rate({HTTP}_count{{{VIEWS}{ERRORS}}}[$__rate_interval])) * 60"
-                    '\nor label_replace(vector(0), "view", "none", "", "")',
+                    or_none(
+                        f"sum by (view) (rate({ERRORS}[$__rate_interval])) * 60 > 0",
+                        f"sum(rate({ERRORS}[$__rate_interval]))",
+                        "view",
+                    ),
                     "{{view}}",
                 )
             ],

@@ -2,24 +2,14 @@
 
 from alerts.stock import INVARIANTS
 from grafana.page import page
-from grafana.parts import (
-    BAD,
-    GOOD,
-    WARN,
-    link,
-    mapping,
-    override,
-    query,
-    series,
-    stat,
-    steps,
-)
+from grafana.parts import BAD, GOOD, WARN, logs_link, mapping, override, series, stat, steps
+from grafana.queries import or_none, query
 from retail.thresholds import THRESHOLDS, in_words
 
 QUEUE = THRESHOLDS.queue
 AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 WAIT_STEPS = steps((QUEUE.warning_waiting_seconds, WARN), (QUEUE.most_waiting_seconds, BAD))
-LOGS = link("Logs of the jobs", "retail-logs", "&var-logger=retail.jobs")
+LOGS = logs_link("Logs of the jobs", logger="retail.jobs")
 RUNS = "retail_jobs_total"
 
 PAGE = page(
@@ -76,11 +66,12 @@ PAGE = page(
             "for charges.",
             [
                 query(
-                    "count(count by (invariant) (retail_invariant_violations)) or vector(0)",
+                    "count(count by (invariant) (retail_invariant_violations))"
+                    ' or max(up{job=~"web|worker"} == 1) * 0',
                     now=True,
                 )
             ],
-            mappings=mapping({0: ("not running", BAD)}),
+            mappings=mapping({0: ("no result", BAD)}),
             thresholds=steps((len(INVARIANTS), GOOD), base=WARN),
         ),
         series(
@@ -110,14 +101,17 @@ PAGE = page(
             "orders. If a task is missing, it does not run.",
             [
                 query(
-                    f'sum by (task) (increase({RUNS}{{outcome="succeeded"}}[5m])) / 5 > 0',
+                    or_none(
+                        f'sum by (task) (rate({RUNS}{{outcome="succeeded"}}[5m])) * 60 > 0',
+                        f"sum(rate({RUNS}[5m]))",
+                        "task",
+                    ),
                     "{{task}}",
                 )
             ],
             size=(12, 9),
             unit="short",
             stacked=True,
-            no_value="No jobs in this time range",
         ),
         series(
             "Failed jobs per minute, by task",
@@ -125,8 +119,12 @@ PAGE = page(
             "check the database. The logs contain the traceback (event=job.failed).",
             [
                 query(
-                    f'sum by (task) (increase({RUNS}{{outcome="failed"}}[5m])) / 5 > 0'
-                    '\nor label_replace(vector(0), "task", "none", "", "")',
+                    or_none(
+                        f'sum by (task) (rate({RUNS}{{outcome="failed"}}[$__rate_interval]))'
+                        " * 60 > 0",
+                        f"sum(rate({RUNS}[$__rate_interval]))",
+                        "task",
+                    ),
                     "{{task}}",
                 )
             ],
@@ -135,6 +133,24 @@ PAGE = page(
             soft_most=1,
             links=[LOGS],
             overrides=[override("none", color={"mode": "fixed", "fixedColor": GOOD})],
+        ),
+        series(
+            "Age of the last success, by task",
+            "As a ratio of the longest time that the periodic job may go without a success. "
+            "Normally well below 100 %. Above the red line, the job has failed, hung or not run: "
+            "find its event=job.failed in the logs, or restart the worker.",
+            [
+                query(
+                    "(time() - max by (task) (retail_job_last_success_timestamp_seconds))"
+                    " / on (task) max by (task) (retail_job_most_age_seconds)",
+                    "{{task}}",
+                )
+            ],
+            size=(24, 9),
+            unit="percentunit",
+            thresholds=steps((1, BAD)),
+            soft_most=1,
+            links=[LOGS],
         ),
         series(
             "p95 job duration, by task",

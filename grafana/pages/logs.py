@@ -1,15 +1,17 @@
 """Logs of shop and gateway, by request, order, level and logger."""
 
 from grafana.page import choice, page, text_field
-from grafana.parts import LOKI, PLAIN, WARN, log_query, panel, series, stat, steps
+from grafana.parts import PLAIN, WARN, panel, series, stat, steps
+from grafana.queries import LOKI, log_query
 from retail.thresholds import THRESHOLDS, in_words
 
 LINES = THRESHOLDS.log_errors
 STREAMS = 'service_name=~"$service",level=~"$level",logger=~"$logger"'
-# An empty field matches everything. A prefix is enough.
+# An empty field matches everything. Of an id, a prefix is enough.
+TEXT = "|~ `${text}`"
 FILTER = "request_id=~`${request_id}.*` | order_ref=~`${order_ref}.*`"
 # Without `keep`, every request_id would become its own series.
-COUNT = f"{{{STREAMS}}} | {FILTER} | keep %s"
+COUNT = f"{{{STREAMS}}} {TEXT} | {FILTER} | keep %s"
 
 
 def values(label: str) -> dict[str, object]:
@@ -22,15 +24,22 @@ def values(label: str) -> dict[str, object]:
     }
 
 
-def lines_of(level: str) -> str:
-    """Return the number of selected lines at a level."""
+def lines(level: str, label: str = "level") -> str:
+    """Return a query for the selected lines at a level, by a label."""
     selector = f'{{service_name=~"$service",logger=~"$logger",level=~"{level}"}}'
-    return f"sum(count_over_time({selector} | {FILTER} | keep level [$__range])) or vector(0)"
+    return f"{selector} {TEXT} | {FILTER} | keep {label}"
+
+
+def lines_of(level: str) -> str:
+    """Return the number of selected lines at a level; 0 only if there are lines at any level."""
+    count = "sum(count_over_time({} [$__range]))"
+    return f"{count.format(lines(level))} or {count.format(lines('.+'))} * 0"
 
 
 PAGE = page(
     "retail-logs",
-    "Logs of web, worker and gateway. To see one request or order, paste its id above.",
+    "Logs of web, worker and gateway. To see one request or order, paste its id above. Text is a "
+    'regular expression, such as "status":5 for failed requests.',
     [
         stat(
             "Errors",
@@ -74,7 +83,6 @@ PAGE = page(
             unit="short",
             stacked=True,
             bars=True,
-            no_value="No lines in this time range",
         ),
         series(
             "Warnings and errors per minute, by logger",
@@ -82,8 +90,8 @@ PAGE = page(
             "responses, and django.* points to a bug or the database.",
             [
                 log_query(
-                    'sum by (logger) (rate({service_name=~"$service",logger=~"$logger",'
-                    f'level=~"WARNING|ERROR|CRITICAL"}} | {FILTER} | keep logger [$__auto])) * 60',
+                    f"sum by (logger) (rate({lines('WARNING|ERROR|CRITICAL', 'logger')}"
+                    " [$__auto])) * 60",
                     "{{logger}}",
                 )
             ],
@@ -91,7 +99,6 @@ PAGE = page(
             unit="short",
             stacked=True,
             bars=True,
-            no_value="None in this time range",
         ),
         panel(
             "logs",
@@ -101,7 +108,7 @@ PAGE = page(
             "range or clear the filters above.",
             [
                 log_query(
-                    f"{{{STREAMS}}} | {FILTER}"
+                    f"{{{STREAMS}}} {TEXT} | {FILTER}"
                     ' | json event="message", fields="extra"'
                     ' | line_format "{{.service_name}}  {{.level}}  {{.event}}  {{.fields}}"'
                 )
@@ -112,12 +119,12 @@ PAGE = page(
                 "showCommonLabels": False, "showLabels": False, "showTime": True,
                 "sortOrder": "Descending", "wrapLogMessage": True,
             },
-            no_value="No lines in this time range",
         ),
     ],
     variables=[
         text_field("request_id", "Request id"),
         text_field("order_ref", "Order"),
+        text_field("text", "Text (regex)"),
         choice("service", "Service", LOKI, values("service_name")),
         choice("level", "Level", LOKI, values("level")),
         choice("logger", "Logger", LOKI, values("logger")),

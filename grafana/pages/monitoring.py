@@ -7,60 +7,45 @@ from grafana.parts import (
     GOOD,
     PLAIN,
     WARN,
-    link,
+    logs_link,
     mapping,
     override,
-    query,
     series,
     stat,
     states,
     steps,
-    table,
 )
-from grafana.shared import firing
+from grafana.queries import or_none, query
+from grafana.status import SEVERITIES, WATCHDOG, alerts_firing, by_severity, firing_alerts
 from retail.thresholds import THRESHOLDS, in_words
 
 TELEMETRY = THRESHOLDS.telemetry
 FAILING = steps((TELEMETRY.most_failures + 1, WARN))
 WINDOW = span(TELEMETRY.window_seconds)
 UP = mapping({0: ("DOWN", BAD), 1: ("up", GOOD)})
-SEVERITIES = mapping({1: ("ticket", WARN), 2: ("warning", WARN), 3: ("critical", BAD)})
-ALERT = 'alertstate="firing",alertname!="Watchdog"'
-LOGS = link("Errors in the logs", "retail-logs", "&var-level=ERROR")
+LOGS = logs_link("Errors in the logs", level="ERROR")
+LOKI_UP = 'max(up{job="loki"} == 1)'
+# A service without containers has no DNS record, and then there is no `up` series.
+GONE = '(absent(up{job="web"}) or absent(up{job="worker"}))'
+DOWN = f"(count(up == 0) or vector(0)) + (count({GONE}) or vector(0))"
 
 PAGE = page(
     "retail-watch",
     "Do metrics, logs and alerts work? Scrapes, log shipping, rules and notifications.",
     [
-        stat(
-            "Alerts firing",
-            "Normally 0. The table below lists them. /metrics/alerts/ in the shop links to their "
-            "runbooks.",
-            [
-                query(firing("critical"), "critical", now=True),
-                query(firing("warning|ticket"), "others", now=True),
-            ],
-            thresholds=steps((1, WARN)),
-            overrides=[
-                override("critical", thresholds={"mode": "absolute", "steps": steps((1, BAD))})
-            ],
-        ),
+        alerts_firing(size=(4, 4)),
         stat(
             "Watchdog",
             "An alert that always fires. If it is missing, Prometheus does not evaluate its rules: "
             "check its Rules page.",
-            [
-                query(
-                    'count(ALERTS{alertname="Watchdog",alertstate="firing"}) or vector(0)', now=True
-                )
-            ],
+            [query(f"{WATCHDOG} or vector(0)", now=True)],
             mappings=mapping({0: ("MISSING", BAD), 1: ("firing", GOOD)}),
         ),
         stat(
             "Targets down",
             "Processes and monitoring components that Prometheus cannot scrape. Normally 0. See "
             "the timeline below. A 401 means that METRICS_TOKEN has changed.",
-            [query("count(up == 0) or vector(0)", now=True)],
+            [query(DOWN, now=True)],
             thresholds=steps((1, BAD)),
         ),
         stat(
@@ -93,7 +78,6 @@ PAGE = page(
             unit="percentunit",
             decimals=0,
             thresholds=steps((0.1, WARN), (0.7, BAD)),
-            no_value="unknown",
         ),
         stat(
             "Failed notifications",
@@ -110,61 +94,25 @@ PAGE = page(
             decimals=0,
             thresholds=steps((1, WARN)),
         ),
-        table(
-            "Firing alerts",
-            "Normally empty. Start with the highest severity. The runbook of an alert is in the "
-            "shop, under /metrics/runbooks/ and the alert's name.",
-            [query(f"max by (alertname, severity, service, job) (ALERTS{{{ALERT}}})", now=True)],
-            size=(8, 8),
-            unit="string",
-            hide=["Value"],
-            columns={
-                "severity": "Severity",
-                "alertname": "Alert",
-                "service": "Service",
-                "job": "Job",
-            },
-            overrides=[
-                override(
-                    "Severity",
-                    custom__width=90,
-                    mappings=[
-                        {
-                            "type": "value",
-                            "options": {
-                                "critical": {"color": BAD, "index": 0, "text": "critical"},
-                                "warning": {"color": WARN, "index": 1, "text": "warning"},
-                                "ticket": {"color": WARN, "index": 2, "text": "ticket"},
-                            },
-                        }
-                    ],
-                    custom__cellOptions={"type": "color-background", "mode": "basic"},
-                ),
-            ],
-            sort=[{"displayName": "Severity", "desc": False}],
-            no_value="No firing alerts",
-        ),
+        firing_alerts(size=(12, 8)),
         states(
             "Alerts over time",
             "When each alert fired. Alerts that start together usually have one cause. Investigate "
             "the first one first.",
             [
                 query(
-                    f'max by (alertname) (ALERTS{{{ALERT},severity="ticket"}}'
-                    f' or 2 * ALERTS{{{ALERT},severity="warning"}}'
-                    f' or 3 * ALERTS{{{ALERT},severity="critical"}})'
-                    '\nor label_replace(vector(0), "alertname", "none", "", "")',
+                    or_none(by_severity("alertname"), WATCHDOG, "alertname"),
                     "{{alertname}}",
                 )
             ],
-            size=(16, 8),
-            mappings=[*SEVERITIES, *mapping({0: (" ", "transparent")})],
+            size=(12, 8),
+            mappings=mapping({**SEVERITIES, 0: (" ", "transparent")}),
         ),
         states(
             "Targets",
             "One row per job. web and worker are the shop. The others are monitoring components; "
             "while one is down, its dashboards have gaps. Check `docker compose ps`.",
-            [query("min by (job) (up)", "{{job}}")],
+            [query(f"min by (job) (up)\nor {GONE} * 0", "{{job}}")],
             size=(12, 9),
             mappings=UP,
         ),
@@ -217,7 +165,7 @@ PAGE = page(
                     "accepted",
                 ),
                 query(
-                    "sum(rate(loki_discarded_samples_total[$__rate_interval])) or vector(0)",
+                    f"sum(rate(loki_discarded_samples_total[$__rate_interval])) or {LOKI_UP} * 0",
                     "rejected",
                 ),
             ],
@@ -236,7 +184,7 @@ PAGE = page(
                 query(
                     "sum(rate(loki_prometheus_rule_evaluation_failures_total"
                     "[$__rate_interval])) * 60"
-                    " or vector(0)",
+                    f" or {LOKI_UP} * 0",
                     "Loki",
                 ),
             ],

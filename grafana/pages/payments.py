@@ -4,28 +4,26 @@ from alerts.model import span
 from grafana.page import page
 from grafana.parts import (
     BAD,
-    PLAIN,
     QUIET,
     WARN,
-    link,
+    instead,
+    logs_link,
     override,
-    quantiles,
-    query,
     series,
     stat,
     states,
     steps,
 )
+from grafana.queries import or_none, quantiles, query
 from grafana.shared import (
     BREAKER,
     BREAKER_WORDS,
-    PAID_PERIOD,
     PAID_WINDOW,
-    SUCCESS_LINES,
-    SUCCESS_RATE,
     breaker_now,
+    good_checkouts_now,
     orders,
     success_now,
+    success_over_time,
 )
 from retail.thresholds import THRESHOLDS, in_words
 
@@ -33,29 +31,35 @@ UNKNOWN = THRESHOLDS.unknown_payments
 FAST = THRESHOLDS.fast_fail
 SLO = THRESHOLDS.slo
 CALL_WINDOW = span(SLO.base_seconds)
-LOGS = link("Logs of calls to the gateway", "retail-logs", "&var-logger=retail.payments")
+LOGS = logs_link("Logs of calls to the gateway", logger="retail.payments")
 UNKNOWN_STEPS = steps((UNKNOWN.most_age_seconds / 5, WARN), (UNKNOWN.most_age_seconds, BAD))
+CHARGES = 'gateway_requests_total{operation="charge"}'
+FAST_FAIL = "retail_fast_fail_duration_seconds"
 FAST_STEPS = steps((FAST.most_seconds, BAD))
 
 PAGE = page(
     "retail-payments",
     "Scenario A2: responses of the payment gateway, and the state of the circuit breaker.",
     [
-        breaker_now(size=(4, 4)),
-        success_now(size=(4, 4)),
+        breaker_now(size=(3, 4)),
+        success_now(size=(3, 4)),
+        good_checkouts_now(size=(4, 4)),
         stat(
             "Failed calls",
             "Ratio of errors and timeouts among calls to the gateway, over the last "
             f"{in_words(SLO.base_seconds)}. Declines are not failures. Normally 0. Check the "
             "gateway's page or status page.",
-            [query(f"service:retail_payment_call_errors:ratio_rate{CALL_WINDOW}", now=True)],
+            **instead(
+                f"service:retail_payment_call_errors:ratio_rate{CALL_WINDOW}",
+                (f"service:retail_payment_calls:rate{CALL_WINDOW} == 0", "no calls"),
+            ),
+            size=(3, 4),
             unit="percentunit",
             decimals=1,
             thresholds=steps(
                 (1 - SLO.payment_objective_ratio, WARN),
                 (THRESHOLDS.error_rate.most_ratio, BAD),
             ),
-            no_value="no calls",
             links=[LOGS],
         ),
         stat(
@@ -76,19 +80,17 @@ PAGE = page(
             thresholds=UNKNOWN_STEPS,
         ),
         stat(
-            "p95 fast-fail time",
+            f"p{100 * FAST.least_ratio:g} fast-fail time",
             "How long buyers wait for the response that payments are unavailable. Must be below "
             f"{FAST.most_seconds * 1000:g} ms while the circuit breaker is open.",
-            [
-                query(
-                    "histogram_quantile(0.95, sum by (le) "
-                    "(increase(retail_fast_fail_duration_seconds_bucket[$__range]))) >= 0",
-                    now=True,
-                )
-            ],
+            **instead(
+                f"histogram_quantile({FAST.least_ratio}, sum by (le) "
+                f"(increase({FAST_FAIL}_bucket[$__range]))) >= 0",
+                (f"sum(increase({FAST_FAIL}_count[$__range])) == 0", "none"),
+            ),
+            size=(3, 4),
             unit="s",
             thresholds=FAST_STEPS,
-            no_value="none rejected",
         ),
         states(
             "Circuit breaker",
@@ -118,20 +120,7 @@ PAGE = page(
             unit="short",
             stacked=True,
         ),
-        series(
-            "Payment success",
-            f"Ratio of completed to settled payments over {PAID_PERIOD}. Below the red line for "
-            f"{in_words(THRESHOLDS.payment_success.for_seconds)}, RetailPaymentSuccessLow fires. "
-            "Do banks decline cards, or do calls fail?",
-            [query(SUCCESS_RATE, "payment success")],
-            size=(12, 8),
-            unit="percentunit",
-            least=None,
-            soft_least=0.9,
-            most=1,
-            thresholds=SUCCESS_LINES,
-            overrides=[override("payment success", color={"mode": "fixed", "fixedColor": PLAIN})],
-        ),
+        success_over_time(size=(12, 8)),
         series(
             "Gateway call duration",
             "Normally a few hundred milliseconds. At the read timeout (3 s), calls hang and block "
@@ -158,7 +147,8 @@ PAGE = page(
             "again. Transitions without an outage mean that the gateway fails intermittently.",
             [
                 query(
-                    "sum by (to) (increase(retail_circuit_breaker_transitions_total[1m]))",
+                    "sum by (to) (rate(retail_circuit_breaker_transitions_total[$__rate_interval]))"
+                    " * 60",
                     "to {{to}}",
                 )
             ],
@@ -167,6 +157,7 @@ PAGE = page(
             decimals=0,
             soft_most=2,
             bars=True,
+            stacked=True,
             overrides=[
                 override("to open", color={"mode": "fixed", "fixedColor": BAD}),
                 override("to half_open", color={"mode": "fixed", "fixedColor": WARN}),
@@ -177,12 +168,11 @@ PAGE = page(
             "Fast-fail time",
             "Duration of requests that were rejected because the circuit breaker is open. Above "
             f"{FAST.most_seconds * 1000:g} ms the page itself is slow: see HTTP by view.",
-            quantiles("retail_fast_fail_duration_seconds"),
+            quantiles(FAST_FAIL, of=(0.5, FAST.least_ratio)),
             size=(8, 8),
             unit="s",
             thresholds=FAST_STEPS,
             soft_most=FAST.most_seconds * 1.5,
-            no_value="None rejected in this time range",
         ),
         orders(size=(12, 8)),
         series(
@@ -191,8 +181,11 @@ PAGE = page(
             "and off are faults that someone switched on.",
             [
                 query(
-                    "sum by (outcome) (rate(gateway_requests_total"
-                    '{operation="charge"}[$__rate_interval])) > 0',
+                    or_none(
+                        f"sum by (outcome) (rate({CHARGES}[$__rate_interval])) > 0",
+                        f"sum(rate({CHARGES}[$__rate_interval]))",
+                        "outcome",
+                    ),
                     "{{outcome}}",
                 )
             ],

@@ -1,22 +1,10 @@
 """The shop's health and revenue. This is Grafana's home dashboard."""
 
 from grafana.page import page
-from grafana.parts import (
-    BAD,
-    GOOD,
-    PLAIN,
-    WARN,
-    link,
-    mapping,
-    override,
-    quantiles,
-    query,
-    row,
-    series,
-    stat,
-    steps,
-)
+from grafana.parts import BAD, GOOD, PLAIN, link, mapping, override, row, series, stat, steps
+from grafana.queries import or_none, quantiles, query
 from grafana.shared import (
+    ALL_REVENUE,
     CURRENCIES,
     ERROR_PERIOD,
     ERROR_RATE,
@@ -27,62 +15,53 @@ from grafana.shared import (
     PAID_WINDOW,
     REVENUE,
     SLOW,
-    SUCCESS,
-    SUCCESS_LINES,
-    SUCCESS_RATE,
     TIME_STEPS,
     TIMES,
     breaker_now,
     error_rate_now,
-    firing,
+    good_checkouts_now,
     orders,
     oversold_now,
     success_now,
+    success_over_time,
 )
+from grafana.status import alerts_firing, firing_alerts, what_is_up
 from retail.thresholds import THRESHOLDS
 
 PAGE = page(
     "retail-shop",
     "The shop's health and revenue at a glance. Start here.",
     [
-        stat(
-            "Alerts firing",
-            "Normally 0. The Monitoring dashboard and /metrics/alerts/ in the shop list them, with "
-            "their runbooks.",
-            [
-                query(firing("critical"), "critical", now=True),
-                query(firing("warning|ticket"), "others", now=True),
-            ],
-            size=(4, 4),
-            thresholds=steps((1, WARN)),
-            overrides=[
-                override("critical", thresholds={"mode": "absolute", "steps": steps((1, BAD))})
-            ],
-            links=[link("Monitoring", "retail-watch")],
-        ),
+        what_is_up(size=(10, 7)),
+        firing_alerts(size=(14, 7)),
+        alerts_firing(size=(3, 4)),
         error_rate_now(size=(3, 4)),
         success_now(size=(3, 4)),
+        good_checkouts_now(size=(3, 4)),
         breaker_now(size=(3, 4)),
         oversold_now(size=(3, 4)),
         stat(
             "Revenue",
             "Value of confirmed orders in the selected time range, per currency. Select “Today so "
             "far” for today's revenue. To judge it, compare with the same hours last week.",
-            [query(REVENUE, "{{currency}}", now=True)],
-            size=(4, 4),
+            [query(or_none(REVENUE, f"sum({ALL_REVENUE})", "currency"), "{{currency}}", now=True)],
+            size=(3, 4),
             paint="value",
             thresholds=steps(base=PLAIN),
             overrides=CURRENCIES,
-            no_value="0",
         ),
         stat(
             "Orders per minute",
             f"Confirmed orders, averaged over the last {PAID_PERIOD}. If it drops while traffic "
             "does not, something prevents buyers from ordering. Check the checkout below.",
-            [query(f'sum(service:retail_orders:rate{PAID_WINDOW}{{outcome="confirmed"}}) * 60')],
-            size=(4, 4),
+            [
+                query(
+                    f'sum(service:retail_orders:rate{PAID_WINDOW}{{outcome="confirmed"}}) * 60',
+                    now=True,
+                )
+            ],
+            size=(3, 4),
             paint="value",
-            graph="area",
             unit="none",
             decimals=1,
             thresholds=steps(base=PLAIN),
@@ -106,20 +85,7 @@ PAGE = page(
             soft_most=ERRORS.most_ratio * 2,
             links=[SLOW],
         ),
-        series(
-            "Payment success",
-            f"Ratio of completed to settled payments over {PAID_PERIOD}. Below "
-            f"{SUCCESS.least_ratio:.0%}, either banks decline cards or the gateway fails. Payments "
-            "and circuit breaker shows which.",
-            [query(SUCCESS_RATE, "payment success")],
-            unit="percentunit",
-            thresholds=SUCCESS_LINES,
-            least=None,
-            soft_least=0.9,
-            most=1,
-            links=[link("Payments and circuit breaker", "retail-payments")],
-            overrides=[override("payment success", color={"mode": "fixed", "fixedColor": PLAIN})],
-        ),
+        success_over_time(links=[link("Payments and circuit breaker", "retail-payments")]),
         series(
             "Response time",
             f"All pages. Normally well below {TIMES.warning_seconds:g} s; a checkout waits for the "
@@ -156,15 +122,18 @@ PAGE = page(
             "Orders without revenue point to a bug in the metrics.",
             [
                 query(
-                    "sum by (currency) (rate(retail_order_revenue_total[$__rate_interval])) * 60\n"
-                    f"and on (currency) {REVENUE}",
+                    or_none(
+                        "sum by (currency) (rate(retail_order_revenue_total[$__rate_interval]))"
+                        f" * 60\n  and on (currency) {REVENUE}",
+                        f"sum({ALL_REVENUE})",
+                        "currency",
+                    ),
                     "{{currency}}",
                 )
             ],
             size=(12, 8),
             unit="none",
-            overrides=CURRENCIES,
-            no_value="No sales in this time range",
+            overrides=[*CURRENCIES, override("none", custom__axisPlacement="hidden")],
         ),
         series(
             "Requests per second, by status class",
@@ -193,18 +162,16 @@ PAGE = page(
             text="value_and_name",
             thresholds=steps((1, GOOD), base=BAD),
             mappings=mapping({0: ("FAIL", BAD), 1: ("pass", GOOD)}),
-            no_value="no evidence",
         ),
         stat(
             "Invariant violations",
             "Rows that the audit found, by invariant. Must be 0. If not, `manage.py audit` lists "
-            "them. Do not correct them by hand until you know the cause. If a value is missing, "
+            "them. Do not correct them by hand until you know the cause. If there is no data, "
             "the audit is not running: see Jobs.",
             [query("max by (invariant) (retail_invariant_violations)", "{{invariant}}", now=True)],
             size=(24, 4),
             text="value_and_name",
             thresholds=steps((THRESHOLDS.invariants.most_violations + 1, BAD)),
-            no_value="not audited",
         ),
     ],
 )

@@ -1,12 +1,15 @@
 """Service level objectives: remaining error budgets and burn rates."""
 
 from alerts.model import span
+from alerts.slo import BUDGET_EVERY, CHECKOUT, CHECKOUT_POST
 from grafana.page import page
-from grafana.parts import BAD, GOOD, PLAIN, WARN, Json, override, query, row, series, stat, steps
+from grafana.parts import BAD, GOOD, PLAIN, WARN, override, row, series, stat, steps
+from grafana.queries import Json, query
 from retail.thresholds import THRESHOLDS, in_words
 
 SLO = THRESHOLDS.slo
 PERIOD = in_words(SLO.period_seconds)
+UPDATED = in_words(BUDGET_EVERY)
 BASE = span(SLO.base_seconds)
 BURNS = sorted(SLO.burns, key=lambda burn: burn.long_seconds)
 FASTEST = BURNS[0]
@@ -31,29 +34,29 @@ def objective_panels(heading: str, total: str, bad: str, objective: float, act: 
 
 def budget_stats(bad: str, objective: float, budget: float, act: str) -> list[Json]:
     """Return the remaining budget and the ratio of good events."""
-    left = f"1 - {ratio(bad, SLO.period_seconds)} / {budget:g}"
+    left = f"clamp_min(1 - {ratio(bad, SLO.period_seconds)} / {budget:g}, 0)"
     return [
         stat(
             "Remaining budget",
-            f"Of the {budget:.1%} bad events that the objective allows over {PERIOD}. Below 25 %, "
-            "avoid risky changes. Below 0 %, reliability work comes before features. In a new "
-            "shop, the period starts with the first event.",
+            f"Of the {budget:.1%} bad events that the objective allows over {PERIOD}. Below "
+            "25 %, avoid risky changes. At 0 %, reliability work comes before features. Updated "
+            f"every {UPDATED}: until then it has no data in a new shop, and a new outage shows "
+            "only in the burn rate. In a new shop, the period starts with the first event.",
             [query(left, now=True)],
             unit="percentunit",
             decimals=0,
             size=(4, 9),
             thresholds=LEFT_STEPS,
-            no_value="no events yet",
         ),
         stat(
             "Good events",
-            f"Ratio over {PERIOD}. The objective is {objective:.1%}. {act}",
+            f"Ratio over {PERIOD}, updated every {UPDATED}. The objective is {objective:.1%}. "
+            f"{act}",
             [query(f"1 - {ratio(bad, SLO.period_seconds)}", now=True)],
             unit="percentunit",
             decimals=2,
             size=(4, 9),
             thresholds=steps((objective, GOOD), base=BAD),
-            no_value="no events yet",
         ),
     ]
 
@@ -124,7 +127,8 @@ PAGE = page(
         series(
             "Checkouts by outcome",
             "Ratio of each outcome. payment_unavailable and error are bad; all others are good if "
-            "they arrive in time. Normally almost all are confirmed, pending or sold_out.",
+            "they arrive in time. Normally almost all are confirmed, pending or sold_out. A "
+            "checkout that fails before it has an outcome is in the budget, but not here.",
             [
                 query(
                     "sum by (outcome) "
@@ -138,7 +142,6 @@ PAGE = page(
             unit="percentunit",
             most=1,
             stacked=True,
-            no_value="No checkouts in this time range",
         ),
         series(
             f"Checkouts answered within {SLO.checkout_most_seconds:g} s",
@@ -146,9 +149,9 @@ PAGE = page(
             "checkout waits for it.",
             [
                 query(
-                    f'sum(rate(retail_checkout_duration_seconds_bucket{{le="{SLO.checkout_most_seconds}"}}'
-                    "[$__rate_interval])) / sum(rate(retail_checkout_duration_seconds_count"
-                    "[$__rate_interval]))",
+                    f"sum(rate({CHECKOUT}_bucket{{{CHECKOUT_POST},"
+                    f'le="{SLO.checkout_most_seconds}"}}[$__rate_interval]))'
+                    f" / sum(rate({CHECKOUT}_count{{{CHECKOUT_POST}}}[$__rate_interval]))",
                     "in time",
                 )
             ],

@@ -1,7 +1,8 @@
 """PostgreSQL and processes: utilization, saturation and errors."""
 
 from grafana.page import page
-from grafana.parts import BAD, GOOD, PLAIN, WARN, mapping, override, query, series, stat, steps
+from grafana.parts import BAD, GOOD, PLAIN, WARN, mapping, override, series, stat, steps
+from grafana.queries import or_none, query
 
 DB = 'datname!~"|postgres|template.*"'
 UP = mapping({0: ("DOWN", BAD), 1: ("up", GOOD)})
@@ -24,7 +25,7 @@ PAGE = page(
             "PostgreSQL",
             "Whether postgres-exporter can log in. If it is down, every page returns 503. Check "
             "`docker compose ps db`, `docker compose logs db` and the disk space.",
-            [query("max(pg_up) or vector(0)", now=True)],
+            [query("max(pg_up)", now=True)],
             mappings=UP,
             thresholds=steps((1, GOOD), base=BAD),
         ),
@@ -51,7 +52,6 @@ PAGE = page(
             unit="percentunit",
             decimals=0,
             thresholds=BUSY,
-            no_value="unknown",
         ),
         stat(
             "Cache hit ratio",
@@ -69,16 +69,14 @@ PAGE = page(
             unit="percentunit",
             decimals=1,
             thresholds=steps((0.9, WARN), (0.99, GOOD), base=BAD),
-            no_value="unknown",
         ),
         stat(
             "Database size",
             "On disk. Grows with orders and metric rows, which are kept for 90 days. After a "
             "sudden increase, find the table that grew and check the free disk space.",
-            [query(f"sum(pg_database_size_bytes{{{DB}}})")],
+            [query(f"sum(pg_database_size_bytes{{{DB}}})", now=True)],
             unit="bytes",
             paint="value",
-            graph="area",
             thresholds=steps(base=PLAIN),
         ),
         series(
@@ -168,11 +166,19 @@ PAGE = page(
             "Locks",
             "Held or awaited locks at the time of the scrape, by mode. Row locks come and go with "
             "orders. A lasting accessexclusivelock blocks all queries: check for a migration.",
-            [query(f"sum by (mode) (pg_locks_count{{{DB}}}) > 0", "{{mode}}")],
+            [
+                query(
+                    or_none(
+                        f"sum by (mode) (pg_locks_count{{{DB}}}) > 0",
+                        f"sum(pg_locks_count{{{DB}}})",
+                        "mode",
+                    ),
+                    "{{mode}}",
+                )
+            ],
             unit="short",
             decimals=0,
             stacked=True,
-            no_value="No locks in this time range",
         ),
         series(
             "Utilization: CPU",
@@ -221,23 +227,6 @@ PAGE = page(
             unit="short",
             decimals=0,
             soft_most=8,
-        ),
-        series(
-            "Cache",
-            "Lookups per second in Django's cache, which stores throttling counters. With several "
-            "web processes, set CACHE_URL to a Valkey server. Otherwise each one counts separately."
-            "",
-            [
-                query(
-                    "sum(rate(django_cache_get_hits_total[$__rate_interval])) or vector(0)", "hits"
-                ),
-                query(
-                    "sum(rate(django_cache_get_misses_total[$__rate_interval])) or vector(0)",
-                    "misses",
-                ),
-            ],
-            unit="ops",
-            overrides=[fixed("hits", GOOD), fixed("misses", PLAIN)],
         ),
     ],
 )

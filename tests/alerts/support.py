@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+Labels = dict[str, str]
+
 # Only a program that hangs takes this long, even on a busy machine.
 HANGS_AFTER = 900  # seconds
 UNIT_TESTS = sorted((ROOT / "alerts/tests").glob("*.yml"))
@@ -45,3 +47,13 @@ def passes(promtool: str, folder: Path, rules: Iterable[Any], cases: Any, every:
     tests = {"rule_files": ["rules.yml"], "evaluation_interval": every, "tests": cases}
     (folder / "tests.yml").write_text(json.dumps(tests), encoding="utf-8")
     return run(promtool, "test", "rules", folder / "tests.yml").returncode == 0
+
+
+def alert(name: str, severity: str, **labels: str) -> Labels:
+    """Return the labels of an alert."""
+    return {"alertname": name, "severity": severity, **labels}
+
+
+def key(labels: Labels) -> str:
+    """Return a text that identifies an alert."""
+    return " ".join(value for _, value in sorted(labels.items()))

@@ -34,6 +34,7 @@ CHANNELS = {
     "ALERT_SMTP_PASSWORD": 'pass"word: #1',
     "ALERT_SLACK_WEBHOOK_URL": "https://hooks.slack.example/services/T1/B2/x",
     "ALERT_PAGERDUTY_KEY": "0123456789abcdef0123456789abcdef",
+    "WATCHDOG_URL": "https://ping.example.com/0a1b2c3d-4e5f",
 }
 
 
@@ -45,9 +46,12 @@ def test_without_an_environment_the_files_suit_development(tmp_path: Path) -> No
         "prometheus/prometheus.yml",
         "prometheus/scrape_token",
         *rules,
+        "blackbox/blackbox.yml",
         "alertmanager/alertmanager.yml",
         "alertmanager/alerts_token",
         "loki/rules/fake/retail.yml",
+        "grafana/notifications.yml",
+        "grafana/rules.yml",
     }
     assert {path: files[name] for name, path in rules.items()} == {
         path: build.built()[path] for path in rules.values()
@@ -59,13 +63,16 @@ def test_without_an_environment_the_files_suit_development(tmp_path: Path) -> No
         "critical": ["webhook_configs"],
         "warning": ["webhook_configs"],
         "ticket": ["webhook_configs"],
+        "watchdog": [],
     }
+    blackbox = yaml.safe_load(files["blackbox/blackbox.yml"])
+    assert blackbox == yaml.safe_load((build.ROOT / "prometheus/blackbox.yml").read_text("utf-8"))
 
 
 def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() -> None:
     files = render.rendered(render.read({**PRODUCTION, **CHANNELS}))
-    rules = [text for name, text in files.items() if "/rules/" in name]
-    assert len(rules) == 7
+    rules = [text for name, text in files.items() if "/rules" in name]
+    assert len(rules) == len(build.FILES) + 1  # and Grafana's
     for text in rules:
         assert "localhost:8000" not in text
         assert "localhost:3000" not in text
@@ -74,6 +81,12 @@ def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() 
     assert links["runbook_url"] == "https://shop.example.com/metrics/runbooks/RetailErrorRateHigh/"
     grafana = "https://grafana.example.com/grafana/d"
     assert links["dashboard_url"] == f"{grafana}/retail-http?from=now-1h&to=now"
+    # Grafana's own alerts have the same links.
+    groups = yaml.safe_load(files["grafana/rules.yml"])["groups"]
+    own = {rule["title"]: rule["annotations"] for group in groups for rule in group["rules"]}
+    assert {name: own["RetailErrorRateHigh"][name] for name in links if name.endswith("_url")} == {
+        name: link for name, link in links.items() if name.endswith("_url")
+    }
     assert files["prometheus/scrape_token"] == "scrape-me"
     assert files["alertmanager/alerts_token"] == "notify-me"
     assert files["alertmanager/smtp_password"] == 'pass"word: #1'
@@ -99,7 +112,14 @@ def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() 
         "critical": ["email_configs", "pagerduty_configs", "slack_configs", "webhook_configs"],
         "warning": ["email_configs", "slack_configs", "webhook_configs"],
         "ticket": ["email_configs", "webhook_configs"],
+        "watchdog": ["webhook_configs"],
     }
+    # The shop's host rejects other names, and redirects to https.
+    page = yaml.safe_load(files["blackbox/blackbox.yml"])["modules"]["page"]
+    assert page["http"]["headers"] == {"Host": "shop.example.com", "X-Forwarded-Proto": "https"}
+    assert by_name["watchdog"]["webhook_configs"] == [
+        {"url": CHANNELS["WATCHDOG_URL"], "send_resolved": False}
+    ]
     assert by_name["critical"]["email_configs"] == [
         {
             "to": "on-call@example.com, second@example.com",
@@ -113,6 +133,13 @@ def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() 
     ]
 
 
+def test_grafana_expands_nothing_in_the_links_of_its_alerts() -> None:
+    """It expands variables in provisioning files, but sends those in annotations as they are."""
+    for name, text in render.rendered(render.read(PRODUCTION)).items():
+        if name.startswith("grafana/"):
+            assert "$" not in text
+
+
 @pytest.mark.parametrize("channels", [{}, CHANNELS], ids=["no channel", "all channels"])
 def test_prometheus_and_alertmanager_accept_it(
     promtool: str, amtool: str, tmp_path: Path, channels: dict[str, str]
@@ -120,7 +147,8 @@ def test_prometheus_and_alertmanager_accept_it(
     render.write(render.rendered(render.read({**PRODUCTION, **channels})), tmp_path)
     done = run(promtool, "check", "config", tmp_path / "prometheus/prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("SUCCESS") == 8  # two for the file itself, one for each rule file
+    # Two for the file itself, one for each rule file of Prometheus (one is Loki's).
+    assert done.stdout.count("SUCCESS") == 2 + len(build.FILES) - 1
     done = run(amtool, "check-config", tmp_path / "alertmanager/alertmanager.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -197,6 +225,10 @@ def test_a_setting_that_is_removed_disappears_from_the_volume(tmp_path: Path) ->
             {"ALERT_PAGERDUTY_KEY": "two words"},
             "ALERT_PAGERDUTY_KEY is not an Events API v2 integration key.",
         ),
+        (
+            {"WATCHDOG_URL": "ping.example.com/x"},
+            "WATCHDOG_URL is not valid: use https://… without ? or #.",
+        ),
     ],
 )
 def test_invalid_settings_are_rejected(changes: dict[str, str], message: str) -> None:
@@ -209,7 +241,7 @@ def test_a_folder_that_is_not_mounted_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(render.SettingsError) as error:
         render.rendered(render.read({}), tmp_path)
     assert str(error.value) == (
-        f"No rules found in {tmp_path}: mount alerts, prometheus and loki there."
+        f"Rules are missing in {tmp_path}: mount alerts, prometheus, loki and grafana there."
     )
 
 

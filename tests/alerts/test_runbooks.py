@@ -11,6 +11,7 @@ import pytest
 
 from alerts.build import ROOT, alerts
 from alerts.model import span
+from retail.health import registered
 from retail.thresholds import THRESHOLDS
 from tests.alerts.support import rules_of, run
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "docs/runbooks"
 RUNBOOKS = sorted(FOLDER.glob("*.md"))
-SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Last proven"]
+WITHOUT = "Without Docker and Prometheus"
+SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation", WITHOUT, "Last proven"]
 
 
 def queries(text: str, language: str) -> list[str]:
@@ -44,7 +46,7 @@ def test_a_runbook_is_complete(path: Path) -> None:
     assert sorted(re.findall(rf"\b({known})\b", stated)) == sorted(severities)
     assert queries(parts[6], "promql") or queries(parts[6], "logql")
     # It names the unit tests that make the alert fire.
-    named = re.findall(r"`(alerts/tests/\w+\.yml)`", parts[10])
+    named = re.findall(r"`(alerts/tests/\w+\.yml)`", parts[-1])
     for test in named:
         assert path.stem in (ROOT / test).read_text(encoding="utf-8")
     assert bool(named) == (path.stem != "RetailLogErrorsBurst")
@@ -77,9 +79,22 @@ def test_commands_in_runbooks_and_alerts_exist() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in RUNBOOKS)
     text += "".join(alert.annotations()["description"] for alert in alerts())
     commands = set(re.findall(r"manage\.py (\w+)", text))
-    assert commands == {"audit", "prune_metrics"}
+    assert commands == {"audit", "migrate", "prune_metrics", "worker", "dbshell"}
     existing = {path.stem for path in (ROOT / "app").glob("*/management/commands/*.py")}
-    assert commands <= existing
+    assert commands - {"migrate", "dbshell"} <= existing  # those two are Django's
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+def test_a_runbook_gives_a_way_without_docker_and_prometheus(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").partition(f"## {WITHOUT}\n")[2].partition("\n## ")[0]
+    assert not re.search("docker|promql|logql|Grafana|:9090|:9093", text)
+    assert re.search(r"dashboard|alerts page|/metrics/|`manage\.py \w+|logs/application\.log", text)
+    logged = (ROOT / "docs/logging.md").read_text(encoding="utf-8")
+    for start, ends in re.findall(r"event=([a-z_]+\.[a-z_]*)(?:\(([a-z_|]+)\))?", text):
+        for end in ends.split("|"):
+            assert f"`{start}{end}`" in logged
+    checks = set(re.findall(r"check\*?s? \*([\w ]+)\*", text))
+    assert checks <= set(registered)
 
 
 def test_queries_that_need_a_threshold_have_that_of_the_file() -> None:

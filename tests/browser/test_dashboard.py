@@ -260,7 +260,7 @@ def test_the_page_updates_itself_and_keeps_focus_and_open_parts(
 
 
 def test_an_outage_comes_and_goes_without_a_reload(
-    viewer: Visitor, staffed_shop: ShopWithoutDebug
+    viewer: Visitor, staffed_shop: ShopWithoutDebug, pictures: Path
 ) -> None:
     page, shop = viewer.page, staffed_shop
     breaker = page.locator(".check", has_text="Circuit breaker").locator(".check-word")
@@ -273,6 +273,19 @@ def test_an_outage_comes_and_goes_without_a_reload(
     buy(shop)
     expect(breaker).to_have_text("open")
     expect(gateway).to_have_text("not responding")
+    buy(shop)  # refused
+    incident = page.locator(".incident")
+    expect(incident).to_contain_text("1 buyer refused, in 1 checkout")
+    expect(incident).to_contain_text("Next stepCheck the payment gateway")
+    expect(incident).to_contain_text("less than a minute ago")
+    for width, height in (DESKTOP, PHONE):  # the first minute, on one screen
+        page.set_viewport_size({"width": width, "height": height})
+        box = incident.bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] < box["y"] + box["height"] <= height
+        assert box["x"] + box["width"] <= width
+        page.screenshot(path=pictures / f"dashboard-outage-{width}.png")
+    examine(page, "dashboard-outage", pictures)
     notify(shop, alert(WARNING, 1))
     expect(firing).to_contain_text("RetailCircuitBreakerOpen")
     shop.gateway.knobs()
@@ -281,6 +294,7 @@ def test_an_outage_comes_and_goes_without_a_reload(
     expect(breaker).to_have_text("closed")
     notify(shop, alert(WARNING, 2, 0))
     expect(firing).to_have_count(0)
+    expect(incident).not_to_contain_text("Circuit breaker")
     assert page.evaluate("window.mark") == "not reloaded"
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from config.settings import _postgres_options
+
 PRODUCTION = {
     "DEBUG": "False",
     "SECRET_KEY": "m2#vQ8!zR5pL0wX9cT4nB7kJ1sD6fG3hY-uE2aI8oP5qW0eZ0123",
@@ -173,3 +175,18 @@ def test_development_uses_http_on_localhost(folders: dict[str, str]) -> None:
         '"SECURE_PROXY_SSL_HEADER": null, '
         '"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend"}'
     )
+
+
+def test_postgresql_has_a_limit_for_every_wait_and_the_url_overrides_it() -> None:
+    options = _postgres_options({})
+    assert options.pop("options") == (
+        "-c statement_timeout=3600000 -c lock_timeout=30000"
+        " -c idle_in_transaction_session_timeout=60000"
+    )
+    assert set(options) == {
+        *("connect_timeout", "tcp_user_timeout"),
+        *("keepalives_idle", "keepalives_interval", "keepalives_count"),
+    }
+    given = _postgres_options({"sslmode": "require", "options": "-c lock_timeout=1"})
+    assert given["sslmode"] == "require"
+    assert given["options"].endswith(" -c lock_timeout=1")  # the server takes the last

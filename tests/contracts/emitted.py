@@ -41,9 +41,11 @@ def scrape(*addresses: str) -> Emitted:
 
 def journey(shop: RunningShop) -> None:
     """Cause every outcome: orders, an open breaker, throttled checkouts, an audit."""
+    requests.head(f"http://127.0.0.1:{shop.port}/", timeout=30)  # as the blackbox exporter
     shopper = shop.shopper()
     for page in PAGES:
         shopper.get(page)
+    shopper.session.head(shop.url).raise_for_status()  # as the blackbox exporter does
     for card in ("tok_good", "tok_declined"):
         shopper.put_in_cart(LAMP)
         shopper.order(card)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 # Values that Grafana substitutes. Other variables may have any value.
-_GRAFANA = {"__rate_interval": "5m", "__interval": "1m", "__range": "1h", "__auto": "1m"}
+_GRAFANA = {"__rate_interval": "5m", "__rate_interval_ms": "300000", "__interval": "1m",
+            "__range": "1h", "__auto": "1m"}  # fmt: skip
 _VARIABLE = re.compile(r"\$\{?(\w+)(?::\w+)?\}?")
 ANY = "any value"
 _FENCE = re.compile(r"^```promql\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -49,6 +49,7 @@ FOLLOW = {
     "payment_success.for_seconds": "rules grafana dashboard",
     "payment_success.least_payments": "rules grafana dashboard",
     "fast_fail.most_seconds": f"grafana {QS}",
+    "fast_fail.least_ratio": f"grafana {QS}",
     "stock_conflicts.most_conflicts": f"rules grafana dashboard {QS}",
     "stock_conflicts.window_seconds": "rules grafana",
     "oversold.most_units": f"rules grafana {QS}",
@@ -85,9 +86,12 @@ FOLLOW = {
 # Numbers that equal a threshold but mean something else.
 NOT_THRESHOLDS = {
     r"--since \d+[mhd]|now-\d+h": "how far back a command or a link looks",
-    r"interval: (30s|5m)$": "how often rules are evaluated",
-    r"(\* 60|/ 5)(?= and| or| > 0|$)": "per minute",
-    r"\[[12]m\]\)\)|offset 2m|< 120\)": "how long an annotation lasts",
+    r"interval: (30s|1m|5m)$": "how often rules are evaluated",
+    r"\[1d\]": "how far back a value is looked up across a gap",
+    r"\[1h\] offset \d+h30m\)|\* 3600 >=": "an hour, a day or a week ago",
+    r"(\* 60|/ 5)(?= and| or| > 0|\)|$)": "per minute",
+    r"var-text=\S+": "what a link searches for",
+    r"[Uu]pdated every 1 minute": "how often rules are evaluated",
     r"(jobs_total|seconds_bucket|pg_stat\w+)(\{[^}]*\})?\[5m\]": "a panel's own window",
     r"alertmanager_notifications\w*_total\[5m\]": "the same",
     r"Ratio of blocks .+ the last 5 minutes|above 99 %|^value: 0\.99": "PostgreSQL's cache",
@@ -95,7 +99,7 @@ NOT_THRESHOLDS = {
     r"^axisSoftMax: 5$": "a scale",
     r"24 hours|30 days": "a page's range",
     r"up to [\d., ]+ ms|bounds at [\d, and]+ ms|which \d+ %": "a histogram's",
-    r"Rows that arrive more than 15 minutes": "how late a row may be",
+    r"reads the rows of the last 15 minutes": "how far each rollup looks back",
     r"none in an hour means": "not a threshold",
 }
 NOT_IN_SOURCES = {
@@ -107,7 +111,6 @@ NOT_IN_SOURCES = {
     r"(for|than|within|after) an hour[:. <]": "a link's life; and a jug",
     r"for a minute or so": "how late a message may be",
     r"one in two minutes": "how many intervals there are",
-    r"each one lasts two minutes": "an annotation",
     r"than a minute|1 h 12 min|`15 minutes`, `1 hour`, `0\.5 seconds`": "how times are written",
     r'"1 minute", "5 minutes"': "the same",
 }

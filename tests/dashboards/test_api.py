@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.conf import settings as configured
 
+from dashboards.guide import GUIDE
 from dashboards.measures import MEASURES
+from payments.breaker import NAME as BREAKER
+from payments.models import CircuitBreaker
+from retail.health import Finding, health_check
 from retail.models import Metric, RollupMark
+from retail.observability.rows.types import METRIC_TYPES
 from retail.thresholds import THRESHOLDS, in_words
 from tests.dashboards.support import api_document
 from tests.support import make_buyer
@@ -108,7 +113,7 @@ def test_an_empty_shop_has_no_rates_and_no_states(client: Client) -> None:
     numbers = {key: number["value"] for key, number in document["numbers"].items()}
     without_data = {
         *("error_rate", "client_error_rate", "payment_success"),
-        *("response_avg", "response_p50", "response_p95", "response_p99"),
+        *("response_avg", "response_p50", "response_p95", "response_p99", "fast_fail"),
     }
     assert {key for key, value in numbers.items() if value is None} == without_data
     assert {value for key, value in numbers.items() if key not in without_data} == {0, "0.00"}
@@ -152,15 +157,71 @@ def _example() -> dict[str, Any]:
 def test_the_documented_example_has_the_same_keys(client: Client) -> None:
     document, example = api_document(client, 7, **TOKEN), _example()
     assert list(example) == list(document)
-    for part in ("numbers", "series"):
+    for part in ("numbers", "metrics", "series"):
         assert example[part]
         assert {key: example[part][key] for key in example[part]}.keys() <= document[part].keys()
         document[part] = {key: document[part][key] for key in example[part]}
     assert _keys(document) == _keys(example)
-    for key, number in example["numbers"].items():
-        actual = document["numbers"][key]
-        assert (number["unit"], number["definition"]) == (actual["unit"], actual["definition"])
+    for part in ("numbers", "metrics"):
+        for key, number in example[part].items():
+            actual = document[part][key]
+            assert (number["unit"], number["definition"]) == (actual["unit"], actual["definition"])
     assert example["now"].keys() == document["now"].keys()
+
+
+def test_the_metrics_of_the_guide_are_the_numbers_under_its_names(client: Client) -> None:
+    empty = api_document(client, 7, **TOKEN)["metrics"]
+    assert list(empty) == list(METRIC_TYPES)
+    assert {key: metric["value"] for key, metric in empty.items()} == {
+        "orders_per_day": 0,
+        "error_rate": None,
+        "refunds_per_day": 0,
+        "payment_success_rate": None,
+        "avg_response_time": None,
+        "circuit_breaker_state": "CLOSED",
+        "stock_conflicts": 0,
+        "throttled_requests": 0,
+    }
+    for kind, value, metadata in (
+        ("error_rate", 25, {"count": 8, "errors": 2}),
+        ("avg_response_time", 40, {"count": 8}),
+        ("refunds_per_day", 1, {}),
+        ("stock_conflicts", 1, {}),
+        ("throttled_requests", 1, {"scope": "login"}),
+    ):
+        Metric.objects.create(
+            metric_type=kind, value=value, metadata=metadata, timestamp=NOW.replace(second=10)
+        )
+    CircuitBreaker.objects.update_or_create(
+        name=BREAKER, defaults={"state": "open", "opened_at": NOW}
+    )
+    document = api_document(client, 4, **TOKEN)
+    metrics = {
+        key: (metric["value"], metric["unit"]) for key, metric in document["metrics"].items()
+    }
+    assert metrics == {
+        "orders_per_day": (0, "orders/day"),
+        "error_rate": (25, "%"),
+        "refunds_per_day": (0.25, "refunds/day"),
+        "payment_success_rate": (None, "%"),
+        "avg_response_time": (40, "ms"),
+        "circuit_breaker_state": ("OPEN", "state"),
+        "stock_conflicts": (1, "checkouts"),
+        "throttled_requests": (1, "requests"),
+    }
+    assert {frozenset(metric) for metric in document["metrics"].values()} == {
+        frozenset({"value", "unit", "definition"})
+    }
+
+
+@pytest.mark.parametrize(("state", "shown"), [("closed", "CLOSED"), ("half_open", "HALF_OPEN")])
+def test_the_state_of_the_breaker_is_that_of_now(client: Client, state: str, shown: str) -> None:
+    opened_at = None if state == "closed" else NOW
+    CircuitBreaker.objects.update_or_create(
+        name=BREAKER, defaults={"state": state, "opened_at": opened_at}
+    )
+    metrics = api_document(client, 1, **TOKEN)["metrics"]
+    assert metrics["circuit_breaker_state"]["value"] == shown
 
 
 def test_every_number_is_documented() -> None:
@@ -169,4 +230,21 @@ def test_every_number_is_documented() -> None:
     assert rows == [
         (metric.key, metric.described.replace(age, NAMED), metric.unit)
         for metric in MEASURES.values()
-    ]
+    ] + [(metric.name, metric.definition, metric.unit) for metric in GUIDE]
+
+
+def test_the_state_is_that_of_the_worst_problem(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retail.health.registered", {})
+    monkeypatch.setattr("retail.health._harms", {})
+    document = api_document(client, 7, **TOKEN)
+    assert (document["state"], document["problems"]) == ("good", [])
+    health_check("Slow part")(lambda _: Finding("warn", "slow", "For 3 s."))
+    document = api_document(client, 7, **TOKEN)
+    slow = {"name": "Slow part", "state": "warn", "since": None}
+    assert (document["state"], document["problems"]) == ("warn", [slow])
+    health_check("Broken part")(lambda now: Finding("bad", "off", "For 9 s.", since=now))
+    document = api_document(client, 7, **TOKEN)
+    broken = {"name": "Broken part", "state": "bad", "since": "2026-03-02T12:00:30Z"}
+    assert (document["state"], document["problems"]) == ("bad", [broken, slow])

@@ -12,9 +12,11 @@ from django_q.models import OrmQ
 
 from payments.models import CircuitBreaker
 from retail import health
-from retail.models import AuditCheck, WorkerHeartbeat
+from retail.models import AuditCheck, JobSuccess, WorkerHeartbeat
+from retail.observability.prometheus import catalogue
 from tests.dashboards.support import checks, main_text
 from tests.oncall.support import NOON, alert, receive
+from tests.support import moved
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -28,6 +30,7 @@ Usage = tuple[int, int, int]
 @pytest.fixture(autouse=True)
 def _noon(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setattr(timezone, "now", lambda: NOON)
+    monkeypatch.setattr("retail.jobs._STARTED_AT", NOON)
     settings.ALERT_RECEIVERS = {"e-mail": False, "Slack": False}
 
 
@@ -46,11 +49,17 @@ def test_a_new_shop(staff: Client) -> None:
     assert texts["Database"].startswith("good: up ")
     assert texts["Worker"] == "bad: never seen Start it with manage.py worker"
     assert texts["Job queue"] == "good: keeping up No jobs waiting."
+    assert texts["Periodic jobs"] == "good: on time No job is overdue."
+    assert texts["Telemetry"] == "good: complete This process has lost nothing."
+    assert texts["Books"] == "calm: not audited yet The worker audits them every minute."
+    assert texts["Sales now"].startswith("calm: no visitors In the last 5 minutes: 0 of 0")
+    assert texts["Unsettled payments"] == "good: none 0 in progress."
     assert texts["Monitoring"] == "warn: not connected No alerts can reach the shop."
     assert texts["Alert receivers"] == "warn: none No one is notified; alerts are only shown here."
     assert list(texts) == [
-        *("Database", "Worker", "Job queue", "Disk"),
-        *("Circuit breaker", "Gateway", "Monitoring", "Alert receivers"),
+        *("Database", "Worker", "Books", "Job queue", "Periodic jobs", "Telemetry", "Disk"),
+        *("Circuit breaker", "Sales now", "Unsettled payments", "Gateway", "Monitoring"),
+        "Alert receivers",
     ]
 
 
@@ -61,6 +70,11 @@ def test_a_new_shop(staff: Client) -> None:
         (
             {"state": "open", "opened_at": ago(130)},
             "bad: open Opened 2 min ago. Checkouts fail fast; carts are kept.",
+            "bad: not responding",
+        ),
+        (
+            {"state": "half_open", "opened_at": ago(5), "open_since": ago(130), "failures": 9},
+            "bad: half-open Opened 2 min ago. Checkouts fail fast; carts are kept.",
             "bad: not responding",
         ),
         (
@@ -136,6 +150,16 @@ def test_one_waiting_job(staff: Client) -> None:
     assert checks(staff)["Job queue"] == "good: keeping up 1 job waiting; longest wait 1 min."
 
 
+def test_jobs_that_stand_still_are_named(staff: Client) -> None:
+    JobSuccess.objects.create(task="roll_up_metrics", at=ago(600))
+    JobSuccess.objects.create(task="prune_carts", at=ago(47 * 3600))
+    assert checks(staff)["Periodic jobs"] == "good: on time No job is overdue."
+    JobSuccess.objects.filter(task="roll_up_metrics").update(at=ago(601))
+    JobSuccess.objects.create(task="run_audit", at=ago(5400))
+    text = "No success of roll_up_metrics for 10 min, run_audit for 1 h 30 min."
+    assert checks(staff)["Periodic jobs"] == f"bad: standing still {text} See the worker's log."
+
+
 @pytest.mark.parametrize(
     ("free", "text"),
     [
@@ -205,3 +229,21 @@ def test_an_unavailable_database_is_down(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("retail.web.health.database_checks", fail)
     database = health.registered["Database"](NOON)
     assert (database.state, database.word) == ("bad", "down")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (60, "warn: losing data Metrics or log lines were lost 1 min ago."),
+        (899, "warn: losing data Metrics or log lines were lost 14 min ago."),
+        (900, "good: complete Last loss 15 min ago."),
+    ],
+)
+def test_lost_telemetry_is_shown(
+    staff: Client, monkeypatch: pytest.MonkeyPatch, seconds: int, text: str
+) -> None:
+    with moved() as changes, monkeypatch.context() as patched:
+        patched.setattr("time.time", lambda: ago(seconds).timestamp())
+        catalogue.TELEMETRY_ERRORS.inc(sink="log")
+    assert changes['retail_telemetry_errors_total{sink="log"}'] == 1
+    assert checks(staff)["Telemetry"].startswith(text)

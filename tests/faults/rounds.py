@@ -32,6 +32,10 @@ SETTINGS = {
     "GATEWAY_READ_TIMEOUT": "2",
     "BREAKER_FAIL_MAX": "1000",  # an open breaker would hide most cells; it has its own tests
     "THROTTLE_CHECKOUT_LIMIT": "1000",
+    # The orders wait at their steps, inside transactions and for locks, until all are there.
+    "DATABASE_LOCK_TIMEOUT": "900",
+    "DATABASE_STATEMENT_TIMEOUT": "900",
+    "DATABASE_IDLE_TIMEOUT": "900",
 }
 # Make all waiting payments and jobs due. Times are in Django's format on SQLite.
 MAKE_DUE = (

@@ -45,11 +45,15 @@ def test_the_checks_detect_bugs_in_the_shop(cell: Cell, matrix: Matrix) -> None:
 
 def test_the_shops_audit_finds_exactly_these_bugs(matrix: Matrix) -> None:
     """Covers all rounds; the gateway has no other charges that the shop does not know."""
-    new_key = [cell for cell in SABOTAGED if cell.plan.sabotage == "new key"]
-    entries = [matrix.entries(cell)[-1] for cell in CELLS if cell in new_key]
+    sabotaged = {cell: matrix.entries(cell)[-1] for cell in CELLS if cell in SABOTAGED}
+    entries = [entry for cell, entry in sabotaged.items() if cell.plan.sabotage == "new key"]
+    twice = [entry for cell, entry in sabotaged.items() if cell.plan.sabotage == "settles twice"]
     charged = {charge["key"] for entry in entries for charge in entry.charges}
     ours = {payment["key"] for entry in entries for payment in entry.payments}
     assert {row["key"] for row in matrix.unknown_charges()} == charged
-    assert matrix.audit() == {("charge_has_payment", key) for key in charged} | {
-        ("payment_has_charge", key) for key in ours
+    returned_twice = {sale["reference"] for entry in twice for sale in entry.sales}
+    assert matrix.audit() == {
+        *(("charge_has_payment", key) for key in charged),
+        *(("payment_has_charge", key) for key in ours),
+        *(("movements_match_order", reference) for reference in returned_twice),
     }

@@ -1,18 +1,21 @@
 import itertools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
 
+from alerts.build import alerts
+from alerts.slo import BUDGET_EVERY
 from grafana import parts
 from grafana.build import DASHBOARDS, ROOT, built
 from grafana.page import TITLES
 from retail.observability.prometheus import catalogue
 from retail.observability.prometheus.instruments import DatabaseGauge
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 FILES = sorted((ROOT / "grafana/dashboards").glob("*.json"))
 PAGES: list[dict[str, Any]] = [json.loads(file.read_text("utf-8")) for file in FILES]
@@ -64,11 +67,16 @@ def test_dashboards() -> None:
 
 
 def test_home_starts_with_the_key_numbers() -> None:
-    first = [p["title"] for p in DASHBOARDS["shop"]["panels"] if p["gridPos"]["y"] == 0]
-    assert first == [
+    lines: dict[int, list[str]] = {}
+    for panel in DASHBOARDS["shop"]["panels"]:
+        lines.setdefault(panel["gridPos"]["y"], []).append(panel["title"])
+    first, second, *_ = lines.values()
+    assert first == ["What is up", "Firing alerts"]
+    assert second == [
         "Alerts firing",
         "Error rate",
         "Payment success",
+        "Good checkouts",
         "Circuit breaker",
         "Oversold units",
         "Revenue",
@@ -105,7 +113,7 @@ def test_counters_are_rates_and_database_gauges_are_not_summed(panel: dict[str, 
             before = expr[: counter.start()]
             assert re.search(r"(rate|increase)\($", before), f"{counter[0]} in {expr}"
         for gauge in re.finditer(rf"\b({DATABASE_GAUGES})\b", expr):
-            before = expr[: gauge.start()]
+            before = expr[: gauge.start()].removesuffix("max_over_time(")
             around = re.search(r"(max|max by \([a-z_]+\)|count by \([a-z_]+\)) \($|max\($", before)
             assert around, f"{gauge[0]} in {expr}"
 
@@ -176,6 +184,112 @@ def test_a_series_name_has_one_colour() -> None:
                         assert colour == parts.COLOURS.get(name, colour), (panel["title"], name)
                         seen.add(name)
     assert seen & parts.COLOURS.keys()
+
+
+def with_thresholds() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the settings of everything that thresholds colour: panels and columns of tables."""
+    for page in PAGES:
+        for panel in page["panels"]:
+            config = panel.get("fieldConfig", {"defaults": {}, "overrides": []})
+            name = f"{page['uid']}: {panel['title']}"
+            if panel["type"] == "stat":
+                yield name, config["defaults"]
+            for override in config["overrides"]:
+                settings = {entry["id"]: entry["value"] for entry in override["properties"]}
+                if panel["type"] == "table" and "thresholds" in settings:
+                    yield name, settings
+
+
+def test_no_value_is_grey_and_never_a_fact() -> None:
+    settings = list(with_thresholds())
+    assert len(settings) > 45
+    for name, found in settings:
+        (missing,) = (m for m in found["mappings"] if m["type"] == "special")
+        assert missing["options"]["match"] == "null+nan", name
+        assert missing["options"]["result"]["color"] == parts.QUIET, name
+        assert missing["options"]["result"]["text"] in {parts.NO_DATA, "-"}, name
+    for page in PAGES:
+        for panel in page["panels"]:
+            text = panel.get("fieldConfig", {}).get("defaults", {}).get("noValue", parts.NO_DATA)
+            assert text == parts.NO_DATA, panel["title"]
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_single_number_is_the_present_one(panel: dict[str, Any]) -> None:
+    """The last value of a time range may be that of a dead process, and so may an increase."""
+    if panel["type"] != "stat":
+        return
+    for target in panel["targets"]:
+        assert target.get("instant") or target.get("queryType") == "instant"
+        if "retail_" in target["expr"] and re.search(r"\[|service:", target["expr"]):
+            assert 'up{job=~"web|worker"}' in target["expr"]
+
+
+def test_zero_is_never_made_up() -> None:
+    made_up = {
+        f"{page['uid']}: {panel['title']}"
+        for page in PAGES
+        for panel in page["panels"]
+        for target in panel.get("targets", ())
+        if "vector(0)" in target["expr"]
+    }
+    # Of `up` and of ALERTS, no series means none; Loki has no series for no lines.
+    assert made_up == {
+        "retail-shop: What is up",
+        "retail-jobs: Worker",
+        "retail-system: Web processes",
+        "retail-system: Worker processes",
+        "retail-watch: Watchdog",
+        "retail-watch: Targets down",
+        "retail-logs: All lines",
+    }
+
+
+def test_a_lone_point_is_drawn() -> None:
+    graphs = [p for page in PAGES for p in page["panels"] if p["type"] == "timeseries"]
+    assert len(graphs) > 40
+    assert {p["fieldConfig"]["defaults"]["custom"]["showPoints"] for p in graphs} == {"auto"}
+
+
+def test_marks_cover_the_time_between_two_evaluations() -> None:
+    """Otherwise a mark of two minutes vanishes on seven days, of which Grafana asks 100 points."""
+    for annotation in PAGES[0]["annotations"]["list"]:
+        assert "[$__rate_interval]" in annotation["target"]["expr"], annotation["name"]
+
+
+def test_bars_do_not_hide_each_other() -> None:
+    bars = [
+        panel
+        for page in PAGES
+        for panel in page["panels"]
+        if panel.get("fieldConfig", {}).get("defaults", {}).get("custom", {}).get("drawStyle")
+        == "bars"
+    ]
+    assert len(bars) == 3
+    assert {p["fieldConfig"]["defaults"]["custom"]["stacking"]["mode"] for p in bars} == {"normal"}
+
+
+def test_the_firing_alerts_show_what_tells_one_from_another() -> None:
+    tables = [p for page in PAGES for p in page["panels"] if p["title"] == "Firing alerts"]
+    assert [panel["type"] for panel in tables] == ["table", "table"]
+    texts = " ".join(text for alert in alerts() for text in alert.annotations().values())
+    labels = set(re.findall(r"\$labels\.(\w+)", texts))
+    assert {"job", "instance", "invariant", "breaker", "sink"} <= labels
+    for panel in tables:
+        joined = re.findall(r'"(\w+)"', panel["targets"][0]["expr"].split('"which"')[1])
+        assert labels <= set(joined)
+        # By rank, not by alphabet; and nothing fills an empty cell.
+        assert panel["options"]["sortBy"] == [{"displayName": "Severity", "desc": True}]
+        assert "noValue" not in panel["fieldConfig"]["defaults"]
+
+
+def test_the_remaining_budget_is_clamped_and_names_its_lag() -> None:
+    (page,) = (page for page in PAGES if page["uid"] == "retail-slo")
+    budgets = [panel for panel in page["panels"] if panel["title"] == "Remaining budget"]
+    assert len(budgets) == 2
+    for panel in budgets:
+        assert "clamp_min(" in panel["targets"][0]["expr"]
+        assert f"Updated every {in_words(BUDGET_EVERY)}" in panel["description"]
 
 
 def test_lint_exclusions_have_reasons() -> None:

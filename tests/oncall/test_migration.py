@@ -36,7 +36,7 @@ def label_of(content_type: int) -> tuple[str, str]:
 @pytest.fixture
 def _migrated_afterwards(transactional_db: None) -> Iterator[None]:
     yield
-    migrate(AFTER)
+    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
 
 
 @pytest.mark.usefixtures("_migrated_afterwards")

@@ -5,10 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from oncall import selectors
+from oncall.services import lost_record
+from payments import breaker
+from retail.health import health
+from retail.models import WorkerHeartbeat
 from tests.oncall.support import alert, at, receive
 from tests.support import make_buyer
 
@@ -18,11 +24,14 @@ PAGES = ["/metrics/alerts/", "/metrics/alerts/list/", "/metrics/runbooks/"]
 
 
 @pytest.fixture(autouse=True)
-def _it_is_noon(monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path) -> None:
+def _it_is_noon(
+    db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path
+) -> None:
     monkeypatch.setattr("oncall.views.timezone.now", lambda: at(0))
     (tmp_path / "RetailOversold.md").write_text("# RetailOversold\n")
     settings.RUNBOOKS_DIR = tmp_path
     settings.ALERT_RECEIVERS = {"e-mail": False, "Slack": False, "PagerDuty": False}
+    WorkerHeartbeat.objects.create(worker="w", seen_at=at(0))  # so the shop finds no problem
 
 
 def main_text(client: Client, path: str = "/metrics/alerts/") -> str:
@@ -190,12 +199,69 @@ def test_polling_returns_the_list_only_after_a_change(staff: Client) -> None:
 def test_many_alerts_are_cut_off_and_need_no_more_queries(
     staff: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(5):  # session with user, cart, and three for alerts
+    main_text(staff)
+    with CaptureQueriesContext(connection) as empty:
         main_text(staff)
     receive(-1, *(alert("Retail", -2, fingerprint=f"{number:016}") for number in range(201)))
     receive(-1, *(alert("Retail", -9, -5, fingerprint=f"r{number:015}") for number in range(60)))
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(len(empty)):
         page = main_text(staff)
     assert "More than 200 alerts firing" in page
     assert "Only the 200 most severe alerts are shown." in page
     assert page.count(" 4 min") == 50
+
+
+def test_labels_tell_alerts_of_one_rule_apart(staff: Client) -> None:
+    receive(-1, alert("Watchdog"))
+    for job in ("web", "worker"):
+        labels = {"job": job, "severity": "critical", "instance": f"{job}:8000"}
+        receive(-1, alert("RetailTargetDown", -2, labels=labels, fingerprint=job))
+    receive(-1, alert("RetailFeedStale", -9, -5, labels={"partner": "acme"}))
+    page = main_text(staff)
+    assert "RetailTargetDown, in a sentence instance=web:8000, job=web For" in page
+    assert "RetailTargetDown, in a sentence instance=worker:8000, job=worker For" in page
+    assert "RetailFeedStale partner=acme 1 Mar 2026, 11:55 UTC" in page
+    dashboard = main_text(staff, "/metrics/dashboard/")
+    assert "RetailTargetDown instance=web:8000, job=web for" in dashboard
+
+
+def test_lost_alerts_are_shown_with_when_and_what_until_all_are_repeated(staff: Client) -> None:
+    receive(-1, alert("Watchdog"))
+    assert selectors.alerts_now(now=at(0)).state == "good"
+    lost_record(reason="cut", count=7, detail="max_alerts", now=at(-2))
+    lost_record(reason="refused", count=None, detail="Send at most 1 MB", now=at(-1.5))
+    lost_record(reason="unreadable", count=1, detail="alerts[1] must", now=at(-24 * 60 - 36))
+    page = main_text(staff)
+    assert "but some alerts could not be stored. They may still be firing." in page
+    assert "so nothing is being missed" not in page
+    assert "1 Mar 2026, 11:58:00 UTC : 7 alerts, left out by Alertmanager. max_alerts" in page
+    assert "11:58:30 UTC : a whole notification, notification refused. Send at most 1 MB" in page
+    assert "alerts[1] must" not in page
+    assert selectors.alerts_now(now=at(0)).state == "warn"
+    monitoring = {check.name: check.finding for check in health(at(0))}["Monitoring"]
+    assert (monitoring.state, monitoring.word) == ("warn", "alerts lost")
+
+
+def test_an_alert_that_ended_when_the_data_did_may_still_be_firing(staff: Client) -> None:
+    # Prometheus dies: four minutes later, Alertmanager ends all of its alerts.
+    receive(-30, alert("Watchdog"))
+    receive(-29, alert("RetailOversold", -90, -31))
+    receive(-29, alert("RetailTargetDown", -90, -30))
+    page = main_text(staff)
+    may_fire, _, ended = page.partition("Resolved in the last 7 days")
+    assert "May still be firing" in may_fire
+    assert "RetailTargetDown 1 Mar 2026, 11:30 UTC" in may_fire
+    assert "RetailOversold 1 Mar 2026, 11:29 UTC" in ended
+    receive(-1, alert("Watchdog"))  # and Prometheus does not report it again
+    assert "May still be firing" not in main_text(staff)
+
+
+def test_the_shops_own_findings_need_no_alertmanager(staff: Client) -> None:
+    for _ in range(5):
+        breaker.report(breaker.acquire("x"), succeeded=False)
+    page = main_text(staff)
+    assert "Alerting is not connected; the shop itself finds" in page
+    assert "Found by the shop itself Circuit breaker open Opened" in page
+    assert "0 buyers refused, in 0 checkouts" in page
+    assert "Next step: Check the payment gateway" in page
+    assert 'class="verdict is-bad"' in staff.get("/metrics/alerts/").content.decode()

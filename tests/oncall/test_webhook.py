@@ -3,6 +3,7 @@
 import json
 import logging
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from oncall.models import Alert, AlertFeed
+from oncall.models import Alert, AlertFeed, LostAlerts
+from oncall.services import alerts_prune
 from tests.oncall.support import alert, minutes, notification_body
 from tests.support import moved
 
@@ -45,6 +47,11 @@ def post(sender: Client, body: Any, headers: dict[str, str] | None = None) -> tu
     )
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
     return response.status_code, response.content.decode().rstrip("\n")
+
+
+def lost() -> list[tuple[str, int | None, str]]:
+    rows = LostAlerts.objects.order_by("pk")
+    return list(rows.values_list("reason", "count", "detail"))
 
 
 def stored() -> int:
@@ -171,6 +178,20 @@ LABELS = {"alertname": "RetailOversold"}
         ),
         ({**notification_body(), "alerts": None}, "alerts must be a list."),
         ({**notification_body(), "alerts": {"a": 1}}, "alerts must be a list."),
+    ],
+)
+def test_what_is_no_notification_is_refused_and_remembered(
+    sender: Client, body: Any, message: str
+) -> None:
+    with moved() as changes:
+        assert post(sender, body) == (400, message)
+    assert (stored(), changes) == (0, {})
+    assert lost() == [("refused", None, message)]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
         ({**notification_body(), "alerts": [alert(), 7]}, "alerts[1] must be an object."),
         (changed(status="broken"), "alerts[1].status must be firing or resolved."),
         (changed(status=None), "alerts[1].status must be a string."),
@@ -178,8 +199,6 @@ LABELS = {"alertname": "RetailOversold"}
         (changed(fingerprint=""), "alerts[1].fingerprint must have 1 to 64 characters."),
         (changed(fingerprint="f" * 65), "alerts[1].fingerprint must have 1 to 64 characters."),
         (changed(labels=[]), "alerts[1].labels must be an object of strings."),
-        (changed(labels=None), "alerts[1].labels.alertname must name the alert."),
-        (changed(labels={"alertname": ""}), "alerts[1].labels.alertname must name the alert."),
         (changed(labels={**LABELS, "x": 1}), "alerts[1].labels.x must be a string."),
         (changed(annotations="x"), "alerts[1].annotations must be an object of strings."),
         (changed(annotations={"summary": {}}), "alerts[1].annotations.summary must be a string."),
@@ -202,12 +221,55 @@ LABELS = {"alertname": "RetailOversold"}
         ),
     ],
 )
-def test_an_invalid_notification_is_rejected_with_a_message_and_not_stored(
-    sender: Client, body: Any, message: str
+def test_an_unreadable_alert_does_not_lose_the_readable_ones_beside_it(
+    sender: Client, body: dict[str, Any], message: str
 ) -> None:
-    with moved() as changes:
-        assert post(sender, body) == (400, message)
-    assert (stored(), changes) == (0, {})
+    body["alerts"].append(alert("Watchdog"))
+    assert post(sender, body) == (200, f"2 alerts received. 1 alert unreadable: {message}")
+    assert list(Alert.objects.values_list("name", flat=True)) == ["RetailOversold"]
+    assert AlertFeed.objects.get().heartbeat_at is not None
+    assert lost() == [("unreadable", 1, message)]
+    del body["alerts"][0], body["alerts"][-1]
+    again = message.replace("alerts[1]", "alerts[0]")
+    assert post(sender, body) == (400, again)  # nothing of it could be stored
+    assert lost() == [("unreadable", 1, message), ("unreadable", 1, again)]
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"alertname": ""}, {"job": "web"}])
+def test_an_alert_without_a_name_is_stored(sender: Client, labels: dict[str, str] | None) -> None:
+    assert post(sender, changed(labels=labels)) == (200, "2 alerts received.")
+    nameless = Alert.objects.get(name="(no name)")
+    assert nameless.labels == (labels or {})
+    assert lost() == []
+
+
+@pytest.mark.parametrize("cut", [1, 7])
+def test_alerts_that_alertmanager_left_out_are_remembered(sender: Client, cut: int) -> None:
+    body = {**notification_body(alert()), "truncatedAlerts": cut}
+    assert post(sender, body) == (200, "1 alert received.")
+    assert [row[:2] for row in lost()] == [("cut", cut)]
+
+
+@pytest.mark.parametrize("cut", [0, -1, None, "7", True])
+def test_without_a_number_of_cut_alerts_none_is_missing(sender: Client, cut: Any) -> None:
+    assert post(sender, {**notification_body(alert()), "truncatedAlerts": cut})[0] == 200
+    assert lost() == []
+
+
+def test_losses_are_logged_and_pruned(sender: Client, caplog: pytest.LogCaptureFixture) -> None:
+    post(sender, b"{")
+    events = [(line.getMessage(), line.levelname) for line in caplog.records]
+    assert events == [("event=alert.lost", "ERROR")]
+    at = LostAlerts.objects.get().at
+    assert alerts_prune(before=at) == 0
+    assert alerts_prune(before=at + timedelta(seconds=1)) == 1
+    assert lost() == []
+
+
+def test_a_stranger_fills_no_table(sender: Client, caplog: pytest.LogCaptureFixture) -> None:
+    assert post(sender, b"{", {"Authorization": "Bearer wrong"})[0] == 401
+    assert (stored(), lost()) == (0, [])
+    assert [line.getMessage() for line in caplog.records] == ["event=alert.refused"]
 
 
 def test_the_limit_is_one_megabyte(sender: Client, settings: Settings) -> None:
@@ -218,6 +280,7 @@ def test_the_limit_is_one_megabyte(sender: Client, settings: Settings) -> None:
     most = full + b" " * (1024 * 1024 - len(full))
     assert post(sender, most + b" ") == (413, "Send at most 1 MB: set max_alerts on the webhook.")
     assert stored() == 0
+    assert lost() == [("refused", None, "Send at most 1 MB: set max_alerts on the webhook.")]
     assert post(sender, most)[0] == 200
 
 
@@ -233,12 +296,25 @@ def test_an_unavailable_database_is_503_so_that_alertmanager_retries(
     def fail(**_: object) -> None:
         raise OperationalError("unavailable")
 
-    monkeypatch.setattr("oncall.webhook.alerts_receive", fail)
-    assert post(sender, notification_body(alert())) == (
-        503,
-        "The database is not responding. Try again.",
+    monkeypatch.setattr("oncall.webhook.notification_receive", fail)
+    monkeypatch.setattr("oncall.webhook.lost_record", fail)
+    unavailable = (503, "The database is not responding. Try again.")
+    assert post(sender, notification_body(alert())) == unavailable
+    assert post(sender, b"{") == unavailable  # or its loss would not be remembered
+    assert [line.getMessage() for line in caplog.records] == ["event=alert.not_kept"] * 2
+
+
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize("path", ["/metrics/alerts", "/metrics/alerts/", "/metrics/alerts//"])
+def test_the_last_slash_does_not_matter(
+    sender: Client, settings: Settings, path: str, debug: bool
+) -> None:
+    settings.DEBUG, settings.SECURE_SSL_REDIRECT = debug, True
+    response = sender.generic(
+        "POST", path, json.dumps(notification_body(alert())), "application/json", headers=HEADERS
     )
-    assert [line.getMessage() for line in caplog.records] == ["event=alert.not_kept"]
+    assert (response.status_code, response.content) == (200, b"1 alert received.\n")
+    assert Alert.objects.count() == 1
 
 
 JSON = st.recursive(
@@ -268,9 +344,9 @@ def test_no_body_causes_an_error(sender: Client, place: tuple[str | int, ...], v
     for step in place[:-1]:
         parent = parent[step]
     parent[place[-1]] = value
-    before = stored()
+    before, losses = Alert.objects.count(), len(lost())
     status, message = post(sender, body)
     assert status in {200, 400}
     assert message
     if status == 400:
-        assert stored() == before
+        assert (Alert.objects.count(), len(lost())) == (before, losses + 1)

@@ -21,7 +21,8 @@ from orders.reservation import reserve
 from payments import breaker
 from payments.models import CircuitBreaker
 from products.models import Product, StockMovement
-from products.selectors import oversold_units, unbalanced_products
+from products.selectors import unbalanced_products
+from tests.audits import oversold_units
 from tests.support import (
     ScriptedGateway,
     make_buyer,

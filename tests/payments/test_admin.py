@@ -77,6 +77,7 @@ def test_staff_with_permission_force_the_breaker_open(
         "state": "open",
         "failures": 1,
         "opened_at": clock.now,
+        "open_since": clock.now,
         "probe": "",
         "probe_until": None,
         "forced_state": "open",

@@ -10,6 +10,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from payments import breaker, services
 from payments.breaker import PROBE_SECONDS, BreakerOpenError
+from payments.health import accepts_payments
+from payments.health import breaker as health
 from payments.models import CircuitBreaker
 from retail.models import Metric
 from retail.observability.rows.recorder import recorder
@@ -17,6 +19,7 @@ from tests.payments.support import Clock, fail, state
 from tests.support import moved
 
 pytestmark = pytest.mark.django_db(transaction=True)
+TRANSITION = 'retail_circuit_breaker_transitions_total{{breaker="payments",to="{}"}}'
 
 
 def test_it_stays_closed_below_the_limit_and_a_success_resets_the_count(clock: Clock) -> None:
@@ -46,6 +49,37 @@ def test_it_opens_at_the_limit_and_refuses_for_the_whole_reset_time(clock: Clock
     recorder.flush()
     transition = Metric.objects.get(metadata__transition=True)
     assert (transition.metric_type, transition.value) == ("circuit_breaker_state", 2)
+
+
+def test_an_outage_is_one_opening_with_one_start_however_many_probes_fail(clock: Clock) -> None:
+    fail(5)
+    started = clock.now
+    with moved() as changes:
+        for number in range(60):
+            clock.forward(5)
+            probe = breaker.acquire(f"worker {number}")
+            breaker.report(probe, succeeded=False)
+            assert CircuitBreaker.objects.get().open_since == started
+    assert changes[TRANSITION.format("half_open")] == 60
+    assert TRANSITION.format("open") not in changes
+    assert health(clock.now).detail.startswith("Opened 5 min ago.")
+    clock.forward(5)
+    breaker.report(breaker.acquire("the last"), succeeded=True)
+    assert CircuitBreaker.objects.get().open_since is None
+    clock.forward(60)
+    fail(5)
+    assert CircuitBreaker.objects.get().open_since == clock.now
+    recorder.flush()
+    rows = Metric.objects.filter(metadata__transition=True, metadata__state="OPEN")
+    assert rows.count() == 2  # the two outages
+
+
+def test_a_row_from_before_the_outages_start_was_stored_keeps_its_opening(clock: Clock) -> None:
+    CircuitBreaker.objects.create(name="payments", state="open", failures=5, opened_at=clock.now)
+    opened = clock.now
+    clock.forward(30)
+    breaker.report(breaker.acquire("worker"), succeeded=False)
+    assert CircuitBreaker.objects.get().open_since == opened
 
 
 def test_one_probe_runs_at_a_time_and_its_success_closes_the_breaker(clock: Clock) -> None:
@@ -224,3 +258,12 @@ def test_who_saw_the_same_open_breaker_gets_one_probe_and_each_is_recorded(clock
         breaker.acquire("second", seen)
     assert attempts() == {"half_open": 1}
     assert CircuitBreaker.objects.get().probe == "first"
+
+
+def test_readiness_reports_refused_payments(clock: Clock) -> None:
+    assert accepts_payments() == "ok"
+    fail(5)
+    assert accepts_payments() == "refused: the circuit breaker is open"
+    clock.forward(5)
+    assert breaker.acquire("probe")
+    assert accepts_payments() == "ok"  # a payment is on its way

@@ -42,6 +42,7 @@ class Model:
     state: str = "closed"
     failures: int = 0
     opened_at: datetime | None = None
+    open_since: datetime | None = None  # only a closed breaker ends the outage
     probe: Permit | None = None
     probe_until: datetime | None = None
     forced_until: datetime | None = None
@@ -50,6 +51,10 @@ class Model:
         """Return to automatic."""
         self.state = "half_open" if self.state == "open" else "closed"
         self.failures, self.forced_until = 0, None
+
+    def note_outage(self, now: datetime) -> None:
+        """Start the outage when the breaker has opened, and end it when it has closed."""
+        self.open_since = None if self.state == "closed" else self.open_since or now
 
     def admits(self, holder: str, now: datetime) -> bool:
         """Whether `holder` gets a permit now."""
@@ -84,7 +89,8 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.patched.undo()
 
-    def record_transition(self, _breaker: str, to: str, _failures: int) -> None:
+    def record_transition(self, _breaker: str, old: str, to: str, _failures: int) -> None:
+        assert old == self.states[-1]
         self.states.append(to)
 
     def end_expired_force(self) -> None:
@@ -137,6 +143,7 @@ class Machine(RuleBasedStateMachine):
             model.state = "open"
         if model.state == "open":
             model.opened_at = self.clock.now
+        model.note_outage(self.clock.now)
         model.probe = model.probe_until = None
 
     @rule(permit=consumes(permits))
@@ -160,6 +167,7 @@ class Machine(RuleBasedStateMachine):
             model.opened_at = self.clock.now
         model.state, model.forced_until = to, until
         model.failures = 0 if to == "closed" else model.failures
+        model.note_outage(self.clock.now)
         model.probe = model.probe_until = None
 
     @precondition(lambda self: self.model.forced_until is not None)
@@ -187,6 +195,7 @@ class Machine(RuleBasedStateMachine):
         )
         assert row.probe == (model.probe.holder if model.probe else "")
         assert (row.probe_until, row.opened_at) == (model.probe_until, model.opened_at)
+        assert row.open_since == model.open_since
 
     @invariant()
     def every_transition_is_allowed_and_recorded(self) -> None:

@@ -59,6 +59,7 @@ def test_forced_open_it_refuses_everybody_with_at_most_the_usual_wait(
         "state": "open",
         "failures": 0,
         "opened_at": clock.now,
+        "open_since": clock.now,
         "probe": "",
         "probe_until": None,
         "forced_state": "open",

@@ -16,7 +16,8 @@ from django.db.models import Sum
 
 from orders.models import Payment, Sale, SaleItem
 from products.models import Product, StockMovement
-from products.selectors import oversold_units, unbalanced_products
+from products.selectors import unbalanced_products
+from tests.audits import oversold_units
 from tests.support import make_buyer, make_product
 
 if TYPE_CHECKING:

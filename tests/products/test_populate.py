@@ -12,8 +12,9 @@ from django.utils import timezone
 from orders.models import Sale, SaleItem
 from products.management.samples import SAMPLES
 from products.models import Category, Product
-from products.selectors import oversold_units, unbalanced_products
+from products.selectors import unbalanced_products
 from products.services import stock_reserve
+from tests.audits import oversold_units
 from tests.support import make_buyer, make_product
 
 pytestmark = pytest.mark.django_db

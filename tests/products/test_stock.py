@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from products.models import Product, StockMovement
-from products.selectors import oversold_units, unbalanced_products
+from products.selectors import unbalanced_products
 from products.services import SoldOutError, stock_reserve, stock_return, stock_set
 from tests.support import ledger, make_product
 
@@ -18,11 +18,6 @@ Reason = StockMovement.Reason
 def stock(product: Product) -> int:
     product.refresh_from_db()
     return product.stock
-
-
-def move(product: Product, quantity: int, reason: StockMovement.Reason) -> None:
-    """Insert a movement, bypassing the services."""
-    StockMovement.objects.create(product=product, quantity=quantity, reason=reason)
 
 
 def test_reserving_stock_records_a_movement_for_each_product() -> None:
@@ -141,26 +136,3 @@ def test_the_ledger_always_equals_the_stock_and_nothing_is_oversold(
         in_ledger = sum(product.movements.values_list("quantity", flat=True))
         assert stock(product) == in_ledger == expected >= 0
     assert unbalanced_products() == []
-
-
-def test_oversold_units_are_counted_by_product() -> None:
-    assert oversold_units() == 0
-    fine = make_product("Fine", stock=10)
-    move(fine, -10, Reason.SALE)
-    assert oversold_units() == 0
-    over = make_product("Over", stock=10)
-    move(over, -12, Reason.SALE)
-    assert oversold_units() == 2
-    move(over, 1, Reason.RETURN)
-    assert oversold_units() == 1
-    spare = make_product("Spare", stock=100)  # stock left of one product does not offset another's
-    move(spare, -1, Reason.SALE)
-    assert oversold_units() == 1
-    withdrawn = make_product("Withdrawn", stock=10)
-    move(withdrawn, -4, Reason.ADMIN)
-    move(withdrawn, -9, Reason.SALE)
-    assert oversold_units() == 4
-    move(withdrawn, 5, Reason.FEED)
-    assert oversold_units() == 1
-    move(make_product("Never offered", stock=0), -7, Reason.SALE)
-    assert oversold_units() == 8

@@ -115,8 +115,9 @@ def test_the_queries_shown_return_the_numbers_shown() -> None:
     order(5, kind="flash")
     order(25 * 60, kind="flash", status="FAILED")  # before the window
     for minutes in (1, 25 * 60):
-        row("stock_conflicts", minutes)
-        row("throttled_requests", minutes, scope="login")
+        row("stock_conflicts", minutes, 2)
+        row("stock_conflicts", minutes, 0)
+        row("throttled_requests", minutes, scope="login", count=5)
     results: dict[str, list[list[tuple[object, ...]]]] = {}
     for scenario in EVALUATED:
         for query in (query for query in scenario.queries if query.language == "SQL"):
@@ -126,9 +127,9 @@ def test_the_queries_shown_return_the_numbers_shown() -> None:
     ((flash_order,),) = results.pop("P2")
     assert None not in flash_order
     assert results == {
-        "A1": [[(1,)], [(0,)]],
+        "A1": [[(2,)], [(0,)]],
         "A2": [[("COMPLETED", 4), ("FAILED", 1), ("UNKNOWN", 1)]],
-        "P1": [[(1,)]],
+        "P1": [[(5,)]],
     }
 
 

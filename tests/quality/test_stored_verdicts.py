@@ -12,7 +12,7 @@ from quality.scenario import Evaluation, Measure, Verdict
 from quality.selectors import Board, ShownScenario, board, read_passing
 from quality.services import verdicts_prune, verdicts_store
 from quality.tasks import judge_scenarios
-from tests.quality.support import MINUTE, NOON, ago, order, orders
+from tests.quality.support import MINUTE, NOON, ago, orders
 
 pytestmark = pytest.mark.django_db
 TOP = NOON.replace(second=0)
@@ -116,7 +116,7 @@ def test_the_job_evaluates_a_day_and_may_run_twice(
     monkeypatch.setattr("quality.tasks.timezone.now", lambda: NOON)
     settings.METRIC_KEEP_DAYS = 2
     store(2 * 24 * 60 + 1, A2=Verdict.FAIL)
-    orders(1)
+    orders(20)
     assert judge_scenarios() == 0
     assert judge_scenarios() == 0
     assert list(
@@ -129,7 +129,7 @@ def test_the_job_evaluates_a_day_and_may_run_twice(
         ("P1", "NO EVIDENCE", TOP, TOP),
         ("P2", "NO EVIDENCE", TOP, TOP),
     ]
-    order(5, status="FAILED")
+    orders(2, 5, status="FAILED")
     monkeypatch.setattr("quality.tasks.timezone.now", lambda: NOON + MINUTE)
     assert judge_scenarios() == 1
     assert stored() == [("PASS", 0, 0), ("FAIL", -1, -1)]

@@ -23,7 +23,7 @@ from django_q.tasks import async_task
 
 from accounts.models import UserProfile
 from cart.models import Cart, CartItem
-from oncall.models import Alert
+from oncall.models import Alert, LostAlerts
 from orders.models import Payment, Sale, SaleItem
 from payments.models import CircuitBreaker
 from products.models import Category, Product, StockMovement
@@ -120,6 +120,9 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
         status="firing",
         origin="prometheus",
     ),
+    LostAlerts: lambda n: LostAlerts.objects.create(
+        reason="cut", count=n + 1, at=timezone.now(), detail="x"
+    ),
     Schedule: lambda n: Schedule.objects.create(name=f"schedule{n}", func="math.floor"),
     Success: lambda n: make_task(n, success=True),
     Failure: lambda n: make_task(n, success=False),
@@ -132,7 +135,8 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
 WRITTEN_BY_STAFF = {User, Group, UserProfile, Category, Product}
 READ_ONLY = {
     *(Sale, SaleItem, Payment, StockMovement, Cart, CartItem, CircuitBreaker),
-    *(Metric, MetricRollup, WorkerHeartbeat, Schedule, Alert, AuditCheck, AuditViolation),
+    *(Metric, MetricRollup, WorkerHeartbeat, Schedule, Alert, LostAlerts),
+    *(AuditCheck, AuditViolation),
 }
 REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
 every_model = pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model._meta.label)

@@ -1,18 +1,22 @@
 """Jobs are enqueued with their transaction and request id; each run is counted."""
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from django_q.exceptions import TimeoutException
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
+from django_q.timeout import TimeoutHandler
 
 from retail import jobs
 from retail.jobs import Job, job
+from retail.models import JobSuccess
 from retail.observability import current_request_id
 from retail.observability.context import request_context
 from retail.observability.prometheus import catalogue
@@ -30,14 +34,15 @@ def took(outcome: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _own_declarations(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_declarations(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     monkeypatch.setattr(jobs, "declared", {})
+    JobSuccess.objects.all().delete()
 
 
-def declare(function: Callable[..., Any], every_minutes: int | None = None) -> Job:
+def declare(function: Callable[..., Any], **times: int) -> Job:
     """Declare a job with the name of an existing one."""
     function.__name__ = "prune_carts"
-    return job(every_minutes=every_minutes)(function)
+    return job(**times)(function)
 
 
 def queued() -> list[dict[str, Any]]:
@@ -50,7 +55,7 @@ def seen_id(*args: object) -> tuple[object, ...]:
 
 def test_a_job_is_enqueued_by_its_path_with_its_arguments_and_the_request_id() -> None:
     with request_context("r1"):
-        Job(seen_id, None).enqueue(7, "x")
+        Job(seen_id).enqueue(7, "x")
     (task,) = queued()
     assert task["func"] == f"{__name__}.seen_id"
     assert task["args"] == (7, "x")
@@ -61,7 +66,7 @@ def test_a_job_is_enqueued_by_its_path_with_its_arguments_and_the_request_id() -
 def test_a_job_is_enqueued_with_its_transaction_or_not_at_all() -> None:
     def roll_back() -> None:
         with transaction.atomic():
-            Job(seen_id, None).enqueue(1)
+            Job(seen_id).enqueue(1)
             assert len(queued()) == 1
             raise LookupError
 
@@ -69,7 +74,7 @@ def test_a_job_is_enqueued_with_its_transaction_or_not_at_all() -> None:
         roll_back()
     assert queued() == []
     with transaction.atomic():
-        Job(seen_id, None).enqueue(2)
+        Job(seen_id).enqueue(2)
     assert [task["args"] for task in queued()] == [(2,)]
 
 
@@ -113,26 +118,115 @@ def test_a_failed_run_raises_and_is_counted_and_logged_once(lines: Lines) -> Non
     assert line["extra"]["traceback"].endswith("LookupError: no such cart")
 
 
-def test_an_interrupted_run_counts_as_failed() -> None:
-    def stop() -> None:
-        raise SystemExit
+def test_a_run_that_takes_too_long_is_counted_and_logged(lines: Lines) -> None:
+    def wait() -> None:
+        Event().wait(60)
 
-    with moved() as changes, pytest.raises(SystemExit):
-        declare(stop)()
+    with moved() as changes, pytest.raises(TimeoutException), TimeoutHandler(1):
+        declare(wait)()
     assert changes == {FAILED: 1, took("failed"): 1}
+    (line,) = lines()
+    assert (line["message"], line["level"]) == ("event=job.failed", "ERROR")
+    assert "maximum timeout value (1 seconds)" in line["extra"]["traceback"]
 
 
 def test_declared_jobs_are_known_by_their_names() -> None:
-    declared = declare(seen_id, every_minutes=5)
+    declared = declare(seen_id, every_minutes=5, success_within_minutes=20)
     assert jobs.declared == {"prune_carts": declared}
     assert declared.every_minutes == 5
+    assert declared.success_within == timedelta(minutes=20)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"every_minutes": 5},
+        {"every_minutes": 5, "success_within_minutes": 5},
+        {"success_within_minutes": 5},
+    ],
+)
+def test_a_periodic_job_declares_how_long_it_may_go_without_a_success(
+    times: dict[str, int],
+) -> None:
+    with pytest.raises(ValueError, match="success_within_minutes above every_minutes"):
+        declare(seen_id, **times)
+
+
+def successes() -> dict[str, datetime]:
+    return dict(JobSuccess.objects.values_list("task", "at"))
+
+
+def test_a_periodic_job_stores_its_last_success() -> None:
+    outcomes: Iterator[Exception | int] = iter([3, LookupError(), 4])
+
+    def run() -> int:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    declared = declare(run, every_minutes=5, success_within_minutes=20)
+    before = timezone.now() - timedelta(seconds=1)  # the database's clock
+    assert declared() == 3
+    (first,) = successes().values()
+    assert before < first < timezone.now() + timedelta(seconds=1)
+    old = first - timedelta(hours=1)
+    JobSuccess.objects.update(at=old)
+    with pytest.raises(LookupError):
+        declared()
+    assert successes() == {"prune_carts": old}
+    declared()
+    assert successes()["prune_carts"] >= first
+
+
+def test_other_jobs_store_no_success() -> None:
+    declare(lambda: 3)()
+    assert successes() == {}
+
+
+def test_the_age_of_a_job_counts_from_its_first_schedule(schedule: Schedule) -> None:
+    (due,) = successes().values()
+    assert timezone.now() - timedelta(minutes=1) < due
+    old = due - timedelta(hours=1)
+    JobSuccess.objects.update(at=old)
+    JobSuccess.objects.create(task="old_job", at=due)
+    jobs.write_schedules()  # the next start of the worker
+    assert successes() == {"prune_carts": old}
+
+
+def test_a_job_stands_still_beyond_its_time(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    JobSuccess.objects.update(at=now - timedelta(minutes=20))
+    assert jobs.standing_still(now) == {}
+    late = timedelta(minutes=20, seconds=1)
+    JobSuccess.objects.update(at=now - late)
+    assert jobs.standing_still(now) == {"prune_carts": late}
+    JobSuccess.objects.all().delete()  # no worker has ever started
+    monkeypatch.setattr(jobs, "_STARTED_AT", now - late)
+    assert jobs.standing_still(now) == {"prune_carts": late}
+
+
+def test_gauges_have_the_last_success_and_the_most_age_of_each_periodic_job(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    monkeypatch.setattr(jobs, "_STARTED_AT", now)
+    JobSuccess.objects.all().delete()
+    most = {catalogue.JOB_MOST_AGE: {("prune_carts",): 1200.0}}
+    since = {catalogue.JOB_LAST_SUCCESS: {("prune_carts",): now.timestamp()}}
+    assert jobs.read_successes() == {**since, **most}
+    JobSuccess.objects.create(task="prune_carts", at=now + timedelta(seconds=7))
+    since = {catalogue.JOB_LAST_SUCCESS: {("prune_carts",): now.timestamp() + 7}}
+    assert jobs.read_successes() == {**since, **most}
 
 
 @pytest.fixture
 def schedule() -> Schedule:
     """Return the one schedule of a job that runs every five minutes."""
-    declare(seen_id, every_minutes=5)
-    jobs.declared["never"] = Job(seen_id, None)
+    declare(seen_id, every_minutes=5, success_within_minutes=20)
+    jobs.declared["never"] = Job(seen_id)
     jobs.write_schedules()
     made: Schedule = Schedule.objects.get()
     return made

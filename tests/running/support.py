@@ -96,14 +96,14 @@ def own_database(folder: Path) -> str:
     return urlsplit(given)._replace(path=f"/{name}").geturl()
 
 
-def wait_until(true: Callable[[], Any], what: str) -> Any:
+def wait_until(true: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
     """Wait until `true()` is, and return it."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while time.monotonic() < until:
         if result := true():
             return result
         time.sleep(0.05)
-    raise AssertionError(f"waited {PATIENCE} s in vain for {what}")
+    raise AssertionError(f"waited {patience} s in vain for {what}")
 
 
 @dataclass

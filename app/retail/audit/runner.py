@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from retail.audit.declare import NotCheckedError, Violation, declared
+from retail.audit.declare import MOST_OPEN, NotCheckedError, Violation, declared
 from retail.models import AuditCheck, AuditViolation
 from retail.observability.prometheus import catalogue
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from retail.audit.declare import Checkpoint, Invariant
 
-FULL_EVERY = timedelta(days=1)
-SCAN_SECONDS = 2.0  # for one scan by the job; the next run continues it
-MOST_OPEN = 10_000  # a scan stops at this many open violations of one invariant
+SCAN_SECONDS = 4.0  # for one scan; the next run continues it
 RECHECK_BATCH = 500  # open violations re-read in one statement
 NAMED = 100  # subjects in one log line
 DETAIL = 200  # characters of a violation's description that are stored
@@ -56,24 +54,24 @@ _open = AuditViolation.objects.filter(resolved_at__isnull=True)
 
 
 def audit(names: Iterable[str] = (), *, full: bool = False) -> list[Report]:
-    """Audit the named invariants, or all of them: new rows only, or every row if `full`.
+    """Audit the named invariants, or all of them; every row of all if `full`.
 
-    A failure of one does not stop the others; its report states the problem.
+    Otherwise audits new rows, and continues the full scan of each invariant if it is due, for
+    SCAN_SECONDS. A failure of one does not stop the others; its report states the problem.
     """
-    return _each(names, lambda invariant: _scan_and_store(invariant, full=full))
+    return _each(names, partial(_scan_and_store, full=True) if full else _scan_some)
 
 
-def audit_some() -> list[Report]:
-    """Audit new rows, and continue the full audit that is due once a day, a slice at a time."""
-
-    def both(invariant: Invariant) -> Report:
-        report = _scan_and_store(invariant, seconds=SCAN_SECONDS)
-        full_checked_at = AuditCheck.objects.get(pk=invariant.name).full_checked_at
-        if full_checked_at is None or full_checked_at <= timezone.now() - FULL_EVERY:
-            return _scan_and_store(invariant, full=True, seconds=SCAN_SECONDS)
-        return report
-
-    return _each((), both)
+def _scan_some(invariant: Invariant) -> Report:
+    """Audit new rows, then a slice of all rows if a full scan is due."""
+    if invariant.full_every is None:
+        return _scan_and_store(invariant, full=True)
+    report = _scan_and_store(invariant, seconds=SCAN_SECONDS)
+    full_checked_at = AuditCheck.objects.get(pk=invariant.name).full_checked_at
+    if full_checked_at is None or full_checked_at <= timezone.now() - invariant.full_every:
+        part = _scan_and_store(invariant, full=True, seconds=SCAN_SECONDS)
+        return replace(part, seconds=report.seconds + part.seconds)
+    return report
 
 
 def _each(names: Iterable[str], run: Callable[[Invariant], Report]) -> list[Report]:
@@ -125,7 +123,7 @@ def _scan(
         if len({*known, *scanned.violations}) >= MOST_OPEN:
             break
         # Stop only after progress; otherwise no scan would ever reach the end.
-        if until and monotonic() >= until and part.checkpoint != begin:
+        if until and monotonic() >= until and part.checkpoint != begin and not part.end:
             break
     else:
         scanned.ended = True

@@ -7,6 +7,7 @@ added element by element; text is an amount of money.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,14 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from retail.observability.rows.intervals import (
     BREAKER_STATES,
+    BREAKER_VALUE,
     DURATION_BOUNDS_MS,
     FAST_FAIL_BOUNDS_MS,
 )
+from retail.observability.rows.types import MOST, events, is_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-MOST = 10**15  # a larger count is a mistake, and would not fit into the database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOUNDS = {len(bounds) + 1: bounds for bounds in (DURATION_BOUNDS_MS, FAST_FAIL_BOUNDS_MS)}
 
@@ -53,17 +55,12 @@ def floor(moment: datetime, step: timedelta) -> datetime:
     return moment - (moment - _EPOCH) % step
 
 
-def weight(metadata: Aggregates) -> int:
-    """Return the number of events in a row: its `count` if valid, else 1."""
-    return _whole(metadata.get("count")) or 1
-
-
 def point_of(kind: str, value: float, metadata: Any, start: datetime) -> Point:
     """Return the point of one row of the Metric table. Invalid metadata are ignored."""
     metadata = metadata if isinstance(metadata, dict) else {}
-    events = weight(metadata)
-    aggregates = _AGGREGATES[kind](metadata, events) if kind in _AGGREGATES else {}
-    return Point(start, events, value * events, value, value, aggregates)
+    count = events(metadata)
+    aggregates = _AGGREGATES[kind](metadata, count, value) if kind in _AGGREGATES else {}
+    return Point(start, count, value * count, value, value, aggregates)
 
 
 class Accumulator:
@@ -162,7 +159,13 @@ def quantile(buckets: Sequence[int], share: float, most: float | None = None) ->
 
 
 def _whole(value: Any) -> int:
-    return value if type(value) is int and 0 < value <= MOST else 0
+    return value if is_count(value) else 0
+
+
+def _product(value: float, count: float) -> float:
+    """Return the product, as an integer if it is one but for rounding."""
+    product = round(value * count, 6)
+    return int(product) if product.is_integer() else product
 
 
 def _longest(value: Any) -> float:
@@ -175,37 +178,50 @@ def _buckets(value: Any, bounds: Sequence[float]) -> list[int]:
     return [_whole(count) for count in counts] or [0] * (len(bounds) + 1)
 
 
-def _errors(metadata: Aggregates, _: int) -> Aggregates:
-    return {name: _whole(metadata.get(name)) for name in ("errors", "client_errors")}
-
-
-def _durations(metadata: Aggregates, _: int) -> Aggregates:
+def _errors(metadata: Aggregates, count: int, value: float) -> Aggregates:
+    given = "errors" in metadata
     return {
-        "buckets": _buckets(metadata.get("buckets"), DURATION_BOUNDS_MS),
-        "max_ms": _longest(metadata.get("max_ms")),
+        "errors": _whole(metadata["errors"]) if given else _product(value, count / 100),
+        "client_errors": _whole(metadata.get("client_errors")),
     }
 
 
-def _breaker(metadata: Aggregates, events: int) -> Aggregates:
-    """Aggregate the rows for an interval's attempts, its fast fails, and each transition."""
+def _durations(metadata: Aggregates, count: int, value: float) -> Aggregates:
+    """Without buckets, every request took as long as their average."""
+    buckets = _buckets(metadata.get("buckets"), DURATION_BOUNDS_MS)
+    if "buckets" not in metadata:
+        buckets[bisect_left(DURATION_BOUNDS_MS, value)] = count
+    return {"buckets": buckets, "max_ms": _longest(metadata.get("max_ms", value))}
+
+
+def _breaker(metadata: Aggregates, count: int, value: float) -> Aggregates:
+    """Aggregate the rows for an interval's attempts, its fast fails, and each transition.
+
+    Any other row is an attempt in the state of its value.
+    """
     given = metadata.get("attempts")
     attempts = given if isinstance(given, dict) else {}
-    to = str(metadata.get("state")).lower() if metadata.get("transition") is True else ""
+    moved = metadata.get("transition") is True
+    other = not {"transition", "attempts", "fast_fails"} & metadata.keys()
+    here = {state: count if BREAKER_VALUE[state] == value else 0 for state in BREAKER_STATES}
+    none = dict.fromkeys(BREAKER_STATES, 0)
     return {
-        "attempts": {state: _whole(attempts.get(state)) for state in BREAKER_STATES},
-        "transitions": {state: events if state == to else 0 for state in BREAKER_STATES},
+        "attempts": here
+        if other
+        else {state: _whole(attempts.get(state)) for state in BREAKER_STATES},
+        "transitions": here if moved else none,
         "fast_fails": _whole(metadata.get("fast_fails")),
         "fast_fail_buckets": _buckets(metadata.get("fast_fail_buckets"), FAST_FAIL_BOUNDS_MS),
         "fast_fail_max_ms": _longest(metadata.get("fast_fail_max_ms")),
     }
 
 
-def _throttled(metadata: Aggregates, events: int) -> Aggregates:
+def _throttled(metadata: Aggregates, count: int, value: float) -> Aggregates:
     scope = metadata.get("scope")
-    return {"by_scope": {scope if isinstance(scope, str) else "unknown": events}}
+    return {"by_scope": {scope if isinstance(scope, str) else "unknown": _product(value, count)}}
 
 
-_AGGREGATES: dict[str, Callable[[Aggregates, int], Aggregates]] = {
+_AGGREGATES: dict[str, Callable[[Aggregates, int, float], Aggregates]] = {
     "error_rate": _errors,
     "avg_response_time": _durations,
     "circuit_breaker_state": _breaker,

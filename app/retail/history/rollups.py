@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import DataError, close_old_connections, connection, transaction
-from django.db.models import Min
+from django.db.models import Max, Min
 
 from retail.history.points import Accumulators, Point, floor, point_of
 from retail.models import Metric, MetricRollup, RollupMark
@@ -30,7 +30,7 @@ LENGTH = {Period.MINUTE: MINUTE, Period.HOUR: HOUR, Period.DAY: DAY}
 FINER = {Period.HOUR: Period.MINUTE, Period.DAY: Period.HOUR}
 
 SETTLING = timedelta(seconds=10)  # rows are written within seconds of their time
-LATE = timedelta(minutes=15)  # or within this time, if the database was unavailable
+LATE = timedelta(minutes=15)  # each run reads the rows of this time again
 KEEP_MINUTES = 2 * DAY  # enough to show an hour by minute and compare it with yesterday
 POINT = ("start", "count", "total", "minimum", "maximum", "aggregates")
 PRUNE_BATCH = 5000
@@ -104,30 +104,73 @@ def aggregate_rows(
 def roll_up(now: datetime, *, seconds: float = float("inf")) -> int:
     """Bring the rollups up to `now` and return how many were written. Idempotent.
 
-    Starts LATE before the end of the last run, because rows may be late. Stops after `seconds`; the
-    next run continues. A period without rows keeps its rollup, so pruning rows does not change it.
+    Starts LATE before the end of the last run, because rows may be late; hours with even later rows
+    are rolled up again. Stops after `seconds`; the next run continues. A period without rows keeps
+    its rollup, so pruning rows does not change it.
     """
     ends_at = time.monotonic() + seconds
     until = floor(now - SETTLING, MINUTE)
-    mark = rolled_until()
-    since = _first_hour(until) if mark is None else min(mark, until) - LATE
+    newest = Metric.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    mark = RollupMark.objects.first()
+    since = _first_hour(until) if mark is None else min(mark.until, until) - LATE
+    late = _late_hours(mark, since)
     fine = floor(until - KEEP_MINUTES, HOUR)  # no minutes before this
     written = 0
     while since < until and time.monotonic() < ends_at:
-        if since < fine:
-            since = floor(since, HOUR)
-            end = min(floor(since, DAY) + DAY, fine)
-            written += _write(Period.HOUR, aggregate_rows(since, end, HOUR))
-        else:
-            end = min(floor(since, HOUR) + HOUR, until)
-            written += _write(Period.MINUTE, aggregate_rows(since, end, MINUTE))
-            written += _combine(Period.HOUR, since)
-        written += _combine(Period.DAY, since)
-        if mark is None or not end < mark <= until:
-            RollupMark.objects.update_or_create(defaults={"until": end})
-        since = end
+        since, count = _roll_up_from(since, until, fine)
+        written += count
+        if mark is None or not since < mark.until <= until:
+            RollupMark.objects.update_or_create(defaults={"until": since})
+    while late and time.monotonic() < ends_at:
+        hour = late.pop()
+        written += _roll_up_from(hour, min(hour + HOUR, until), fine)[1]
+    if not late:  # else the next run finds them again
+        checked = newest if mark is None or mark.newest_row is None else mark.newest_row
+        RollupMark.objects.update(newest_row=newest, checked_row=checked)
     MetricRollup.objects.filter(period=Period.MINUTE, start__lt=fine).delete()
     return written
+
+
+def _late_hours(mark: RollupMark | None, since: datetime) -> list[datetime]:
+    """Return the hours before `since` with rows that the last run did not see.
+
+    A row becomes visible when its transaction ends, so a lower id may appear after a higher one.
+    Therefore the rows that were new to the last run are checked again.
+    """
+    if mark is None or mark.checked_row is None:
+        return []
+    new = Metric.objects.filter(pk__gt=mark.checked_row).exclude(metric_type__in=sources)
+    return list(new.filter(timestamp__lt=since).datetimes("timestamp", "hour", tzinfo=UTC))
+
+
+def _roll_up_from(since: datetime, until: datetime, fine: datetime) -> tuple[datetime, int]:
+    """Roll up the hour of `since`, or its day before `fine`, but not beyond `until`.
+
+    Returns the end, and how many rollups were written.
+    """
+    if since < fine:
+        since = floor(since, HOUR)
+        end = min(floor(since, DAY) + DAY, fine, until)
+        written = _write(Period.HOUR, _aggregate(Period.HOUR, since, end))
+    else:
+        end = min(floor(since, HOUR) + HOUR, until)
+        written = _write(Period.MINUTE, _aggregate(Period.MINUTE, since, end))
+        written += _combine(Period.HOUR, since)
+    return end, written + _combine(Period.DAY, since)
+
+
+def _aggregate(
+    period: MetricRollup.Period, since: datetime, until: datetime
+) -> dict[tuple[str, datetime], Point]:
+    """Aggregate rows by type and period, without periods of which rows have been pruned."""
+    known = MetricRollup.objects.filter(period=period, start__gte=since, start__lt=until)
+    counts = {
+        (kind, start): count
+        for kind, start, count in known.values_list("metric_type", "start", "count")
+        if kind not in sources
+    }
+    sums = aggregate_rows(since, until, LENGTH[period])
+    return {place: point for place, point in sums.items() if point.count >= counts.get(place, 0)}
 
 
 def _first_hour(until: datetime) -> datetime:

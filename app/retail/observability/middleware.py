@@ -1,4 +1,4 @@
-"""Middleware that assigns request ids and records every request."""
+"""The outermost middleware: it assigns request ids and records every request."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from retail.observability.context import accepted_request_id, request_context
+from retail.observability.context import accepted_request_id, request_context, waited
 from retail.observability.logs.formatter import log_event
 from retail.observability.prometheus import catalogue
 from retail.observability.rows.recorder import recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
+    from django.urls import ResolverMatch
 
 logger = logging.getLogger("retail.observability")
 
 _METHODS = frozenset(catalogue.METHODS)
+_STATUS_CLASSES = ("", *catalogue.STATUS_CLASSES)  # by the first digit
 _SERVER_ERROR = 500
 
 
-def view_label(request: HttpRequest) -> str:
-    """Return the route's name; the whole admin counts as one view, as do unmatched addresses."""
-    match = request.resolver_match
-    if match is None:
-        return "unmatched"
+def view_name(match: ResolverMatch) -> str:
+    """Return the route's name; the whole admin counts as one view."""
     if match.app_names[:1] == ["admin"]:
         return "admin"
-    return match.view_name if match.url_name else "unnamed"
+    return match.view_name if match.url_name else catalogue.UNNAMED
 
 
 def _path(request: HttpRequest) -> str:
@@ -43,23 +42,41 @@ def _path(request: HttpRequest) -> str:
 class ObservabilityMiddleware:
     """Assigns each request an id, returns it as a header, and records duration and status.
 
-    Requests for static files get an id but are not recorded, because they would dilute the error
-    rate. If a view sets `request.fast_fail = True`, the duration is also recorded as a refusal by
-    the open circuit breaker. If it sets `request.uncounted = True`, the request is left out of the
-    metric rows: viewing the dashboard must not change what it shows.
+    It is the outermost middleware, so the duration is the time from the request's arrival to its
+    answer, whatever answers it, and includes the wait for a free thread.
+
+    Probes and static files get an id but are not recorded, because they would dilute the error
+    rate. What a view or another middleware sets on the request:
+
+    - `unrecorded = True`: not recorded either.
+    - `uncounted = True`: in no rate or duration, unless it ends with a 5xx, because monitoring must
+      not change what it shows.
+    - `fast_fail = True`: the duration is also recorded as a refusal by the open circuit breaker.
     """
 
-    static_url = "/static/"  # set when the app is ready
+    # Set when the app is ready.
+    static_url = "/static/"
+    probes: frozenset[str] = frozenset()
+    match_of: Callable[[HttpRequest], ResolverMatch | None] = staticmethod(lambda _request: None)
+    views: Callable[[], Iterable[str]] = staticmethod(lambda: ())
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        catalogue.VIEWS.add(*self.views())
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Process and record a request."""
-        started = perf_counter()
+        started = perf_counter() - waited.seconds
         request_id = accepted_request_id(request.META.get("HTTP_X_REQUEST_ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
-        with request_context(request_id):
+        path = request.path
+        if path in self.probes or path.startswith(self.static_url):
+            with request_context(request_id):
+                response = self.get_response(request)
+                response.headers["X-Request-ID"] = request_id
+                return response
+        context = request_context(request_id, answers=True)
+        with context:
             catalogue.HTTP_IN_PROGRESS.inc()
             status = _SERVER_ERROR
             try:
@@ -69,26 +86,20 @@ class ObservabilityMiddleware:
                 return response
             finally:
                 catalogue.HTTP_IN_PROGRESS.inc(-1)
-                if not request.path.startswith(self.static_url):
-                    self._record(request, status, perf_counter() - started, request_id)
+                if not getattr(request, "unrecorded", False):
+                    self._record(request, status, perf_counter() - started, context)
 
-    def _record(self, request: HttpRequest, status: int, seconds: float, request_id: str) -> None:
-        view = view_label(request)
-        catalogue.HTTP_DURATION.observe(
-            seconds,
-            request_id,
-            view=view,
-            method=request.method if request.method in _METHODS else "other",
-            status=f"{status // 100}xx",
-        )
-        if getattr(request, "fast_fail", False):
-            catalogue.FAST_FAIL_DURATION.observe(seconds, request_id)
-            recorder.intervals.add_fast_fail(seconds)
-        if not getattr(request, "uncounted", False):
-            recorder.intervals.add_request(status, seconds, view, request_id)
-        recorder.start()
+    def _record(
+        self, request: HttpRequest, status: int, seconds: float, context: request_context
+    ) -> None:
+        view = self._view(request, status)
         # Reading request.user would cost a query for requests that have not used it.
         user = getattr(request, "_cached_user", None)
+        user_id = str(user.pk) if user is not None and user.pk else None
+        if status >= _SERVER_ERROR or not getattr(request, "uncounted", False):
+            self._count(request, view, status, seconds, user_id or "")
+            context.answered(seconds)
+        recorder.start()
         log_event(
             logger,
             logging.WARNING if status >= _SERVER_ERROR else logging.INFO,
@@ -99,6 +110,27 @@ class ObservabilityMiddleware:
                 "view": view,
                 "status": status,
                 "duration_ms": round(seconds * 1000, 3),
-                "user_id": str(user.pk) if user is not None and user.pk else None,
+                "user_id": user_id,
             },
         )
+
+    def _view(self, request: HttpRequest, status: int) -> str:
+        match = request.resolver_match
+        if match is None and status >= _SERVER_ERROR:
+            # Another middleware failed first. A failed checkout must still count as one.
+            match = self.match_of(request)
+        return catalogue.UNMATCHED if match is None else view_name(match)
+
+    @staticmethod
+    def _count(request: HttpRequest, view: str, status: int, seconds: float, user_id: str) -> None:
+        request_id: str = request.request_id  # type: ignore[attr-defined]
+        method: str = request.method if request.method in _METHODS else "other"
+        labels = (view, method, _STATUS_CLASSES[status // 100])
+        catalogue.HTTP_DURATION.observe_at(labels, seconds, request_id)
+        if status >= _SERVER_ERROR:
+            catalogue.HTTP_ERRORS.inc(view=view)
+        if getattr(request, "fast_fail", False):
+            catalogue.FAST_FAIL_DURATION.observe(seconds, request_id)
+            recorder.intervals.add_fast_fail(seconds, user_id)
+        if request.method != "HEAD" or status >= _SERVER_ERROR:  # probes, not visitors
+            recorder.intervals.add_request(status, seconds, view, request_id)

@@ -38,6 +38,14 @@ def staff_only(view: View) -> View:
     return checked
 
 
+def exclude_from_metrics(request: HttpRequest) -> None:
+    """Leave a request of staff's monitoring pages out of every rate, unless it ends with a 5xx.
+
+    Call it after access was checked: a page that refreshes itself would improve every average.
+    """
+    request.uncounted = True  # type: ignore[attr-defined]  # read by ObservabilityMiddleware
+
+
 def has_metrics_token(request: HttpRequest) -> bool:
     """Return whether the request has METRICS_TOKEN. If none is set, only development is open."""
     return exposition.may_read(

@@ -11,6 +11,8 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
+from retail.web.access import exclude_from_metrics
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,8 +34,10 @@ def content_hash(*parts: str) -> str:
 def poll(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
     """Render the fragment, or return 204 if the client has already `seen` this content hash.
 
-    `context` must have the current `content_hash`.
+    Only for staff's pages: the request is in no rate. `context` must have the current
+    `content_hash`.
     """
+    exclude_from_metrics(request)
     if request.GET.get("seen") == context["content_hash"]:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     return render(request, template, {**context, "again": True})

@@ -7,12 +7,15 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from retail import jobs
+from retail.health import readiness_checks
 from retail.models import WorkerHeartbeat
+from retail.observability.background import SharedRead
 from retail.observability.prometheus import exposition
 from retail.thresholds import THRESHOLDS
 from retail.web.access import has_metrics_token
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from django.http.response import HttpResponseBase
 
+WAIT_SECONDS = 1.5  # /readyz waits this long for the database
 WORKER_SILENT_AFTER = timedelta(seconds=THRESHOLDS.worker.silent_after_seconds)
 
 _migrated = False
@@ -64,9 +68,18 @@ def worker_check() -> str:
     if last is None:
         return "never seen: start it with `manage.py worker`"
     silent = timezone.now() - last
+    if silent < -WORKER_SILENT_AFTER:
+        ahead = -silent.total_seconds()
+        return f"clock differs: {ahead:.0f} s ahead of this process; synchronize the clocks"
     if silent > WORKER_SILENT_AFTER:
         return f"silent for {silent.total_seconds():.0f} s: is `manage.py worker` running?"
     return "ok"
+
+
+def jobs_check() -> str:
+    """Return "ok" if every periodic job succeeded recently, else those that did not."""
+    late = ", ".join(jobs.standing_still(timezone.now()))
+    return f"no recent success of {late}: see the worker's log" if late else "ok"
 
 
 def database_checks() -> dict[str, str]:
@@ -80,7 +93,7 @@ def database_checks() -> dict[str, str]:
     }
 
 
-def readiness() -> dict[str, str]:
+def _check_all() -> dict[str, str]:
     """Return the state of everything this process needs to sell; "ok" if healthy.
 
     Checks after a failed one are left out.
@@ -90,20 +103,34 @@ def readiness() -> dict[str, str]:
         checks |= database_checks()
         if checks["migrations"] == "ok":
             checks["worker"] = worker_check()
+            checks["jobs"] = jobs_check()
+            checks |= {name: check() for name, check in readiness_checks.items()}
     except Exception:  # noqa: BLE001 - the driver may raise anything
         checks["database"] = "unavailable"
     return checks
 
 
+# A database that hangs must not hold the threads that answer requests.
+_checking = SharedRead(_check_all, connections.close_all)
+
+
+def readiness() -> dict[str, str]:
+    """Return the state of everything this process needs to sell, within `WAIT_SECONDS`."""
+    try:
+        return _checking.result(WAIT_SECONDS)
+    except TimeoutError:
+        return {"database": f"no answer within {WAIT_SECONDS:g} s"}
+
+
 def readyz(request: HttpRequest) -> HttpResponse:
     """Report whether this process can sell.
 
-    Returns 503 if the database is unavailable or not migrated. Without a worker, returns 200 with
-    status "degraded": the shop sells, but background work waits.
+    Returns 503 if the database is unavailable, hangs or is not migrated. Without a worker, if jobs
+    stand still, or if payments are refused, returns 200 with status "degraded": pages are served.
     """
     checks = readiness()
     able = checks["database"] == checks.get("migrations") == "ok"
-    status = ("ready" if checks.get("worker") == "ok" else "degraded") if able else "unavailable"
+    status = ("ready" if set(checks.values()) == {"ok"} else "degraded") if able else "unavailable"
     return JsonResponse(
         {"status": status, "checks": checks},
         status=HTTPStatus.OK if able else HTTPStatus.SERVICE_UNAVAILABLE,
@@ -118,7 +145,7 @@ PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 
 
 class ProbeMiddleware:
-    """Serves the probes ahead of all other middleware.
+    """Serves the probes ahead of all other middleware that may refuse a request.
 
     Prometheus and health checks use host names that are not in ALLOWED_HOSTS, and their requests
     must not count as traffic.

@@ -91,8 +91,8 @@ def test_a_scan_starts_at_the_checkpoint_and_a_full_one_at_the_beginning(
     assert report.checked == 1
     (report,) = runner.audit(full=True)
     assert report.checked == 7
-    assert rows.begun == [0, 6, 0]
-    assert (check().checkpoint, check().version) == ({"done": 7}, 3)
+    assert rows.begun == [0, 0, 6, 0]  # the first full scan is due at once, the next in a day
+    assert (check().checkpoint, check().version) == ({"done": 7}, 4)
 
 
 def test_violations_are_stored_logged_once_and_resolved_when_fixed(
@@ -240,6 +240,21 @@ def test_the_job_audits_new_rows_each_minute_and_all_rows_daily(
     assert check().full_checked_at == now
 
 
+@pytest.mark.parametrize(
+    ("full_every", "begun"), [(declare.EACH_DAY, [6]), (declare.EACH_RUN, [6, 0]), (None, [0])]
+)
+def test_each_invariant_has_its_interval_of_full_scans(
+    full_every: timedelta | None, begun: list[int]
+) -> None:
+    rows = Rows()
+    invariant(FIRST, recheck=rows.recheck, full_every=full_every)(rows.scan)
+    tasks.run_audit()
+    rows.bad = {2: "an old row that somebody changed"}
+    rows.begun.clear()
+    assert tasks.run_audit() == (full_every != declare.EACH_DAY)
+    assert rows.begun == begun
+
+
 def test_an_interrupted_full_scan_continues_where_it_stopped(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,7 +343,7 @@ def test_the_command_prints_the_results_and_returns_a_status(rows: Rows) -> None
     assert status == 1
     assert table[1][:3] == [FIRST, "12", "12"]
     assert " ".join(table[1][4:]) == "1, 10, 11, 12, 2, 3, 4, 5, 6, 7, and 2 more"
-    assert rows.begun == [0, 0]
+    assert rows.begun == [0, 0, 0]
 
 
 def test_the_command_has_a_status_for_unchecked_invariants(rows: Rows) -> None:

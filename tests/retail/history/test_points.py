@@ -129,8 +129,8 @@ def test_a_step_starts_in_utc(step: timedelta, start: datetime) -> None:
         ),
         (
             "circuit_breaker_state",
-            {"breaker": "payments", "state": "HALF_OPEN", "transition": True},
-            {**NOTHING, "transitions": {"closed": 0, "half_open": 1, "open": 0}},
+            {"breaker": "payments", "state": "OPEN", "transition": True},
+            {**NOTHING, "transitions": {"closed": 0, "half_open": 0, "open": 1}},
         ),
         (
             "circuit_breaker_state",
@@ -148,9 +148,18 @@ def test_a_step_starts_in_utc(step: timedelta, start: datetime) -> None:
                 "fast_fail_buckets": [1, 2, *[0] * 11],
             },
         ),
-        ("throttled_requests", {"count": 3, "scope": "login"}, {"by_scope": {"login": 3}}),
-        ("throttled_requests", {"scope": "login"}, {"by_scope": {"login": 1}}),
+        ("throttled_requests", {"count": 3, "scope": "login"}, {"by_scope": {"login": 6}}),
+        ("throttled_requests", {"scope": "login"}, {"by_scope": {"login": 2}}),
         ("stock_conflicts", {"product_ids": [1, 2]}, {}),
+        # Without more than a value, the value decides.
+        ("error_rate", {"count": 150}, {"errors": 3, "client_errors": 0}),
+        ("error_rate", {"count": 3}, {"errors": 0.06, "client_errors": 0}),
+        ("avg_response_time", {"count": 3}, {"max_ms": 2.0, "buckets": [3, *[0] * 11]}),
+        (
+            "circuit_breaker_state",
+            {"count": 3},
+            {**NOTHING, "attempts": {"closed": 0, "half_open": 0, "open": 3}},
+        ),
     ],
 )
 def test_a_row_becomes_the_aggregates_of_its_type(
@@ -184,6 +193,12 @@ def test_invalid_metadata_never_raise_and_still_merge(kind: str, metadata: Any) 
     whole = point_of(kind, 1.0, {}, START)
     assert set(point.aggregates) == set(whole.aggregates)
     assert together(point, whole).count == point.count + 1
+
+
+@pytest.mark.parametrize("share", [100 * 1 / 3, 100 * 2 / 3, 100 / 7, 100 * 48 / 49])
+def test_a_share_is_a_whole_number_of_errors_despite_rounding(share: float) -> None:
+    errors = point_of("error_rate", share, {"count": 147}, START).aggregates["errors"]
+    assert (type(errors), errors) == (int, round(share * 1.47))
 
 
 @pytest.mark.parametrize("metadata", [None, 7, "count", [], True])

@@ -1,6 +1,8 @@
 """Prometheus exposition: both formats, and gauges read from the database."""
 
+import contextlib
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -9,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 from pytest_django import Settings
 
+from retail.observability.background import SharedRead
 from retail.observability.prometheus import catalogue, exposition
 from retail.observability.prometheus.catalogue import (
     INVARIANT_VIOLATIONS,
@@ -138,6 +141,40 @@ def test_a_failing_source_raises_in_tests(clock: Clock) -> None:
         collector.collect()
 
 
+@pytest.mark.django_db
+def test_a_source_that_hangs_is_left_out_and_holds_no_caller(
+    forgiving: None, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang() -> Samples:
+        readers.append(threading.current_thread())
+        reading.set()
+        hanging.wait()
+        return {OVERSOLD_UNITS: {(): 1.0}}
+
+    reading, hanging = threading.Event(), threading.Event()
+    readers: list[threading.Thread] = []
+    collector = DatabaseCollector()
+    collector.add("queue", lambda: {JOBS_WAITING: {(): 4.0}}, every=3600)
+    collector.add("stock", hang, every=3600)
+    monkeypatch.setattr(exposition, "WAIT_SECONDS", 0.01)
+    with moved() as changes, monkeypatch.context() as threaded:
+        threaded.setattr(SharedRead, "use_thread", True)
+        with contextlib.suppress(TimeoutError):
+            collector.refresh.result(0)
+        reading.wait()
+        assert collected(collector) == {"retail_jobs_waiting": {(): 4}}
+    assert changes == {'retail_telemetry_errors_total{sink="collector"}': 1}
+    (line,) = lines()
+    late = {"sources": ["stock"]}
+    assert (line["message"], line["extra"]) == ("event=metrics.database_late", late)
+    [reader] = readers
+    assert reader is not threading.current_thread()
+    hanging.set()
+    reader.join()
+    both = {"retail_oversold_units": {(): 1}, "retail_jobs_waiting": {(): 4}}
+    assert collected(collector) == both
+
+
 @pytest.fixture
 def broken_source(monkeypatch: pytest.MonkeyPatch) -> None:
     sources = {
@@ -211,3 +248,14 @@ def test_promtool_accepts_the_metrics(client: Client, promtool: str) -> None:
         [promtool, "check", "metrics"], input=ours, capture_output=True, check=False
     )
     assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
+
+
+@pytest.mark.django_db
+def test_a_scrape_has_the_clock_of_the_process(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for now in (1_000_000.0, 1_000_015.5):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        families = plain(client.get("/metrics").content.decode())
+        [clock] = [family for family in families if family.name == catalogue.CLOCK.name]
+        assert [sample.value for sample in clock.samples] == [now]

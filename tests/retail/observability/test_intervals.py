@@ -11,6 +11,7 @@ from retail.observability.rows import intervals
 from retail.observability.rows.intervals import (
     DURATION_BOUNDS_MS,
     FAST_FAIL_BOUNDS_MS,
+    MOST_BUYERS,
     MOST_SCOPES,
     UNFOLDED_EVENTS,
     Intervals,
@@ -166,8 +167,9 @@ def test_threads_lose_no_request() -> None:
 def test_fast_fails_have_a_row_with_their_durations() -> None:
     added = Intervals()
     assert added.empty
-    for seconds in (0.001, 0.0011, 0.1, 0.101, 7):
-        added.add_fast_fail(seconds)
+    refusals = ((0.001, "9"), (0.0011, "9"), (0.1, ""), (0.101, "11"), (7, "9"))
+    for seconds, buyer in refusals:
+        added.add_fast_fail(seconds, buyer)
     assert not added.empty
     assert added.drain() == [
         (
@@ -178,12 +180,21 @@ def test_fast_fails_have_a_row_with_their_durations() -> None:
                 "fast_fails": 5,
                 "fast_fail_max_ms": 7000.0,
                 "fast_fail_buckets": [1, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1],
+                "buyers": ["11", "9"],
                 "count": 5,
             },
         )
     ]
     assert added.empty
     assert added.drain() == []
+
+
+def test_the_named_buyers_of_an_interval_are_limited() -> None:
+    added = Intervals()
+    for number in range(MOST_BUYERS + 5):
+        added.add_fast_fail(0.01, str(number))
+    ((_, _, metadata),) = added.drain()
+    assert (metadata["fast_fails"], len(metadata["buyers"])) == (MOST_BUYERS + 5, MOST_BUYERS)
 
 
 def test_the_fast_fail_threshold_is_a_bucket_bound() -> None:

@@ -1,18 +1,30 @@
 """Recording of requests: id, log line, metrics."""
 
+import time
+
 import pytest
+from django.conf import settings as configured
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from django.urls import get_resolver, resolve
+from pytest_django import Settings
 
+from orders.metrics import CHECKOUT_VIEW
 from retail.observability import current_request_id
-from retail.observability.middleware import ObservabilityMiddleware
+from retail.observability.context import at_answer, request_context, waited
+from retail.observability.middleware import ObservabilityMiddleware, view_name
+from retail.observability.prometheus import catalogue
 from retail.observability.rows.recorder import recorder
 from tests.retail.conftest import Lines
 from tests.retail.pages import in_progress
 from tests.support import make_buyer, moved
 
 pytestmark = pytest.mark.django_db
+
+
+def failed(view: str) -> str:
+    return f'retail_http_errors_total{{view="{view}"}}'
 
 
 def http(view: str, method: str, status: str) -> str:
@@ -67,6 +79,7 @@ def test_requests_are_counted_by_view_method_and_class_of_status(site: Client) -
         http("products:list", "HEAD", "2xx"): 1,
         http("products:detail", "GET", "4xx"): 1,
         http("fail", "GET", "5xx"): 1,
+        failed("fail"): 1,
         http("unnamed", "GET", "2xx"): 1,
     }
 
@@ -80,6 +93,7 @@ def test_unknown_paths_and_methods_create_no_series(site: Client) -> None:
         site.get("/", headers={"Host": "evil.example"})
     assert changes == {
         http("fail", "other", "5xx"): 4,
+        failed("fail"): 4,
         http("unmatched", "GET", "4xx"): 4,
     }
 
@@ -104,7 +118,7 @@ def test_requests_in_progress_are_decremented_after_an_exception(site: Client) -
 
     with moved() as changes, pytest.raises(SystemExit):
         ObservabilityMiddleware(stop)(RequestFactory().get("/"))
-    assert changes == {http("unmatched", "GET", "5xx"): 1}
+    assert changes == {http("products:home", "GET", "5xx"): 1, failed("products:home"): 1}
     assert in_progress() == before
     assert current_request_id() == ""
 
@@ -116,6 +130,7 @@ def test_the_whole_duration_of_a_fast_fail_is_observed(site: Client) -> None:
     assert changes == {
         "retail_fast_fail_duration_seconds_count": 1,
         http("refuse", "GET", "5xx"): 1,
+        failed("refuse"): 1,
         http("id", "GET", "2xx"): 1,
     }
     fast = [fields for _, _, fields in recorder.intervals.drain() if "fast_fails" in fields]
@@ -131,3 +146,110 @@ def test_requests_are_added_to_the_current_interval(site: Client) -> None:
     assert error_rate[:2] == ("error_rate", 25.0)
     assert error_rate[2]["client_errors"] == 1
     assert response_time[2]["count"] == 4
+
+
+def test_probes_by_head_are_in_no_interval_unless_they_fail(site: Client) -> None:
+    site.head("/id/")
+    assert recorder.intervals.drain() == []
+    site.head("/fail/")
+    [error_rate, _] = recorder.intervals.drain()
+    assert error_rate[:2] == ("error_rate", 100.0)
+
+
+def test_the_first_error_of_every_view_is_an_increase(site: Client, settings: Settings) -> None:
+    site.get("/id/")  # builds the middleware, as the start of the server does
+    errors = {
+        sample.labels["view"]: sample.value
+        for family in catalogue.HTTP_ERRORS._parent.collect()
+        for sample in family.samples
+    }
+    assert {"fail", "refuse", "orders:checkout", "admin", "unnamed", "unmatched"} <= set(errors)
+    assert "admin:index" not in errors
+    resolver = get_resolver(settings.ROOT_URLCONF)
+    for address in ("/", "/cart/", "/checkout/", "/metrics/dashboard/", "/accounts/login/"):
+        assert view_name(resolver.resolve(address)) in errors
+
+
+def test_every_status_of_a_checkout_exists_before_the_first() -> None:
+    samples = {
+        (sample.labels["view"], sample.labels["method"], sample.labels["status"])
+        for family in catalogue.HTTP_DURATION._parent.collect()
+        for sample in family.samples
+    }
+    statuses = ("1xx", "2xx", "3xx", "4xx", "5xx")
+    assert {(CHECKOUT_VIEW, "POST", status) for status in statuses} <= samples
+    assert view_name(resolve("/checkout/")) == CHECKOUT_VIEW
+
+
+def test_a_checkout_that_fails_before_its_view_counts_as_a_failed_checkout() -> None:
+    def lose_the_database(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=503)
+
+    with moved() as changes:
+        ObservabilityMiddleware(lose_the_database)(RequestFactory().post("/checkout/"))
+        ObservabilityMiddleware(lose_the_database)(RequestFactory().post("/no-such-page/"))
+    assert changes == {
+        http("orders:checkout", "POST", "5xx"): 1,
+        failed("orders:checkout"): 1,
+        http("unmatched", "POST", "5xx"): 1,
+        failed("unmatched"): 1,
+    }
+
+
+def test_it_is_the_outermost_middleware() -> None:
+    first = f"{ObservabilityMiddleware.__module__}.{ObservabilityMiddleware.__qualname__}"
+    assert configured.MIDDLEWARE[0] == first
+
+
+@pytest.mark.parametrize(("status", "counted"), [(200, 0), (204, 0), (404, 0), (500, 1), (503, 1)])
+def test_an_uncounted_request_counts_only_if_it_fails(
+    lines: Lines, status: int, counted: int
+) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        request.uncounted = True  # type: ignore[attr-defined]
+        at_answer(lambda _seconds, _request_id: observed.append(1), 0)
+        return HttpResponse(status=status)
+
+    observed: list[int] = []
+    request = RequestFactory().get("/cart/")
+    request.resolver_match = resolve("/cart/")
+    with moved() as changes:
+        ObservabilityMiddleware(view)(request)
+    expected = {http("cart:view", "GET", "5xx"): 1, failed("cart:view"): 1}
+    assert changes == (expected if counted else {})
+    assert recorder.intervals.empty is not bool(counted)
+    assert len(observed) == counted
+    assert lines()[-1]["extra"]["status"] == status  # the log has every request
+
+
+def test_the_time_of_a_request_includes_its_wait_for_a_thread(
+    site: Client, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waited, "seconds", 4000.0)
+    site.get("/id/")
+    assert lines()[-1]["extra"]["duration_ms"] > 4_000_000
+    error_rate, response_time = recorder.intervals.drain()
+    assert error_rate[2]["count"] == 1
+    assert response_time[1] > 4_000_000
+
+
+def test_what_is_observed_at_the_answer_gets_the_whole_time(site: Client) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        at_answer(lambda seconds, request_id: seen.append((seconds, request_id)), 0)
+        assert seen == []
+        return HttpResponse()
+
+    def late(request: HttpRequest) -> HttpResponse:
+        response = view(request)
+        time.sleep(0.02)
+        return response
+
+    seen: list[tuple[float, str]] = []
+    response = ObservabilityMiddleware(late)(RequestFactory().get("/"))
+    [(seconds, request_id)] = seen
+    assert seconds >= 0.02
+    assert request_id == response.headers["X-Request-ID"]
+    seen.clear()
+    with request_context("a-job"):
+        at_answer(lambda seconds, request_id: seen.append((seconds, request_id)), 1.5)
+    assert seen == [(1.5, "a-job")]

@@ -85,7 +85,52 @@ NONSENSE = [
     pytest.param("orders_per_day", 1, {"a": 2**70}, id="huge"),
     pytest.param("orders_per_day", 1, {"a": "\ud800"}, id="half a character"),
     pytest.param("orders_per_day", 1, 7, id="no mapping"),
+    *(
+        pytest.param(kind, value, {}, id=f"{kind}={value}")
+        for kind in ("orders_per_day", "refunds_per_day", "stock_conflicts", "throttled_requests")
+        for value in (-1, 0.5, 1e16)
+    ),
+    *(
+        pytest.param(kind, value, {}, id=f"{kind}={value}")
+        for kind in ("error_rate", "payment_success_rate")
+        for value in (-0.1, 100.1)
+    ),
+    pytest.param("error_rate", 50, {"count": 4, "errors": 1}, id="another share"),
+    pytest.param("avg_response_time", -1, {}, id="negative time"),
+    pytest.param("avg_response_time", 5, {"count": 3, "buckets": [1, 1]}, id="other buckets"),
+    pytest.param("circuit_breaker_state", 3, {}, id="no state"),
+    pytest.param("circuit_breaker_state", 0.5, {}, id="between states"),
+    pytest.param("circuit_breaker_state", 2, {"state": "CLOSED"}, id="another state"),
+    pytest.param("circuit_breaker_state", 2, {"state": "AJAR"}, id="unknown state"),
+    *(
+        pytest.param("stock_conflicts", 1, {"count": count}, id=f"count={count}")
+        for count in (0, -3, 2.0, "many", None, True)
+    ),
 ]
+
+SENSE: list[tuple[str, float, dict[str, Any]]] = [
+    *(
+        (kind, value, {})
+        for kind in ("orders_per_day", "refunds_per_day", "stock_conflicts", "throttled_requests")
+        for value in (0, 1, 7, 10**15)
+    ),
+    *((kind, value, {}) for kind in ("error_rate", "payment_success_rate") for value in (0, 100)),
+    ("error_rate", 2.5, {}),
+    ("error_rate", 100 / 3, {"count": 3, "errors": 1}),
+    ("avg_response_time", 0, {}),
+    ("avg_response_time", 5.5, {"count": 3, "buckets": [1, 2]}),
+    *(("circuit_breaker_state", value, {}) for value in (0, 1, 2)),
+    ("circuit_breaker_state", 2, {"state": "OPEN", "transition": True}),
+    ("stock_conflicts", 1, {"count": 3}),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("kind", "value", "metadata"), SENSE)
+def test_a_row_that_makes_sense_is_stored(kind: str, value: float, metadata: Any) -> None:
+    record_metric(kind, value, metadata)
+    recorder.flush()
+    assert stored() == [(kind, value, metadata)]
 
 
 @pytest.mark.django_db
@@ -205,11 +250,11 @@ def test_a_row_rejected_by_the_database_does_not_block_others() -> None:
 def test_any_text_that_is_json_can_be_metadata_or_is_dropped() -> None:
     with moved() as changes:
         record_metric("orders_per_day", 1, {"text": "a\x00b"})
-        record_metric("orders_per_day", 1e308, {"number": 2**64 - 1})
+        record_metric("orders_per_day", 1e15, {"number": 2**64 - 1})
         recorder.flush()
     # PostgreSQL's JSON has no NUL; SQLite's has.
     assert len(stored()) + changes.get(DROPPED, 0) == 2
-    assert stored()[-1] == ("orders_per_day", 1e308, {"number": 2**64 - 1})
+    assert stored()[-1] == ("orders_per_day", 1e15, {"number": 2**64 - 1})
 
 
 def test_the_thread_starts_with_the_first_row_and_writes_soon() -> None:

@@ -79,6 +79,10 @@ def test_each_request_without_an_id_gets_its_own(site: Client) -> None:
         ("/no-such-page/", "testserver", 404),
         ("/fail/", "testserver", 500),
         ("/", "evil.example", 400),
+        ("/metrics", "testserver", 401),
+        ("/healthz", "evil.example", 200),
+        ("/readyz", "evil.example", 200),
+        ("/metrics/alerts/", "testserver", 302),
     ],
 )
 def test_every_response_has_the_id(site: Client, address: str, host: str, status: int) -> None:
@@ -86,6 +90,13 @@ def test_every_response_has_the_id(site: Client, address: str, host: str, status
     response = site.get(address, headers=headers)
     assert response.status_code == status
     assert response.headers["X-Request-ID"] == "the-id"
+
+
+def test_refused_probes_and_notifications_have_the_id(site: Client) -> None:
+    headers = {"X-Request-ID": "the-id"}
+    for address, status in (("/healthz", 405), ("/metrics", 405), ("/metrics/alerts/", 401)):
+        response = site.post(address, headers=headers)
+        assert (response.status_code, response.headers["X-Request-ID"]) == (status, "the-id")
 
 
 def test_a_static_file_has_an_id_but_is_not_counted(client: Client) -> None:

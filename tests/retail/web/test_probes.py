@@ -1,5 +1,6 @@
 """/metrics, /healthz and /readyz: access, and responses of an unavailable shop."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,19 +12,24 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from retail.models import WorkerHeartbeat
+from retail.health import readiness_checks
+from retail.models import JobSuccess, WorkerHeartbeat
+from retail.observability.background import SharedRead
 from retail.web import probes
-from tests.support import moved
+from tests.support import moved, periodic_jobs_succeeded
 
 pytestmark = pytest.mark.django_db
+
+ALL_OK = dict.fromkeys(("database", "migrations", "worker", "jobs", "payments"), "ok")
 
 PROBES = ["/metrics", "/healthz", "/readyz"]
 STRANGER = "10.1.2.3:8000"
 
 
 @pytest.fixture(autouse=True)
-def _not_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def _not_asked_yet(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     monkeypatch.setattr(probes, "_migrated", False)
+    periodic_jobs_succeeded(timezone.now())
 
 
 def ask(client: Client, authorization: str | None = None) -> int:
@@ -108,13 +114,13 @@ def ready(client: Client) -> tuple[int, dict[str, object]]:
 
 def test_a_shop_with_database_and_worker_is_ready(client: Client) -> None:
     WorkerHeartbeat.objects.create(worker="here", seen_at=timezone.now())
-    checks = {"database": "ok", "migrations": "ok", "worker": "ok"}
+    checks = ALL_OK
     assert ready(client) == (200, {"status": "ready", "checks": checks})
 
 
 def test_a_shop_whose_worker_never_started_is_degraded(client: Client) -> None:
     worker = "never seen: start it with `manage.py worker`"
-    checks = {"database": "ok", "migrations": "ok", "worker": worker}
+    checks = {**ALL_OK, "worker": worker}
     assert ready(client) == (200, {"status": "degraded", "checks": checks})
 
 
@@ -129,7 +135,36 @@ def test_a_worker_is_missing_without_a_recent_heartbeat(
     heartbeat.seen_at = now - timedelta(seconds=31)
     heartbeat.save()
     worker = "silent for 31 s: is `manage.py worker` running?"
-    checks = {"database": "ok", "migrations": "ok", "worker": worker}
+    checks = {**ALL_OK, "worker": worker}
+    assert ready(client) == (200, {"status": "degraded", "checks": checks})
+
+
+def test_a_heartbeat_from_the_future_shows_a_wrong_clock(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    heartbeat = WorkerHeartbeat.objects.create(worker="here", seen_at=now + timedelta(seconds=30))
+    assert ready(client)[1]["status"] == "ready"
+    heartbeat.seen_at = now + timedelta(seconds=31)
+    heartbeat.save()
+    worker = "clock differs: 31 s ahead of this process; synchronize the clocks"
+    checks = {**ALL_OK, "worker": worker}
+    assert ready(client) == (200, {"status": "degraded", "checks": checks})
+
+
+def test_a_shop_whose_jobs_stand_still_is_degraded(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    WorkerHeartbeat.objects.create(worker="here", seen_at=now)
+    JobSuccess.objects.filter(task="run_audit").update(at=now - timedelta(minutes=10))
+    assert ready(client)[1]["status"] == "ready"
+    late = timedelta(minutes=10, seconds=1)
+    JobSuccess.objects.filter(task__in=["run_audit", "settle_payments"]).update(at=now - late)
+    jobs = "no recent success of run_audit, settle_payments: see the worker's log"
+    checks = {**ALL_OK, "jobs": jobs}
     assert ready(client) == (200, {"status": "degraded", "checks": checks})
 
 
@@ -160,3 +195,32 @@ def test_a_shop_without_its_database_is_unavailable(
     monkeypatch.setattr(probes, "connection", Away())
     answer = {"status": "unavailable", "checks": {"database": "unavailable"}}
     assert ready(client) == (503, answer)
+
+
+def test_a_shop_whose_database_hangs_is_unavailable_and_says_so(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang() -> dict[str, str]:
+        hanging.wait()
+        return {}
+
+    hanging = threading.Event()
+    monkeypatch.setattr(probes, "_checking", SharedRead(hang))
+    monkeypatch.setattr(probes, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(SharedRead, "use_thread", True)
+    answer = {"status": "unavailable", "checks": {"database": "no answer within 0.01 s"}}
+    assert ready(client) == (503, answer)
+    hanging.set()
+
+
+def test_a_shop_whose_checkouts_the_breaker_refuses_is_degraded(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WorkerHeartbeat.objects.create(worker="here", seen_at=timezone.now())
+    monkeypatch.setitem(readiness_checks, "payments", lambda: "refused: for a test")
+    status, body = ready(client)
+    assert (status, body["status"]) == (200, "degraded")
+    assert body["checks"] == {
+        **dict.fromkeys(("database", "migrations", "worker", "jobs"), "ok"),
+        "payments": "refused: for a test",
+    }

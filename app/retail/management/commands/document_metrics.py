@@ -1,5 +1,6 @@
 """Write docs/metrics.md from the catalogue."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from django.conf import settings
@@ -10,8 +11,10 @@ from retail.observability.prometheus import catalogue
 from retail.observability.rows.intervals import (
     DURATION_BOUNDS_MS,
     FAST_FAIL_BOUNDS_MS,
+    MOST_BUYERS,
     UNFOLDED_EVENTS,
 )
+from retail.observability.rows.types import METRIC_TYPES
 
 # ruff: noqa: E501 - a table row cannot be wrapped
 
@@ -35,29 +38,38 @@ ROWS = """
 
 | metric_type | one row per | value | metadata |
 |---|---|---|---|
-| orders_per_day | confirmed order | 1 | `order_ref`, `kind`, `request_id` |
-| refunds_per_day | refund | 1 | |
-| payment_success_rate | settled payment | 100 if completed, 0 if failed (percent) | `order_ref`, `reason` |
-| error_rate | process and 10 s with requests | share of 5xx in percent | `count`, `errors` (5xx), `client_errors` (4xx), `recent`: the latest 5xx with `request_id`, `view`, `status`, `at` |
-| avg_response_time | process and 10 s with requests | milliseconds | `count`, `max_ms`, `buckets`: counts up to {durations} ms, and longer |
-| circuit_breaker_state | process and 10 s with payment attempts | state at the last attempt: 0 closed, 1 half-open, 2 open | `breaker`, `state`, `count`, `attempts` by state |
-| | process and 10 s with requests refused by the open breaker | 2 | `count`, `fast_fails`, `fast_fail_max_ms`, `fast_fail_buckets`: counts up to {fast_fails} ms, and longer |
-| | transition | the new state | `breaker`, `state`, `transition`: true |
-| stock_conflicts | conflict | 1 | `product_ids` |
-| throttled_requests | throttled request | 1 | `scope`, `user_id` |
+| orders_per_day | confirmed order | {orders_per_day} | `order_ref`, `kind`, `request_id` |
+| refunds_per_day | refund | {refunds_per_day} | |
+| payment_success_rate | settled payment | {payment_success_rate} | `order_ref`, `reason` |
+| error_rate | process and 10 s with requests | {error_rate} | `count`, `errors` (5xx), `client_errors` (4xx), `recent`: the latest 5xx with `request_id`, `view`, `status`, `at` |
+| avg_response_time | process and 10 s with requests | {avg_response_time} | `count`, `max_ms`, `buckets`: counts up to {durations} ms, and longer |
+| circuit_breaker_state | process and 10 s with payment attempts | {circuit_breaker_state}, at the last attempt | `breaker`, `state`, `count`, `attempts` by state |
+| | process and 10 s with requests refused by the open breaker | 2 | `count`, `fast_fails`, `buyers`: the ids of up to {buyers} users, `fast_fail_max_ms`, `fast_fail_buckets`: counts up to {fast_fails} ms, and longer |
+| | transition | the new state | `breaker`, `state`, `transition`: true, or false for a failed probe: an outage opens the breaker once |
+| stock_conflicts | conflict | {stock_conflicts} | `product_ids` |
+| throttled_requests | throttled request | {throttled_requests} | `scope`, `user_id` |
 
-A row with a `count` represents that many events, any other row one event. Stock conflicts and throttled
-requests (by scope) get a row each, but only the first {unfolded} in 10 s; the others are folded into one row with
-`folded` and `count`. Rows are kept for `METRIC_KEEP_DAYS` (default 90): the worker deletes older ones daily in
+A row with a `count` represents that many events with the same value, any other row one event. Pages, API and
+scenarios compute each number from both: five conflicts are five rows with value 1, one row with value 5, or a row
+with value 1 and `count` 5; a value of 0 is none. A row of `error_rate` without `errors` means `value` percent of its
+`count` requests; one of `avg_response_time` without `buckets` means that every request took that long; one of
+`circuit_breaker_state` without `attempts` or `transition` is an attempt in that state. `record_metric` refuses
+values that make no sense: negative or fractional numbers of things, shares beyond 0 to 100, states other than these
+three, or metadata that contradict the value. In tests it raises; otherwise the row is dropped and counted in
+`{telemetry_errors}{{sink="rows"}}`.
+
+Stock conflicts and throttled requests (by scope) get a row each, but only the first {unfolded} in 10 s; the others
+are folded into one row with `folded` and `count`, whose value is their average. Rows are kept for `METRIC_KEEP_DAYS` (default 90): the worker deletes older ones daily in
 small batches, as does `manage.py prune_metrics --days N`.
 
 ## Rollups
 
 Every minute, the worker aggregates rows by minute, hour and day (UTC). After downtime, it catches up. Minutes
 are kept for two days, hours and days forever. Pages read rollups, plus the rows since the last rollup, so 90
-days take as long as one. Rows that arrive more than {late} minutes late are missing from the rollups.
+days take as long as one. Each run reads the rows of the last {late} minutes again. Rows that arrive even later, as after
+an outage or from a process with a wrong clock, are added to the hour and day they belong to at the next run.
 `orders_per_day` and `payment_success_rate` are aggregated from orders and payments instead of rows: a killed
-process may lose rows, but never orders. A rollup has `count` (events), `total` (sum of value times events),
+process may lose rows, but never orders. Their rows change no number that is shown. A rollup has `count` (events), `total` (sum of value times events),
 `minimum`, `maximum` and `aggregates`, which are sums unless noted:
 
 | metric_type | aggregates |
@@ -71,19 +83,27 @@ process may lose rows, but never orders. A rollup has `count` (events), `total` 
 """
 
 
+def _documented(values: Collection[str] | None) -> str:
+    if values is catalogue.VIEWS:
+        return "each route"
+    return ", ".join(values) if values else "set by code"
+
+
 def document() -> str:
     """Return the text of docs/metrics.md."""
     lines = []
     for entry in catalogue.entries():
         labels = "; ".join(
-            f"{name} = {', '.join(values) if values else 'set by code'}"
-            for name, values in entry.labels.items()
+            f"{name} = {_documented(values)}" for name, values in entry.labels.items()
         )
         lines.append(f"| `{entry.name}` | {entry.kind} | {labels} | {entry.help} |\n")
     rows = ROWS.format(
         durations=", ".join(map(str, DURATION_BOUNDS_MS)),
         fast_fails=", ".join(map(str, FAST_FAIL_BOUNDS_MS)),
+        buyers=MOST_BUYERS,
         unfolded=UNFOLDED_EVENTS,
+        telemetry_errors=catalogue.TELEMETRY_ERRORS.name,
+        **{name: kind.meaning for name, kind in METRIC_TYPES.items()},
         late=int(rollups.LATE.total_seconds() // 60),
     )
     return HEADER + "".join(lines) + rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
@@ -18,8 +19,9 @@ from django_q.cluster import Cluster
 
 from retail import jobs
 from retail.models import WorkerHeartbeat
+from retail.observability.context import accepted_request_id
 from retail.observability.prometheus import exposition
-from retail.web.probes import worker_name
+from retail.web.probes import readiness, worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +34,7 @@ logger = logging.getLogger("retail.worker")
 
 
 class MetricsHandler(BaseHTTPRequestHandler):
-    """Serves the worker's /metrics and /healthz, with the same access rules as the web process."""
+    """Serves the worker's /metrics and probes, with the same access rules as the web process."""
 
     timeout = 10
 
@@ -42,25 +44,41 @@ class MetricsHandler(BaseHTTPRequestHandler):
         if self.path == "/healthz":
             body = b'{"status": "ok"}'
             content_type = "application/json"
+        elif self.path == "/readyz":
+            status, body = self._readyz()
+            content_type = "application/json"
         elif self.path != "/metrics":
             status, body = (
                 HTTPStatus.NOT_FOUND,
-                b"Not found: only /metrics and /healthz exist here.\n",
+                b"Not found: only /metrics, /healthz and /readyz exist here.\n",
             )
         elif exposition.may_read(
             self.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=settings.DEBUG
         ):
-            try:
-                body, content_type = exposition.render(self.headers.get("Accept", ""))
-            finally:
-                connections.close_all()  # each request has its own thread
+            body, content_type = exposition.render(self.headers.get("Accept", ""))
         else:
             status, body = HTTPStatus.UNAUTHORIZED, b"Send the METRICS_TOKEN as a bearer token.\n"
         self.send_response(status)
         self.send_header("Content-Type", content_type)
+        request_id = accepted_request_id(self.headers.get("X-Request-ID"))
+        self.send_header("X-Request-ID", request_id)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    @staticmethod
+    def _readyz() -> tuple[HTTPStatus, bytes]:
+        """Report whether this worker can work and does: 503 unless every check is ok."""
+        try:
+            checks = readiness()
+        finally:
+            connections.close_all()  # each request has its own thread
+        ready = set(checks.values()) == {"ok"}
+        answer = {"status": "ready" if ready else "unavailable", "checks": checks}
+        return (
+            HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE,
+            json.dumps(answer).encode(),
+        )
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named in the base class
         """Drop the standard library's lines; the log is JSON."""
@@ -97,6 +115,7 @@ class Command(BaseCommand):
         logger.info("event=worker.started", extra={"metrics_port": address[1]})
         while cluster.sentinel.is_alive():
             self._beat()
+            jobs.record_killed()
             cluster.sentinel.join(BEAT_SECONDS)
         self.stopping.set()
         for poller in pollers:

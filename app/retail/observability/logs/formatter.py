@@ -29,6 +29,7 @@ _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
 _OBJECTS = frozenset({"request", "response", "server_time"})
 _NOT_FIELDS = frozenset(RESERVED_ATTRS) | _OBJECTS
 _NESTED = (dict, list, tuple, set, frozenset)
+_SCALARS = frozenset({int, float, bool, type(None)})
 _HIDDEN = "[hidden]"
 _DEEPEST = 8  # fields are nearly flat; deeper nesting may be a cycle
 
@@ -90,12 +91,20 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
             for name, value in attributes.items()
             if name not in _NOT_FIELDS and not name.startswith("_")
         }
-    return {name: _clean(name, value) for name, value in fields.items()}
+    # What nearly all fields are needs no call of _clean.
+    return {
+        name: value
+        if not _names_secret(name)
+        and ((kind := type(value)) in _SCALARS or (kind is str and "@" not in value))
+        else _clean(name, value)
+        for name, value in fields.items()
+    }
 
 
 def _six_keys(record: logging.LogRecord, message: str, extra: dict[str, Any]) -> dict[str, Any]:
     """Return the line as a dictionary. A message without `event=` moves to `extra.text`."""
-    message = _without_addresses(message)
+    if "@" in message:
+        message = _without_addresses(message)
     if not message.startswith("event="):
         extra["text"] = message
         message = "event=log"
@@ -133,7 +142,9 @@ class JsonFormatter(OrjsonFormatter):
         """Return the line."""
         line: str | None = record.__dict__.get("_line")
         if line is None:
-            if isinstance(record.msg, dict) or (
+            if "_fields" in record.__dict__ and not record.exc_info:  # from log_event
+                line = _json(_six_keys(record, record.msg, _fields_of(record)))
+            elif isinstance(record.msg, dict) or (
                 record.exc_info or record.exc_text or record.stack_info
             ):
                 line = super().format(record)

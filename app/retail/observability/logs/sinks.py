@@ -14,13 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def _write(file: int, text: bytes) -> None:
-    """Write everything; the kernel may accept only part of it at a time."""
-    while text := text[os.write(file, text) :]:
-        pass
+class Sink:
+    """A place to write lines to. `written` counts the whole lines that it has accepted."""
+
+    written = 0
+    _torn = False  # the last write ended within a line
+
+    def put(self, file: int, text: bytes) -> None:
+        """Write everything; the kernel may accept only part of it at a time."""
+        if self._torn:
+            os.write(file, b"\n")  # or the first line would continue the torn one
+            self._torn = False
+        while text:
+            size = os.write(file, text)
+            self.written += text.count(b"\n", 0, size)
+            self._torn = not text.endswith(b"\n", 0, size)
+            text = text[size:]
 
 
-class Console:
+class Console(Sink):
     """Standard output, without the buffering of Python's stream.
 
     It may be a pipe shared by several processes. A write of more than PIPE_BUF bytes could be
@@ -34,7 +46,7 @@ class Console:
     def write(self, lines: list[bytes]) -> None:
         """Write whole lines."""
         for piece in _pieces(lines):
-            _write(self.stream.fileno(), piece)
+            self.put(self.stream.fileno(), piece)
 
     def close(self) -> None:
         """Do nothing: standard output stays open for others."""
@@ -51,7 +63,7 @@ def _pieces(lines: list[bytes]) -> Iterator[bytes]:
     yield b"".join(lines[first:])
 
 
-class SharedFile:
+class SharedFile(Sink):
     """A file that several processes append to, rotated by renaming.
 
     At `max_bytes` it becomes `<name>.1`, which becomes `<name>.2`, and so on up to `backups`. Other
@@ -71,7 +83,7 @@ class SharedFile:
     def write(self, lines: list[bytes]) -> None:
         """Write whole lines in one piece, then rotate the file if it is full."""
         file = self._opened()
-        _write(file, b"".join(lines))
+        self.put(file, b"".join(lines))
         if os.lseek(file, 0, os.SEEK_CUR) >= self.max_bytes:
             self._rotate()
 

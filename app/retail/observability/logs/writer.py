@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 from retail.observability.logs.sinks import Console, SharedFile
+from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,8 @@ class LineWriter(logging.Handler):
 
     A LogRecord is formatted when it is queued, because its arguments may change; a PendingRecord is
     formatted by the thread. WARNING and above are written immediately, together with all queued
-    records. So is everything with `flush_seconds` 0 or when the process ends. No record is dropped.
+    records. So is everything with `flush_seconds` 0 or when the process ends. No record is dropped;
+    lines that an output does not accept are counted, and reported on stderr.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword argument per setting
@@ -135,11 +137,22 @@ class LineWriter(logging.Handler):
                     for record, line in zip(records, lines, strict=True)
                     if record.levelno >= sink.level
                 ]
+                written = sink.written
                 try:
                     if batch:
                         sink.write(batch)
                 except Exception:  # noqa: BLE001 - as in logging's own handlers
-                    self.handleError(records[-1])
+                    self._report(records[-1], len(batch) - (sink.written - written))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - of the base class
+        """Report and count a record that cannot be formatted."""
+        self._report(record, 1)
+
+    def _report(self, record: logging.LogRecord, lost: int) -> None:
+        """Print the current exception, as logging does, and count the lost lines."""
+        # Without a lost line, the file was not rotated: also a failure.
+        catalogue.TELEMETRY_ERRORS.inc(max(lost, 1), sink="log")
+        super().handleError(record)
 
     def close(self) -> None:
         """Stop the thread and write the queue. Later records are written immediately."""

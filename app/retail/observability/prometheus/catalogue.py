@@ -15,6 +15,7 @@ from retail.observability.prometheus.instruments import (
     Histogram,
     Instrument,
     LabelValues,
+    LossCounter,
     declared,
     telemetry,
 )
@@ -25,7 +26,11 @@ STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 SINKS = ("metrics", "rows", "collector", "log", "audit")
 
 TASKS = LabelValues()  # added by `retail.jobs.job`
+PERIODIC_TASKS = LabelValues()  # those of them that declare an interval
 INVARIANTS = LabelValues()  # added by `retail.audit.declare.invariant`
+UNMATCHED, UNNAMED = "unmatched", "unnamed"  # an unknown address, a route without a name
+VIEWS = LabelValues()  # the names of all routes are added when the web process starts
+VIEWS.add(UNMATCHED, UNNAMED)
 THROTTLE_SCOPES = LabelValues()  # added by the app whose requests are throttled
 
 # Bucket bounds in seconds. They include the objectives: 0.1 for refusals, 1 for responses.
@@ -36,10 +41,16 @@ _AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 
 HTTP_DURATION = Histogram(
     "retail_http_request_duration_seconds",
-    "Time to answer a request, by view, method and status class.",
+    "Time from a request's arrival to its answer, whatever answered it, by view, method and status "
+    "class. Without probes, static files and what staff's monitoring pages request by themselves.",
     {"view": None, "method": METHODS, "status": STATUS_CLASSES},
     prepared=False,
     buckets=USUAL,
+)
+HTTP_ERRORS = Counter(
+    "retail_http_errors_total",
+    "Requests answered with 5xx, by view.",
+    {"view": VIEWS},
 )
 HTTP_IN_PROGRESS = Gauge(
     "retail_http_requests_in_progress",
@@ -53,8 +64,8 @@ FAST_FAIL_DURATION = Histogram(
 )
 OVERSOLD_UNITS = DatabaseGauge(
     "retail_oversold_units",
-    "Units sold beyond what was ever put on sale, according to the stock ledger. Must be 0; absent "
-    f"if the audit has not run for {_AUDIT_AGE}.",
+    "Units in paid orders beyond what was ever put on sale, which returned units were not. Must be "
+    f"0; absent if the audit has not run for {_AUDIT_AGE}.",
 )
 INVARIANT_VIOLATIONS = DatabaseGauge(
     "retail_invariant_violations",
@@ -69,7 +80,7 @@ THROTTLED = Counter(
 )
 JOBS = Counter(
     "retail_jobs_total",
-    "Runs of background jobs.",
+    "Runs of background jobs. A run that was killed has failed.",
     {"task": TASKS, "outcome": ("succeeded", "failed")},
 )
 JOB_DURATION = Histogram(
@@ -84,14 +95,30 @@ JOBS_OLDEST_WAITING = DatabaseGauge(
     "retail_jobs_oldest_waiting_seconds",
     "Time that the oldest background job has been waiting; 0 if none is.",
 )
+JOB_LAST_SUCCESS = DatabaseGauge(
+    "retail_job_last_success_timestamp_seconds",
+    "Time of the last success of a periodic job; before its first success, when it was first due.",
+    {"task": PERIODIC_TASKS},
+)
+JOB_MOST_AGE = DatabaseGauge(
+    "retail_job_most_age_seconds",
+    "Longest time that a periodic job may go without a success, as the job declares it.",
+    {"task": PERIODIC_TASKS},
+)
 METRIC_ROWS_DROPPED = Counter(
     "retail_metric_rows_dropped_total",
     "Metric rows dropped because the buffer was full or the database rejected them.",
 )
-TELEMETRY_ERRORS = Counter(
+TELEMETRY_ERRORS = LossCounter(
     "retail_telemetry_errors_total",
-    "Failures of telemetry, audits and rate limit counts. Sales are not affected.",
+    "Failures of telemetry, audits and rate limit counts, and lost log lines. Sales are not "
+    "affected.",
     {"sink": SINKS},
+)
+CLOCK = Gauge(
+    "retail_clock_timestamp_seconds",
+    "Clock of the process at the scrape.",
+    mode="mostrecent",
 )
 BUILD_INFO = Gauge(
     "retail_build_info",

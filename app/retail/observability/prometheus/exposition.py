@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from retail.observability.background import SharedRead
 from retail.observability.prometheus import catalogue, slots
 from retail.observability.prometheus.instruments import telemetry
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from retail.observability.prometheus.instruments import DatabaseGauge
 
 CACHE_SECONDS = 5.0
+WAIT_SECONDS = 1.0  # a scrape waits this long for the database
 
 Samples = Mapping["DatabaseGauge", Mapping[tuple[str, ...], float]]
 """Values by gauge and by label values, in declared order."""
@@ -44,13 +45,14 @@ class _Source:
 class DatabaseCollector(Collector):
     """Collects gauges from the database at scrape time.
 
-    A source that fails is left out, because its last values may be outdated. The failure is
-    counted and logged, and the scrape succeeds.
+    A source that fails, or is not read in time, is left out, because its last values may be
+    outdated. This is counted and logged, and the scrape succeeds. Sources are read in a thread of
+    their own, so that a database that hangs holds no thread that answers requests.
     """
 
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
-        self._lock = threading.Lock()
+        self.refresh = SharedRead(self._read_due)
 
     def add(self, name: str, read: Callable[[], Samples], *, every: float = CACHE_SECONDS) -> None:
         """Add or replace a source, which is read at most once in `every` seconds."""
@@ -68,14 +70,31 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return the metric families, merging sources that share a metric."""
         merged: dict[DatabaseGauge, dict[tuple[str, ...], float]] = {}
-        with self._lock:
-            for name, source in self._sources.items():
-                if time.monotonic() - source.read_at >= source.every:
-                    source.samples = self._read(name, source)
-                    source.read_at = time.monotonic()
+        began = time.monotonic()
+        if self._due(began):
+            try:
+                self.refresh.result(WAIT_SECONDS)
+            except TimeoutError:
+                late = [name for name, _ in self._due(began)]
+                catalogue.TELEMETRY_ERRORS.inc(sink="collector")
+                logger.warning("event=metrics.database_late", extra={"sources": late})
+        for source in self._sources.values():
+            if began - source.read_at < source.every:
                 for gauge, samples in source.samples.items():
                     merged.setdefault(gauge, {}).update(samples)
         return [gauge.family(samples) for gauge, samples in merged.items()]
+
+    def _due(self, now: float) -> list[tuple[str, _Source]]:
+        return [
+            (name, source)
+            for name, source in self._sources.items()
+            if now - source.read_at >= source.every
+        ]
+
+    def _read_due(self) -> None:
+        for name, source in self._due(time.monotonic()):
+            source.samples = self._read(name, source)
+            source.read_at = time.monotonic()
 
     def _read(self, name: str, source: _Source) -> Samples:
         try:
@@ -98,6 +117,7 @@ REGISTRY.register(database_gauges)
 def render(accept: str) -> tuple[bytes, str]:
     """Return the metrics and their content type; OpenMetrics if the client accepts it."""
     registry = REGISTRY
+    catalogue.CLOCK.set(time.time())
     if slots.folder() is not None:
         slots.forget_dead_gauges()
         registry = CollectorRegistry()

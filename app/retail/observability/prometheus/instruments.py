@@ -99,6 +99,7 @@ class Instrument(Generic[Child]):
         declared[self.name] = self
         self._names = tuple(self.labels)
         self._children: dict[tuple[str, ...], Child] = {}
+        self._single: Child | None = None  # the child of a metric without labels
         self._parent = self._declare()
         for values in self.labels.values():
             if isinstance(values, LabelValues):
@@ -113,12 +114,18 @@ class Instrument(Generic[Child]):
                 if combination not in self._children:
                     self._create(combination)
 
+    def create(self, **labels: str) -> None:
+        """Create one series of a metric that is not prepared, so that its first event is seen."""
+        self._child(labels)
+
     def _declare(self) -> Any:
         raise NotImplementedError
 
     def _create(self, combination: tuple[str, ...]) -> Child:
         child: Child = self._parent.labels(*combination) if combination else self._parent
         self._children[combination] = child
+        if not combination:
+            self._single = child
         return child
 
     def _child(self, labels: dict[str, str]) -> Child:
@@ -126,6 +133,8 @@ class Instrument(Generic[Child]):
 
         Raises UnknownLabelError for an undeclared label or value.
         """
+        if not labels and self._single is not None:  # fast path: no labels
+            return self._single
         if tuple(labels) == self._names:  # fast path: labels in declared order
             child = self._children.get(tuple(labels.values()))
             if child is not None:
@@ -162,6 +171,17 @@ class Counter(Instrument[prometheus_client.Counter]):
             self._child(labels).inc(amount)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
             self._failed()
+
+
+class LossCounter(Counter):
+    """Counts losses, and remembers the time of this process's last one."""
+
+    last_at: float | None = None
+
+    def inc(self, amount: float = 1, **labels: str) -> None:
+        """Add `amount`, which must not be negative."""
+        self.last_at = time.time()
+        super().inc(amount, **labels)
 
 
 @dataclass(eq=False)
@@ -214,13 +234,25 @@ class Histogram(Instrument[prometheus_client.Histogram]):
         Each bucket gets at most one exemplar per second, because exemplars are expensive.
         """
         try:
-            child = self._child(labels)
-            if request_id and _EXEMPLARS and self._wants_exemplar(child, value):
-                child.observe(value, {"request_id": request_id})
-            else:
-                child.observe(value)
+            self._observe(self._child(labels), value, request_id)
         except Exception:  # noqa: BLE001 - telemetry never breaks a sale
             self._failed()
+
+    def observe_at(self, combination: tuple[str, ...], value: float, request_id: str) -> None:
+        """Record an observation like `observe`, with the labels' values in declared order."""
+        try:
+            child = self._children.get(combination)
+            if child is None:
+                child = self._child(dict(zip(self._names, combination, strict=True)))
+            self._observe(child, value, request_id)
+        except Exception:  # noqa: BLE001 - telemetry never breaks a sale
+            self._failed()
+
+    def _observe(self, child: prometheus_client.Histogram, value: float, request_id: str) -> None:
+        if request_id and _EXEMPLARS and self._wants_exemplar(child, value):
+            child.observe(value, {"request_id": request_id})
+        else:
+            child.observe(value)
 
     def _wants_exemplar(self, child: prometheus_client.Histogram, value: float) -> bool:
         bucket, now = (child, bisect_left(self.buckets, value)), time.monotonic()

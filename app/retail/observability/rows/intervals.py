@@ -28,6 +28,7 @@ FOLDED_TYPES = frozenset({"stock_conflicts", "throttled_requests"})
 UNFOLDED_EVENTS = 20  # per interval, type and scope; each gets a row
 RECENT_ERRORS = 20  # latest 5xx of an interval, kept with their request ids
 MOST_SCOPES = 50  # per interval; further scopes are folded as "other"
+MOST_BUYERS = 1000  # named per interval among those refused by the open breaker
 
 Row = tuple[str, float, dict[str, Any]]
 
@@ -97,6 +98,7 @@ class Intervals:
         self._breaker: dict[str, dict[str, int]] = {}
         self._last_state: dict[str, str] = {}
         self._fast_fails = _Times(FAST_FAIL_BOUNDS_MS)
+        self._refused_buyers: set[str] = set()
         self._events: dict[tuple[str, str], _Events] = {}
         self._started = time.monotonic()
 
@@ -116,10 +118,12 @@ class Intervals:
             http.client_errors += 400 <= status < 500  # noqa: PLR2004 - client errors
             http.times.add(milliseconds)
 
-    def add_fast_fail(self, seconds: float) -> None:
-        """Add the duration of a request that was refused because the breaker was open."""
+    def add_fast_fail(self, seconds: float, buyer: str = "") -> None:
+        """Add the duration of a buyer's request that was refused because the breaker was open."""
         with self._lock:
             self._fast_fails.add(seconds * 1000)
+            if buyer and len(self._refused_buyers) < MOST_BUYERS:
+                self._refused_buyers.add(buyer)
 
     def add_event(self, metric_type: str, value: float, metadata: dict[str, Any]) -> bool:
         """Return True if the event should get its own row; otherwise fold it and return False.
@@ -189,6 +193,7 @@ class Intervals:
                 "fast_fails": count,
                 "fast_fail_max_ms": self._fast_fails.max_ms,
                 "fast_fail_buckets": self._fast_fails.buckets,
+                "buyers": sorted(self._refused_buyers),
                 "count": count,
             }
             rows.append(("circuit_breaker_state", BREAKER_VALUE["open"], metadata))

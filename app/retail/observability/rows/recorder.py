@@ -9,7 +9,6 @@ rows of its last second.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 from collections import deque
@@ -21,21 +20,12 @@ import orjson
 
 from retail.observability.prometheus import catalogue
 from retail.observability.prometheus.instruments import telemetry
+from retail.observability.rows import types
 from retail.observability.rows.intervals import Intervals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-METRIC_TYPES = (
-    "orders_per_day",
-    "error_rate",
-    "refunds_per_day",
-    "payment_success_rate",
-    "avg_response_time",
-    "circuit_breaker_state",
-    "stock_conflicts",
-    "throttled_requests",
-)
 LIMIT = 10_000
 BATCH = 500
 
@@ -143,17 +133,17 @@ os.register_at_fork(after_in_child=recorder.after_fork)
 def record_metric(
     metric_type: str, value: float, metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Record one row: a type from METRIC_TYPES, a finite value, JSON-serializable metadata.
+    """Record one row: a type from METRIC_TYPES, its value, and JSON-serializable metadata.
 
-    Does not block, and raises only in tests; an invalid row is counted in
-    `retail_telemetry_errors_total`. Floods of stock conflicts or throttled requests are folded
-    (intervals.py). Put ids into `metadata`, but no names or addresses of people.
+    The type defines what the value means. Does not block, and raises only in tests; a row that
+    makes no sense is dropped and counted in `retail_telemetry_errors_total`. Floods of stock
+    conflicts or throttled requests are folded (intervals.py). Put ids into `metadata`, but no names
+    or addresses of people.
     """
     try:
         number = float(value)
-        if metric_type not in METRIC_TYPES or not math.isfinite(number):
-            raise ValueError(f"invalid row: {metric_type}={value!r}; types: {METRIC_TYPES}")  # noqa: TRY301
         copied = dict(metadata or {})
+        types.check(metric_type, number, copied)
         text = _json(copied)  # a snapshot: later changes to `metadata` have no effect
         if recorder.intervals.add_event(metric_type, number, copied):
             recorder.add(Row(metric_type, number, text, datetime.now(UTC)))

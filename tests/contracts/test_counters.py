@@ -1,0 +1,188 @@
+"""Every counter of the catalogue is incremented by what it counts, with every label value."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as shop_settings
+from django.utils import timezone
+
+from orders.models import Payment, Sale, new_payment_key
+from orders.recovery import settle_payments
+from orders.reservation import reserve
+from orders.services import StockConflictError, sale_checkout
+from payments.breaker import BreakerOpenError
+from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
+from payments.models import CircuitBreaker
+from products.services import SoldOutError
+from retail import jobs
+from retail.audit import declare, runner
+from retail.observability import record_metric
+from retail.observability.logs.sinks import SharedFile
+from retail.observability.prometheus import catalogue
+from retail.observability.prometheus.exposition import DatabaseCollector
+from retail.observability.prometheus.instruments import Counter
+from retail.observability.rows import recorder
+from retail.throttling import ThrottledError
+from tests.retail.conftest import forgiving
+from tests.retail.observability.log_writing import open_writer, say
+from tests.support import make_buyer, make_product, moved, order_for, without_the_guard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.contrib.auth.models import User
+    from django.test import Client
+    from pytest_django import Settings
+
+    from products.models import Product
+    from tests.retail.observability.log_writing import Open
+    from tests.support import ScriptedGateway
+
+__all__ = ["forgiving", "open_writer"]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def series() -> Iterator[str]:
+    """Yield every series of the counters, as `moved` names them."""
+    for counter in catalogue.entries():
+        if counter is catalogue.HTTP_ERRORS:
+            yield f'{counter.name}{{view="orders:checkout"}}'  # one view stands for all
+        elif isinstance(counter, Counter):
+            sets = [values for values in counter.labels.values() if values is not None]
+            for values in itertools.product(*sets):
+                pairs = zip(counter.labels, values, strict=True)
+                labels = ",".join(f'{name}="{value}"' for name, value in pairs)
+                yield f"{counter.name}{{{labels}}}" if labels else counter.name
+
+
+def fail(*_args: object) -> Any:
+    raise LookupError
+
+
+def _orders(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
+    """Place orders that end in every way, with the gateway in service."""
+    for currency in shop_settings.CURRENCIES:
+        sale = sale_checkout(order=replace(order_for(buyer, lamp), currency=currency))
+        assert sale.status == Sale.Status.CONFIRMED
+    gateway.answers = [Answer.DECLINED]
+    assert sale_checkout(order=order_for(buyer, lamp)).status == Sale.Status.FAILED
+    _, payment = reserve(order_for(buyer, lamp), new_payment_key())
+    longer = timedelta(seconds=shop_settings.PAYMENT_CANCEL_AFTER + 1)
+    Payment.objects.filter(pk=payment.pk).update(
+        created_at=timezone.now() - longer, due_at=timezone.now()
+    )
+    assert settle_payments() == 1
+    assert gateway.cancelled == [payment.key]
+
+
+def _outage(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
+    """Let the breaker open for want of answers, probe, and close."""
+    gateway.answers = [GatewayTimeoutError(), *[NoAnswerError()] * 20]
+    for _ in range(3):  # two attempts each; the fifth failure in a row opens it
+        assert sale_checkout(order=order_for(buyer, lamp)).status == Sale.Status.PENDING
+    with pytest.raises(BreakerOpenError):
+        sale_checkout(order=order_for(buyer, lamp))
+    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(hours=2))
+    gateway.answers = [Answer.APPROVED]
+    assert sale_checkout(order=order_for(buyer, lamp)).status == Sale.Status.CONFIRMED
+
+
+def _refusals(buyer: User, lamp: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Order more than there is, with and without the guard of the stock."""
+    order = order_for(buyer, make_product("Rug", stock=1), 2)
+    with pytest.raises(SoldOutError):
+        sale_checkout(order=order)
+    without_the_guard(monkeypatch)
+    for line in order.lines:
+        line.product.stock = line.quantity  # an outdated read
+    with pytest.raises(StockConflictError):
+        sale_checkout(order=order)
+
+
+def _floods(client: Client, buyer: User, lamp: Product, settings: Settings) -> None:
+    """Exceed every rate limit."""
+    settings.THROTTLE_CHECKOUT_LIMIT = settings.THROTTLE_PASSWORD_RESET_LIMIT = 0
+    with pytest.raises(ThrottledError):
+        sale_checkout(order=order_for(buyer, lamp))
+    reset = client.post("/accounts/password-reset/", {"email": buyer.email})
+    wrong = {"username": buyer.username, "password": "guess"}
+    logins = [client.post("/accounts/login/", wrong).status_code for _ in range(5)]
+    assert (reset.status_code, logins[-1]) == (429, 429)
+
+
+def _checkout_fails(client: Client, buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a view raise."""
+    client.force_login(buyer)
+    client.raise_request_exception = False
+    monkeypatch.setattr("orders.views.current_items", fail)
+    assert client.get("/checkout/").status_code == 500
+
+
+def _jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each job succeed and fail."""
+    for job in jobs.declared.values():
+        monkeypatch.setattr(job, "function", lambda: 0)
+        job()
+        monkeypatch.setattr(job, "function", fail)
+        with pytest.raises(LookupError):
+            job()
+
+
+def _telemetry(open_writer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every part of the telemetry fail."""
+    catalogue.JOBS.inc(task="no such job", outcome="failed")
+    record_metric("stock_conflicts", -1)
+    monkeypatch.setattr(recorder, "LIMIT", 0)
+    record_metric("stock_conflicts", 1)
+    collector = DatabaseCollector()
+    collector.add("broken", fail)
+    collector.collect()
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    writer = open_writer()
+    writer.sinks[0] = SharedFile(Path("/dev/full"), 10_000, backups=1)
+    say(1, logging.WARNING)
+    monkeypatch.setitem(
+        declare.declared, declare.OVERSOLD, replace(declare.declared[declare.OVERSOLD], scan=fail)
+    )
+    runner.audit([declare.OVERSOLD])
+
+
+@pytest.fixture
+def buyer() -> User:
+    return make_buyer()
+
+
+@pytest.fixture
+def lamp() -> Product:
+    return make_product(stock=50)
+
+
+def test_every_counter_is_incremented(
+    buyer: User,
+    lamp: Product,
+    client: Client,
+    scripted_gateway: ScriptedGateway,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    open_writer: Open,
+    forgiving: None,
+) -> None:
+    settings.THROTTLE_CHECKOUT_LIMIT = 100
+    with moved() as changes:
+        _orders(buyer, lamp, scripted_gateway)
+        _outage(buyer, lamp, scripted_gateway)
+        with monkeypatch.context() as patched:
+            _refusals(buyer, lamp, patched)
+        _floods(client, buyer, lamp, settings)
+        _checkout_fails(client, buyer, monkeypatch)
+        _jobs(monkeypatch)
+        _telemetry(open_writer, monkeypatch)
+    assert sorted(set(series()) - {name for name, change in changes.items() if change > 0}) == []
