@@ -47,7 +47,7 @@ def _ratio(part: str, whole: str, seconds: int, least: int, healthy: int) -> str
 RULES = (
     Rule(
         http_errors.ERROR_RATE_HIGH,
-        _ratio(f'{http_errors.REQUESTS}{{status="5xx"}}', http_errors.REQUESTS,
+        _ratio("retail_http_errors_total", f"{http_errors.REQUESTS}{{{http_errors.VISITORS}}}",
                ERRORS.window_seconds, ERRORS.least_requests, healthy=0),
         "gt",
         ERRORS.most_ratio,
