@@ -363,7 +363,8 @@ def test_charts_and_tables_show_the_same_numbers(staff: Client) -> None:
         assert f'id="chart-{chart["key"]}"' in page
 
 
-QUERIES = 37  # reads per page, for every range
+QUERIES = {"sqlite": 36, "postgresql": 37}  # reads per page, for every range
+MORE = {"sqlite": 2, "postgresql": 4}  # of them with data: the latest errors, refused buyers, rows
 
 
 def reads(captured: CaptureQueriesContext) -> int:
@@ -384,6 +385,5 @@ def test_the_number_of_queries_does_not_grow_with_the_data(staff: Client, name: 
     rollups.roll_up(NOON)
     with CaptureQueriesContext(connection) as full:
         staff.get(PAGE, {"range": name})
-    # More read the latest errors, the buyers who could not pay, and rows not yet rolled up.
-    assert reads(empty) < reads(full) <= reads(empty) + 4
-    assert reads(full) <= QUERIES
+    assert reads(empty) < reads(full) <= reads(empty) + MORE[connection.vendor]
+    assert reads(full) <= QUERIES[connection.vendor]
