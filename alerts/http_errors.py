@@ -32,7 +32,7 @@ RECORDINGS = (
         f"/ (service:retail_http_requests:rate{WINDOW} > 0)",
     ),
     until_scraped(
-        f"service:retail_http_errors:judged{WINDOW}",
+        f"service:retail_http_errors:evaluated{WINDOW}",
         f"service:retail_http_errors:ratio_rate{WINDOW}\n"
         f"and round(service:retail_http_requests:rate{WINDOW} * {LIMIT.window_seconds})"
         f" >= {LIMIT.least_requests}",
@@ -41,7 +41,7 @@ RECORDINGS = (
 
 ERROR_RATE_HIGH = Alert(
     name="RetailErrorRateHigh",
-    expr=f"service:retail_http_errors:judged{WINDOW} > {LIMIT.most_ratio}",
+    expr=f"service:retail_http_errors:evaluated{WINDOW} > {LIMIT.most_ratio}",
     for_seconds=LIMIT.for_seconds,
     severity="critical",
     service="shop",

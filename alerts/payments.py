@@ -38,7 +38,7 @@ RECORDINGS = (
         f"/ (sum(service:retail_payments:rate{WINDOW}) > 0)",
     ),
     until_scraped(
-        f"service:retail_payment_success:judged{WINDOW}",
+        f"service:retail_payment_success:evaluated{WINDOW}",
         f"service:retail_payment_success:ratio_rate{WINDOW}\nand {ENOUGH_PAYMENTS}",
     ),
     last_known(
@@ -53,7 +53,7 @@ RECORDINGS = (
 
 SUCCESS_LOW = Alert(
     name="RetailPaymentSuccessLow",
-    expr=f"service:retail_payment_success:judged{WINDOW} < {SUCCESS.least_ratio}",
+    expr=f"service:retail_payment_success:evaluated{WINDOW} < {SUCCESS.least_ratio}",
     for_seconds=SUCCESS.for_seconds,
     severity="critical",
     service="payments",

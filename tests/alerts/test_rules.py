@@ -115,7 +115,7 @@ def test_every_recorded_series_in_use_is_recorded() -> None:
     recorded = [rule["record"] for rule in rules if "record" in rule]
     assert len(recorded) == len(set(recorded)) > 0
     for name in recorded:
-        kinds = r"(ratio_)?(rate|increase)\d+[mhd]|judged\d+m|last|failed|burning_\w+"
+        kinds = r"(ratio_)?(rate|increase)\d+[mhd]|evaluated\d+m|last|failed|burning_\w+"
         assert re.fullmatch(rf"service:\w+:({kinds})", name)
     used = {name for rule in rules for name in re.findall(r"service:[\w:]+", rule["expr"])}
     for_dashboards = {name for name in set(recorded) - used if "30d" in name}
