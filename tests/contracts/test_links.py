@@ -248,9 +248,10 @@ def test_alerts_link_to_runbooks_and_dashboards_that_exist(shop: Shop, staff: Sh
 def test_errors_on_the_shops_dashboard_link_to_the_lines_of_their_request(
     staff: Shopper, lines: list[Line]
 ) -> None:
-    page = staff.get("/metrics/dashboard/?range=1h").text
-    found = re.findall(rf'href="({re.escape(GRAFANA_URL)}/d/retail-logs[^"]+)"', page)
-    assert found
+    link = re.compile(rf'href="({re.escape(GRAFANA_URL)}/d/retail-logs[^"]+)"')
+    found = wait_until(  # the errors are stored at the end of their interval
+        lambda: link.findall(staff.get("/metrics/dashboard/?range=1h").text), "the errors"
+    )
     for url in found:
         shown = behind(url.replace("&amp;", "&"), lines)
         assert any('"status":5' in line.text for line in shown if line.event == "http.request")
