@@ -1,20 +1,24 @@
 """JSON logs: one object per line, always with the same six keys (docs/logging.md)."""
 
+from __future__ import annotations
+
 import logging
 import re
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from pythonjsonlogger.core import RESERVED_ATTRS, LogData
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
 from retail.observability.context import current_request_id
-from retail.observability.logs.writer import LineWriter, PendingRecord
+from retail.observability.logs.writer import LineWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 # No line has the thread or process, so logging need not look them up for each record.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -91,6 +95,10 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
             for name, value in attributes.items()
             if name not in _NOT_FIELDS and not name.startswith("_")
         }
+    return _cleaned(fields)
+
+
+def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
     # What nearly all fields are needs no call of _clean.
     return {
         name: value
@@ -101,15 +109,16 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def _six_keys(record: logging.LogRecord, message: str, extra: dict[str, Any]) -> dict[str, Any]:
+def _six_keys(record: logging.LogRecord | Event, extra: dict[str, Any]) -> dict[str, Any]:
     """Return the line as a dictionary. A message without `event=` moves to `extra.text`."""
+    message = record.message
     if "@" in message:
         message = _without_addresses(message)
     if not message.startswith("event="):
         extra["text"] = message
         message = "event=log"
     # A record formatted after its request has ended carries the request id itself.
-    request_id = extra.pop("request_id", record.__dict__.get("request_id"))
+    request_id = extra.pop("request_id", getattr(record, "request_id", None))
     seconds, milliseconds = divmod(round(record.created * 1_000_000) // 1000, 1000)
     return {
         "timestamp": f"{_date_and_time(seconds)}.{milliseconds:03}+00:00",
@@ -119,6 +128,33 @@ def _six_keys(record: logging.LogRecord, message: str, extra: dict[str, Any]) ->
         "request_id": current_request_id() if request_id is None else request_id,
         "extra": extra,
     }
+
+
+class Event(NamedTuple):
+    """Arguments and time of a `log_event` call, with the names of LogRecord's attributes."""
+
+    name: str
+    levelno: int
+    message: str
+    fields: Mapping[str, Any]
+    request_id: str
+    created: float  # seconds since 1970
+
+    @property
+    def levelname(self) -> str:
+        """The level's name."""
+        return logging.getLevelName(self.levelno)
+
+    def line(self) -> str:
+        """Return the line, like JsonFormatter's of `record()`."""
+        return _json(_six_keys(self, _cleaned(self.fields)))
+
+    def record(self) -> logging.LogRecord:
+        """Return the LogRecord, without a source location."""
+        record = logging.LogRecord(self.name, self.levelno, "", 0, self.message, (), None)
+        record.created, record.msecs = self.created, self.created % 1 * 1000
+        record.__dict__ |= {"request_id": self.request_id, **self.fields, "_fields": self.fields}
+        return record
 
 
 def _json(line: dict[str, Any]) -> str:
@@ -142,14 +178,13 @@ class JsonFormatter(OrjsonFormatter):
         """Return the line."""
         line: str | None = record.__dict__.get("_line")
         if line is None:
-            if "_fields" in record.__dict__ and not record.exc_info:  # from log_event
-                line = _json(_six_keys(record, record.msg, _fields_of(record)))
-            elif isinstance(record.msg, dict) or (
+            if isinstance(record.msg, dict) or (
                 record.exc_info or record.exc_text or record.stack_info
             ):
                 line = super().format(record)
             else:
-                line = _json(_six_keys(record, record.getMessage(), _fields_of(record)))
+                record.message = record.getMessage()
+                line = _json(_six_keys(record, _fields_of(record)))
             record.__dict__["_line"] = line
         return line
 
@@ -162,7 +197,7 @@ class JsonFormatter(OrjsonFormatter):
             if name not in _OBJECTS:
                 shown = "traceback" if name == "exc_info" else name
                 extra[shown] = _clean(shown, value)
-        log_data.update(_six_keys(record, record.message, extra))
+        log_data.update(_six_keys(record, extra))
 
     def jsonify_log_record(self, log_data: LogData) -> str:
         """Return the line as JSON."""
@@ -177,12 +212,12 @@ def log_event(logger: logging.Logger, level: int, message: str, fields: Mapping[
     """
     if not logger.isEnabledFor(level):
         return
-    pending = PendingRecord(logger.name, level, message, fields, current_request_id(), time.time())
+    event = Event(logger.name, level, message, fields, current_request_id(), time.time())
     handlers = logging.root.handlers
     if level < logging.WARNING and len(handlers) == 1 and type(handlers[0]) is LineWriter:
-        handlers[0].add(pending)  # skips creating a LogRecord
+        handlers[0].add(event)  # skips creating a LogRecord
     else:
-        logger.handle(pending.record())
+        logger.handle(event.record())
 
 
 def logging_config(  # noqa: PLR0913 - one keyword argument per setting

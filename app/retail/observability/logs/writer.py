@@ -12,58 +12,39 @@ import os
 import queue
 import threading
 from collections import deque
+from itertools import compress
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 from retail.observability.logs.sinks import Console, SharedFile
 from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import TextIO
 
 LIMIT = 1000  # queued records; beyond it, the caller writes them
 
-# The attributes of every LogRecord, for records without a source location.
-_BLANK = vars(logging.LogRecord("", logging.NOTSET, "", 0, "", (), None))
-# Those of them that the shop's formatter reads.
-_FORMATTED = {name: _BLANK[name] for name in ("args", "exc_info", "exc_text", "stack_info")}
 
+class Pending(Protocol):
+    """A line that is formatted when it is written, which costs the caller less than a LogRecord."""
 
-class PendingRecord(NamedTuple):
-    """Arguments and time of a `log_event` call, not yet a LogRecord."""
+    @property
+    def levelno(self) -> int:
+        """The level, as LogRecord has it."""
 
-    logger: str
-    level: int
-    message: str
-    fields: Mapping[str, Any]
-    request_id: str
-    created: float  # seconds since 1970
+    def line(self) -> str:
+        """Return the line, without the line break."""
 
-    def record(self, blank: Mapping[str, Any] = _BLANK) -> logging.LogRecord:
-        """Return the LogRecord, with `blank` for its other attributes."""
-        record = logging.LogRecord.__new__(logging.LogRecord)
-        record.__dict__ = {
-            **blank,
-            "request_id": self.request_id,
-            **self.fields,
-            "_fields": self.fields,
-            "name": self.logger,
-            "msg": self.message,
-            "levelno": self.level,
-            "levelname": logging.getLevelName(self.level),
-            "created": self.created,
-            "msecs": self.created % 1 * 1000,
-        }
-        return record
+    def record(self) -> logging.LogRecord:
+        """Return the line as a LogRecord."""
 
 
 class LineWriter(logging.Handler):
     """Writes records as lines to the file and to standard output, in the order of logging.
 
-    A LogRecord is formatted when it is queued, because its arguments may change; a PendingRecord is
+    A LogRecord is formatted when it is queued, because its arguments may change; a Pending line is
     formatted by the thread. WARNING and above are written immediately, together with all queued
     records. So is everything with `flush_seconds` 0 or when the process ends. No record is dropped;
     lines that an output does not accept are counted, and reported on stderr.
@@ -91,7 +72,7 @@ class LineWriter(logging.Handler):
 
     def reset(self) -> None:
         """Start empty. In a forked child, queued records belong to the parent."""
-        self._queue: deque[logging.LogRecord | PendingRecord] = deque()
+        self._queue: deque[logging.LogRecord | Pending] = deque()
         # Reentrant, because a signal handler may log at any point; so is SimpleQueue.put.
         self._writing = threading.RLock()  # one flush at a time, to keep the order
         self._starting = threading.RLock()
@@ -119,7 +100,7 @@ class LineWriter(logging.Handler):
         else:
             self.add(record, immediate=record.levelno >= logging.WARNING)
 
-    def add(self, record: logging.LogRecord | PendingRecord, *, immediate: bool = False) -> None:
+    def add(self, record: logging.LogRecord | Pending, *, immediate: bool = False) -> None:
         """Queue a record, or write it immediately with all queued records."""
         self._queue.append(record)  # first, so that a concurrent close writes it
         if immediate or self._immediate or not self.flush_seconds or len(self._queue) > LIMIT:
@@ -130,29 +111,32 @@ class LineWriter(logging.Handler):
     def flush(self) -> None:
         """Write all queued records. Does not raise."""
         with self._writing:
-            records, lines = self._take()
+            lines, levels, last = self._take()
             for sink in self.sinks:
-                batch = [
-                    line
-                    for record, line in zip(records, lines, strict=True)
-                    if record.levelno >= sink.level
-                ]
+                batch = (
+                    lines
+                    if not levels or min(levels) >= sink.level
+                    else list(compress(lines, [level >= sink.level for level in levels]))
+                )
                 written = sink.written
                 try:
                     if batch:
                         sink.write(batch)
                 except Exception:  # noqa: BLE001 - as in logging's own handlers
-                    self._report(records[-1], len(batch) - (sink.written - written))
+                    self._report(last, len(batch) - (sink.written - written))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - of the base class
         """Report and count a record that cannot be formatted."""
         self._report(record, 1)
 
-    def _report(self, record: logging.LogRecord, lost: int) -> None:
+    def _report(self, record: logging.LogRecord | Pending | None, lost: int) -> None:
         """Print the current exception, as logging does, and count the lost lines."""
         # Without a lost line, the file was not rotated: also a failure.
         catalogue.TELEMETRY_ERRORS.inc(max(lost, 1), sink="log")
-        super().handleError(record)
+        if record is not None:
+            super().handleError(
+                record if isinstance(record, logging.LogRecord) else record.record()
+            )
 
     def close(self) -> None:
         """Stop the thread and write the queue. Later records are written immediately."""
@@ -166,21 +150,23 @@ class LineWriter(logging.Handler):
                 sink.close()
         super().close()
 
-    def _take(self) -> tuple[list[logging.LogRecord], list[bytes]]:
-        """Empty the queue; return the records and their lines."""
-        records, lines = [], []
+    def _take(self) -> tuple[list[bytes], list[int], logging.LogRecord | Pending | None]:
+        """Empty the queue; return the lines, their levels, and the last record."""
+        lines, levels, queued = [], [], None
         for _ in range(len(self._queue)):
             try:
                 queued = self._queue.popleft()
             except IndexError:  # a signal handler wrote the rest meanwhile
                 break
-            record = queued.record(_FORMATTED) if isinstance(queued, PendingRecord) else queued
             try:
-                lines.append(f"{self.format(record)}\n".encode())
-                records.append(record)
+                line = (
+                    self.format(queued) if isinstance(queued, logging.LogRecord) else queued.line()
+                )
+                lines.append(f"{line}\n".encode())
+                levels.append(queued.levelno)
             except Exception:  # noqa: BLE001 - as in logging's own handlers
-                self.handleError(record)
-        return records, lines
+                self._report(queued, 1)
+        return lines, levels, queued
 
     def _wake_thread(self) -> None:
         """Wake the thread; start it if it does not run yet."""
