@@ -58,8 +58,9 @@ test-blind: .venv/.dev ## stage faults in front of the real monitoring; print wh
 	@tools/system_tools.sh
 	BLIND=all $(ON_SQLITE) $(BIN)/pytest tests/blind $(ARGS)
 
-stack-test: .venv/.dev ## test the containers end to end (needs Docker)
+stack-test: .venv/.dev ## test the containers end to end (needs Docker), then all of test-blind
 	$(BIN)/python tests/stack/stack_test.py $(ARGS)
+	@$(MAKE) --no-print-directory test-blind ARGS=
 
 lint: .venv/.dev ## check style, formatting, import rules and missing migrations
 	$(BIN)/ruff check
