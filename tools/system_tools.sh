@@ -1,16 +1,16 @@
 #!/bin/sh
 # Install programs that tests use and pip cannot install: promtool (Prometheus), amtool (Alertmanager),
-# the blackbox exporter and Chromium. Runs only as root on Debian (on Ubuntu: without Chromium); otherwise does nothing, and
-# the tests report what they left out. Never fails.
+# the blackbox exporter, a cache server and Chromium. Runs only as root on Debian (on Ubuntu: without
+# Chromium); otherwise does nothing, and the tests report what they left out. Never fails.
 set -u
 
 packages=
 command -v promtool >/dev/null || packages=prometheus
 command -v amtool >/dev/null || packages="$packages prometheus-alertmanager"
-command -v prometheus-blackbox-exporter >/dev/null || packages="$packages prometheus-blackbox-exporter"
-
 command -v prometheus-blackbox-exporter >/dev/null || command -v blackbox_exporter >/dev/null ||
     packages="$packages prometheus-blackbox-exporter"
+command -v valkey-server >/dev/null || command -v redis-server >/dev/null ||
+    packages="$packages redis-server"
 
 has_browser() {
     for browser in chromium chromium-browser google-chrome google-chrome-stable; do

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,8 @@ from grafana.build import DASHBOARDS
 from grafana.parts import GOOD, NO_DATA, QUIET
 from tests.contracts.emitted import LAMP, SETTINGS, journey
 from tests.grafana.support import Prometheus, painted
-from tests.running.support import RunningShop, wait_until
+from tests.running.support import RunningShop, free_port, wait_until
+from tools.with_postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +29,7 @@ STATS = {
     if panel["type"] == "stat" and panel["datasource"]["uid"] == "prometheus"
 }
 # Of programs that these tests do not run.
-FOREIGN = ("pg_", "otelcol_", "alertmanager_", "loki_", "probe_", "prometheus_notifications")
+FOREIGN = ("pg_", "otelcol_", "alertmanager_", "loki_", "node_", "probe_", "prometheus_notifications")
 GREEN_WITHOUT_THE_SHOP = {"retail-shop: What is up", "retail-watch: Watchdog"}
 DEBUG_OFF = {
     "DEBUG": "False",
@@ -40,7 +42,10 @@ DEBUG_OFF = {
     "WEB_CONCURRENCY": "2",
 }
 STATE = "__import__('payments.models').models.CircuitBreaker.objects.get().state"
-SETUPS = {"one web process": {}, "two web processes, DEBUG off": DEBUG_OFF}
+SETUPS = {
+    "SQLite, one web process": {},
+    "PostgreSQL, Valkey, two web processes, DEBUG off": DEBUG_OFF,
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,31 @@ def green(panels: dict[str, dict[str, Any]], prometheus: Prometheus) -> set[str]
     }
 
 
+@pytest.fixture(scope="module")
+def servers(
+    left_out: LeaveOut, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Start PostgreSQL and a cache server; return the settings with their addresses."""
+    cache = (
+        shutil.which("valkey-server")
+        or shutil.which("redis-server")
+        or left_out(
+            "redis-server",
+            "the panels' queries are not run for a shop with CACHE_URL",
+            "sudo apt-get install --no-install-recommends redis-server",
+        )
+    )
+    port = str(free_port())
+    command = [cache, "--bind", "127.0.0.1", "--port", port, "--save", ""]
+    with postgres(fsync=False) as server:
+        running = subprocess.Popen(command, cwd=tmp_path_factory.mktemp("cache"))
+        try:
+            yield {"DATABASE_URL": server.url, "CACHE_URL": f"redis://127.0.0.1:{port}/0"}
+        finally:
+            running.kill()
+            running.wait()
+
+
 @pytest.fixture(scope="module", params=SETUPS)
 def shop(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -68,6 +98,8 @@ def shop(
     """Return a shop in a recommended setup."""
     folder = tmp_path_factory.mktemp("shop")
     settings = SETUPS[request.param]
+    if settings:
+        settings = {**settings, **request.getfixturevalue("servers")}
     shop = RunningShop(folder, {**SETTINGS, **settings, "STATIC_ROOT": str(folder / "static")})
     try:
         if settings:  # with DEBUG off, the shop refuses the development key
