@@ -19,7 +19,7 @@ from grafana.queries import or_none, query
 from grafana.status import SEVERITIES, WATCHDOG, alerts_firing, by_severity, firing_alerts
 from retail.thresholds import THRESHOLDS, in_words
 
-TELEMETRY = THRESHOLDS.telemetry
+TELEMETRY, CLOCKS = THRESHOLDS.telemetry, THRESHOLDS.clocks
 FAILING = steps((TELEMETRY.most_failures + 1, WARN))
 WINDOW = span(TELEMETRY.window_seconds)
 UP = mapping({0: ("DOWN", BAD), 1: ("up", GOOD)})
@@ -115,6 +115,33 @@ PAGE = page(
             [query(f"min by (job) (up)\nor {GONE} * 0", "{{job}}")],
             size=(12, 9),
             mappings=UP,
+        ),
+        states(
+            "Probes",
+            "The shop as the blackbox exporter sees it from outside: the home page, the health "
+            "endpoints of web and worker, and readiness. All are normally up. Home down while web "
+            "is up: see the database and the errors.",
+            [query("max by (probe) (probe_success)", "{{probe}}")],
+            size=(12, 9),
+            mappings=UP,
+        ),
+        series(
+            "Clock difference",
+            "Between each process and Prometheus, positive if the process is ahead. Normally "
+            "within a few seconds. Beyond the dashed lines, ages, leases and flash-sale times are "
+            "wrong.",
+            [
+                query(
+                    "retail_clock_timestamp_seconds - timestamp(retail_clock_timestamp_seconds)",
+                    "{{job}} {{instance}}",
+                )
+            ],
+            size=(12, 9),
+            unit="s",
+            least=None,
+            soft_most=CLOCKS.most_seconds,
+            soft_least=-CLOCKS.most_seconds,
+            thresholds=steps((-CLOCKS.most_seconds, GOOD), (CLOCKS.most_seconds, BAD), base=BAD),
         ),
         series(
             "Scrape duration",

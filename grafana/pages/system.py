@@ -3,8 +3,10 @@
 from grafana.page import page
 from grafana.parts import BAD, GOOD, PLAIN, WARN, mapping, override, series, stat, steps
 from grafana.queries import or_none, query
+from retail.thresholds import THRESHOLDS
 
 DB = 'datname!~"|postgres|template.*"'
+DISK = THRESHOLDS.disk
 UP = mapping({0: ("DOWN", BAD), 1: ("up", GOOD)})
 BUSY = steps((0.7, WARN), (0.9, BAD))
 CONNECTIONS = "sum(pg_stat_database_numbackends)"
@@ -203,6 +205,23 @@ PAGE = page(
                 query("max(otelcol_process_memory_rss)", "collector"),
             ],
             unit="bytes",
+        ),
+        series(
+            "Saturation: disks",
+            "Ratio of used to available space of the disks with the database, the shop's files, "
+            "its logs and the metrics. When the database's disk is full, nobody can buy. An alert "
+            "fires above the dashed lines.",
+            [
+                query(
+                    'label_replace(1 - node_filesystem_avail_bytes{mountpoint=~"/disks/.+"}'
+                    " / node_filesystem_size_bytes, "
+                    '"disk", "$1", "mountpoint", "/disks/(.+)")',
+                    "{{disk}}",
+                )
+            ],
+            unit="percentunit",
+            soft_most=1,
+            thresholds=steps((1 - DISK.warning_free_ratio, WARN), (1 - DISK.least_free_ratio, BAD)),
         ),
         series(
             "Saturation: open files",
