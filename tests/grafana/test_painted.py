@@ -167,6 +167,8 @@ def test_every_panel_has_data(shop: RunningShop, prometheus: Prometheus) -> None
 
 
 def test_in_an_outage_nothing_about_payments_is_green(prometheus: Prometheus) -> None:
+    is_open = 'max(retail_circuit_breaker_state{state="open"}) == 1'
+    wait_until(lambda: prometheus.values(is_open), "the breaker to be shown open")
     success = STATS["retail-payments: Payment success"]
     assert list(painted(success, prometheus)) == [("breaker open", QUIET)]
     names = {"Circuit breaker", "Payment success", "Good checkouts", "Failed calls"}
