@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "app")]
 
 import requests
 
-from drills.shoppers import form_of
+from drills.shoppers import Shopper, form_of
 from tests.stack import monitoring
 from tests.stack.stack import (
     ENV_FILE,
@@ -62,7 +62,7 @@ def start() -> None:
 def commands() -> None:
     print("the guide's commands")
     check("migrate", "No migrations to apply" in manage("migrate"))
-    check("create_admin", "Admin admin made" in manage("create_admin"))
+    check("create_admin", "Admin admin created" in manage("create_admin"))
     check("populate_products", "10 sample products" in manage("populate_products"))
     count = "from products.models import Product; print(Product.objects.count())"
     check("shell", manage("shell", "--no-imports", "-c", count).strip() == "10")
@@ -126,8 +126,7 @@ def restart_of_the_database_under_load() -> None:
             unexpected.append(f"{page.url}: {page.status_code} {page.text[:300]}")
         return page
 
-    def shop() -> None:
-        shopper = customer()
+    def shop(shopper: Shopper) -> None:
         while not stop.is_set():
             with contextlib.suppress(LookupError):  # the page "in a few seconds" has no form
                 product = inspect(shopper.get(LAMP))
@@ -138,7 +137,7 @@ def restart_of_the_database_under_load() -> None:
                 inspect(shopper.submit(checkout, "/checkout/", payment_token="tok_good", **values))
             time.sleep(0.1)
 
-    threads = [threading.Thread(target=shop) for _ in range(6)]
+    threads = [threading.Thread(target=shop, args=[customer()]) for _ in range(6)]
     for thread in threads:
         thread.start()
     time.sleep(3)
@@ -148,6 +147,7 @@ def restart_of_the_database_under_load() -> None:
     for thread in threads:
         thread.join()
     print(f"  responses by status: {dict(sorted(statuses.items()))}")
+    check("the database was away during requests", statuses[503])
     check(f"no traceback and no unexpected status {unexpected[:3]}", not unexpected)
     wait_for("the shop is ready again", ready)
     everything_is_settled_and_consistent()
