@@ -39,7 +39,7 @@ SLOW = (
     *("grafana/test_painted.py", "contracts/test_links.py"),
     *("contracts/test_names.py", "quality/test_catalogue.py"),
     *("config/test_settings.py", "config/test_env_example.py"),
-    *("retail/history/test_read.py", "retail/test_admin.py"),
+    *("retail/history/test_read.py", "retail/test_admin.py", "retail/test_admin_lists.py"),
     *("retail/observability/test_log_writer_processes.py",),
     *("retail/observability/test_recording_processes.py", "retail/observability/test_slots.py"),
     *("retail/observability/test_logs_file.py", "retail/observability/test_logs_console.py"),

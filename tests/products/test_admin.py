@@ -1,74 +1,25 @@
 """The catalogue in the admin: stock changes only through the ledger, flash sales are complete."""
 
-import threading
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from django.contrib.messages import get_messages
-from django.db import connections
-from django.http import HttpRequest
 from django.test import Client
-from django.utils import timezone
 
-from products.admin import ProductAdmin
-from products.forms import ProductForm
-from products.models import Category, Product, StockMovement
-from products.selectors import unbalanced_products
-from products.services import MAX_STOCK, SoldOutError, stock_adjust, stock_reserve
+from products.models import Product
+from products.services import MAX_STOCK
+from tests.products.support import (
+    change_url,
+    errors,
+    form_data,
+    messages_of,
+    products_and_movements,
+    unsaved,
+)
 from tests.support import ledger, make_buyer, make_product
 
 pytestmark = pytest.mark.django_db
-
-Reason = StockMovement.Reason
 ADD = "/admin/products/product/add/"
-
-
-def change_url(product: Product) -> str:
-    return f"/admin/products/product/{product.pk}/change/"
-
-
-def form_data(product: Product, **changes: str) -> dict[str, str]:
-    """Return the form data of a product's change page, with changes."""
-    data = {
-        "name": product.name,
-        "slug": product.slug,
-        "category": str(product.category_id),
-        "description": product.description,
-        "image": product.image,
-        "price": str(product.price),
-        "is_active": "on",
-    }
-    return {**data, **changes}
-
-
-def unsaved(**changes: object) -> Product:
-    """Return a valid product that is not saved."""
-    category = Category.objects.get_or_create(name="Shelf", slug="shelf")[0]
-    return Product(
-        **{"category": category, "name": "Lamp", "slug": "lamp", "price": Decimal(10), **changes}
-    )
-
-
-def errors(response: Any) -> dict[str, list[str]]:
-    """Return the errors of a form that is shown again."""
-    assert response.status_code == 200
-    form_errors: dict[str, list[str]] = response.context["adminform"].errors
-    return {name: list(texts) for name, texts in form_errors.items()}
-
-
-def messages_of(response: Any) -> list[str]:
-    assert response.status_code == 302
-    return [str(message) for message in get_messages(response.wsgi_request)]
-
-
-def products_and_movements() -> list[list[Any]]:
-    products: list[Any] = list(Product.objects.order_by("pk").values())
-    return [products, list(StockMovement.objects.order_by("pk").values())]
 
 
 @pytest.mark.parametrize(("difference", "after"), [("5", 15), ("-3", 7), ("-10", 0), ("+2", 12)])
@@ -224,183 +175,6 @@ def test_a_product_with_movements_cannot_be_deleted_but_one_without_can(
     assert list(Product.objects.all()) == [lamp]
 
 
-# --- Concurrent sales ---------------------------------------------------------------------------
-
-
-def test_the_difference_applies_to_the_stock_at_the_time_of_saving(admin_client: Client) -> None:
-    lamp = make_product(stock=10)
-    data = form_data(lamp, stock_difference="5", stock_reason="delivery")
-    admin_client.get(change_url(lamp))
-    stock_reserve(quantities={lamp.pk: 3}, reference="VT-1")
-    assert (
-        messages_of(admin_client.post(change_url(lamp), data))[0] == "Stock of Lamp: 7 → 12 (+5)."
-    )
-    lamp.refresh_from_db()
-    assert lamp.stock == 12
-
-
-def sell_while_it_is_checked(monkeypatch: pytest.MonkeyPatch, product: Product) -> None:
-    """Sell 3 units after the admin has read the product and before it locks the row."""
-    original = ProductForm._check_prices
-
-    def sell_first(form: ProductForm) -> None:
-        stock_reserve(quantities={product.pk: 3}, reference="VT-1")
-        original(form)
-
-    monkeypatch.setattr(ProductForm, "_check_prices", sell_first)
-
-
-@pytest.mark.parametrize(
-    ("change", "after", "movements"),
-    [
-        ({"name": "New"}, 7, []),
-        (
-            {"stock_difference": "5", "stock_reason": "delivery"},
-            12,
-            [(5, "admin", "admin:admin: delivery")],
-        ),
-        (
-            {"stock_difference": "-7", "stock_reason": "broken"},
-            0,
-            [(-7, "admin", "admin:admin: broken")],
-        ),
-    ],
-)
-def test_a_sale_while_the_form_is_saved_is_kept(
-    admin_client: Client,
-    monkeypatch: pytest.MonkeyPatch,
-    change: dict[str, str],
-    after: int,
-    movements: list[tuple[int, str, str]],
-) -> None:
-    lamp = make_product(stock=10)
-    sell_while_it_is_checked(monkeypatch, lamp)
-    messages_of(admin_client.post(change_url(lamp), form_data(lamp, **change)))
-    lamp.refresh_from_db()
-    assert lamp.stock == after
-    assert ledger(lamp) == [(-3, "sale", "VT-1"), *movements]
-
-
-def test_removing_more_than_a_sale_left_is_refused_with_the_reason(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lamp = make_product(stock=10)
-    sell_while_it_is_checked(monkeypatch, lamp)
-    data = form_data(lamp, stock_difference="-8", stock_reason="broken")
-    response = admin_client.post(change_url(lamp), data)
-    assert errors(response) == {"stock_difference": ["Only 7 in stock."]}
-    assert ledger(lamp) == [(-3, "sale", "VT-1")]
-
-
-def in_thread(call: Callable[[], Any]) -> Any:
-    """Return what `call` returns or raises; close this thread's connections."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001 - what was raised is a result here
-        return error
-    finally:
-        connections.close_all()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_no_sale_comes_between_the_check_and_the_change(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lamp = make_product(stock=10)
-    checked, sold = threading.Event(), threading.Event()
-    original = ProductAdmin.save_model
-
-    def save_late(
-        self: ProductAdmin, request: HttpRequest, obj: Product, form: ProductForm, change: bool
-    ) -> None:
-        checked.set()
-        sold.wait(0.5)  # times out: the sale has to wait for the row lock
-        original(self, request, obj, form, change)
-
-    def sell() -> None:
-        assert checked.wait(30)
-        try:
-            stock_reserve(quantities={lamp.pk: 1}, reference="VT-1")
-        finally:
-            sold.set()
-
-    monkeypatch.setattr(ProductAdmin, "save_model", save_late)
-    data = form_data(lamp, stock_difference="-10", stock_reason="broken")
-    with ThreadPoolExecutor(2) as pool:
-        change = pool.submit(in_thread, lambda: admin_client.post(change_url(lamp), data))
-        sale = pool.submit(in_thread, sell)
-    assert messages_of(change.result())[0] == "Stock of Lamp: 10 → 0 (-10)."
-    assert isinstance(sale.result(), SoldOutError)
-    assert ledger(lamp) == [(-10, "admin", "admin:admin: broken")]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_concurrent_staff_and_buyers_keep_stock_and_ledger_equal(admin_client: Client) -> None:
-    lamp = make_product(stock=25)
-    data = form_data(lamp, stock_difference="-2", stock_reason="broken")
-    clients = [Client() for _ in range(10)]
-    for client in clients:
-        client.cookies = admin_client.cookies
-    start = threading.Barrier(30)
-
-    def at_once(call: Callable[[], Any]) -> Any:
-        start.wait()
-        return in_thread(call)
-
-    with ThreadPoolExecutor(30) as pool:
-        changes = [
-            pool.submit(at_once, lambda c=client: c.post(change_url(lamp), data))  # type: ignore[misc]
-            for client in clients
-        ]
-        sales = [
-            pool.submit(
-                at_once,
-                lambda n=number: stock_reserve(quantities={lamp.pk: 1}, reference=f"VT-{n}"),  # type: ignore[misc]
-            )
-            for number in range(20)
-        ]
-    statuses = Counter(
-        getattr(change.result(), "status_code", change.result()) for change in changes
-    )
-    outcomes = Counter(type(sale.result()).__name__ for sale in sales)
-    assert set(statuses) <= {302, 200}  # saved, or refused with an error message
-    assert set(outcomes) <= {"NoneType", "SoldOutError"}
-    lamp.refresh_from_db()
-    assert lamp.stock == 25 - 2 * statuses[302] - outcomes["NoneType"]
-    assert lamp.stock <= 1
-    assert len(ledger(lamp)) == statuses[302] + outcomes["NoneType"]
-    assert unbalanced_products() == []
-
-
-# --- The service --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("difference", "after"), [(4, 14), (-10, 0), (MAX_STOCK - 10, MAX_STOCK)])
-def test_adjusting_stock_records_the_difference(difference: int, after: int) -> None:
-    lamp = make_product(stock=10)
-    stock = stock_adjust(
-        product_id=lamp.pk, difference=difference, reason=Reason.FEED, reference="file 1"
-    )
-    lamp.refresh_from_db()
-    assert stock == lamp.stock == after
-    assert ledger(lamp) == [(difference, "feed", "file 1")]
-
-
-def test_adjusting_stock_by_zero_records_no_movement() -> None:
-    lamp = make_product(stock=10)
-    assert stock_adjust(product_id=lamp.pk, difference=0, reason=Reason.FEED, reference="x") == 10
-    assert ledger(lamp) == []
-
-
-@pytest.mark.parametrize("difference", [-11, MAX_STOCK - 9, 10**30])
-def test_stock_is_not_adjusted_out_of_range(difference: int) -> None:
-    lamp = make_product(stock=10)
-    before = products_and_movements()
-    with pytest.raises(ValueError, match="from 0 to 1000000000"):
-        stock_adjust(product_id=lamp.pk, difference=difference, reason=Reason.ADMIN, reference="x")
-    assert products_and_movements() == before
-
-
 # --- Fields -------------------------------------------------------------------------------------
 
 FLASH = {
@@ -468,72 +242,3 @@ def test_a_flash_price_may_be_zero_or_the_full_price(admin_client: Client, price
     )
     lamp.refresh_from_db()
     assert lamp.flash_price == Decimal(price)
-
-
-# --- Lists --------------------------------------------------------------------------------------
-
-
-def shown(client: Client, model: str = "product", **query: str) -> list[str]:
-    response = client.get(f"/admin/products/{model}/", query)
-    assert response.status_code == 200
-    return [getattr(row, "name", "") or str(row) for row in response.context["cl"].result_list]
-
-
-def test_products_are_filtered_by_flash_sale_category_and_visibility(
-    admin_client: Client,
-) -> None:
-    now, hour = timezone.now(), timedelta(hours=1)
-    for name, start, end in (
-        ("Now", now - hour, now + hour),
-        ("Coming", now + hour, now + 2 * hour),
-        ("Over", now - 2 * hour, now - hour),
-    ):
-        make_product(name, flash_price=1, flash_starts_at=start, flash_ends_at=end)
-    hidden = make_product("Plain", is_active=False)
-    for flash, names in (
-        ("now", ["Now"]),
-        ("coming", ["Coming"]),
-        ("over", ["Over"]),
-        ("none", ["Plain"]),
-        ("x", ["Coming", "Now", "Over", "Plain"]),
-    ):
-        assert shown(admin_client, flash=flash) == names
-    assert shown(admin_client, is_active__exact="0") == ["Plain"]
-    books = Category.objects.create(name="Books", slug="books")
-    Product.objects.filter(pk=hidden.pk).update(category=books)
-    assert shown(admin_client, category__id__exact=str(books.pk)) == ["Plain"]
-    text = admin_client.get("/admin/products/product/").content.decode()
-    assert text.count('icon-yes.svg" alt="True"') == 3 + 1  # shown, and on flash sale
-
-
-def test_movements_are_found_by_reference_product_and_reason(admin_client: Client) -> None:
-    lamp, desk = make_product("Lamp", stock=10), make_product("Desk", stock=5)
-    stock_reserve(quantities={lamp.pk: 1, desk.pk: 2}, reference="VT-1")
-    stock_reserve(quantities={lamp.pk: 3}, reference="VT-11")
-    all_movements = [
-        "-3 sale VT-11",
-        "-2 sale VT-1",
-        "-1 sale VT-1",
-        "+5 seed test",
-        "+10 seed test",
-    ]
-    assert sorted(shown(admin_client, "stockmovement")) == sorted(all_movements)
-    assert shown(admin_client, "stockmovement")[0] == all_movements[0]
-    for query, expected in (
-        ({"q": " VT-1 "}, ["-1 sale VT-1", "-2 sale VT-1"]),
-        ({"q": "lam"}, ["+10 seed test", "-1 sale VT-1", "-3 sale VT-11"]),
-        ({"q": "nothing"}, []),
-        ({"reason__exact": "seed"}, ["+10 seed test", "+5 seed test"]),
-        ({"product__id__exact": str(desk.pk)}, ["+5 seed test", "-2 sale VT-1"]),
-        ({"q": " "}, sorted(all_movements)),
-    ):
-        assert sorted(shown(admin_client, "stockmovement", **query)) == expected, query
-
-
-def test_the_products_page_links_to_its_movements(admin_client: Client) -> None:
-    lamp = make_product()
-    url = f"/admin/products/stockmovement/?product__id__exact={lamp.pk}"
-    assert (
-        f'<a href="{url}">Stock movements</a>'
-        in admin_client.get(change_url(lamp)).content.decode()
-    )

@@ -1,49 +1,28 @@
-"""Rollups are exact and idempotent; pruning deletes exactly the old rows and keeps rollups."""
+"""Rollups are exact and idempotent."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from datetime import timezone as offset
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from pytest_django import Settings
 
 from retail import tasks
 from retail.history import rollups
-from retail.history.points import Point, floor
+from retail.history.points import Point
 from retail.history.rollups import DAY, HOUR, MINUTE, Period
-from retail.models import Metric, MetricRollup, RollupMark
+from retail.models import Metric, MetricRollup
+from tests.retail.history.rows import (
+    KIND,
+    LAST_MOMENT,
+    MIDNIGHT,
+    at_the_end_of,
+    roll_up,
+    row,
+    stored,
+)
 
 pytestmark = pytest.mark.django_db
-
-MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
-KIND = "refunds_per_day"
-LAST_MOMENT = timedelta(microseconds=1)
-
-
-def row(moment: datetime, value: float = 1, kind: str = KIND, **metadata: Any) -> None:
-    Metric.objects.create(metric_type=kind, value=value, metadata=metadata, timestamp=moment)
-
-
-def stored(period: MetricRollup.Period) -> list[tuple[Any, ...]]:
-    return list(
-        MetricRollup.objects.filter(period=period)
-        .order_by("start", "metric_type")
-        .values_list("start", "metric_type", "count", "total", "minimum", "maximum")
-    )
-
-
-def at_the_end_of(moment: datetime) -> datetime:
-    """Return the earliest time at which all rows before `moment` are rolled up."""
-    return moment + rollups.SETTLING
-
-
-def roll_up(until: datetime) -> None:
-    rollups.roll_up(at_the_end_of(until))
 
 
 def test_an_hour_includes_its_start_but_not_its_end() -> None:
@@ -102,96 +81,6 @@ def test_rolling_up_again_is_idempotent_and_includes_late_rows() -> None:
     roll_up(MIDNIGHT + 15 * MINUTE)  # re-reads the last LATE
     for period in Period:
         assert stored(period) == [(MIDNIGHT, KIND, 2, 8, 2, 6)]
-
-
-@pytest.mark.parametrize("late", [20 * MINUTE, 5 * HOUR, 30 * HOUR, 3 * DAY, 40 * DAY])
-def test_rows_however_late_are_added_to_their_hour_and_day(late: timedelta) -> None:
-    now = MIDNIGHT + 11 * HOUR
-    row(now - late, 2)
-    row(now, 2)
-    roll_up(now)
-    row(now - late, 6)
-    row(now - late + MINUTE, 4)
-    row(now - late - 2 * HOUR, 1)
-    roll_up(now + MINUTE)
-    first = MetricRollup.objects.filter(period=Period.HOUR).order_by("start")[:2]
-    assert [(hour.count, hour.total, hour.maximum) for hour in first] == [(1, 1, 1), (3, 12, 6)]
-    hour = floor(now - late, HOUR)
-    assert [one.start for one in first] == [hour - 2 * HOUR, hour]
-    days = stored(Period.DAY)
-    assert (sum(day[2] for day in days), sum(day[3] for day in days)) == (5, 15)
-    assert days[0][0] == floor(hour - 2 * HOUR, DAY)
-    minutes = {start: total for start, _, _, total, *_ in stored(Period.MINUTE)}
-    fine = late < rollups.KEEP_MINUTES - 12 * HOUR
-    assert minutes.get(now - late) == (8 if fine else None)
-
-
-def test_a_late_row_is_found_although_newer_rows_were_seen_before() -> None:
-    """Its transaction had begun earlier, but ended later."""
-    now = MIDNIGHT + 11 * HOUR
-    row(now - 5 * HOUR, 2)
-    row(now, 2)
-    roll_up(now)
-    newest = Metric.objects.latest("pk").pk
-    row(now, 2)
-    row(now, 2)
-    roll_up(now + MINUTE)
-    Metric.objects.create(
-        pk=Metric.objects.latest("pk").pk + 10, metric_type=KIND, value=2, timestamp=now
-    )
-    Metric.objects.filter(pk=newest + 1).update(timestamp=now - 5 * HOUR)
-    roll_up(now + 2 * MINUTE)
-    assert stored(Period.HOUR)[0] == (now - 5 * HOUR, KIND, 2, 4, 2, 2)
-
-
-def test_late_rows_are_looked_for_only_among_new_ones() -> None:
-    now = MIDNIGHT + 11 * HOUR
-    row(now - 5 * HOUR, 2)
-    for minute in range(3):
-        row(now, 2)
-        roll_up(now + minute * MINUTE)
-    MetricRollup.objects.filter(period=Period.HOUR, start=now - 5 * HOUR).update(total=7)
-    roll_up(now + 3 * MINUTE)
-    assert stored(Period.HOUR)[0] == (now - 5 * HOUR, KIND, 1, 7, 2, 2)
-
-
-def test_a_shop_that_did_not_look_for_late_rows_yet_starts_with_new_ones() -> None:
-    now = MIDNIGHT + 11 * HOUR
-    row(now - 5 * HOUR, 2)
-    RollupMark.objects.create(until=now)
-    roll_up(now + MINUTE)
-    assert stored(Period.HOUR) == []
-    row(now - 7 * HOUR, 2)
-    roll_up(now + 2 * MINUTE)
-    assert stored(Period.HOUR) == [(now - 7 * HOUR, KIND, 1, 2, 2, 2)]
-
-
-def test_late_rows_that_take_too_long_are_continued(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = MIDNIGHT + 11 * HOUR
-    row(now - MINUTE, 2)
-    roll_up(now)
-    hours = [now - back * HOUR for back in range(5, 2, -1)]
-    for hour in hours:
-        row(hour)
-    seconds = iter(range(1000))
-    monkeypatch.setattr("retail.history.rollups.time.monotonic", lambda: float(next(seconds)))
-    rollups.roll_up(at_the_end_of(now + MINUTE), seconds=4)
-    assert len(stored(Period.HOUR)) == 2
-    rollups.roll_up(at_the_end_of(now + 2 * MINUTE), seconds=1000)
-    assert [start for start, *_ in stored(Period.HOUR)] == [*hours, now - HOUR]
-
-
-def test_a_late_row_does_not_replace_an_hour_whose_rows_are_pruned() -> None:
-    old = MIDNIGHT - 90 * DAY
-    for _ in range(3):
-        row(old, 2)
-    row(MIDNIGHT)
-    assert rollups.prune(7, at_the_end_of(MIDNIGHT)) == 3
-    row(old, 9)
-    row(old + HOUR, 9)
-    roll_up(MIDNIGHT + MINUTE)
-    assert stored(Period.HOUR)[:2] == [(old, KIND, 3, 6, 2, 2), (old + HOUR, KIND, 1, 9, 9, 9)]
-    assert stored(Period.DAY)[0] == (old, KIND, 4, 15, 2, 9)
 
 
 def test_a_minute_is_rolled_up_only_after_its_rows_are_written() -> None:
@@ -303,86 +192,6 @@ def test_the_job_rolls_up_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
         (MIDNIGHT - HOUR, KIND, 1, 2, 2, 2),
         (MIDNIGHT, KIND, 1, 4, 4, 4),
     ]
-
-
-def test_pruning_deletes_exactly_older_rows_after_rolling_them_up() -> None:
-    border = MIDNIGHT - timedelta(days=7)
-    for moment in (border - LAST_MOMENT, border, border + LAST_MOMENT, MIDNIGHT):
-        row(moment)
-    assert rollups.prune(7, MIDNIGHT) == 1
-    assert list(Metric.objects.order_by("timestamp").values_list("timestamp", flat=True)) == [
-        border,
-        border + LAST_MOMENT,
-        MIDNIGHT,
-    ]
-    assert stored(Period.DAY) == [
-        (border - DAY, KIND, 1, 1, 1, 1),
-        (border, KIND, 2, 2, 1, 1),
-    ]
-
-
-def test_pruning_deletes_in_batches_with_pauses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rollups, "PRUNE_BATCH", 3)
-    pauses: list[float] = []
-    monkeypatch.setattr("retail.history.rollups.time.sleep", pauses.append)
-    for _ in range(7):
-        row(MIDNIGHT - timedelta(days=8))
-    row(MIDNIGHT)
-    with CaptureQueriesContext(connection) as queries:
-        assert rollups.prune(7, MIDNIGHT) == 7
-    deletions = [query["sql"] for query in queries if "DELETE" in query["sql"]]
-    assert sum('"retail_metric"' in sql for sql in deletions) == 3
-    assert len(pauses) == 3
-    assert all(0 < pause <= rollups.LONGEST_PAUSE for pause in pauses)
-    assert Metric.objects.count() == 1
-
-
-def command(*arguments: str) -> str:
-    out = StringIO()
-    call_command("prune_metrics", *arguments, stdout=out)
-    return out.getvalue()
-
-
-def test_the_command_prunes_rows_older_than_the_given_days(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: MIDNIGHT)
-    for days in (3, 89, 91):
-        row(MIDNIGHT - timedelta(days=days))
-    assert command() == "Deleted 1 rows older than 90 days.\n"
-    assert command("--days", "7") == "Deleted 1 rows older than 7 days.\n"
-    assert command("--days=7") == "Deleted 0 rows older than 7 days.\n"
-    assert Metric.objects.count() == 1
-
-
-@pytest.mark.parametrize(
-    ("days", "message"),
-    [
-        ("0", "--days must be from 1 to 36500"),
-        ("-5", "--days must be from 1 to 36500"),
-        ("many", "--days: must be a whole number of days from 1 to 36500, not 'many'"),
-        ("7.5", "not '7.5'"),
-        ("", "not ''"),
-        ("99999999999", "--days must be from 1 to 36500"),
-    ],
-)
-def test_the_command_refuses_invalid_days(days: str, message: str) -> None:
-    row(MIDNIGHT - timedelta(days=1000))
-    with pytest.raises(CommandError, match=message):
-        command(f"--days={days}")
-    assert Metric.objects.count() == 1
-
-
-def test_the_job_prunes_by_the_settings(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: MIDNIGHT)
-    settings.METRIC_KEEP_DAYS = 2
-    row(MIDNIGHT - timedelta(days=2, seconds=1))
-    row(MIDNIGHT - timedelta(days=2))
-    assert tasks.prune_metrics() == 1
 
 
 def test_the_worker_waits_ten_seconds() -> None:
