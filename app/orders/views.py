@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.defaultfilters import pluralize
@@ -32,11 +31,13 @@ from payments.services import BreakerOpenError
 from products.services import SoldOutError
 from retail.observability import current_request_id
 from retail.throttling import ThrottledError
+from retail.web.kept_forms import forget, keep, kept, login_required
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PAGE_SIZE = 20
+TYPED = ("delivery_name", "delivery_address")  # kept while the customer logs in again
 NOT_PAID = (Sale.Status.FAILED, Sale.Status.CANCELLED)
 
 
@@ -99,7 +100,7 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
         return sold_out(order.lines)
 
 
-@login_required
+@login_required(*TYPED)
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
@@ -111,6 +112,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
             return _buy(request, form)
         return _checkout_page(request, form, cart_lines(current_items(request)))
     lines = cart_lines(current_items(request))
+            forget(request)
     if not lines:
         return _redirect_empty_cart(request)
     profile = profile_get(user_id=_user_id(request))
@@ -122,6 +124,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
         }
     )
     return _checkout_page(request, form, lines)
+            **kept(request),
 
 
 def _redirect_empty_cart(request: HttpRequest) -> HttpResponse:
@@ -202,7 +205,7 @@ def _order_context(sale: Sale) -> dict[str, object]:
     return {"sale": sale, "payment": payment, "pending": sale.status == Sale.Status.PENDING}
 
 
-@login_required
+@login_required()
 @never_cache
 @require_safe
 def detail(request: HttpRequest, reference: str) -> HttpResponse:
@@ -211,7 +214,7 @@ def detail(request: HttpRequest, reference: str) -> HttpResponse:
     return render(request, "orders/order_detail.html", _order_context(sale))
 
 
-@login_required
+@login_required()
 @never_cache
 @require_safe
 def status(request: HttpRequest, reference: str) -> HttpResponse:
@@ -220,7 +223,7 @@ def status(request: HttpRequest, reference: str) -> HttpResponse:
     return render(request, "orders/_status.html", _order_context(sale))
 
 
-@login_required
+@login_required()
 @require_safe
 def history(request: HttpRequest) -> HttpResponse:
     """List the customer's orders."""
