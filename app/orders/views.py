@@ -14,12 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services import profile_get
-from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
+from cart.selectors import CartLine, cart_lines, fingerprint, holds, lines_total
+from cart.services import cart_take_left
 from cart.visit import current_items, merge_visitor_cart
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
 from orders.order import CheckoutRequest
-from orders.refusals import CheckoutRefusal, no_longer_on_sale, refusal_page, sold_out
+from orders.refusals import TAKE_LEFT, CheckoutRefusal, no_longer_on_sale, refusal_page, sold_out
 from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
@@ -60,6 +61,7 @@ def _checkout_page(
             "form": form,
             "lines": lines,
             "total": lines_total(lines),
+            "problems": [line for line in lines if line.problem],
             "currency": settings.CURRENCY,
             "refusal": refusal,
             "cart_count": sum(line.quantity for line in lines),
@@ -107,12 +109,14 @@ def checkout(request: HttpRequest) -> HttpResponse:
     """Show the checkout page; on POST, place the order."""
     if request.method == "POST":
         merge_visitor_cart(request, _user_id(request))
+        if TAKE_LEFT in request.POST:
+            return _take_left(request)
         form = CheckoutForm(request.POST)
         if form.is_valid():
+            forget(request)
             return _buy(request, form)
         return _checkout_page(request, form, cart_lines(current_items(request)))
     lines = cart_lines(current_items(request))
-            forget(request)
     if not lines:
         return _redirect_empty_cart(request)
     profile = profile_get(user_id=_user_id(request))
@@ -121,10 +125,18 @@ def checkout(request: HttpRequest) -> HttpResponse:
             "delivery_name": profile.full_name,
             "delivery_address": profile.address,
             "lines_shown": fingerprint(lines),
+            **kept(request),
         }
     )
     return _checkout_page(request, form, lines)
-            **kept(request),
+
+
+def _take_left(request: HttpRequest) -> HttpResponse:
+    """Reduce the cart to what can be bought, and show the checkout page with what was typed."""
+    cart_take_left(user_id=_user_id(request))
+    keep(request, TYPED)
+    messages.info(request, "Your cart now has what is left. Check the total before you order.")
+    return redirect("orders:checkout")
 
 
 def _redirect_empty_cart(request: HttpRequest) -> HttpResponse:
@@ -202,7 +214,11 @@ def _own_sale(request: HttpRequest, reference: str) -> Sale:
 
 def _order_context(sale: Sale) -> dict[str, object]:
     payment: Payment = sale.payments.all()[0]
-    return {"sale": sale, "payment": payment, "pending": sale.status == Sale.Status.PENDING}
+    context = {"sale": sale, "payment": payment, "pending": sale.status == Sale.Status.PENDING}
+    if sale.status not in NOT_PAID:
+        return context
+    quantities = {item.product_id: item.quantity for item in sale.items.all()}
+    return {**context, "in_cart": holds(user_id=sale.user_id, quantities=quantities)}
 
 
 @login_required()
