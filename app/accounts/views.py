@@ -9,7 +9,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
@@ -21,6 +20,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.forms import ProfileForm, RegisterForm
 from accounts.services import profile_get
 from retail.throttling import ThrottledError, record_throttled, throttle
+from retail.web.kept_forms import forget, kept, login_required
 from retail.web.problems import problem
 
 if TYPE_CHECKING:
@@ -144,15 +144,19 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         return super().form_valid(form)
 
 
-@login_required
+@login_required(*ProfileForm.Meta.fields)
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     """Show and update the visitor's own profile."""
     assert request.user.pk is not None  # noqa: S101 - for the type checker; login_required ensures it
     own_profile = profile_get(user_id=request.user.pk)
-    form = ProfileForm(request.POST if request.method == "POST" else None, instance=own_profile)
+    if request.method == "POST":
+        form = ProfileForm(request.POST, instance=own_profile)
+    else:
+        form = ProfileForm(instance=own_profile, initial=kept(request))
     if request.method == "POST" and form.is_valid():
         form.save()
+        forget(request)
         messages.success(request, "Changes saved.")
         return redirect("accounts:profile")
     return render(

@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from django.db.models import Sum
 
+from cart.models import MAX_QUANTITY, CartItem
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.db.models import QuerySet
 
-    from cart.models import CartItem
     from products.models import Product
+
+Held = Literal["all", "some", "none"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ class CartLine:
         return self.unit_price * self.quantity
 
     @property
+    def left(self) -> int:
+        """Units of this line that can be bought, at most MAX_QUANTITY."""
+        return max(0, min(self.product.stock, MAX_QUANTITY)) if self.product.is_active else 0
+
+    @property
     def problem(self) -> str:
         """Reason why the line cannot be bought, or ""."""
         if not self.product.is_active:
@@ -44,6 +54,15 @@ class CartLine:
 def unit_count(items: QuerySet[CartItem]) -> int:
     """Return the total quantity of the items."""
     return items.aggregate(units=Sum("quantity"))["units"] or 0
+
+
+def holds(*, user_id: int, quantities: Mapping[int, int]) -> Held:
+    """Return whether all, some or none of these quantities by product id are in the cart."""
+    items = CartItem.objects.filter(cart__user_id=user_id, product_id__in=quantities)
+    in_cart = dict(items.values_list("product_id", "quantity"))
+    if all(in_cart.get(key, 0) >= quantity for key, quantity in quantities.items()):
+        return "all"
+    return "some" if in_cart else "none"
 
 
 def cart_lines(items: QuerySet[CartItem]) -> list[CartLine]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
 
 from cart.models import MAX_QUANTITY, Cart, CartItem
+from cart.selectors import cart_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,13 +79,40 @@ def cart_restore(*, user_id: int, quantities: Mapping[int, int]) -> None:
 
 
 @transaction.atomic
-def cart_merge(*, visitor_cart_id: int, user_id: int) -> None:
+def cart_take_left(*, user_id: int) -> None:
+    """Reduce the customer's cart to what can be bought; remove what is sold out or not on sale."""
+    _lock(Cart.objects.filter(user_id=user_id))
+    for line in cart_lines(CartItem.objects.filter(cart__user_id=user_id)):
+        if line.left < line.quantity:
+            items = CartItem.objects.filter(cart__user_id=user_id, product_id=line.product.pk)
+            if line.left:
+                items.update(quantity=line.left)
+            else:
+                items.delete()
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did: both carts had items, and some quantities were above MAX_QUANTITY."""
+
+    together: bool = False
+    reduced: bool = False
+
+
+@transaction.atomic
+def cart_merge(*, visitor_cart_id: int, user_id: int) -> Merged:
     """Merge a visitor's cart into the user's and delete it. Does nothing if it is already gone."""
     visitor_carts = Cart.objects.filter(pk=visitor_cart_id, user=None)
     _lock(visitor_carts)
     visitor_cart = visitor_carts.first()
     if visitor_cart is None:
-        return
+        return Merged()
     quantities = dict(visitor_cart.items.values_list("product_id", "quantity"))
+    own_items = CartItem.objects.filter(cart__user_id=user_id)
+    own = dict(own_items.values_list("product_id", "quantity"))
     cart_restore(user_id=user_id, quantities=quantities)
     visitor_cart.delete()
+    return Merged(
+        together=bool(own and quantities),
+        reduced=any(own.get(key, 0) + more > MAX_QUANTITY for key, more in quantities.items()),
+    )

@@ -12,9 +12,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from cart import selectors, services
 from cart.forms import QuantityForm
+from cart.models import MAX_QUANTITY
 from cart.visit import current_cart, current_items
 from products.models import Product
-from retail.web.problems import problem
+from retail.web.problems import problem, problem_message
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -56,15 +57,16 @@ def add(request: HttpRequest) -> HttpResponse:
     if product is None:
         raise Http404("No such product on sale.")
     if product.sold_out:
-        messages.error(request, f"{product.name} is sold out.")
+        problem_message(request, f"{product.name} is sold out.")
         return redirect("products:detail", slug=product.slug)
     if form.cleaned_data["quantity"] < 1:
-        messages.error(request, "Choose at least one.")
+        problem_message(request, "Choose at least one.")
         return redirect("products:detail", slug=product.slug)
     quantity = services.cart_add(
         cart=current_cart(request), product_id=product.pk, quantity=form.cleaned_data["quantity"]
     )
-    messages.success(request, f"{product.name} is in your cart ({quantity}).")
+    most = ", the most you can order" if quantity == MAX_QUANTITY else ""
+    messages.success(request, f"{product.name} is in your cart ({quantity}{most}).")
     return redirect("cart:view")
 
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib import messages
+
 from cart import services
-from cart.models import Cart, CartItem
+from cart.models import MAX_QUANTITY, Cart, CartItem
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
 SESSION_KEY = "cart"
+TOGETHER = "The cart you filled before logging in and the one in your account were put together."
 
 
 def merge_visitor_cart(request: HttpRequest, user_id: int) -> None:
-    """Merge the cart filled before logging in into the user's cart."""
+    """Merge the cart filled before logging in into the user's cart, and tell the user."""
     cart_id = request.session.pop(SESSION_KEY, None)
-    if cart_id is not None:
-        services.cart_merge(visitor_cart_id=cart_id, user_id=user_id)
+    if cart_id is None:
+        return
+    merged = services.cart_merge(visitor_cart_id=cart_id, user_id=user_id)
+    if merged.together:
+        most = f" You can order at most {MAX_QUANTITY} of a product." if merged.reduced else ""
+        messages.info(request, f"{TOGETHER}{most}")
 
 
 def current_items(request: HttpRequest) -> QuerySet[CartItem]:

@@ -12,6 +12,7 @@ from django.conf import settings
 from dashboards.measures import MEASURES, Value
 from retail import evaluation, measures
 from retail.evaluation import NO_LIMIT, Status
+from retail.health import counted
 from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
 from retail.templatetags.shop import money
 from retail.thresholds import THRESHOLDS
@@ -168,7 +169,7 @@ def _error_card(numbers: Numbers, period: str) -> Card:
     client_errors = _with_unit(numbers.value("client_error_rate"), "%")
     words = Words(
         why=NO_REQUESTS,
-        detail=f"{errors:,} of {requests:,} requests 5xx, plus {client_errors} 4xx"
+        detail=f"{errors:,} of {counted(int(requests), 'request')} 5xx, plus {client_errors} 4xx"
         if requests
         else "",
         limit=f"at most {percent(THRESHOLDS.error_rate.most_ratio)}",
@@ -181,7 +182,7 @@ def _payment_card(numbers: Numbers, period: str) -> Card:
     whole = measures.payments_counted(numbers.total)
     words = Words(
         why="No payments settled in this range.",
-        detail=f"{completed:,} of {whole:,} payments" if whole else "",
+        detail=f"{completed:,} of {counted(whole, 'payment')}" if whole else "",
         limit=f"at least {percent(THRESHOLDS.payment_success.least_ratio)}",
     )
     return _card(numbers, period, "payment_success", words, empty=not whole)

@@ -65,7 +65,8 @@ def sales(now: datetime) -> Finding:
         return _payments_failing(points, payments)
     detail = (
         f"In the last {in_words(ERRORS.window_seconds)}: "
-        f"{measures.errors(requests):,} of {measures.requests(requests):,} requests failed; "
+        f"{measures.errors(requests):,} of "
+        f"{counted(measures.requests(requests), 'request')} failed; "
         f"{measures.payments_completed(payments):,} of {measures.payments_counted(payments):,} "
         "payments completed."
     )

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
-from django.utils.html import format_html_join
+from django.utils.html import escape, format_html_join
+from django.utils.safestring import mark_safe
+
+from retail.observability import current_request_id
+from retail.web.kept_forms import SHOWN_TO
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -18,8 +22,10 @@ if TYPE_CHECKING:
     from orders.forms import CheckoutForm
 
 HIDDEN_INPUT = '<input type="hidden" name="{}" value="{}">'
-# Placeholder in the template. User input cannot contain it: it is escaped.
+# Placeholders in the template. User input cannot contain them: it is escaped.
 FIELDS_MARKER = "<!-- fields -->"
+REFERENCE_MARKER = "<!-- reference -->"
+TAKE_LEFT = "take_left"  # name of the button that reduces the cart to what can be bought
 
 
 @dataclass(frozen=True)
@@ -30,18 +36,32 @@ class CheckoutRefusal:
     title: str
     message: str
     retry_after: int | None = None  # seconds
-    try_again: bool = True  # whether the same form could succeed
+    button: str = "Try again"  # submits the same form again; "": it could not succeed
+    button_name: str = ""
 
 
 def sold_out(lines: list[CartLine], product_id: int | None = None) -> CheckoutRefusal:
-    """Return the refusal for buyers who are too late for a product of these lines."""
-    names = [line.product.name for line in lines if line.product.pk == product_id]
+    """Return the refusal for a product of these lines of which too few are left.
+
+    If enough were left when the lines were read, somebody else has bought them since.
+    """
+    line = next((line for line in lines if line.product.pk == product_id), None)
+    if line is None or not line.problem:
+        name = line.product.name if line else "An item in your cart"
+        title, message = "Sold out", f"{name} has just sold out, or fewer are left than you want."
+    elif line.left:
+        title = "Not enough left"
+        message = f"{line.product.name}: {line.problem}, and your cart has {line.quantity}."
+    else:
+        title, message = "Sold out", f"{line.product.name} is {line.problem}."
+    if not any(one.left for one in lines if one is not line or one.problem):
+        return CheckoutRefusal(409, title, f"{message} You can change your cart.", button="")
     return CheckoutRefusal(
         409,
-        "Sold out",
-        f"{names[0] if names else 'An item in your cart'} is sold out, or fewer are left than you "
-        "ordered. Change or remove it in your cart, then order again.",
-        try_again=False,
+        title,
+        f"{message} Take what is left, or change your cart.",
+        button="Take what is left",
+        button_name=TAKE_LEFT,
     )
 
 
@@ -58,16 +78,17 @@ def no_longer_on_sale(lines: list[CartLine]) -> CheckoutRefusal | None:
 
 
 @lru_cache(maxsize=64)  # a changed template needs a restart
-def _rendered(refusal: CheckoutRefusal) -> tuple[str, str]:
-    """Render the refusal; return the HTML before and after the form's hidden fields."""
+def _rendered(refusal: CheckoutRefusal) -> str:
+    """Render the refusal, with placeholders for what differs between requests."""
     context = {
+        "reference": mark_safe(REFERENCE_MARKER),  # noqa: S308 - our own text
         "title": refusal.title,
         "message": refusal.message,
         "status": refusal.status,
-        "try_again": refusal.try_again,
+        "button": refusal.button,
+        "button_name": refusal.button_name,
     }
-    before, _, after = render_to_string("orders/refused.html", context).partition(FIELDS_MARKER)
-    return before, after
+    return render_to_string("orders/refused.html", context)
 
 
 def refusal_page(
@@ -81,11 +102,11 @@ def refusal_page(
     # The token was just verified and stays valid; masking a new one costs more than the page.
     token = request.POST.get("csrfmiddlewaretoken") or get_token(request)
     fields = [("csrfmiddlewaretoken", token), *form.cleaned_data.items()]
-    before, after = _rendered(refusal)
-    page = HttpResponse(
-        [before, format_html_join("\n", HIDDEN_INPUT, fields) if refusal.try_again else "", after],
-        status=refusal.status,
-    )
+    fields += [(SHOWN_TO, request.POST[SHOWN_TO])] if SHOWN_TO in request.POST else []
+    html = _rendered(refusal).replace(REFERENCE_MARKER, escape(current_request_id()))
+    if refusal.button:
+        html = html.replace(FIELDS_MARKER, format_html_join("\n", HIDDEN_INPUT, fields))
+    page = HttpResponse(html, status=refusal.status)
     if refusal.retry_after is not None:
         page.headers["Retry-After"] = str(refusal.retry_after)
     return page

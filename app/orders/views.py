@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.defaultfilters import pluralize
@@ -15,12 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services import profile_get
-from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
+from cart.selectors import CartLine, cart_lines, fingerprint, holds, lines_total
+from cart.services import cart_take_left
 from cart.visit import current_items, merge_visitor_cart
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
 from orders.order import CheckoutRequest
-from orders.refusals import CheckoutRefusal, no_longer_on_sale, refusal_page, sold_out
+from orders.refusals import TAKE_LEFT, CheckoutRefusal, no_longer_on_sale, refusal_page, sold_out
 from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
@@ -32,11 +32,13 @@ from payments.services import BreakerOpenError
 from products.services import SoldOutError
 from retail.observability import current_request_id
 from retail.throttling import ThrottledError
+from retail.web.kept_forms import forget, keep, kept, login_required
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PAGE_SIZE = 20
+TYPED = ("delivery_name", "delivery_address")  # kept while the customer logs in again
 NOT_PAID = (Sale.Status.FAILED, Sale.Status.CANCELLED)
 
 
@@ -59,6 +61,7 @@ def _checkout_page(
             "form": form,
             "lines": lines,
             "total": lines_total(lines),
+            "problems": [line for line in lines if line.problem],
             "currency": settings.CURRENCY,
             "refusal": refusal,
             "cart_count": sum(line.quantity for line in lines),
@@ -99,15 +102,18 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
         return sold_out(order.lines)
 
 
-@login_required
+@login_required(*TYPED)
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkout(request: HttpRequest) -> HttpResponse:
     """Show the checkout page; on POST, place the order."""
     if request.method == "POST":
         merge_visitor_cart(request, _user_id(request))
+        if TAKE_LEFT in request.POST:
+            return _take_left(request)
         form = CheckoutForm(request.POST)
         if form.is_valid():
+            forget(request)
             return _buy(request, form)
         return _checkout_page(request, form, cart_lines(current_items(request)))
     lines = cart_lines(current_items(request))
@@ -119,9 +125,18 @@ def checkout(request: HttpRequest) -> HttpResponse:
             "delivery_name": profile.full_name,
             "delivery_address": profile.address,
             "lines_shown": fingerprint(lines),
+            **kept(request),
         }
     )
     return _checkout_page(request, form, lines)
+
+
+def _take_left(request: HttpRequest) -> HttpResponse:
+    """Reduce the cart to what can be bought, and show the checkout page with what was typed."""
+    cart_take_left(user_id=_user_id(request))
+    keep(request, TYPED)
+    messages.info(request, "Your cart now has what is left. Check the total before you order.")
+    return redirect("orders:checkout")
 
 
 def _redirect_empty_cart(request: HttpRequest) -> HttpResponse:
@@ -199,10 +214,14 @@ def _own_sale(request: HttpRequest, reference: str) -> Sale:
 
 def _order_context(sale: Sale) -> dict[str, object]:
     payment: Payment = sale.payments.all()[0]
-    return {"sale": sale, "payment": payment, "pending": sale.status == Sale.Status.PENDING}
+    context = {"sale": sale, "payment": payment, "pending": sale.status == Sale.Status.PENDING}
+    if sale.status not in NOT_PAID:
+        return context
+    quantities = {item.product_id: item.quantity for item in sale.items.all()}
+    return {**context, "in_cart": holds(user_id=sale.user_id, quantities=quantities)}
 
 
-@login_required
+@login_required()
 @never_cache
 @require_safe
 def detail(request: HttpRequest, reference: str) -> HttpResponse:
@@ -211,7 +230,7 @@ def detail(request: HttpRequest, reference: str) -> HttpResponse:
     return render(request, "orders/order_detail.html", _order_context(sale))
 
 
-@login_required
+@login_required()
 @never_cache
 @require_safe
 def status(request: HttpRequest, reference: str) -> HttpResponse:
@@ -220,7 +239,7 @@ def status(request: HttpRequest, reference: str) -> HttpResponse:
     return render(request, "orders/_status.html", _order_context(sale))
 
 
-@login_required
+@login_required()
 @require_safe
 def history(request: HttpRequest) -> HttpResponse:
     """List the customer's orders."""

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 
 from products.forms import ProductForm
 from products.models import Category, Product, StockMovement
+from products.selectors import matches
 from products.services import stock_adjust
 from retail.admin import ReadOnlyAdmin, recent
 
@@ -71,8 +72,16 @@ class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("category", "is_active", FlashSaleFilter)
     list_select_related = ("category",)
     search_fields = ("name", "slug")
+    search_help_text = "Search by words of the name or description, or by part of the slug."
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("stock", "movements", "currency")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Product], search_term: str
+    ) -> tuple[QuerySet[Product], bool]:
+        if not (term := search_term.strip()):
+            return queryset, False
+        return queryset.filter(matches(term) | Q(slug__icontains=term)), False
 
     @admin.display(boolean=True, description="on flash sale")
     def on_flash_sale(self, product: Product) -> bool:
@@ -131,7 +140,7 @@ class StockMovementAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)  # newest first, using the primary key's index
     sortable_by = ()
     search_fields = ("reference", "product__name")
-    search_help_text = "Search by full reference (such as an order's) or part of a product's name."
+    search_help_text = "Search by full reference (such as an order's) or words of a product."
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[StockMovement], search_term: str
@@ -139,6 +148,6 @@ class StockMovementAdmin(ReadOnlyAdmin):
         if not (term := search_term.strip()):
             return queryset, False
         # Look up product ids first: an OR across two tables can use neither table's index.
-        products = Product.objects.filter(name__icontains=term).order_by("pk")
+        products = Product.objects.filter(matches(term)).order_by("pk")
         product_ids = list(products.values_list("pk", flat=True)[:100])
         return queryset.filter(Q(reference=term) | Q(product__in=product_ids)), False

@@ -1,11 +1,15 @@
 """The product catalogue and the stock ledger."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ProductsConfig(AppConfig):
     name = "products"
 
     def ready(self) -> None:
-        """Register the stock's invariants."""
+        """Register the stock's invariants, and have the search index created after migrations."""
         from products import audit  # noqa: F401, PLC0415 - apps are loaded before models
+        from products.search_index import create_index  # noqa: PLC0415 - the same
+
+        post_migrate.connect(create_index, sender=self)

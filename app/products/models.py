@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from products.search import SearchedModel, SearchedQuerySet, SearchTextField
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -34,13 +36,14 @@ class Category(models.Model):
         return self.name
 
 
-class Product(models.Model):
+class Product(SearchedModel):
     """A product. Only `products.services` changes `stock`, always with a movement."""
 
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="products")
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=120, unique=True)
     description = models.TextField(blank=True)
+    search_text = SearchTextField()
     image = models.CharField(
         max_length=200, default="products/placeholder.svg", help_text="path of a static file"
     )
@@ -52,9 +55,12 @@ class Product(models.Model):
     flash_starts_at = models.DateTimeField(null=True, blank=True)
     flash_ends_at = models.DateTimeField(null=True, blank=True)
 
+    objects = SearchedQuerySet["Product"].as_manager()
+
     class Meta:
         ordering: ClassVar = ["name"]
         indexes: ClassVar = [
+            models.Index(fields=["is_active", "name", "id"], name="product_by_name"),
             models.Index(fields=["is_active", "category", "name"], name="product_shelf"),
         ]
         constraints: ClassVar = [

@@ -1,12 +1,18 @@
 """Catalogue pages."""
 
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.paginator import Page, Paginator
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from products import selectors
 from products.models import Category, Product
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
 
 PAGE_SIZE = 12
 FEATURED = 7
@@ -30,6 +36,27 @@ def home(request: HttpRequest) -> HttpResponse:
     )
 
 
+class _FoundPaginator(Paginator):  # type: ignore[type-arg]
+    """A paginator of products that a search has already counted."""
+
+    def __init__(self, found: selectors.Found) -> None:
+        super().__init__(found.products, PAGE_SIZE)
+        self.count = found.count
+
+
+def _page(
+    request: HttpRequest, query: str, category: Category | None
+) -> tuple[Page[Product], bool]:
+    """Return the page asked for, and whether more products match than are counted."""
+    number = request.GET.get("page")
+    if not query:
+        return Paginator(selectors.shown_products(category=category), PAGE_SIZE).get_page(
+            number
+        ), False
+    found = selectors.search_products(query=query, category=category)
+    return _FoundPaginator(found).get_page(number), found.more
+
+
 @require_safe
 def product_list(request: HttpRequest) -> HttpResponse:
     """List products by search and category, one page at a time."""
@@ -37,15 +64,14 @@ def product_list(request: HttpRequest) -> HttpResponse:
     query = request.GET.get("q", "").replace("\x00", "").strip()[:QUERY_LENGTH]
     slug = request.GET.get("category", "").replace("\x00", "")
     category = get_object_or_404(Category, slug=slug) if slug else None
-    page = Paginator(selectors.shown_products(query=query, category=category), PAGE_SIZE).get_page(
-        request.GET.get("page")
-    )
+    page, more = _page(request, query, category)
     return render(
         request,
         "products/product_list.html",
         {
             "page_obj": page,
             "total": page.paginator.count,
+            "more": more,
             "query": query,
             "category": category,
             "categories": Category.objects.all(),

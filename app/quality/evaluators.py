@@ -17,6 +17,7 @@ from quality.scenario import Measure
 from retail import evaluation, measures
 from retail.audit.results import read_audit
 from retail.evaluation import TOO_FEW
+from retail.health import counted
 from retail.jobs import read_queue
 from retail.measures import Window
 from retail.observability.prometheus import catalogue
@@ -115,7 +116,7 @@ def _success(evidence: Evidence) -> Measure:
     success = measures.payment_success(window)
     least = THRESHOLDS.payment_success.least_ratio
     note = (
-        f"{completed:,} of {whole:,} payments, {overdue:,} overdue; not counted: "
+        f"{completed:,} of {counted(whole, 'payment')}, {overdue:,} overdue; not counted: "
         f"{measures.payments_pending(open_payments):,} pending, "
         f"{measures.payments_unknown(open_payments) - overdue:,} unknown"
     )

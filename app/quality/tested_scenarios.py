@@ -154,6 +154,7 @@ U1 = Scenario(
             "::test_an_unavailable_database_is_a_503_without_traceback_even_with_debug"
         ),
         "tests/orders/test_views.py::test_sold_out_is_409_with_an_explanation_and_the_cart_is_kept",
+        "tests/orders/test_refusals.py::test_every_refusal_shows_its_reference",
     ),
     runbooks=("RetailErrorRateHigh",),
 )

@@ -4,6 +4,7 @@ Add a line to STATES for each state of a new page. States that take several step
 checked in test_refusals.py.
 """
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisitor
 from tests.browser.looks import examine
-from tests.browser.support import CAP, FLASH, GLOBE, LAMP, Visitor
+from tests.browser.support import CAP, FLASH, GLOBE, LAMP, PASSWORD, Visitor
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,33 @@ def stale_form(visitor: Visitor) -> None:
     visitor.press("Add to cart")
 
 
+def stale_after_login(visitor: Visitor) -> None:
+    visitor.open(f"/products/{LAMP}/")
+    tab, visitor.page = visitor.page, visitor.context.new_page()
+    visitor.open("/accounts/register/")
+    visitor.page.get_by_label("Username").fill(f"newcomer-{uuid.uuid4().hex[:8]}")
+    visitor.page.get_by_label("Password", exact=True).fill(PASSWORD)
+    visitor.page.get_by_label("Password confirmation").fill(PASSWORD)
+    visitor.press("Create account")
+    visitor.reads("Welcome")
+    visitor.page = tab
+    visitor.press("Add to cart")
+
+
+def more_than_in_stock_at_checkout(visitor: Visitor) -> None:
+    more_than_in_stock(visitor)
+    visitor.open("/checkout/")
+
+
+def session_ended(visitor: Visitor) -> None:
+    checkout(visitor)
+    visitor.page.get_by_label("Name", exact=True).fill("Sam Shopper")
+    visitor.page.get_by_label("Address").fill("1 Example Street")
+    visitor.context.clear_cookies(name="sessionid")
+    visitor.place_order.click()
+    visitor.reads("Your session has ended")
+
+
 STATES = {
     "home": State("Electronics, clothing, books, home and garden", at("/")),
     "list": State("All products", at("/products/")),
@@ -117,6 +145,8 @@ STATES = {
     "cart-full": State("Your cart", full_cart),
     "cart-too-many": State("Your cart", more_than_in_stock, customer=True),
     "checkout": State("Checkout", checkout, customer=True),
+    "checkout-too-many": State("Checkout", more_than_in_stock_at_checkout, customer=True),
+    "session-ended": State("Log in", session_ended, customer=True),
     "checkout-errors": State("Checkout", checkout_with_errors, customer=True, refused=(400,)),
     "order-pending": State("Order", pending_order, customer=True),
     "order-confirmed": State("Order", paid_order, customer=True),
@@ -136,6 +166,7 @@ STATES = {
         "You don't have access to this page", at("/metrics/alerts/"), customer=True, refused=(403,)
     ),
     "stale-form": State("This form has expired", stale_form, refused=(403,)),
+    "confirm-form": State("Please confirm", stale_after_login, refused=(403,)),
 }
 
 

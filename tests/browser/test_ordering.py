@@ -74,6 +74,20 @@ def test_a_declined_card_returns_the_items_to_the_cart(visitor: OpenVisitor) -> 
     buyer.has_orders("Confirmed", "Payment failed")
 
 
+def test_a_declined_order_no_longer_speaks_of_the_cart_after_a_later_success(
+    visitor: OpenVisitor,
+) -> None:
+    buyer = visitor()
+    buyer.put_in_cart(LAMP)
+    buyer.buy("Test card that is declined")
+    declined = buyer.page.url.removeprefix(buyer.url)
+    buyer.buy()
+    expect(buyer.status).to_have_text(PAID)
+    buyer.open(declined)
+    expect(buyer.status).to_have_text("Your card was declined")
+    buyer.reads("Its items are no longer in your cart.")
+
+
 def test_pressing_the_button_twice_places_one_order(
     visitor: OpenVisitor, shop: ShopWithoutDebug
 ) -> None:

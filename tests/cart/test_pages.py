@@ -157,6 +157,61 @@ def test_logging_in_merges_the_visitors_cart(client: Client, lamp: Product, addr
     assert shown(client) == {}
 
 
+TOGETHER = "were put together."
+MOST = "You can order at most 10 of a product."
+
+
+def merged(visitors: int, own: int, lamp: Product) -> tuple[Client, str]:
+    """Log in with a visitor's cart; return the client and the next page."""
+    client, bea = Client(), Client()
+    put(client, lamp.pk, visitors)
+    bea.force_login(make_buyer("bea"))
+    if own:
+        put(bea, lamp.pk, own)
+    client.get("/cart/")  # reads what adding has to say
+    form = {"username": "bea", "password": PASSWORD, "next": "/cart/"}
+    return client, client.post("/accounts/login/", form, follow=True).content.decode()
+
+
+def test_customers_are_told_once_that_carts_were_put_together(lamp: Product) -> None:
+    client, page = merged(2, 3, lamp)
+    assert (page.count(TOGETHER), page.count(MOST)) == (1, 0)
+    assert TOGETHER not in client.get("/cart/").content.decode()
+
+
+def test_customers_are_told_if_putting_carts_together_reduced_them(lamp: Product) -> None:
+    client, page = merged(7, 4, lamp)
+    assert (page.count(TOGETHER), page.count(MOST)) == (1, 1)
+    assert shown(client) == {"Lamp": 10}
+
+
+def test_a_visitors_cart_that_becomes_the_customers_needs_no_words(lamp: Product) -> None:
+    client, page = merged(7, 0, lamp)
+    assert TOGETHER not in page
+    assert shown(client) == {"Lamp": 7}
+
+
+def test_merged_carts_beyond_the_stock_show_what_is_left_and_take_it_with_one_click() -> None:
+    lamp = make_product("Lamp", stock=7)
+    client, page = merged(5, 5, lamp)
+    assert TOGETHER in page
+    assert "Only 7 left" in page
+    assert "Go to checkout" not in page
+    assert "Take 7" in page
+    assert put(client, lamp.pk, 7, "update") == 302
+    page = client.get("/cart/").content.decode()
+    assert "Go to checkout" in page
+    assert "Take 7" not in page
+
+
+def test_adding_as_many_as_allowed_says_so(client: Client, lamp: Product) -> None:
+    put(client, lamp.pk, 9)
+    assert "Lamp is in your cart (9)." in client.get("/cart/").content.decode()
+    put(client, lamp.pk, 3)
+    page = client.get("/cart/").content.decode()
+    assert "Lamp is in your cart (10, the most you can order)." in page
+
+
 def test_customers_do_not_see_each_others_carts(lamp: Product) -> None:
     clients = [Client(), Client()]
     for number, client in enumerate(clients):

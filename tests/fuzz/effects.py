@@ -24,12 +24,13 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     | {"auth_user"},  # logs in and merges the cart
     "accounts:login": CART | SESSION | LOGIN_ATTEMPTS | {"auth_user"},  # last_login
     "accounts:logout": SESSION,
-    "accounts:profile": frozenset({"accounts_userprofile"}),
+    "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
     "accounts:password_reset_confirm": SESSION | {"auth_user"},
     "admin:login": SESSION | LOGIN_ATTEMPTS | {"auth_user"},
     "admin:logout": SESSION,
     "admin:password_change": SESSION | {"auth_user"},  # staff may change their own
     "orders:checkout": CART
+    | SESSION  # a form is kept while its sender logs in
     | {
         *("orders_sale", "orders_saleitem", "orders_payment", "payments_circuitbreaker"),
         *("products_product", "products_stockmovement", "accounts_userprofile"),

@@ -155,6 +155,10 @@ class Fuzzer:
             content = response.content
         text = content.decode("utf-8", "replace")
         problems = [f"the page leaks {leak!r}" for leak in LEAKS if leak in text]
+        html = response.headers.get("Content-Type", "").startswith("text/html")
+        if response.status_code >= 400 and html and text:
+            reference = response.headers["X-Request-ID"]
+            problems += [] if reference in text else ["an error page without its reference"]
         if request.actor != "staff" and SECRET in text:
             problems.append("the page shows another customer's order")
         host = urlsplit(response.headers.get("Location", "")).netloc

@@ -177,7 +177,7 @@ def test_sold_out_is_409_with_an_explanation_and_the_cart_is_kept(
     answer = shopper.post("/checkout/", form())
     assert answer.status_code == 409
     page = answer.content.decode()
-    assert "Lamp is sold out, or fewer are left" in page
+    assert "Lamp: only 5 left, and your cart has 6." in page
     assert "You haven't been charged, and your cart is saved." in page
     assert state() == (0, 5, 6)
 

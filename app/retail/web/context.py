@@ -1,9 +1,18 @@
 """Template context of every page."""
 
+from functools import partial
+
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from retail.web.kept_forms import SHOWN_TO, shown_to
 
 
 def shop(request: HttpRequest) -> dict[str, object]:
-    """Return the shop's name for templates."""
-    return {"shop_name": settings.SHOP_NAME}
+    """Return the shop's name, the reference of the page for support, and whose its forms are."""
+    return {
+        "shop_name": settings.SHOP_NAME,
+        "reference": getattr(request, "request_id", ""),
+        SHOWN_TO: SimpleLazyObject(partial(shown_to, request)),
+    }

@@ -10,11 +10,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.contrib import messages
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.debug import technical_500_response
+
+from retail.web.stale_forms import fields_to_confirm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,6 +105,11 @@ def problem(  # noqa: PLR0913 - all but the first two are keyword-only
     return response
 
 
+def problem_message(request: HttpRequest, text: str) -> None:
+    """Show a problem on the next page, with the reference of this request."""
+    messages.error(request, text, extra_tags=getattr(request, "request_id", ""))
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Handle a request that Django rejected: 400 or 413."""
     return problem(request, 413 if isinstance(exception, RequestDataTooBig) else 400)
@@ -119,6 +127,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Handle a form without a valid CSRF token."""
+    fields = fields_to_confirm(request)
+    if fields is not None:
+        return _confirm(request, fields)
     return problem(
         request,
         403,
@@ -126,6 +137,18 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         message="Nothing was saved or charged. Go back, reload the page and send it again. "
         "Make sure your browser accepts cookies from this shop.",
     )
+
+
+def _confirm(request: HttpRequest, fields: list[tuple[str, str]]) -> HttpResponse:
+    """Show a form from before a log-in again, to be confirmed."""
+    context = {
+        "title": "Please confirm",
+        "message": "You've logged in since you opened the page, so nothing has been done yet. "
+        "Continue to send it as you filled it in.",
+        "action": request.get_full_path(),
+        "fields": fields,
+    }
+    return render(request, "confirm_form.html", context, status=403)
 
 
 class ProblemMiddleware:

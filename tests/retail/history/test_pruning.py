@@ -65,8 +65,8 @@ def test_the_command_prunes_rows_older_than_the_given_days(
     monkeypatch.setattr(timezone, "now", lambda: MIDNIGHT)
     for days in (3, 89, 91):
         row(MIDNIGHT - timedelta(days=days))
-    assert command() == "Deleted 1 rows older than 90 days.\n"
-    assert command("--days", "7") == "Deleted 1 rows older than 7 days.\n"
+    assert command() == "Deleted 1 row older than 90 days.\n"
+    assert command("--days", "7") == "Deleted 1 row older than 7 days.\n"
     assert command("--days=7") == "Deleted 0 rows older than 7 days.\n"
     assert Metric.objects.count() == 1
 

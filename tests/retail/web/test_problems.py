@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from config import urls
 from retail.web.problems import PROBLEMS
+from tests.support import make_product
 
 pytestmark = pytest.mark.django_db
 HTML, JSON = "text/html", "application/json"
@@ -140,6 +141,52 @@ def test_a_body_that_is_too_large_is_not_read(visitor: Client) -> None:
     )
     assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     assert PROBLEMS[413][0] in answer.content.decode()
+
+
+REFERENCE = {"X-Request-ID": "look-me-up"}
+
+
+@pytest.mark.parametrize(
+    ("address", "form"),
+    [
+        ("/accounts/login/", {"username": "nobody", "password": "x"}),
+        ("/accounts/register/", {"username": "no spaces, please"}),
+        ("/accounts/password-reset/", {"email": "nothing"}),
+        ("/cart/add/", {"product_id": "x"}),
+    ],
+)
+def test_a_refused_form_shows_the_request_id(
+    visitor: Client, address: str, form: dict[str, str]
+) -> None:
+    page = visitor.post(address, form, headers=REFERENCE).content.decode()
+    assert "Reference <code>look-me-up</code>" in page
+
+
+def test_a_link_that_no_longer_works_shows_the_request_id(visitor: Client) -> None:
+    page = visitor.get("/accounts/password-reset/MQ/a-b/", headers=REFERENCE).content.decode()
+    assert "This link no longer works" in page
+    assert "Reference <code>look-me-up</code>" in page
+
+
+def test_a_problem_shown_on_the_next_page_has_the_id_of_its_own_request(visitor: Client) -> None:
+    gone = make_product("Gone", stock=0)
+    visitor.post("/cart/add/", {"product_id": gone.pk, "quantity": 1}, headers=REFERENCE)
+    page = visitor.get("/cart/").content.decode()
+    assert "Gone is sold out." in page
+    assert "Reference <code>look-me-up</code>" in page
+
+
+def test_a_page_without_a_problem_shows_no_reference(visitor: Client) -> None:
+    for address in ("/", "/accounts/login/", "/accounts/register/", "/cart/"):
+        assert "Reference" not in visitor.get(address).content.decode()
+
+
+def test_a_refused_form_of_the_admin_shows_the_request_id(admin_client: Client) -> None:
+    address = "/admin/products/category/add/"
+    page = admin_client.post(address, {"name": ""}, headers=REFERENCE).content.decode()
+    assert "Please correct the errors below." in page
+    assert "Reference <code>look-me-up</code>" in page
+    assert "Reference" not in admin_client.get(address).content.decode()
 
 
 def test_an_unknown_host_is_refused(visitor: Client) -> None:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from retail.health import counted
 from retail.history import rollups
 
 MOST_DAYS = 36_500  # a century; dates have a minimum
@@ -35,5 +36,6 @@ class Command(BaseCommand):
         if not 1 <= days <= MOST_DAYS:
             raise CommandError(f"--days must be from 1 to {MOST_DAYS}.")
         self.stdout.write(
-            f"Deleted {rollups.prune(days, timezone.now())} rows older than {days} days."
+            f"Deleted {counted(rollups.prune(days, timezone.now()), 'row')} "
+            f"older than {counted(days, 'day')}."
         )
