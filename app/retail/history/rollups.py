@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import (
+    DataError,
     InterfaceError,
     OperationalError,
     close_old_connections,
@@ -73,9 +74,7 @@ def write_rows(rows: Sequence[Row]) -> None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"{_INSERT} {', '.join(['(%s, %s, %s, %s)'] * len(rows))}", values)
-    except (OperationalError, InterfaceError):
-        raise  # the database's fault; the recorder tries again
-    except Exception:  # noqa: BLE001 - whatever it is, the row would fail again and again
+    except (DataError, ValueError, TypeError, OverflowError):  # from the database, or its driver
         if len(rows) == 1:
             catalogue.METRIC_ROWS_DROPPED.inc()
             return

@@ -67,9 +67,9 @@ def test_a_row_that_cannot_be_read_stops_no_other(
     assert {(line["batch"], line["row"]) for line in named} == {("retail_metric", bad)}
 
 
-def test_a_row_that_the_database_refuses_does_not_hold_up_the_others() -> None:
+def test_a_row_that_the_driver_refuses_does_not_hold_up_the_others() -> None:
     good = Row(KIND, 1, "{}", MIDNIGHT)
     with moved() as changes:
-        rollups.write_rows([good, Row(KIND, 1, "{broken", MIDNIGHT), good])
+        rollups.write_rows([good, Row(KIND, 1, '"\ud800"', MIDNIGHT), good])
     assert Metric.objects.count() == 2
     assert changes["retail_metric_rows_dropped_total"] == 1
