@@ -137,6 +137,11 @@ class JobQueue:
         self._process.join(max(0.0, timeout))
         return not self.is_alive()
 
+    @property
+    def finished(self) -> bool:
+        """Whether they have ended without cutting off a job."""
+        return self._process.exitcode == 0
+
     def kill(self) -> None:
         """End them at once."""
         self._process.kill()

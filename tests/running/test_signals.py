@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -58,6 +59,11 @@ def _begin_nap(shop: RunningShop, seconds: float) -> None:
     wait_until(begun.exists, "the job to begin")
 
 
+def _logged(shop: RunningShop, event: str) -> list[dict[str, Any]]:
+    lines = shop.log("logs/application.log")
+    return [line["extra"] for line in lines if line["message"] == f"event={event}"]
+
+
 def _order(shop: RunningShop, path: str) -> threading.Thread:
     """Order something in a thread of its own, without caring for the answer."""
     shopper = shop.shopper()
@@ -98,11 +104,7 @@ def test_the_worker_stops_after_its_running_job(
     _begin_nap(shop, 1)
     assert _stop(shop, "worker", send, *signals) == 0
     assert (shop.query(DONE), shop.query(QUEUED)) == (1, 0)
-    [stopped] = [
-        line for line in shop.log("logs/application.log")
-        if line["message"] == "event=worker.stopped"
-    ]  # fmt: skip
-    assert stopped["extra"] == {"as_told": True, "finished": True}
+    assert _logged(shop, "worker.stopped") == [{"as_told": True, "finished": True}]
 
 
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["leader", "group"])
@@ -114,11 +116,8 @@ def test_a_job_that_does_not_end_is_given_back(
     _begin_nap(shop, 3600)
     assert _stop(shop, "worker", send, TERM, TERM) == 0
     assert (shop.query(DONE), shop.query(QUEUED)) == (0, 1)
-    [killed] = [
-        line["extra"]["task"] for line in shop.log("logs/application.log")
-        if line["message"] == "event=job.killed"
-    ]  # fmt: skip
-    assert killed == "nap"
+    assert [line["task"] for line in _logged(shop, "job.killed")] == ["nap"]
+    assert _logged(shop, "worker.stopped") == [{"as_told": True, "finished": False}]
 
 
 def test_a_charge_that_does_not_end_is_finished_by_the_next_worker(open_shop: OpenShop) -> None:

@@ -142,10 +142,9 @@ class Command(BaseCommand):
         queue.stop()
         for thread in threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
-        finished = queue.join(ends_at - time.monotonic())
-        if not finished:
+        if not queue.join(ends_at - time.monotonic()):
             queue.kill()
-        finished = finished and not any(thread.is_alive() for thread in threads)
+        finished = queue.finished and not any(thread.is_alive() for thread in threads)
         jobs.record_killed()
         logger.info(
             "event=worker.stopped",
