@@ -17,6 +17,10 @@ class Cart(models.Model):
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True
     )
+    # Two first clicks at once must find the same cart.
+    visitor = models.CharField(  # noqa: DJ001 - unique, and most carts have none
+        max_length=64, unique=True, null=True, editable=False, help_text="hash of the session's key"
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:

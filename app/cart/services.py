@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 def cart_of_user(*, user_id: int) -> Cart:
     """Return the customer's cart; create it at first use."""
     return Cart.objects.get_or_create(user_id=user_id)[0]
+
+
+def cart_of_visitor(*, session_key: str | None) -> Cart:
+    """Return the cart of a visitor's session; create it at first use.
+
+    Without a key the session is new, and no other request can have it.
+    """
+    if session_key is None:
+        return Cart.objects.create()
+    visitor = hashlib.sha256(session_key.encode()).hexdigest()
+    return Cart.objects.get_or_create(visitor=visitor)[0]
 
 
 class CartChangedError(Exception):

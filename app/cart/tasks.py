@@ -1,11 +1,22 @@
 """Periodic jobs of the cart app."""
 
-from datetime import timedelta
+from __future__ import annotations
 
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.db import transaction
 from django.utils import timezone
 
 from cart.models import Cart
+from retail.db.batches import in_parts
 from retail.jobs import job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.db.models import QuerySet
 
 MAX_AGE = timedelta(days=30)
 
@@ -14,4 +25,14 @@ MAX_AGE = timedelta(days=30)
 def prune_carts() -> int:
     """Delete visitors' carts that have not changed for 30 days; return how many."""
     abandoned = Cart.objects.filter(user=None, updated_at__lt=timezone.now() - MAX_AGE)
-    return abandoned.delete()[1].get("cart.Cart", 0)
+    keys = list(abandoned.values_list("pk", flat=True))
+    parts, kept = in_parts(keys, partial(_delete, abandoned), batch="prune_carts")
+    if kept:
+        raise RuntimeError(f"carts that cannot be deleted: {kept[:10]}")
+    return sum(parts)
+
+
+@transaction.atomic
+def _delete(carts: QuerySet[Cart], keys: Sequence[int]) -> int:
+    """Delete those that are still abandoned; return how many."""
+    return carts.filter(pk__in=keys).delete()[1].get("cart.Cart", 0)

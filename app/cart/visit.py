@@ -49,6 +49,6 @@ def current_cart(request: HttpRequest) -> Cart:
     cart_id = request.session.get(SESSION_KEY)
     cart = Cart.objects.filter(pk=cart_id, user=None).first() if cart_id is not None else None
     if cart is None:
-        cart = Cart.objects.create()
+        cart = services.cart_of_visitor(session_key=request.session.session_key)
         request.session[SESSION_KEY] = cart.pk
     return cart

@@ -32,6 +32,7 @@ threads = env.integer("WEB_THREADS", 8, least=1)
 worker_class = "config.server.ProbeWorker"
 # Longer than the slowest request: a gateway call with a retry takes at most 9 s.
 timeout = 30
+# TERM, INT and QUIT stop web, even sent to its whole process group; HUP renews its processes.
 graceful_timeout = 20
 keepalive = 5
 # A heartbeat file on disk can block a worker.

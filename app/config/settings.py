@@ -298,7 +298,9 @@ BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # consecutive fa
 BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
 # How the worker finishes payments: it resends the charge for a while, then cancels the key.
 PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since the last attempt
-PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the reservation
+PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the first charge
+# What was never sent is sent within this time of the reservation, later the order is cancelled.
+PAYMENT_SEND_WITHIN = env.number("PAYMENT_SEND_WITHIN", 600, least=1)  # seconds
 PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds a worker has to finish what it claimed
 
 # --- Throttling ---------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ _REASONS = {
     Payment.Failure.DECLINED: "Payments whose card was declined.",
     Payment.Failure.CANCELLED: "Payments cancelled at the gateway, after it had not answered.",
     Payment.Failure.REJECTED: "Payments whose charge the gateway does not accept.",
+    Payment.Failure.UNSENT: "Payments that could not be sent to the gateway in time.",
 }
 
 MEASURES: dict[str, MetricDefinition] = {

@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import Q
 
 from oncall.models import DETAIL_LENGTH, Alert, AlertFeed, LostAlerts
@@ -94,6 +94,17 @@ def _store(alert: AlertNotification, now: datetime) -> bool:
     return (_store_resolved if alert.ends_at else _store_firing)(alert, known, now)
 
 
+def _store_or_lose(alert: AlertNotification, now: datetime) -> bool:
+    """Store one alert, as `_store`; what the database cannot hold is recorded as lost."""
+    try:
+        with transaction.atomic():
+            return _store(alert, now)
+    except (DataError, ValueError, OverflowError) as error:
+        detail = f"{alert.name}: {error}"
+        lost_record(reason=LostAlerts.Reason.REFUSED, count=1, detail=detail, now=now)
+        return False
+
+
 def notification_receive(*, notification: Notification, now: datetime) -> None:
     """Store a notification: its readable alerts, and what could not be read or was left out."""
     lost = []
@@ -117,7 +128,7 @@ def lost_record(*, reason: str, count: int | None, detail: str, now: datetime) -
 
 
 def alerts_receive(*, received: Sequence[AlertNotification], now: datetime) -> None:
-    """Store alerts, all or none.
+    """Store alerts: all that the database can hold, or none if it fails.
 
     Notifications may arrive twice, concurrently and out of order: a lock serialises them, and one
     older than the stored state changes nothing. Of the heartbeat, only the time is stored.
@@ -130,7 +141,7 @@ def alerts_receive(*, received: Sequence[AlertNotification], now: datetime) -> N
         if beats:
             feed.heartbeat_at = now
         feed.save()
-        results = [_store(alert, now) for alert in alerts]
+        results = [_store_or_lose(alert, now) for alert in alerts]
     for alert, stored in zip(alerts, results, strict=True):
         logger.info(
             "event=alert.received",

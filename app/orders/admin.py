@@ -103,7 +103,7 @@ class PaymentAdmin(SaleSearchAdmin):
         "key",
         ("status", "failure_reason"),
         ("amount", "currency"),
-        ("created_at", "settled_at", "due_at"),
+        ("created_at", "sent_at", "settled_at", "due_at"),
     )
 
     def search(self, term: str) -> Q:

@@ -17,6 +17,7 @@ from payments.selectors import gateway_charges, gateway_charges_of, gateway_refu
 from payments.services import NoAnswerError
 from retail.audit.declare import Checkpoint, NotCheckedError, Part, Violation, invariant
 from retail.audit.ranges import SECONDS, ranges
+from retail.db.batches import readable
 from retail.db.reads import ROW_MARGIN, bounded_read
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _gateway_errors() -> Iterator[None]:
 def _payments_of(charges: Iterable[GatewayCharge]) -> dict[str, Payment]:
     keys = [charge.key for charge in charges if charge.approved]
     with bounded_read(SECONDS):
-        return {payment.key: payment for payment in _COMPARED.filter(key__in=keys)}
+        return {payment.key: payment for payment in readable(_COMPARED.filter(key__in=keys))}
 
 
 def _in_time(payment: Payment | None) -> bool:
@@ -122,7 +123,7 @@ def _uncharged(payments: list[Payment]) -> list[Violation]:
 def payment_has_charge_of(keys: list[str]) -> list[Violation]:
     """Recheck which of these payments lack a matching charge."""
     completed = _COMPARED.filter(status=Payment.Status.COMPLETED)
-    return _uncharged(list(completed.filter(key__in=keys)))
+    return _uncharged(readable(completed.filter(key__in=keys)))
 
 
 @invariant("payment_has_charge", recheck=payment_has_charge_of)
@@ -133,7 +134,7 @@ def payment_has_charge(checkpoint: Checkpoint) -> Iterator[Part]:
     done = checkpoint.get("done", 0)
     for rows in ranges(Payment.objects.all(), done, chunk=CHUNK, moving=unfinished):
         with bounded_read(SECONDS):
-            payments = list(completed.filter(pk__gte=rows.first, pk__lte=rows.last))
+            payments = readable(completed.filter(pk__gte=rows.first, pk__lte=rows.last))
         yield Part(rows.size, _uncharged(payments), rows.checkpoint, rows.end)
 
 

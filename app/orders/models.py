@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from typing import TYPE_CHECKING, ClassVar
+from decimal import Decimal
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -13,9 +14,7 @@ from django.utils import timezone
 
 from products.models import Product
 
-if TYPE_CHECKING:
-    from decimal import Decimal
-
+MAX_TOTAL = Decimal("9999999999.99")  # the columns of totals and amounts hold twelve digits
 # For reading aloud: without letters and digits that are easily confused.
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -127,6 +126,7 @@ class Payment(models.Model):
         DECLINED = "declined", "the card was declined"
         CANCELLED = "cancelled", "cancelled at the gateway"
         REJECTED = "rejected", "the gateway does not accept the charge"
+        UNSENT = "unsent", "the charge was never sent"
 
     sale = models.ForeignKey(Sale, on_delete=models.PROTECT, related_name="payments")
     key = models.CharField(max_length=64, unique=True, default=new_payment_key, editable=False)
@@ -136,6 +136,9 @@ class Payment(models.Model):
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     failure_reason = models.CharField(max_length=9, choices=Failure.choices, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(
+        null=True, blank=True, help_text="since when a charge may have been sent"
+    )
     settled_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(help_text="when the worker claims it, if unsettled")
 
@@ -157,6 +160,10 @@ class Payment(models.Model):
             models.CheckConstraint(
                 condition=Q(status="FAILED") | Q(failure_reason=""),
                 name="payment_reason_only_if_failed",
+            ),
+            models.CheckConstraint(
+                condition=~Q(failure_reason="unsent") | Q(sent_at=None),
+                name="payment_unsent_only_if_never_sent",
             ),
             models.UniqueConstraint(
                 fields=["sale"], condition=Q(status="COMPLETED"), name="sale_paid_once"

@@ -1,8 +1,9 @@
 """Step 5 of a checkout: the worker finishes payments that a request left unsettled.
 
 Claiming a due payment moves its `due_at` ahead by a lease, so that no other worker claims it until
-the lease expires. Recent payments are charged again under the same key. Older ones are cancelled at
-the gateway, which returns their outcome.
+the lease expires. What was never sent is sent, or its order is cancelled if that is too late. What
+may have been sent is charged again under the same key for a while, then cancelled at the gateway,
+which returns the outcome.
 """
 
 from __future__ import annotations
@@ -22,11 +23,21 @@ from orders.selectors import UNFINISHED
 from orders.settlement import (
     RETRY_AFTER,
     charge,
+    payment_mark_sent,
     payment_mark_unknown,
     payment_settle,
     still_movable,
 )
-from payments.services import BreakerOpenError, NoAnswerError, payment_acquire, payment_cancel
+from payments.services import (
+    Answer,
+    BreakerOpenError,
+    NoAnswerError,
+    payment_acquire,
+    payment_cancel,
+    payment_release,
+)
+from retail import jobs
+from retail.db.batches import readable
 from retail.jobs import job
 from retail.observability.context import current_request_id, request_context
 
@@ -40,29 +51,54 @@ BUDGET_SECONDS = 20  # then the worker's other pollers have their turn
 logger = logging.getLogger("retail.orders")
 
 
-@transaction.atomic
 def claim(now: datetime) -> list[Payment]:
-    """Claim a batch of due payments for the length of a lease and return them."""
-    due = list(
-        Payment.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("sale")
-        .filter(status__in=UNFINISHED, due_at__lte=now)
-        .order_by("due_at")[:BATCH]
-    )
+    """Claim a batch of due payments for the length of a lease; return those that can be read."""
     lease = timedelta(seconds=settings.PAYMENT_LEASE)  # longer than a batch can take: checks.py
-    Payment.objects.filter(pk__in=[payment.pk for payment in due]).update(due_at=now + lease)
-    return due
+    with transaction.atomic():
+        due = (
+            Payment.objects.select_for_update(skip_locked=True)
+            .filter(status__in=UNFINISHED, due_at__lte=now)
+            .order_by("due_at")
+        )
+        claimed = list(due.values_list("pk", flat=True)[:BATCH])
+        Payment.objects.filter(pk__in=claimed).update(due_at=now + lease)
+    return readable(Payment.objects.select_related("sale").filter(pk__in=claimed).order_by("pk"))
+
+
+def _send(payment: Payment) -> None:
+    """Charge a payment for the first time, or cancel its order if it has waited too long."""
+    waited = timezone.now() - payment.created_at
+    if waited >= timedelta(seconds=settings.PAYMENT_SEND_WITHIN):
+        payment_settle(payment=payment, answer=Answer.UNSENT)
+        return
+    permit = payment_acquire(key=payment.key)
+    try:
+        marked = payment_mark_sent(payment=payment)
+    except BaseException:
+        payment_release(permit=permit)
+        raise
+    if marked:
+        charge(payment, permit, first=True)
+    else:
+        payment_release(permit=permit)  # another worker has sent it since it was claimed
+
+
+def _send_again_or_cancel(payment: Payment, sent_at: datetime) -> None:
+    """Charge a payment again under its key, or cancel the key if it was sent too long ago."""
+    if timezone.now() - sent_at < timedelta(seconds=settings.PAYMENT_CANCEL_AFTER):
+        charge(payment, payment_acquire(key=payment.key), first=False)
+    else:
+        payment_settle(payment=payment, answer=payment_cancel(key=payment.key))
 
 
 def finish(payment: Payment) -> None:
     """Charge or cancel a payment; without an answer, schedule the next attempt."""
-    age = timezone.now() - payment.created_at
     with request_context(payment.sale.request_id or current_request_id()):
         try:
-            if age < timedelta(seconds=settings.PAYMENT_CANCEL_AFTER):
-                charge(payment, payment_acquire(key=payment.key), first=False)
+            if payment.sent_at is None:
+                _send(payment)
             else:
-                payment_settle(payment=payment, answer=payment_cancel(key=payment.key))
+                _send_again_or_cancel(payment, payment.sent_at)
             wait = RETRY_AFTER
         except BreakerOpenError as error:
             wait = timedelta(seconds=error.retry_after)
@@ -72,24 +108,41 @@ def finish(payment: Payment) -> None:
         still_movable(payment, Payment.Status.COMPLETED).update(due_at=timezone.now() + wait)
 
 
-def _finish_in_thread(payment: Payment) -> None:
+def _finish_or_log(payment: Payment) -> None:
     try:
-        finish(payment)
+        if jobs.stopping.is_set():
+            _give_back(payment)
+        else:
+            finish(payment)
     except Exception:
         # It is claimed again when its lease expires; the rest of the batch goes on.
         logger.exception("event=payment.finish_failed", extra={"order_ref": payment.sale.reference})
+
+
+def _finish_in_thread(payment: Payment) -> None:
+    try:
+        _finish_or_log(payment)
     finally:
         connections.close_all()
 
 
+def _give_back(payment: Payment) -> None:
+    """End the claim on a payment that nothing was done with."""
+    claimed = still_movable(payment, Payment.Status.COMPLETED).filter(due_at=payment.due_at)
+    claimed.update(due_at=timezone.now())
+
+
 def settle_due() -> int:
-    """Claim and finish due payments; return how many were claimed."""
+    """Claim and finish due payments until the worker stops; return how many were claimed."""
     claimed = 0
     until = monotonic() + BUDGET_SECONDS
-    while monotonic() < until and _any_due() and (batch := claim(timezone.now())):
+    while monotonic() < until and not jobs.stopping.is_set():
+        batch = claim(timezone.now()) if _any_due() else []
+        if not batch:
+            break
         claimed += len(batch)
         if len(batch) == 1:
-            finish(batch[0])
+            _finish_or_log(batch[0])
             continue
         with ThreadPoolExecutor(min(CONCURRENCY, len(batch)), "settle") as pool:
             list(pool.map(_finish_in_thread, batch))

@@ -42,13 +42,15 @@ def reserve(order: CheckoutRequest, payment_key: str) -> tuple[Sale, Payment]:
         created_at=now,
     )
     # The worker charges a flash sale's payment at once, others only if their request dies.
-    due_in = 0 if sale.kind == Sale.Kind.FLASH else settings.PAYMENT_RESEND_AFTER
+    flash = sale.kind == Sale.Kind.FLASH
+    due_in = 0 if flash else settings.PAYMENT_RESEND_AFTER
     payment = Payment(
         key=payment_key,
         token=order.payment_token,
         amount=order.total,
         currency=order.currency,
         created_at=now,
+        sent_at=None if flash else now,  # from its commit on, a charge may be on its way
         due_at=now + timedelta(seconds=due_in),
     )
     if connection.vendor == "postgresql":

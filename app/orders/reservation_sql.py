@@ -61,8 +61,9 @@ WITH wanted AS (
     SELECT sale.id, product_id, product_name, unit_price, quantity FROM sale, wanted
 ), payment AS (
     INSERT INTO orders_payment (sale_id, key, token, amount, currency, status, failure_reason,
-        created_at, due_at)
-    SELECT sale.id, %(key)s, %(token)s, %(total)s, %(currency)s, 'PENDING', '', %(now)s, %(due)s
+        created_at, sent_at, due_at)
+    SELECT sale.id, %(key)s, %(token)s, %(total)s, %(currency)s, 'PENDING', '', %(now)s, %(sent)s,
+        %(due)s
     FROM sale
     RETURNING id
 )
@@ -89,6 +90,7 @@ _PARAMETERS = {
     "now": "timestamptz",
     "key": "text",
     "token": "text",
+    "sent": "timestamptz",
     "due": "timestamptz",
 }
 
@@ -126,6 +128,7 @@ def reserve(order: CheckoutRequest, sale: Sale, payment: Payment) -> Result:
         "now": sale.created_at,
         "key": payment.key,
         "token": payment.token,
+        "sent": payment.sent_at,
         "due": payment.due_at,
     }
     return Result(*_statement(_STATEMENT, GUARD).rows(values)[0])

@@ -10,7 +10,7 @@ from django.db import IntegrityError
 
 from cart.services import CartChangedError
 from orders import metrics
-from orders.models import Payment, Sale, new_payment_key
+from orders.models import MAX_TOTAL, Payment, Sale, new_payment_key
 from orders.reservation import reserve
 from orders.settlement import charge
 from payments.services import BreakerOpenError, Permit, payment_acquire, payment_release
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
     from orders.order import CheckoutRequest
 
-__all__ = ["CartChangedError", "StockConflictError", "sale_by_form", "sale_checkout"]
+__all__ = [
+    "CartChangedError",
+    "StockConflictError",
+    "TotalTooHighError",
+    "sale_by_form",
+    "sale_checkout",
+]
+
+
+class TotalTooHighError(Exception):
+    """The order's total is above MAX_TOTAL; nothing was reserved."""
 
 
 class StockConflictError(Exception):
@@ -52,9 +62,11 @@ def sale_checkout(*, order: CheckoutRequest) -> Sale:
     """Place an order, charge it unless it is a flash sale, and return it.
 
     Submitting the same form again, even concurrently, returns the same order. Must run outside a
-    transaction. Raises ThrottledError, BreakerOpenError, CartChangedError, SoldOutError or
-    StockConflictError; cart and stock are then unchanged.
+    transaction. Raises TotalTooHighError, ThrottledError, BreakerOpenError, CartChangedError,
+    SoldOutError or StockConflictError; cart and stock are then unchanged.
     """
+    if order.total > MAX_TOTAL:
+        raise TotalTooHighError
     started = perf_counter()
     outcome: str | None = "error"
     maybe_placed = order.form_used is not False

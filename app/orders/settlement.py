@@ -28,18 +28,21 @@ _PAYMENT: Mapping[Answer, tuple[Payment.Status, str]] = {
     Answer.DECLINED: (Payment.Status.FAILED, Payment.Failure.DECLINED),
     Answer.CANCELLED: (Payment.Status.FAILED, Payment.Failure.CANCELLED),
     Answer.REJECTED: (Payment.Status.FAILED, Payment.Failure.REJECTED),
+    Answer.UNSENT: (Payment.Status.FAILED, Payment.Failure.UNSENT),
 }
 _SALE: Mapping[Answer, Sale.Status] = {
     Answer.APPROVED: Sale.Status.CONFIRMED,
     Answer.DECLINED: Sale.Status.FAILED,
     Answer.CANCELLED: Sale.Status.CANCELLED,
     Answer.REJECTED: Sale.Status.FAILED,
+    Answer.UNSENT: Sale.Status.CANCELLED,
 }
 # Metric label of a failed order. A rejected charge is the shop's fault, not the card's.
 _OUTCOME: Mapping[Answer, str] = {
     Answer.DECLINED: "payment_declined",
     Answer.CANCELLED: "cancelled",
     Answer.REJECTED: "payment_unavailable",
+    Answer.UNSENT: "cancelled",
 }
 
 
@@ -62,9 +65,10 @@ def payment_settle(*, payment: Payment, answer: Answer) -> bool:
     """
     status, reason = _PAYMENT[answer]
     sale, now = payment.sale, timezone.now()
-    updated = still_movable(payment, status).update(
-        status=status, failure_reason=reason, settled_at=now
-    )
+    movable = still_movable(payment, status)
+    if answer is Answer.UNSENT:
+        movable = movable.filter(sent_at=None)  # nobody has begun to send it since it was read
+    updated = movable.update(status=status, failure_reason=reason, settled_at=now)
     if not updated:
         _refresh(payment)
         return False
@@ -86,6 +90,26 @@ def payment_settle(*, payment: Payment, answer: Answer) -> bool:
         transaction.on_commit(partial(metrics.record_ended, sale, _OUTCOME[answer]))
     transaction.on_commit(partial(metrics.record_settled, sale, payment))
     return True
+
+
+def payment_mark_sent(*, payment: Payment) -> bool:
+    """Store that the first charge is about to be sent; return False if another caller may send it.
+
+    Must be committed before the charge: what is not marked was never sent.
+    """
+    now = timezone.now()
+    unsent = still_movable(payment, Payment.Status.COMPLETED).filter(sent_at=None)
+    if not unsent.update(sent_at=now):
+        return False
+    payment.sent_at = now
+    return True
+
+
+def payment_mark_unsent(*, payment: Payment) -> None:
+    """Store that the charge marked as sent was not, unless another worker has claimed it since."""
+    movable = still_movable(payment, Payment.Status.COMPLETED)
+    if movable.filter(sent_at=payment.sent_at, due_at=payment.due_at).update(sent_at=None):
+        payment.sent_at = None
 
 
 @transaction.atomic
@@ -117,7 +141,8 @@ def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
     """Charge a payment at the gateway and settle it, or mark it as unknown without an answer.
 
     `first` means that this charge cannot have been sent before: only then does a rejection prove
-    that nothing was charged. Must run outside a transaction.
+    that nothing was charged, and a missing connection that nothing was sent. Must run outside a
+    transaction.
     """
     request = Charge(
         key=payment.key,
@@ -130,7 +155,9 @@ def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
         answer = payment_charge(charge=request, permit=permit)
         if answer is Answer.REJECTED and not first:
             raise NoAnswerError("rejected, but an earlier attempt may have been charged")  # noqa: TRY301
-    except NoAnswerError:
+    except NoAnswerError as error:
+        if first and not error.maybe_sent:
+            payment_mark_unsent(payment=payment)
         payment_mark_unknown(payment=payment)
     else:
         payment_settle(payment=payment, answer=answer)

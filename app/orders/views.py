@@ -18,13 +18,21 @@ from cart.selectors import CartLine, cart_lines, fingerprint, holds, lines_total
 from cart.services import cart_take_left
 from cart.visit import current_items, merge_visitor_cart
 from orders.forms import CheckoutForm
-from orders.models import Payment, Sale
+from orders.models import MAX_TOTAL, Payment, Sale
 from orders.order import CheckoutRequest
-from orders.refusals import TAKE_LEFT, CheckoutRefusal, no_longer_on_sale, refusal_page, sold_out
+from orders.refusals import (
+    TAKE_LEFT,
+    CheckoutRefusal,
+    no_longer_on_sale,
+    refusal_page,
+    sold_out,
+    total_too_high,
+)
 from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
     StockConflictError,
+    TotalTooHighError,
     sale_by_form,
     sale_checkout,
 )
@@ -80,6 +88,8 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
         return sale_checkout(order=order)
     except CartChangedError:
         return None
+    except TotalTooHighError:
+        return total_too_high(MAX_TOTAL, order.currency)
     except ThrottledError as error:
         return CheckoutRefusal(
             429,
@@ -96,10 +106,8 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
             f"The payment service is not responding. Try again in {_seconds(error.retry_after)}.",
             error.retry_after,
         )
-    except SoldOutError as error:
-        return sold_out(order.lines, error.product_id)
-    except StockConflictError:
-        return sold_out(order.lines)
+    except (SoldOutError, StockConflictError) as error:
+        return sold_out(order.lines, getattr(error, "product_id", None))
 
 
 @login_required(*TYPED)

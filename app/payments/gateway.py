@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 
 class Answer(StrEnum):
-    """The gateway's answer about a payment key."""
+    """The gateway's answer about a payment key, or UNSENT if it never had to answer."""
 
     APPROVED = "approved"
     DECLINED = "declined"
     CANCELLED = "cancelled"
     REJECTED = "rejected"  # the request is invalid, whatever the card: the shop's fault
+    UNSENT = "unsent"  # the charge was never sent, and never will be
 
 
 class NoAnswerError(Exception):

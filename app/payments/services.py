@@ -98,13 +98,15 @@ def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
 
     For a gateway without idempotency keys, GATEWAY_RETRY=unsent skips every retry that could charge
     twice. Must run outside a transaction. Raises NoAnswerError if no attempt was answered: the
-    charge may have happened.
+    charge may have happened, unless no attempt was sent.
     """
+    maybe_sent = False
     for attempt in range(1, settings.GATEWAY_ATTEMPTS + 1):
         try:
             answer = _call(charge, attempt)
         except NoAnswerError as error:
             breaker.report(permit, succeeded=False)
+            error.maybe_sent = maybe_sent = maybe_sent or error.maybe_sent
             if attempt == settings.GATEWAY_ATTEMPTS or not _may_retry(error, permit):
                 raise
             # Ignore the gateway's Retry-After: a buyer is waiting. The worker retries later.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from quality.catalogue import EVALUATED, SCENARIOS
@@ -31,6 +33,7 @@ RANGE_NAMES = {1: "24h", 7: "7d", 30: "30d"}
 MOST_INTERVALS = 2_000  # a flapping verdict starts one in two minutes
 STRIP = 1000  # width of a trend's strip, in SVG units
 MINUTE = timedelta(minutes=1)
+logger = logging.getLogger("retail.quality")
 COLOURS = {Verdict.PASS: "good", Verdict.FAIL: "bad"}
 PASSING = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}
 
@@ -45,7 +48,18 @@ def _evidence(days: int, now: datetime) -> Evidence:
 def evaluations(days: int, now: datetime) -> dict[Scenario, Evaluation]:
     """Evaluate every scenario that has evidence in the running shop."""
     evidence = _evidence(days, now)
-    return {scenario: evaluate(scenario, evidence) for scenario in EVALUATED}
+    return {scenario: _evaluate(scenario, evidence) for scenario in EVALUATED}
+
+
+def _evaluate(scenario: Scenario, evidence: Evidence) -> Evaluation:
+    """Evaluate a scenario. One whose evidence cannot be read has none; the others go on."""
+    try:
+        return evaluate(scenario, evidence)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("event=scenario.not_evaluated", extra={"scenario": scenario.id})
+        return Evaluation(Verdict.NO_EVIDENCE)
 
 
 @dataclass(frozen=True)
@@ -176,7 +190,7 @@ def board(*, days: int, now: datetime) -> Board:
         [
             ShownScenario(
                 scenario,
-                evaluate(scenario, evidence),
+                _evaluate(scenario, evidence),
                 [(query.language, query.of(span)) for query in scenario.queries],
                 _trend(by_id[scenario.id], span) if scenario.evaluate else None,
             )

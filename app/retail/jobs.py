@@ -14,10 +14,12 @@ may go without a success: longer, and it stands still (`standing_still`).
 from __future__ import annotations
 
 import logging
+import threading
 from datetime import timedelta
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.db.models import Min
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -122,6 +124,8 @@ declared: dict[str, Job] = {}
 # For work that cannot wait for a schedule or behind other jobs: the worker calls each of these in a
 # loop, in its own thread. A poller returns how many items it processed; after 0, the thread pauses.
 pollers: list[Callable[[], int]] = []
+# Set when the worker stops: whatever takes long then ends soon, and gives back what it has claimed.
+stopping = threading.Event()
 
 
 def job(
@@ -154,21 +158,32 @@ def write_schedules() -> None:
     JobSuccess.objects.bulk_create(
         [JobSuccess(task=name, at=Now()) for name in periodic], ignore_conflicts=True
     )
-    Schedule.objects.exclude(name__in=periodic).delete()
-    for name, task in periodic.items():
-        fields = {
-            "func": task.path,
-            "schedule_type": Schedule.MINUTES,
-            "minutes": task.every_minutes,
-            "repeats": -1,
-        }
-        schedule, created = Schedule.objects.get_or_create(
-            name=name, defaults={**fields, "next_run": timezone.now()}
-        )
-        if not created and any(
-            getattr(schedule, field) != value for field, value in fields.items()
-        ):
-            Schedule.objects.filter(pk=schedule.pk).update(**fields, next_run=timezone.now())
+    with transaction.atomic():
+        # A schedule's name is not unique: of workers that start at once, one writes at a time.
+        list(JobSuccess.objects.select_for_update().order_by("task"))
+        Schedule.objects.exclude(name__in=periodic).delete()
+        for task in periodic.values():
+            _write_schedule(task)
+
+
+def _write_schedule(task: Job) -> None:
+    """Make exactly one schedule of a job right, and due at once if it was not. Under the lock."""
+    fields = {
+        "func": task.path,
+        "schedule_type": Schedule.MINUTES,
+        "minutes": task.every_minutes,
+        "repeats": -1,
+        # What django-q cannot read of one schedule stops all: these belong to nobody here.
+        **dict.fromkeys(("args", "kwargs", "hook", "cluster", "intended_date_kwarg")),
+    }
+    schedules = Schedule.objects.filter(name=task.name).order_by("pk")
+    first = schedules.first()
+    if first is None:
+        Schedule.objects.create(name=task.name, next_run=timezone.now(), **fields)
+        return
+    schedules.exclude(pk=first.pk).delete()
+    if any(getattr(first, field) != value for field, value in fields.items()):
+        schedules.update(**fields, next_run=timezone.now())
 
 
 def read_queue() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:

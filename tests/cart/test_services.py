@@ -1,7 +1,9 @@
 """Cart contents and quantities, and merging carts at login."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -14,6 +16,7 @@ from cart.services import (
     cart_add,
     cart_merge,
     cart_of_user,
+    cart_of_visitor,
     cart_remove_lines,
     cart_restore,
     cart_set,
@@ -189,3 +192,30 @@ def test_visitors_carts_unchanged_for_a_month_are_deleted(
     assert prune_carts() == 1
     assert list(Cart.objects.order_by("pk")) == [cart, touched, changed, recent]
     assert not Cart.objects.filter(pk=old.pk).exists()
+
+
+def test_a_cart_that_cannot_be_deleted_keeps_no_other_and_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long_ago = timezone.now() - timedelta(days=40)
+    carts = [Cart.objects.create() for _ in range(3)]
+    Cart.objects.update(updated_at=long_ago)
+    from_db = Cart.from_db.__func__  # type: ignore[attr-defined]
+
+    def read(cls: type[Cart], db: str, names: list[str], values: Sequence[Any]) -> Cart:
+        if values[0] == carts[1].pk:
+            raise ArithmeticError("no such cart")
+        return from_db(cls, db, names, values)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(Cart, "from_db", classmethod(read))
+    with pytest.raises(RuntimeError, match=str(carts[1].pk)):
+        prune_carts()
+    assert list(Cart.objects.values_list("pk", flat=True)) == [carts[1].pk]
+
+
+def test_a_visitors_session_has_one_cart() -> None:
+    first = cart_of_visitor(session_key="abc")
+    assert cart_of_visitor(session_key="abc") == first
+    others = [cart_of_visitor(session_key=key) for key in ("abd", None, None)]
+    assert len({first, *others}) == 4
+    assert "abc" not in str(Cart.objects.values_list("visitor", flat=True)[0])

@@ -77,7 +77,7 @@ def _orders(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
     _, payment = reserve(order_for(buyer, lamp), new_payment_key())
     longer = timedelta(seconds=shop_settings.PAYMENT_CANCEL_AFTER + 1)
     Payment.objects.filter(pk=payment.pk).update(
-        created_at=timezone.now() - longer, due_at=timezone.now()
+        sent_at=timezone.now() - longer, due_at=timezone.now()
     )
     assert settle_payments() == 1
     assert gateway.cancelled == [payment.key]

@@ -28,8 +28,11 @@ NOTHING, CONFIRMED, FAILED, CANCELLED = "nothing", "confirmed", "failed", "cance
 PENDING, UNKNOWN = "pending", "unknown"
 
 KILLED, RESTARTED, STALLED = "killed", "loses PostgreSQL", "pauses"
+SIGNALLED = "stopped by signals to its group"
 
 NOT_CHARGED = {INSIDE_RESERVE, "after reserve"}  # steps before the gateway is called
+# Steps at which it is stored that nothing was sent, if the connection was refused: then it is sent.
+KNOWN_UNSENT = {"inside settle", "after settle"}
 
 _numbers = count(1)
 
@@ -103,7 +106,11 @@ def web_cells(
             _at_fault(step, gateway),
             NOTHING
             if step == "before reserve"
-            else _ending(gateway, charged=step not in NOT_CHARGED, cancels=cancels),
+            else _ending(
+                gateway,
+                charged=step not in NOT_CHARGED,
+                cancels=cancels and not (gateway == "refused" and step in KNOWN_UNSENT),
+            ),
             emails_at_fault=_emails_at(_at_fault(step, gateway)),
         )
         for step in steps
@@ -224,11 +231,13 @@ def _all_rounds() -> list[Round]:
     cancelled = [*web_cells(GATEWAYS, KILLED, cancels=True), *cancelled_cells(GATEWAYS)]
     restarted = [*web_cells(SOME, RESTARTED), *flash_cells(SOME, RESTARTED)]
     restarted += email_cells(RESTARTED)
+    signalled = [*web_cells(SOME, SIGNALLED), *flash_cells(SOME, SIGNALLED)]
     return [
         Round(tuple(killed)),
         Round(tuple(cancelled), cancels=True, web_first=True),
         Round(tuple(sent_again_cells(GATEWAYS)), web_first=True),
         Round(tuple(restarted), fault=RESTARTED),
+        Round(tuple(signalled), fault=SIGNALLED),
         Round((*stalled_cells(SOME), *SETTLES_TWICE), fault=STALLED, cancels=True),
     ]
 

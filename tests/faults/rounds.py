@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
 import time
@@ -11,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from tests.faults.buyers import PRODUCTS, Buyer
-from tests.faults.cells import KILLED, RESTARTED, STALLED
+from tests.faults.cells import KILLED, RESTARTED, SIGNALLED, STALLED
 from tests.faults.locks import LockedProduct
 from tests.faults.plans import EMAIL_STEPS, GATEWAYS, INSIDE_RESERVE
 from tests.faults.records import STOCK, Records, query
-from tests.running.support import wait_until
+from tests.running.support import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +34,7 @@ SETTINGS = {
     "GATEWAY_READ_TIMEOUT": "2",
     "BREAKER_FAIL_MAX": "1000",  # an open breaker would hide most cells; it has its own tests
     "THROTTLE_CHECKOUT_LIMIT": "1000",
+    "PAYMENT_SEND_WITHIN": "36000",  # however long the others take to their steps
     # The orders wait at their steps, inside transactions and for locks, until all are there.
     "DATABASE_LOCK_TIMEOUT": "900",
     "DATABASE_STATEMENT_TIMEOUT": "900",
@@ -176,6 +179,8 @@ class FaultRunner:
         if current.fault == KILLED:
             for name in list(self.shop.processes):
                 self._kill(name)
+        elif current.fault == SIGNALLED:
+            self._stop_groups()
         elif current.fault == RESTARTED:
             assert self.server is not None
             self.server.restart("immediate")
@@ -201,6 +206,17 @@ class FaultRunner:
         while self.locked:
             self.locked.pop().release()
         wait_until(lambda: self._ordered(cells), "the orders of dead clients")
+
+    def _stop_groups(self) -> None:
+        """Send signals to all processes at once. Waiting orders do not end: they are cut off."""
+        processes = list(self.shop.processes.values())
+        self.shop.processes.clear()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+        for process in processes:
+            process.wait(PATIENCE)
 
     def _kill(self, name: str) -> None:
         self.shop.end(name, signal.SIGKILL)

@@ -1,10 +1,13 @@
 """Notifications that arrive twice, late, out of order, or never."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from django.db import DataError
 
-from oncall.models import Alert, AlertFeed
+from oncall import services
+from oncall.models import Alert, AlertFeed, LostAlerts
+from oncall.notification import AlertNotification
 from oncall.tasks import prune_alerts
 from tests.oncall.support import FIRING, RESOLVED, alert, at, episodes, minutes, receive
 
@@ -114,3 +117,25 @@ def test_alerts_without_recent_updates_are_pruned(monkeypatch: pytest.MonkeyPatc
         "RetailTargetDown",
         "RetailQueueStalled",
     }
+
+
+def test_an_alert_that_the_database_cannot_hold_is_lost_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create = services._create
+
+    def refuse(received: AlertNotification, now: datetime) -> None:
+        if received.name == "RetailTargetDown":
+            raise DataError("no such text")
+        create(received, now)
+
+    monkeypatch.setattr(services, "_create", refuse)
+    names = ["RetailOversold", "RetailTargetDown", "RetailQueueStalled"]
+    receive(1, *(alert(name) for name in names))
+    assert set(Alert.objects.values_list("name", flat=True)) == {names[0], names[2]}
+    lost = LostAlerts.objects.get()
+    assert (lost.reason, lost.count, lost.detail) == (
+        LostAlerts.Reason.REFUSED,
+        1,
+        "RetailTargetDown: no such text",
+    )

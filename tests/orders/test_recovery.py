@@ -37,7 +37,7 @@ def abandoned(buyer: User, lamp: Product) -> Payment:
 
 def age(payment: Payment, seconds: float) -> None:
     then = timezone.now() - timedelta(seconds=seconds)
-    Payment.objects.filter(pk=payment.pk).update(created_at=then, due_at=then)
+    Payment.objects.filter(pk=payment.pk).update(created_at=then, sent_at=then, due_at=then)
 
 
 def states(payment: Payment) -> tuple[str, str, str]:

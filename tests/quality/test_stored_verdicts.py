@@ -5,14 +5,18 @@ from datetime import datetime, timedelta
 import pytest
 from pytest_django import Settings
 
+from quality.catalogue import EVALUATED
 from quality.metrics import SCENARIO_PASSING
 from quality.models import VerdictInterval
 from quality.runtime_scenarios import A1, A2
-from quality.scenario import Evaluation, Measure, Verdict
+from quality.scenario import Evaluation, Evidence, Measure, Scenario, Verdict, evaluate
 from quality.selectors import Board, ShownScenario, board, read_passing
 from quality.services import verdicts_prune, verdicts_store
 from quality.tasks import judge_scenarios
 from tests.quality.support import MINUTE, NOON, ago, orders
+from tests.retail.conftest import Lines, lines
+
+__all__ = ["lines"]
 
 pytestmark = pytest.mark.django_db
 TOP = NOON.replace(second=0)
@@ -207,3 +211,21 @@ def test_the_shortest_verdict_is_visible_at_the_end_of_the_strip() -> None:
     trend = shown(board(days=1, now=NOON), "A2").trend
     assert trend is not None
     assert [(bar.x, bar.width) for bar in trend.bars] == [(996, 4)]
+
+
+def test_a_scenario_that_cannot_be_evaluated_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    def broken(scenario: Scenario, evidence: Evidence) -> Evaluation:
+        if scenario is A1:
+            raise ArithmeticError("no such number")
+        return evaluate(scenario, evidence)
+
+    monkeypatch.setattr("quality.selectors.evaluate", broken)
+    judge_scenarios()
+    stored_for = set(VerdictInterval.objects.values_list("scenario", flat=True))
+    assert {scenario.id for scenario in EVALUATED} == stored_for
+    assert VerdictInterval.objects.get(scenario="A1").verdict == Verdict.NO_EVIDENCE
+    assert shown(board(days=1, now=NOON), "A1").evaluation.verdict == Verdict.NO_EVIDENCE
+    named = [line for line in lines() if line["message"] == "event=scenario.not_evaluated"]
+    assert {line["extra"]["scenario"] for line in named} == {"A1"}

@@ -290,3 +290,17 @@ def test_queue_gauges_include_waiting_jobs_but_not_running_ones(
         catalogue.JOBS_WAITING: {(): 3},
         catalogue.JOBS_OLDEST_WAITING: {(): 90.5},
     }
+
+
+def test_a_start_leaves_one_schedule_of_those_that_were_doubled(schedule: Schedule) -> None:
+    for _ in range(2):
+        Schedule.objects.create(name=schedule.name, func=schedule.func, args="not (python")
+    jobs.write_schedules()
+    assert Schedule.objects.get().pk == schedule.pk
+
+
+def test_what_the_queue_cannot_read_of_a_schedule_is_removed(schedule: Schedule) -> None:
+    Schedule.objects.update(args="not (python", kwargs="x", hook="y", cluster="z")
+    jobs.write_schedules()
+    right = Schedule.objects.get()
+    assert (right.args, right.kwargs, right.hook, right.cluster) == (None,) * 4

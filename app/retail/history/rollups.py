@@ -7,20 +7,29 @@ type, which a killed process may lose.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import DataError, close_old_connections, connection, transaction
+from django.db import (
+    DataError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 from django.db.models import Max, Min
 
+from retail.db.batches import readable
 from retail.history.points import Accumulators, Point, floor, point_of
 from retail.models import Metric, MetricRollup, RollupMark
 from retail.observability.prometheus import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from retail.observability.rows.recorder import Row
 
@@ -35,6 +44,8 @@ KEEP_MINUTES = 2 * DAY  # enough to show an hour by minute and compare it with y
 POINT = ("start", "count", "total", "minimum", "maximum", "aggregates")
 PRUNE_BATCH = 5000
 LONGEST_PAUSE = 0.2  # seconds
+
+logger = logging.getLogger("retail.history")
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def write_rows(rows: Sequence[Row]) -> None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"{_INSERT} {', '.join(['(%s, %s, %s, %s)'] * len(rows))}", values)
-    except DataError:
+    except (DataError, ValueError, TypeError, OverflowError):  # from the database, or its driver
         if len(rows) == 1:
             catalogue.METRIC_ROWS_DROPPED.inc()
             return
@@ -91,14 +102,45 @@ def aggregate_rows(
         rows = rows.filter(metric_type__in=set(kinds) - set(sources))
     values = rows.values_list("metric_type", "value", "metadata", "timestamp")
     # A server-side cursor keeps days of rows out of memory, but takes three round trips.
-    for kind, value, metadata, at in values if until - since <= HOUR else values.iterator():
-        start = floor(at, step)
-        sums.add((kind, start), point_of(kind, value, metadata, start))
+    if not _add_all(sums, values if until - since <= HOUR else values.iterator(), step):
+        sums.clear()
+        begin = since
+        while begin < until:
+            end = min(begin + HOUR, until)
+            _add(sums, readable(values.filter(timestamp__gte=begin, timestamp__lt=end)), step)
+            begin = end
     for kind, source in sources.items():
         if kinds is None or kind in kinds:
             for point in source.points(since, until, step):
                 sums.add((kind, point.start), point)
     return sums.points()
+
+
+def _add_all(
+    sums: Accumulators[tuple[str, datetime]], rows: Iterable[tuple[Any, ...]], step: timedelta
+) -> bool:
+    """Add rows as they are read; return False if one of them cannot be read."""
+    try:
+        _add(sums, rows, step)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # noqa: BLE001 - the conversion of a value may raise anything
+        return False
+    return True
+
+
+def _add(
+    sums: Accumulators[tuple[str, datetime]], rows: Iterable[tuple[Any, ...]], step: timedelta
+) -> None:
+    """Add rows. One that makes no sense is left out, logged and counted as a telemetry error."""
+    for kind, value, metadata, at in rows:
+        start = floor(at, step)
+        try:
+            sums.add((kind, start), point_of(kind, value, metadata, start))
+        except Exception:
+            catalogue.TELEMETRY_ERRORS.inc(sink="rows")
+            extra = {"metric_type": kind, "at": at.isoformat()}
+            logger.exception("event=metric_row.unusable", extra=extra)
 
 
 def roll_up(now: datetime, *, seconds: float = float("inf")) -> int:
@@ -120,7 +162,7 @@ def roll_up(now: datetime, *, seconds: float = float("inf")) -> int:
         since, count = _roll_up_from(since, until, fine)
         written += count
         if mark is None or not since < mark.until <= until:
-            RollupMark.objects.update_or_create(defaults={"until": since})
+            RollupMark.objects.update_or_create(pk=1, defaults={"until": since})
     while late and time.monotonic() < ends_at:
         hour = late.pop()
         written += _roll_up_from(hour, min(hour + HOUR, until), fine)[1]

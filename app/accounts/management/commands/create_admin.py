@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError
 
 from accounts.checks import DEFAULT_PASSWORD
 
@@ -48,5 +49,8 @@ class Command(BaseCommand):
         except ValidationError as error:
             reasons = (f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
             raise CommandError(" ".join(reasons)) from error
-        user.save()
+        try:
+            user.save()
+        except IntegrityError as error:  # by another process, since it was looked up
+            raise CommandError(f"{username} already exists: it was created just now.") from error
         self.stdout.write(f"Admin {username} {'updated' if existed else 'created'}.")

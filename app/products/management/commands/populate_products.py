@@ -43,7 +43,7 @@ class Command(BaseCommand):
             self._clear()
         categories = {
             name: Category.objects.filter(Q(slug=slug) | Q(name=name)).first()
-            or Category.objects.create(slug=slug, name=name)
+            or Category.objects.get_or_create(slug=slug, defaults={"name": name})[0]
             for name, slug in CATEGORIES.items()
         }
         created = sum(self._create(sample, categories, reset=clear) for sample in SAMPLES)

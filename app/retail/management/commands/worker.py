@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import sys
 import threading
 import time
@@ -15,12 +17,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
-from django_q.cluster import Cluster
 
 from retail import jobs
 from retail.models import WorkerHeartbeat
 from retail.observability.context import accepted_request_id
 from retail.observability.prometheus import exposition
+from retail.queue_processes import STOP_SECONDS, STOP_SIGNALS, JobQueue
 from retail.web.probes import readiness, worker_name
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS = 5
 REST_SECONDS = 0.5  # pause of a poller that found nothing to do
-PATIENCE_SECONDS = 10  # time for a poller to finish when the worker stops
+WAIT_SECONDS = 0.5  # until the main thread looks for a signal, and for killed jobs
 
 logger = logging.getLogger("retail.worker")
 
@@ -89,10 +91,10 @@ class Command(BaseCommand):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.stopping = threading.Event()
+        self.signal: int | None = None  # the first one received
 
     def handle(self, *args: object, **options: object) -> None:
-        """Run until stopped by a signal. Exits with 1 if the cluster dies unexpectedly."""
+        """Run until a signal comes. Exits with 1 if the queue's processes die by themselves."""
         address = (settings.WORKER_METRICS_HOST, settings.WORKER_METRICS_PORT)
         try:
             server = ThreadingHTTPServer(address, MetricsHandler)
@@ -102,43 +104,73 @@ class Command(BaseCommand):
             ) from error
         jobs.write_schedules()
         connections.close_all()  # child processes must not share a connection
-        cluster = Cluster()
-        cluster.start()
-        # Start threads only now: none may use the database while the cluster forks.
+        queue = JobQueue(server.socket)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # for the children
+        queue.start()
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        # Start threads only now: none may use the database while this process forks.
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-        pollers = [
-            threading.Thread(target=self._poll, args=(call,), name=call.__name__, daemon=True)
-            for call in jobs.pollers
-        ]
-        for poller in pollers:
-            poller.start()
-        logger.info("event=worker.started", extra={"metrics_port": address[1]})
-        while cluster.sentinel.is_alive():
-            self._beat()
-            jobs.record_killed()
-            cluster.sentinel.join(BEAT_SECONDS)
-        self.stopping.set()
-        for poller in pollers:
-            poller.join(PATIENCE_SECONDS)
-        server.shutdown()
-        on_signal = cluster.has_stopped
-        logger.info("event=worker.stopped", extra={"as_told": bool(on_signal)})
-        sys.exit(0 if on_signal else 1)
-
-    def _beat(self) -> None:
-        """Write a heartbeat. A database failure does not stop the worker."""
-        try:
-            WorkerHeartbeat.objects.update_or_create(
-                worker=worker_name(), defaults={"seen_at": timezone.now()}
+        threads = [
+            threading.Thread(target=run, args=args, name=name, daemon=True)
+            for run, args, name in (
+                (self._beat_on, (), "heartbeat"),
+                *((self._poll, (call,), call.__name__) for call in jobs.pollers),
             )
-        except Exception:
-            logger.exception("event=worker.beat_failed")
-            connections.close_all()
-            time.sleep(1)
+        ]
+        for thread in threads:
+            thread.start()
+        logger.info("event=worker.started", extra={"metrics_port": address[1]})
+        while self.signal is None and not queue.join(WAIT_SECONDS):
+            jobs.record_killed()
+        self._stop(queue, threads)
+        server.shutdown()
+        sys.exit(1 if self.signal is None else 0)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        """Only note the signal: a handler that waits for a lock may wait for itself."""
+        self.signal = self.signal or number
+
+    def _stop(self, queue: JobQueue, threads: list[threading.Thread]) -> None:
+        """Let everything end within STOP_SECONDS; kill what does not."""
+        ends_at = time.monotonic() + STOP_SECONDS
+        last_resort = threading.Timer(STOP_SECONDS + 1, self._exit_now)
+        last_resort.daemon = True
+        last_resort.start()
+        jobs.stopping.set()
+        queue.stop()
+        for thread in threads:
+            thread.join(max(0.0, ends_at - time.monotonic()))
+        if not queue.join(ends_at - time.monotonic()):
+            queue.kill()
+        finished = queue.finished and not any(thread.is_alive() for thread in threads)
+        jobs.record_killed()
+        logger.info(
+            "event=worker.stopped",
+            extra={"as_told": self.signal is not None, "finished": finished},
+        )
+
+    def _exit_now(self) -> None:
+        """Exit although a thread still runs, such as a payment's: another worker finishes it."""
+        logging.shutdown()
+        os._exit(1 if self.signal is None else 0)
+
+    def _beat_on(self) -> None:
+        """Write heartbeats until the worker stops. A database failure does not stop it."""
+        while not jobs.stopping.is_set():
+            try:
+                WorkerHeartbeat.objects.update_or_create(
+                    worker=worker_name(), defaults={"seen_at": timezone.now()}
+                )
+            except Exception:
+                logger.exception("event=worker.beat_failed")
+                connections.close_all()
+            jobs.stopping.wait(BEAT_SECONDS)
 
     def _poll(self, call: Callable[[], int]) -> None:
         """Run a poller in a loop until the worker stops; log and survive its failures."""
-        while not self.stopping.is_set():
+        while not jobs.stopping.is_set():
             try:
                 processed = call()
             except Exception:
@@ -146,4 +178,4 @@ class Command(BaseCommand):
                 connections.close_all()
                 processed = 0
             if not processed:
-                self.stopping.wait(REST_SECONDS)
+                jobs.stopping.wait(REST_SECONDS)
