@@ -21,6 +21,7 @@ from retail import jobs
 from retail.models import WorkerHeartbeat
 from retail.observability.context import accepted_request_id
 from retail.observability.prometheus import exposition
+from retail.startup import refuse_errors
 from retail.web.probes import readiness, worker_name
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Cannot listen on port {address[1]} ({error.strerror}): set WORKER_METRICS_PORT."
             ) from error
+        refuse_errors()
         jobs.write_schedules()
         connections.close_all()  # child processes must not share a connection
         cluster = Cluster()
