@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import IntegrityError
 
+from cart.selectors import order_problem
 from cart.services import CartChangedError
 from orders import metrics
 from orders.models import Payment, Sale, new_payment_key
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
 
     from orders.order import CheckoutRequest
 
-__all__ = ["CartChangedError", "StockConflictError", "sale_by_form", "sale_checkout"]
+__all__ = [
+    "CartChangedError",
+    "OrderProblemError",
+    "StockConflictError",
+    "sale_by_form",
+    "sale_checkout",
+]
+
+
+class OrderProblemError(Exception):
+    """The lines cannot be one order, for the reason in the message; nothing was reserved."""
 
 
 class StockConflictError(Exception):
@@ -52,8 +63,8 @@ def sale_checkout(*, order: CheckoutRequest) -> Sale:
     """Place an order, charge it unless it is a flash sale, and return it.
 
     Submitting the same form again, even concurrently, returns the same order. Must run outside a
-    transaction. Raises ThrottledError, BreakerOpenError, CartChangedError, SoldOutError or
-    StockConflictError; cart and stock are then unchanged.
+    transaction. Raises OrderProblemError, ThrottledError, BreakerOpenError, CartChangedError,
+    SoldOutError or StockConflictError; cart and stock are then unchanged.
     """
     started = perf_counter()
     outcome: str | None = "error"
@@ -79,7 +90,10 @@ def sale_checkout(*, order: CheckoutRequest) -> Sale:
 
 
 # Refusals that an earlier submission of the same form can cause; its order is then returned.
-_REFUSALS = (ThrottledError, BreakerOpenError, CartChangedError, SoldOutError, IntegrityError)
+_REFUSALS = (
+    *(OrderProblemError, ThrottledError, BreakerOpenError),
+    *(CartChangedError, SoldOutError, IntegrityError),
+)
 
 
 def _record_refusal(order: CheckoutRequest, refusal: Exception) -> str | None:
@@ -108,7 +122,9 @@ def _refuse_sold_out(order: CheckoutRequest) -> None:
 
 
 def _admit(order: CheckoutRequest) -> Permit:
-    """Check the throttle and the last known stock, then acquire the breaker's permit."""
+    """Check the order, the throttle and the last known stock, then acquire a breaker permit."""
+    if problem := order_problem(order.lines):
+        raise OrderProblemError(problem)
     _throttle(order)
     _refuse_sold_out(order)
     return payment_acquire(key=new_payment_key(), known_row=order.breaker)

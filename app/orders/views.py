@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -15,7 +14,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services import profile_get
-from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
+from cart.selectors import (
+    CartLine,
+    cart_lines,
+    fingerprint,
+    lines_currency,
+    lines_total,
+    order_problem,
+)
 from cart.visit import current_items, merge_visitor_cart
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
@@ -24,6 +30,7 @@ from orders.refusals import CheckoutRefusal, no_longer_on_sale, refusal_page, so
 from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
+    OrderProblemError,
     StockConflictError,
     sale_by_form,
     sale_checkout,
@@ -59,7 +66,7 @@ def _checkout_page(
             "form": form,
             "lines": lines,
             "total": lines_total(lines),
-            "currency": settings.CURRENCY,
+            "currency": lines_currency(lines),
             "refusal": refusal,
             "cart_count": sum(line.quantity for line in lines),
         },
@@ -93,10 +100,10 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
             f"The payment service is not responding. Try again in {_seconds(error.retry_after)}.",
             error.retry_after,
         )
-    except SoldOutError as error:
-        return sold_out(order.lines, error.product_id)
-    except StockConflictError:
-        return sold_out(order.lines)
+    except OrderProblemError as error:
+        return CheckoutRefusal(409, "This order can't be placed", str(error), try_again=False)
+    except (SoldOutError, StockConflictError) as error:
+        return sold_out(order.lines, getattr(error, "product_id", None))
 
 
 @login_required
@@ -113,6 +120,8 @@ def checkout(request: HttpRequest) -> HttpResponse:
     lines = cart_lines(current_items(request))
     if not lines:
         return _redirect_empty_cart(request)
+    if order_problem(lines):
+        return redirect("cart:view")  # which shows it
     profile = profile_get(user_id=_user_id(request))
     form = CheckoutForm(
         initial={
@@ -145,7 +154,6 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
             idempotency_key=data["idempotency_key"],
             lines=lines,
             total=lines_total(lines),
-            currency=settings.CURRENCY,
             delivery_name=data["delivery_name"],
             delivery_address=data["delivery_address"],
             payment_token=data["payment_token"],
