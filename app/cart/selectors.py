@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db.models import Sum
 
+from retail.money import amount_problem
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -84,4 +85,4 @@ def order_problem(lines: list[CartLine]) -> str:
             f"Prices are in different currencies ({', '.join(currencies)}), which can't be paid "
             "together. Order them separately."
         )
-    return ""
+    return amount_problem(lines_total(lines), lines_currency(lines)) if lines else ""

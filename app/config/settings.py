@@ -296,6 +296,11 @@ GATEWAY_CONNECT_TIMEOUT = env.number("GATEWAY_CONNECT_TIMEOUT", 1, least=0.05)  
 GATEWAY_READ_TIMEOUT = env.number("GATEWAY_READ_TIMEOUT", 3, least=0.05)  # seconds
 GATEWAY_ATTEMPTS = env.integer("GATEWAY_ATTEMPTS", 2, least=1)
 GATEWAY_RETRY = env.one_of("GATEWAY_RETRY", "keyed", ("keyed", "unsent"))
+# What the gateway takes. Prices on sale and orders are within these limits.
+GATEWAY_MIN_AMOUNT = env.amount("GATEWAY_MIN_AMOUNT", "0.01")
+GATEWAY_MAX_AMOUNT = env.amount("GATEWAY_MAX_AMOUNT", "999999.99")
+if GATEWAY_MIN_AMOUNT > GATEWAY_MAX_AMOUNT:
+    raise ImproperlyConfigured("GATEWAY_MIN_AMOUNT is above GATEWAY_MAX_AMOUNT.")
 BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # consecutive failures
 BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
 # How the worker finishes payments: it resends the charge for a while, then cancels the key.
