@@ -108,7 +108,6 @@ def order_of(user: User, token: str = "tok_good", key: uuid.UUID | None = None) 
         idempotency_key=key or uuid.uuid4(),
         lines=lines,
         total=lines_total(lines),
-        currency="EUR",
         delivery_name="Bea Buyer",
         delivery_address="1 Example Street",
         payment_token=token,

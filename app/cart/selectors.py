@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from django.conf import settings
 from django.db.models import Sum
 
 from cart.models import MAX_QUANTITY, CartItem
+from retail.money import amount_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,10 +75,32 @@ def cart_lines(items: QuerySet[CartItem]) -> list[CartLine]:
 
 def fingerprint(lines: list[CartLine]) -> str:
     """Return a hash of the lines' products, quantities and prices."""
-    content = ";".join(f"{line.product.pk}:{line.quantity}:{line.unit_price}" for line in lines)
+    content = ";".join(
+        f"{line.product.pk}:{line.quantity}:{line.unit_price} {line.product.currency}"
+        for line in lines
+    )
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def lines_total(lines: list[CartLine]) -> Decimal:
     """Return the total price of the lines."""
     return sum((line.line_total for line in lines), Decimal(0))
+
+
+def lines_currency(lines: list[CartLine]) -> str:
+    """Return the currency of the lines' products; of several, which cannot be ordered, the first.
+
+    It is not the setting, which may have changed since the prices were entered.
+    """
+    return lines[0].product.currency if lines else settings.CURRENCY
+
+
+def order_problem(lines: list[CartLine]) -> str:
+    """Return the reason why the lines cannot be one order, or ""."""
+    currencies = sorted({line.product.currency for line in lines})
+    if len(currencies) > 1:
+        return (
+            f"Prices are in different currencies ({', '.join(currencies)}), which can't be paid "
+            "together. Order them separately."
+        )
+    return amount_problem(lines_total(lines), lines_currency(lines)) if lines else ""

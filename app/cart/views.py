@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import redirect, render
@@ -41,7 +40,8 @@ def view(request: HttpRequest) -> HttpResponse:
         {
             "lines": lines,
             "total": selectors.lines_total(lines),
-            "currency": settings.CURRENCY,
+            "currency": selectors.lines_currency(lines),
+            "problem": selectors.order_problem(lines),
             "blocked": any(line.problem for line in lines),
         },
     )

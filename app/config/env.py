@@ -5,6 +5,8 @@ names they read, so that a test can compare them with `.env.example`.
 """
 
 import os
+import re
+from decimal import Decimal
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -56,6 +58,16 @@ def integer(name: str, default: int, *, least: int = 0, most: int = 2**31 - 1) -
             f"{name}={_raw(name)!r} must be a whole number from {least} to {most}."
         )
     return int(result)
+
+
+def amount(name: str, default: str) -> Decimal:
+    """Return the variable as an amount of money, which columns of 12 digits can hold."""
+    value = text(name, default)
+    if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,2})?", value) or not Decimal(value):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} must be an amount from 0.01 to 9999999999.99, such as 12.50."
+        )
+    return Decimal(value)
 
 
 def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:

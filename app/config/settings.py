@@ -138,7 +138,8 @@ def _postgres_options(given: dict[str, Any]) -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": 15_000,  # milliseconds
         **given,
-        "options": f"{at_server} {given.get('options', '')}".strip(),
+        # The server takes the last: what is committed is on disk, whatever its own default is.
+        "options": f"{at_server} {given.get('options', '')} -c synchronous_commit=on",
     }
 
 
@@ -161,11 +162,12 @@ def _database(url: str) -> dict[str, Any]:
         database["OPTIONS"] = _postgres_options(database.get("OPTIONS", {}))
     if vendor == "sqlite3":
         # Several processes write. IMMEDIATE takes the write lock at the start of a transaction, so
-        # that none fails half-way with "database is locked"; WAL does not block readers.
+        # that none fails half-way with "database is locked"; WAL does not block readers. FULL: an
+        # order is on disk before its charge is sent (docs/adr/0019).
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,  # seconds
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
         # Concurrency tests need a file, and parallel test runs one each.
         database["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}
@@ -294,6 +296,11 @@ GATEWAY_CONNECT_TIMEOUT = env.number("GATEWAY_CONNECT_TIMEOUT", 1, least=0.05)  
 GATEWAY_READ_TIMEOUT = env.number("GATEWAY_READ_TIMEOUT", 3, least=0.05)  # seconds
 GATEWAY_ATTEMPTS = env.integer("GATEWAY_ATTEMPTS", 2, least=1)
 GATEWAY_RETRY = env.one_of("GATEWAY_RETRY", "keyed", ("keyed", "unsent"))
+# What the gateway takes. Prices on sale and orders are within these limits.
+GATEWAY_MIN_AMOUNT = env.amount("GATEWAY_MIN_AMOUNT", "0.01")
+GATEWAY_MAX_AMOUNT = env.amount("GATEWAY_MAX_AMOUNT", "999999.99")
+if GATEWAY_MIN_AMOUNT > GATEWAY_MAX_AMOUNT:
+    raise ImproperlyConfigured("GATEWAY_MIN_AMOUNT is above GATEWAY_MAX_AMOUNT.")
 BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # consecutive failures
 BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
 # How the worker finishes payments: it resends the charge for a while, then cancels the key.

@@ -8,6 +8,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 application = get_wsgi_application()
 
-from accounts.checks import refuse_default_password  # noqa: E402 - Django is set up above
+from django.db import connections  # noqa: E402 - Django is set up above
 
-refuse_default_password()
+from retail.startup import refuse_errors  # noqa: E402
+
+refuse_errors()
+connections.close_all()  # this thread serves no requests

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from decimal import Decimal
 from functools import wraps
 from typing import Any
 
@@ -17,6 +18,7 @@ bp = Blueprint("v1", __name__, url_prefix="/v1")
 
 HANG_SECONDS = 30.0
 SLOW_SECONDS = 1.5
+HUNDREDTH = Decimal("0.01")
 _STATUS_CODES = {"approved": 200, "declined": 402, "cancelled": 409}
 _GARBAGE = "<html><body>It works!</body>"
 
@@ -56,7 +58,9 @@ def with_faults(view: Callable[[], Response]) -> Callable[[], Response]:
 def charge() -> Response:
     """Charge a card once per Idempotency-Key."""
     key = checks.idempotency_key(request.headers.get("Idempotency-Key"))
-    order, token = checks.charge_order(checks.json_object(request.get_data()))
+    limits = gateway().settings
+    body = checks.json_object(request.get_data())
+    order, token = checks.charge_order(body, limits.least, limits.most)
     note(key=key, amount=f"{order.amount:.2f}", currency=order.currency, reference=order.reference)
     ledger = gateway().ledger
     _hold()
@@ -103,7 +107,7 @@ def refund() -> Response:
     key = checks.idempotency_key(request.headers.get("Idempotency-Key"))
     body = checks.json_object(request.get_data())
     charge_key = checks.charge_key(body.get("charge_key"))
-    amount = checks.amount(body.get("amount"))
+    amount = checks.amount(body.get("amount"), HUNDREDTH, gateway().settings.most)
     note(key=key, charge_key=charge_key, amount=f"{amount:.2f}")
     try:
         row, replayed = gateway().ledger.refund(key, charge_key, amount)

@@ -8,7 +8,7 @@ from typing import Any
 from gateway_simulator.records import Order
 
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_AMOUNT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,2})?")  # at most 999999.99
+_AMOUNT = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _LONGEST_TEXT = 100
 MOST_ROWS = 1000
@@ -58,21 +58,21 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def charge_order(body: dict[str, Any]) -> tuple[Order, str]:
+def charge_order(body: dict[str, Any], least: Decimal, most: Decimal) -> tuple[Order, str]:
     """Check the body of a charge; return the order and the card token."""
     currency = body.get("currency")
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
         raise bad_request("currency must be three capital letters, such as EUR.")
-    order = Order(amount(body.get("amount")), currency, _text(body, "reference"))
+    order = Order(amount(body.get("amount"), least, most), currency, _text(body, "reference"))
     return order, _text(body, "token")
 
 
-def amount(value: object) -> Decimal:
-    """Check an amount: a string, above 0, at most 999999.99, at most two decimals."""
-    if isinstance(value, str) and _AMOUNT.fullmatch(value) and Decimal(value) > 0:
+def amount(value: object, least: Decimal, most: Decimal) -> Decimal:
+    """Check an amount: a string from ``least`` to ``most``, with at most two decimals."""
+    if isinstance(value, str) and _AMOUNT.fullmatch(value) and least <= Decimal(value) <= most:
         return Decimal(value)
     raise bad_request(
-        "amount must be a string such as '12.50': above 0, at most 999999.99, up to two decimals."
+        f"amount must be a string such as '12.50': from {least} to {most}, up to two decimals."
     )
 
 

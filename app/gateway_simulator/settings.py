@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 DEFAULT_API_KEY = "dev-gateway-key"
@@ -29,6 +30,8 @@ class Settings:
     console_level: str
     api_key: str = field(repr=False)
     faults_token: str = field(repr=False)
+    least: Decimal  # amounts of charges
+    most: Decimal
 
     @property
     def address(self) -> str:
@@ -58,6 +61,8 @@ def read(env: Mapping[str, str]) -> Settings:
         console_level=_level(env, "LOG_CONSOLE_LEVEL", log_level),
         api_key=_secret(env, "GATEWAY_API_KEY", DEFAULT_API_KEY),
         faults_token=_secret(env, "GATEWAY_FAULTS_TOKEN", DEFAULT_FAULTS_TOKEN),
+        least=_amount(env, "GATEWAY_MIN_AMOUNT", "0.01"),
+        most=_amount(env, "GATEWAY_MAX_AMOUNT", "999999.99"),
     )
 
 
@@ -85,6 +90,13 @@ def _port(env: Mapping[str, str]) -> int:
             f"GATEWAY_PORT={text!r} must be a whole number from 0 (any free port) to 65535."
         )
     return int(text)
+
+
+def _amount(env: Mapping[str, str], name: str, default: str) -> Decimal:
+    text = _text(env, name, default)
+    if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,2})?", text) or not Decimal(text):
+        raise SettingsError(f"{name}={text!r} must be an amount from 0.01 to 9999999999.99.")
+    return Decimal(text)
 
 
 def _level(env: Mapping[str, str], name: str, default: str) -> str:

@@ -1,13 +1,24 @@
-"""The lease of a batch of payments is longer than the batch can take."""
+"""System checks: the lease of a batch of payments, and the currency of what is stored."""
 
 from math import ceil
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.db.models import QuerySet
 
+from cart.models import CartItem
 from orders import recovery
+from orders.models import Payment
+from orders.selectors import UNFINISHED
 from payments.services import longest_charge
+from products.models import Product
+from retail.startup import startup_check
+
+_CURRENCY_HINT = (
+    "Set CURRENCY back. To change it, run manage.py change_currency first, and start with the new "
+    "CURRENCY when all payments are settled."
+)
 
 
 def longest_batch() -> float:
@@ -31,4 +42,28 @@ def lease_outlasts_a_batch(**_: Any) -> list[CheckMessage]:
             ),
             id="orders.E001",
         )
+    ]
+
+
+def _currencies(rows: QuerySet[Any, str]) -> set[str]:
+    return set(rows.order_by().distinct())
+
+
+@startup_check
+def stored_prices_are_in_the_shops_currency() -> list[CheckMessage]:
+    """Report products, carts and unsettled payments in another currency than CURRENCY."""
+    unsettled = Payment.objects.filter(status__in=UNFINISHED)
+    stored = {
+        "products": _currencies(Product.objects.values_list("currency", flat=True)),
+        "carts": _currencies(CartItem.objects.values_list("product__currency", flat=True)),
+        "unsettled payments": _currencies(unsettled.values_list("currency", flat=True)),
+    }
+    return [
+        Error(
+            f"CURRENCY is {settings.CURRENCY}, but {what} are in {', '.join(sorted(others))}.",
+            hint=_CURRENCY_HINT,
+            id="orders.E002",
+        )
+        for what, currencies in stored.items()
+        if (others := currencies - {settings.CURRENCY})
     ]

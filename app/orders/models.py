@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from decimal import Decimal
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -14,7 +13,9 @@ from django.utils import timezone
 
 from products.models import Product
 
-MAX_TOTAL = Decimal("9999999999.99")  # the columns of totals and amounts hold twelve digits
+if TYPE_CHECKING:
+    from decimal import Decimal
+
 # For reading aloud: without letters and digits that are easily confused.
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cart.selectors import lines_currency
 from orders.models import Sale
 
 if TYPE_CHECKING:
@@ -28,12 +29,16 @@ class CheckoutRequest:
     idempotency_key: UUID
     lines: list[CartLine]
     total: Decimal
-    currency: str
     delivery_name: str
     delivery_address: str
     payment_token: str
     form_used: bool | None = None
     breaker: CircuitBreaker | None = None
+
+    @property
+    def currency(self) -> str:
+        """Currency of the order: its products'."""
+        return lines_currency(self.lines)
 
     @property
     def quantities(self) -> dict[int, int]:

@@ -16,8 +16,6 @@ from retail.observability import current_request_id
 from retail.web.kept_forms import SHOWN_TO
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from django.http import HttpRequest
 
     from cart.selectors import CartLine
@@ -76,17 +74,6 @@ def no_longer_on_sale(lines: list[CartLine]) -> CheckoutRefusal | None:
         409,
         "No longer on sale",
         f"{names[0]} is no longer on sale. Remove it from your cart, then order again.",
-    )
-
-
-def total_too_high(most: Decimal, currency: str) -> CheckoutRefusal:
-    """Return the refusal of an order whose total is above `most`."""
-    return CheckoutRefusal(
-        409,
-        "The total is too high",
-        f"We can't take orders above {most:,} {currency}. Reduce the quantities in your cart, or "
-        "place several orders.",
-        try_again=False,
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import IntegrityError
 
+from cart.selectors import order_problem
 from cart.services import CartChangedError
 from orders import metrics
-from orders.models import MAX_TOTAL, Payment, Sale, new_payment_key
+from orders.models import Payment, Sale, new_payment_key
 from orders.reservation import reserve
 from orders.settlement import charge
 from payments.services import BreakerOpenError, Permit, payment_acquire, payment_release
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CartChangedError",
+    "OrderProblemError",
     "StockConflictError",
-    "TotalTooHighError",
     "sale_by_form",
     "sale_checkout",
 ]
 
 
-class TotalTooHighError(Exception):
-    """The order's total is above MAX_TOTAL; nothing was reserved."""
+class OrderProblemError(Exception):
+    """The lines cannot be one order, for the reason in the message; nothing was reserved."""
 
 
 class StockConflictError(Exception):
@@ -62,11 +63,9 @@ def sale_checkout(*, order: CheckoutRequest) -> Sale:
     """Place an order, charge it unless it is a flash sale, and return it.
 
     Submitting the same form again, even concurrently, returns the same order. Must run outside a
-    transaction. Raises TotalTooHighError, ThrottledError, BreakerOpenError, CartChangedError,
+    transaction. Raises OrderProblemError, ThrottledError, BreakerOpenError, CartChangedError,
     SoldOutError or StockConflictError; cart and stock are then unchanged.
     """
-    if order.total > MAX_TOTAL:
-        raise TotalTooHighError
     started = perf_counter()
     outcome: str | None = "error"
     maybe_placed = order.form_used is not False
@@ -91,7 +90,10 @@ def sale_checkout(*, order: CheckoutRequest) -> Sale:
 
 
 # Refusals that an earlier submission of the same form can cause; its order is then returned.
-_REFUSALS = (ThrottledError, BreakerOpenError, CartChangedError, SoldOutError, IntegrityError)
+_REFUSALS = (
+    *(OrderProblemError, ThrottledError, BreakerOpenError),
+    *(CartChangedError, SoldOutError, IntegrityError),
+)
 
 
 def _record_refusal(order: CheckoutRequest, refusal: Exception) -> str | None:
@@ -120,7 +122,9 @@ def _refuse_sold_out(order: CheckoutRequest) -> None:
 
 
 def _admit(order: CheckoutRequest) -> Permit:
-    """Check the throttle and the last known stock, then acquire the breaker's permit."""
+    """Check the order, the throttle and the last known stock, then acquire a breaker permit."""
+    if problem := order_problem(order.lines):
+        raise OrderProblemError(problem)
     _throttle(order)
     _refuse_sold_out(order)
     return payment_acquire(key=new_payment_key(), known_row=order.breaker)

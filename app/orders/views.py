@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,11 +13,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services import profile_get
-from cart.selectors import CartLine, cart_lines, fingerprint, holds, lines_total
+from cart.selectors import (
+    CartLine,
+    cart_lines,
+    fingerprint,
+    holds,
+    lines_currency,
+    lines_total,
+    order_problem,
+)
 from cart.services import cart_take_left
 from cart.visit import current_items, merge_visitor_cart
 from orders.forms import CheckoutForm
-from orders.models import MAX_TOTAL, Payment, Sale
+from orders.models import Payment, Sale
 from orders.order import CheckoutRequest
 from orders.refusals import (
     TAKE_LEFT,
@@ -26,13 +33,12 @@ from orders.refusals import (
     no_longer_on_sale,
     refusal_page,
     sold_out,
-    total_too_high,
 )
 from orders.selectors import to_buy
 from orders.services import (
     CartChangedError,
+    OrderProblemError,
     StockConflictError,
-    TotalTooHighError,
     sale_by_form,
     sale_checkout,
 )
@@ -70,7 +76,7 @@ def _checkout_page(
             "lines": lines,
             "total": lines_total(lines),
             "problems": [line for line in lines if line.problem],
-            "currency": settings.CURRENCY,
+            "currency": lines_currency(lines),
             "refusal": refusal,
             "cart_count": sum(line.quantity for line in lines),
         },
@@ -88,8 +94,6 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
         return sale_checkout(order=order)
     except CartChangedError:
         return None
-    except TotalTooHighError:
-        return total_too_high(MAX_TOTAL, order.currency)
     except ThrottledError as error:
         return CheckoutRefusal(
             429,
@@ -106,6 +110,8 @@ def _place(request: HttpRequest, order: CheckoutRequest) -> Sale | CheckoutRefus
             f"The payment service is not responding. Try again in {_seconds(error.retry_after)}.",
             error.retry_after,
         )
+    except OrderProblemError as error:
+        return CheckoutRefusal(409, "This order can't be placed", str(error), button="")
     except (SoldOutError, StockConflictError) as error:
         return sold_out(order.lines, getattr(error, "product_id", None))
 
@@ -127,6 +133,8 @@ def checkout(request: HttpRequest) -> HttpResponse:
     lines = cart_lines(current_items(request))
     if not lines:
         return _redirect_empty_cart(request)
+    if order_problem(lines):
+        return redirect("cart:view")  # which shows it
     profile = profile_get(user_id=_user_id(request))
     form = CheckoutForm(
         initial={
@@ -168,7 +176,6 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
             idempotency_key=data["idempotency_key"],
             lines=lines,
             total=lines_total(lines),
-            currency=settings.CURRENCY,
             delivery_name=data["delivery_name"],
             delivery_address=data["delivery_address"],
             payment_token=data["payment_token"],

@@ -8,8 +8,8 @@ class ProductsConfig(AppConfig):
     name = "products"
 
     def ready(self) -> None:
-        """Register the stock's invariants, and have the search index created after migrations."""
-        from products import audit  # noqa: F401, PLC0415 - apps are loaded before models
+        """Register the stock's invariants and checks; create the search index after migrations."""
+        from products import audit, checks  # noqa: F401, PLC0415 - apps are loaded before models
         from products.search_index import create_index  # noqa: PLC0415 - the same
 
         post_migrate.connect(create_index, sender=self)

@@ -12,6 +12,7 @@ from django.core.exceptions import SuspiciousFileOperation
 
 from products.models import Product, StockMovement
 from products.services import MAX_STOCK
+from retail.money import amount_problem
 
 NAME_LENGTH = 24  # characters of a username kept in the ledger
 INITIAL_STOCK = "initial stock"
@@ -101,8 +102,13 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         price, flash_price = (self.cleaned_data.get(name) for name in ("price", "flash_price"))
         if price is not None and price < 0:
             self.add_error("price", "The price cannot be negative.")
-        elif flash_price is not None and price is not None and not 0 <= flash_price <= price:
+        elif flash_price is not None and price is not None and not 0 < flash_price <= price:
             self.add_error("flash_price", "The flash price must be between zero and the price.")
+        elif self.cleaned_data.get("is_active"):
+            currency = self.instance.currency
+            for name, amount in (("price", price), ("flash_price", flash_price)):
+                if amount is not None and (problem := amount_problem(amount, currency)):
+                    self.add_error(name, problem)
 
     def _check_stock(self) -> None:
         difference = self.cleaned_data["stock_difference"]

@@ -67,8 +67,13 @@ class Product(SearchedModel):
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
             models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
             models.CheckConstraint(
+                condition=Q(is_active=False) | Q(price__gt=0),
+                name="product_on_sale_has_a_price",
+                violation_error_message="A product on sale must cost something.",
+            ),
+            models.CheckConstraint(
                 condition=Q(flash_price__isnull=True)
-                | Q(flash_price__gte=0, flash_price__lte=F("price")),
+                | Q(flash_price__gt=0, flash_price__lte=F("price")),
                 name="product_flash_price_between_zero_and_price",
             ),
             models.CheckConstraint(

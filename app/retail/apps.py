@@ -19,6 +19,7 @@ class RetailConfig(AppConfig):
 
         from retail import jobs  # noqa: PLC0415
         from retail.audit import results  # noqa: PLC0415
+        from retail.db import checks  # noqa: F401, PLC0415
         from retail.history import rollups  # noqa: PLC0415
         from retail.web import health, probes, routes  # noqa: F401, PLC0415
 

@@ -56,7 +56,6 @@ def reservation(user_id: int, lines: list[CartLine]) -> str:
         idempotency_key=uuid.uuid4(),
         lines=lines,
         total=lines_total(lines),
-        currency="EUR",
         delivery_name="Sam Buyer",
         delivery_address="1 Long Street, Town",
         payment_token="tok_good",  # noqa: S106 - it stands for a test card

@@ -3,7 +3,8 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
-from accounts.checks import default_password, refuse_default_password
+from accounts.checks import default_password
+from retail.startup import refuse_errors
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ def test_staff_with_the_default_password_are_reported_by_name() -> None:
         "Staff account 'boss' still has the default admin password.",
     )
     with pytest.raises(ImproperlyConfigured, match="create_admin --username boss --password"):
-        refuse_default_password()
+        refuse_errors()
 
 
 def test_customers_inactive_staff_and_changed_passwords_pass(settings: Settings) -> None:
@@ -35,13 +36,13 @@ def test_customers_inactive_staff_and_changed_passwords_pass(settings: Settings)
     make_user("gone", "admin123", is_staff=True, is_active=False)
     make_user("careful", "correct-horse-battery", is_staff=True)
     assert default_password(databases=["default"]) == []
-    refuse_default_password()
+    refuse_errors()
 
 
 def test_the_default_password_is_allowed_in_development(settings: Settings) -> None:
     settings.DEBUG = True
     make_user("boss", "admin123", is_staff=True)
-    refuse_default_password()
+    refuse_errors()
 
 
 def test_without_a_database_nothing_is_checked() -> None:

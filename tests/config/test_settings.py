@@ -181,7 +181,7 @@ def test_postgresql_has_a_limit_for_every_wait_and_the_url_overrides_it() -> Non
     options = _postgres_options({})
     assert options.pop("options") == (
         "-c statement_timeout=3600000 -c lock_timeout=30000"
-        " -c idle_in_transaction_session_timeout=60000"
+        " -c idle_in_transaction_session_timeout=60000  -c synchronous_commit=on"
     )
     assert set(options) == {
         *("connect_timeout", "tcp_user_timeout"),
@@ -189,4 +189,7 @@ def test_postgresql_has_a_limit_for_every_wait_and_the_url_overrides_it() -> Non
     }
     given = _postgres_options({"sslmode": "require", "options": "-c lock_timeout=1"})
     assert given["sslmode"] == "require"
-    assert given["options"].endswith(" -c lock_timeout=1")  # the server takes the last
+    # The server takes the last of each.
+    assert given["options"].endswith(" -c lock_timeout=1 -c synchronous_commit=on")
+    given = _postgres_options({"options": "-c synchronous_commit=off"})
+    assert given["options"].endswith(" -c synchronous_commit=off -c synchronous_commit=on")

@@ -70,7 +70,8 @@ def fail(*_args: object) -> Any:
 def _orders(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
     """Place orders that end in every way, with the gateway in service."""
     for currency in shop_settings.CURRENCIES:
-        sale = sale_checkout(order=replace(order_for(buyer, lamp), currency=currency))
+        lamp.currency = currency
+        sale = sale_checkout(order=order_for(buyer, lamp))
         assert sale.status == Sale.Status.CONFIRMED
     gateway.answers = [Answer.DECLINED]
     assert sale_checkout(order=order_for(buyer, lamp)).status == Sale.Status.FAILED

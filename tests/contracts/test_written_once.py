@@ -28,8 +28,10 @@ def _calls() -> Iterator[tuple[str, str, set[str]]]:
 
 def _columns(model: type[Model], names: Iterable[str]) -> set[str]:
     """Return the fields' columns; a foreign key may be given as an object or by its id."""
-    key = model._meta.pk.name
-    return {model._meta.get_field(key if name == "pk" else name).attname for name in names}
+    columns = {"pk": model._meta.pk.attname}
+    for field in model._meta.concrete_fields:
+        columns |= {field.name: field.attname, field.attname: field.attname}
+    return {columns[name] for name in names}
 
 
 def _found_by_unique(model: type[Model], names: set[str]) -> bool:

@@ -1,8 +1,12 @@
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from gateway_simulator import settings
+from gateway_simulator.app import create_app
 from tests.gateway_simulator.support import API, GOOD, Call
 
 
@@ -255,3 +259,20 @@ def test_refunds_are_in_order_and_paginated(charge: Call, client: FlaskClient) -
     assert rows("/v1/refunds?after=3") == []
     assert client.get("/v1/refunds?after=x", headers=API).status_code == 400
     assert client.get("/v1/refunds").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("amount", "status"), [("4.99", 400), ("5.00", 200), ("2000000", 200), ("2000000.01", 400)]
+)
+def test_amounts_within_other_limits(
+    tmp_path: Path, empty_ledger: Path, amount: str, status: int
+) -> None:
+    limits = {"GATEWAY_MIN_AMOUNT": "5.00", "GATEWAY_MAX_AMOUNT": "2000000"}
+    path = shutil.copy(empty_ledger, tmp_path / "ledger.sqlite3")
+    app = create_app(settings.read({"GATEWAY_LEDGER": str(path), **limits}))
+    headers = {**API, "Idempotency-Key": "k"}
+    answer = app.test_client().post("/v1/charges", json={**GOOD, "amount": amount}, headers=headers)
+    assert answer.status_code == status
+    if status != 200:
+        assert "from 5.00 to 2000000, up to two decimals" in answer.get_json()["message"]
+    app.extensions["gateway"].ledger.close()

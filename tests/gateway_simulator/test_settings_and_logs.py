@@ -4,6 +4,7 @@ import logging
 import logging.config
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,18 @@ def test_default_settings() -> None:
     assert (got.ledger, got.log_dir) == (home / "var" / "gateway.sqlite3", home / "logs")
     assert "dev-gateway-key" not in repr(got)
     assert "dev-faults-token" not in repr(got)
+
+
+def test_limits_of_amounts() -> None:
+    assert (read_settings().least, read_settings().most) == (Decimal("0.01"), Decimal("999999.99"))
+    got = read_settings(GATEWAY_MIN_AMOUNT="0.50", GATEWAY_MAX_AMOUNT="1234567.89")
+    assert (got.least, got.most) == (Decimal("0.50"), Decimal("1234567.89"))
+
+
+@pytest.mark.parametrize("value", ["0", "0.00", "-1", "1.234", "NaN", "1e3", "12345678901"])
+def test_limits_that_are_no_amounts(value: str) -> None:
+    with pytest.raises(settings.SettingsError, match=r"GATEWAY_MIN_AMOUNT='.*' must be an amount"):
+        read_settings(GATEWAY_MIN_AMOUNT=value)
 
 
 def test_settings_of_other_hosts() -> None:

@@ -29,7 +29,10 @@ STATS = {
     if panel["type"] == "stat" and panel["datasource"]["uid"] == "prometheus"
 }
 # Of programs that these tests do not run.
-FOREIGN = ("pg_", "otelcol_", "alertmanager_", "loki_", "node_", "probe_", "prometheus_notifications")
+FOREIGN = (
+    *("pg_", "otelcol_", "alertmanager_", "loki_", "node_", "probe_"),
+    "prometheus_notifications",
+)
 GREEN_WITHOUT_THE_SHOP = {"retail-shop: What is up", "retail-watch: Watchdog"}
 DEBUG_OFF = {
     "DEBUG": "False",

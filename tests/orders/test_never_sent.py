@@ -1,7 +1,7 @@
 """What was never sent is sent, or ended as never sent; what may have been sent is cancelled."""
 
 import pkgutil
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 
 import pytest
@@ -83,7 +83,7 @@ def test_a_flash_order_is_charged_however_long_the_worker_was_away(
 def test_it_is_marked_as_sent_before_it_is_sent(
     flash: Payment, scripted_gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    marked = []
+    marked: list[datetime | None] = []
 
     def charge(request: Charge) -> Answer:
         marked.append(Payment.objects.get(key=request.key).sent_at)
@@ -93,6 +93,7 @@ def test_it_is_marked_as_sent_before_it_is_sent(
     before = timezone.now()
     recovery.settle_due()
     assert marked == [Payment.objects.get().sent_at]
+    assert marked[0] is not None
     assert before <= marked[0] <= timezone.now()
 
 

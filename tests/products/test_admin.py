@@ -211,6 +211,7 @@ def test_a_flash_sale_is_configured_and_removed(admin_client: Client) -> None:
         ({"flash_ends_at_0": "26/11/2026"}, INCOMPLETE),
         ({"flash_price": "10.01"}, OUT_OF_RANGE),
         ({"flash_price": "-0.01"}, OUT_OF_RANGE),
+        ({"flash_price": "0.00"}, OUT_OF_RANGE),
         ({"price": "7.49"}, OUT_OF_RANGE),
         ({"price": "-1"}, {"price": ["The price cannot be negative."]}),
         ({"image": "products/none.svg"}, {"image": ["No such static file."]}),
@@ -234,8 +235,8 @@ def test_invalid_fields_are_refused_with_the_reason(
     assert products_and_movements() == before
 
 
-@pytest.mark.parametrize("price", ["0", "10.00"])
-def test_a_flash_price_may_be_zero_or_the_full_price(admin_client: Client, price: str) -> None:
+@pytest.mark.parametrize("price", ["0.01", "10.00"])
+def test_a_flash_price_may_be_a_cent_or_the_full_price(admin_client: Client, price: str) -> None:
     lamp = make_product(price="10.00")
     messages_of(
         admin_client.post(change_url(lamp), form_data(lamp, **{**FLASH, "flash_price": price}))

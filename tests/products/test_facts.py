@@ -64,6 +64,8 @@ REFUSED = [
     ("product_price_not_negative", {"price": Decimal("-0.01")}),
     ("product_flash_price_between_zero_and_price", {**SALE, "flash_price": Decimal("10.01")}),
     ("product_flash_price_between_zero_and_price", {**SALE, "flash_price": Decimal("-0.01")}),
+    ("product_flash_price_between_zero_and_price", {**SALE, "flash_price": Decimal(0)}),
+    ("product_on_sale_has_a_price", {"price": Decimal(0)}),
     ("product_flash_sale_whole_or_none", {**SALE, "flash_price": None}),
     ("product_flash_sale_whole_or_none", {**SALE, "flash_starts_at": None}),
     ("product_flash_sale_whole_or_none", {**SALE, "flash_ends_at": None}),
@@ -84,10 +86,10 @@ def test_the_database_refuses_invalid_products(constraint: str, fields: dict[str
     "fields",
     [
         {"stock": 0},
-        {"price": Decimal(0)},
+        {"price": Decimal(0), "is_active": False},
         SALE,
         {**SALE, "flash_price": Decimal("10.00")},
-        {**SALE, "flash_price": Decimal(0)},
+        {**SALE, "flash_price": Decimal("0.01")},
         {**SALE, "flash_ends_at": START + MOMENT},
     ],
 )

@@ -23,6 +23,7 @@ from retail.models import WorkerHeartbeat
 from retail.observability.context import accepted_request_id
 from retail.observability.prometheus import exposition
 from retail.queue_processes import STOP_SECONDS, STOP_SIGNALS, JobQueue
+from retail.startup import refuse_errors
 from retail.web.probes import readiness, worker_name
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Cannot listen on port {address[1]} ({error.strerror}): set WORKER_METRICS_PORT."
             ) from error
+        refuse_errors()
         jobs.write_schedules()
         connections.close_all()  # child processes must not share a connection
         queue = JobQueue(server.socket)
@@ -113,11 +115,11 @@ class Command(BaseCommand):
         # Start threads only now: none may use the database while this process forks.
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         threads = [
-            threading.Thread(target=run, args=args, name=name, daemon=True)
-            for run, args, name in (
-                (self._beat_on, (), "heartbeat"),
-                *((self._poll, (call,), call.__name__) for call in jobs.pollers),
-            )
+            threading.Thread(target=self._beat_on, name="heartbeat", daemon=True),
+            *(
+                threading.Thread(target=self._poll, args=(call,), name=call.__name__, daemon=True)
+                for call in jobs.pollers
+            ),
         ]
         for thread in threads:
             thread.start()
