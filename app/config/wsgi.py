@@ -9,5 +9,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
 
 from accounts.checks import refuse_default_password  # noqa: E402 - Django is set up above
+from retail.web.malformed import Request  # noqa: E402
+
+application.request_class = Request  # type: ignore[assignment]  # the stubs say a request, not its class
 
 refuse_default_password()

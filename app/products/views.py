@@ -1,5 +1,7 @@
 """Catalogue pages."""
 
+import uuid
+
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -59,4 +61,5 @@ def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
     product = get_object_or_404(
         Product.objects.select_related("category"), slug=slug, is_active=True
     )
-    return render(request, "products/product_detail.html", {"product": product})
+    context = {"product": product, "form_key": uuid.uuid4()}
+    return render(request, "products/product_detail.html", context)
