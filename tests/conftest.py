@@ -42,6 +42,7 @@ SLOW = (
     *("retail/history/test_read.py", "retail/test_admin.py", "retail/test_admin_lists.py"),
     *("retail/observability/test_log_writer_processes.py",),
     *("retail/observability/test_recording_processes.py", "retail/observability/test_slots.py"),
+    *("retail/observability/test_broken_files.py", "gateway_simulator/test_left_files.py"),
     *("retail/observability/test_logs_file.py", "retail/observability/test_logs_console.py"),
     *("orders/test_races.py", "orders/test_history.py", "orders/test_checks.py"),
     *("orders/test_audit_gateway.py", "payments/test_breaker_machine.py"),

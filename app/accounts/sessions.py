@@ -5,6 +5,7 @@ Every page view of a logged-in customer needs both.
 
 from __future__ import annotations
 
+import re
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ _SESSION = Statement(
 )
 _WIDTH = len(Session._meta.concrete_fields)  # noqa: SLF001 - documented API
 
+_KEY = re.compile(r"[a-z0-9]{32}")  # what Django makes
+
 # The account of the session read last: Django reads the session just before its account.
 _account: ContextVar[User | None] = ContextVar("account", default=None)
 
@@ -49,6 +52,10 @@ class SessionStore(db.SessionStore):
     def get_model_class(cls) -> type[Session]:
         """Return the session model."""
         return Session
+
+    def _validate_session_key(self, key: str | None) -> bool:
+        """Return whether a cookie's key may exist; anything else never reaches the database."""
+        return key is not None and _KEY.fullmatch(key) is not None
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         """Return an unsaved session with `data` and its account's id."""

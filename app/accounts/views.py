@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.template.defaultfilters import pluralize
@@ -18,15 +19,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
 from accounts.forms import ProfileForm, RegisterForm
-from accounts.services import profile_get
-from retail.throttling import ThrottledError, record_throttled, throttle
+from accounts.services import customer_register, profile_get, profile_save
+from retail.throttling import ThrottledError, is_first, record_throttled, throttle
 from retail.web.kept_forms import forget, kept, login_required
 from retail.web.problems import problem
 
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
 USERNAME_LENGTH = 255
+DOUBLE_CLICK_SECONDS = 10
+TAKEN = User._meta.get_field("username").error_messages["unique"]  # noqa: SLF001 - documented API
 
 
 def _next(request: HttpRequest) -> str:
@@ -39,14 +39,24 @@ def _next(request: HttpRequest) -> str:
     return resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
+def _create(form: RegisterForm) -> User | None:
+    """Create the account, or add an error to the form if the username is taken by now."""
+    data = form.cleaned_data
+    user = customer_register(
+        username=data["username"], email=data["email"], password=data["password1"]
+    )
+    if user is None:
+        form.add_error("username", TAKEN)
+    return user
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 def register(request: HttpRequest) -> HttpResponse:
     """Create an account and log in."""
     if request.user.is_authenticated:
         return HttpResponseRedirect(_next(request))
     form = RegisterForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        user: User = form.save()
+    if request.method == "POST" and form.is_valid() and (user := _create(form)):
         login(request, user, backend="accounts.backends.AccountBackend")
         messages.success(request, f"Welcome, {user.username}.")
         return HttpResponseRedirect(_next(request))
@@ -106,6 +116,8 @@ class PasswordResetView(auth_views.PasswordResetView):
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
         """Send the e-mail, at most THROTTLE_PASSWORD_RESET_LIMIT times per period."""
         address = form.cleaned_data["email"].strip().lower()
+        if self._is_double_click(address):
+            return HttpResponseRedirect(self.get_success_url())
         try:
             throttle(
                 "password_reset",
@@ -123,6 +135,14 @@ class PasswordResetView(auth_views.PasswordResetView):
                 headers={"Retry-After": str(error.retry_after)},
             )
         return super().form_valid(form)
+
+    def _is_double_click(self, address: str) -> bool:
+        """Whether this page's form was sent just before. Each page has another token."""
+        token = self.request.POST.get("csrfmiddlewaretoken")
+        form = hashlib.sha256(f"{token} {address}".encode()).hexdigest()
+        return token is not None and not is_first(
+            f"password_reset:{form}", seconds=DOUBLE_CLICK_SECONDS
+        )
 
 
 class PasswordResetSentView(auth_views.PasswordResetDoneView):
@@ -155,7 +175,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     else:
         form = ProfileForm(instance=own_profile, initial=kept(request))
     if request.method == "POST" and form.is_valid():
-        form.save()
+        profile_save(user_id=request.user.pk, **form.cleaned_data)
         forget(request)
         messages.success(request, "Changes saved.")
         return redirect("accounts:profile")

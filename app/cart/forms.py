@@ -10,3 +10,9 @@ class QuantityForm(forms.Form):
 
     product_id = forms.IntegerField(min_value=1, max_value=2**63 - 1)
     quantity = forms.IntegerField(min_value=0, max_value=MAX_QUANTITY)
+
+
+class AddForm(QuantityForm):
+    """A product to add. Each page that shows this form has another key."""
+
+    form_key = forms.UUIDField(required=False)

@@ -33,6 +33,7 @@ class CartItem(models.Model):
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="items")
     product = models.ForeignKey(Product, on_delete=models.CASCADE)
     quantity = models.PositiveSmallIntegerField()
+    form_key = models.UUIDField(null=True, editable=False, help_text="form that added to it last")
 
     class Meta:
         constraints: ClassVar = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -14,8 +15,13 @@ from cart.selectors import cart_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from uuid import UUID
 
     from django.db.models import QuerySet
+
+
+# The same form again within this time is a double click; later, the buyer wants more of it.
+DOUBLE_CLICK = timedelta(seconds=10)
 
 
 def cart_of_user(*, user_id: int) -> Cart:
@@ -44,15 +50,24 @@ def _lock(carts: QuerySet[Cart]) -> None:
 
 
 @transaction.atomic
-def cart_add(*, cart: Cart, product_id: int, quantity: int) -> int:
-    """Add a product, up to MAX_QUANTITY in total, and return its new quantity."""
-    _lock(Cart.objects.filter(pk=cart.pk))
+def cart_add(*, cart: Cart, product_id: int, quantity: int, form_key: UUID | None = None) -> int:
+    """Add a product, up to MAX_QUANTITY in total, and return its new quantity.
+
+    A form that is sent twice by a double click adds once.
+    """
+    carts = Cart.objects.filter(pk=cart.pk)
+    before = carts.select_for_update().first() if form_key else None
+    _lock(carts)
     item, created = CartItem.objects.get_or_create(
-        cart=cart, product_id=product_id, defaults={"quantity": min(quantity, MAX_QUANTITY)}
+        cart=cart,
+        product_id=product_id,
+        defaults={"quantity": min(quantity, MAX_QUANTITY), "form_key": form_key},
     )
-    if not created:
+    recent = before and abs(timezone.now() - before.updated_at) < DOUBLE_CLICK
+    if not created and not (recent and item.form_key == form_key):
         item.quantity = min(item.quantity + quantity, MAX_QUANTITY)
-        item.save(update_fields=["quantity"])
+        item.form_key = form_key
+        item.save(update_fields=["quantity", "form_key"])
     return item.quantity
 
 

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from cart import selectors, services
-from cart.forms import QuantityForm
+from cart.forms import AddForm, QuantityForm
 from cart.models import MAX_QUANTITY
 from cart.visit import current_cart, current_items
 from products.models import Product
@@ -50,7 +50,7 @@ def view(request: HttpRequest) -> HttpResponse:
 @require_POST
 def add(request: HttpRequest) -> HttpResponse:
     """Add a product to the cart."""
-    form = QuantityForm(request.POST)
+    form = AddForm(request.POST)
     if not form.is_valid():
         return _bad_request(request, form)
     product = Product.objects.filter(pk=form.cleaned_data["product_id"], is_active=True).first()
@@ -63,7 +63,10 @@ def add(request: HttpRequest) -> HttpResponse:
         problem_message(request, "Choose at least one.")
         return redirect("products:detail", slug=product.slug)
     quantity = services.cart_add(
-        cart=current_cart(request), product_id=product.pk, quantity=form.cleaned_data["quantity"]
+        cart=current_cart(request),
+        product_id=product.pk,
+        quantity=form.cleaned_data["quantity"],
+        form_key=form.cleaned_data["form_key"],
     )
     most = ", the most you can order" if quantity == MAX_QUANTITY else ""
     messages.success(request, f"{product.name} is in your cart ({quantity}{most}).")

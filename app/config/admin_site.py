@@ -9,9 +9,11 @@ from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest, ValidationError
-from django.db import DataError, ProgrammingError
+from django.db import DataError, IntegrityError, ProgrammingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.contrib.admin.views.main import ChangeList
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
@@ -41,9 +43,28 @@ class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Show or save a row's form."""
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            return self._or_again(super().changeform_view, request, *args, **kwargs)
         except OverflowError as error:  # an id too large for SQLite
             raise BadRequest("invalid id") from error
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Show or carry out the deletion of a row."""
+        return self._or_again(super().delete_view, request, *args, **kwargs)
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """List rows, or run an action on some."""
+        return self._or_again(super().changelist_view, request, *args, **kwargs)
+
+    @staticmethod
+    def _or_again(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a view, and again if a concurrent change was in its way: now it can see and say so.
+
+        The first call has been rolled back.
+        """
+        try:
+            return view(*args, **kwargs)
+        except IntegrityError:
+            return view(*args, **kwargs)
 
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
@@ -63,6 +84,12 @@ class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
 
 class ShopAdminSite(AdminSite):
     """Adds these checks to every admin class, including those of libraries."""
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the rows that match a term."""
+        if "\x00" in request.GET.get("term", ""):  # PostgreSQL refuses it
+            raise BadRequest("invalid term")
+        return super().autocomplete_view(request)
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register one or more models."""

@@ -9,6 +9,7 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
+from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from retail.observability.context import accepted_request_id, request_context, waited
@@ -83,6 +84,8 @@ class ProbeWorker(ThreadWorker):  # type: ignore[misc]  # it has no types
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a request that never reached the shop, or failed outside of it."""
+        if isinstance(exc, UnsupportedTransferCoding):
+            exc = InvalidHeader("TRANSFER-ENCODING")  # 400: a stranger's mistake, not the shop's
         request_id = accepted_request_id(None)
         with request_context(request_id):
             super().handle_error(req, _Labelled(client, request_id), addr, exc)

@@ -73,6 +73,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "retail.observability.middleware.ObservabilityMiddleware",
     "retail.web.head.HeadMiddleware",
+    "retail.web.malformed.MalformedMiddleware",
     "retail.web.probes.ProbeMiddleware",
     "oncall.webhook.AlertWebhookMiddleware",
     "retail.web.problems.ProblemMiddleware",

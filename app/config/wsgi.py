@@ -10,6 +10,10 @@ application = get_wsgi_application()
 
 from django.db import connections  # noqa: E402 - Django is set up above
 
+from retail.web.malformed import Request  # noqa: E402
+
+application.request_class = Request  # type: ignore[assignment]  # the stubs say a request, not its class
+
 from retail.startup import refuse_errors  # noqa: E402
 
 refuse_errors()

@@ -50,7 +50,10 @@ def main() -> None:
     try:
         chosen = settings.read(os.environ)
         chosen.log_dir.mkdir(parents=True, exist_ok=True)
+        torn = logs.end_torn_line(chosen.log_dir / logs.FILE_NAME)
         logging.config.dictConfig(logs.config(chosen))
+        if torn:
+            logs.event("gateway.log_torn_line", logging.WARNING)
         ledger = Ledger(chosen.ledger)
         ledger.create()
         ledger.close()

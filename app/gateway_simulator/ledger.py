@@ -27,9 +27,16 @@ class Ledger:
         self._turn = threading.Lock()
 
     def create(self) -> None:
-        """Create the folder, file and tables if missing. Raises OSError, sqlite3.Error."""
+        """Create the folder, file and tables if missing. Raises OSError, sqlite3.Error.
+
+        A damaged ledger is refused as a whole: a charge that is not found would be made again.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection().executescript(records.SCHEMA)
+        db = self._connection()
+        db.executescript(records.SCHEMA)
+        [(found,), *_] = db.execute("PRAGMA quick_check(1)")
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
 
     def close(self) -> None:
         """Close this thread's connection. Call this before the process forks."""

@@ -5,6 +5,7 @@ import logging.handlers
 import os
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pythonjsonlogger.orjson import OrjsonFormatter
@@ -55,6 +56,24 @@ class FollowingFileHandler(logging.handlers.RotatingFileHandler):
             self.stream.close()
             self.stream = self._open()
         super().emit(record)
+
+
+def end_torn_line(path: Path) -> bool:
+    """End the last line if a killed process has left it torn; return whether it has.
+
+    The next line would otherwise continue it.
+    """
+    try:
+        with path.open("rb+") as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) == b"\n":
+                return False
+            file.write(b"\n")
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _moved(opened: int, name: str) -> bool:

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 
 DETAIL_LENGTH = 300
+MOST_COUNTED = 2**31 - 1  # the greatest number that LostAlerts.count can store
 FINGERPRINT_LENGTH = 64  # Alertmanager sends 16 hexadecimal digits
 
 

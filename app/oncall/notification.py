@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from oncall.models import FINGERPRINT_LENGTH, Alert
+from oncall.models import FINGERPRINT_LENGTH, MOST_COUNTED, Alert
 
 VERSION = "4"
 STATUSES = ("firing", "resolved")
@@ -60,11 +60,14 @@ class Notification:
     cut: int
 
 
-def _string(fields: dict[str, Any], name: str, path: str) -> str:
-    value = fields.get(name)
+def _text(value: object, path: str) -> str:
     if not isinstance(value, str):
-        raise InvalidNotificationError(f"{path}.{name} must be a string.")
+        raise InvalidNotificationError(f"{path} must be a string.")
     return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL cannot store NUL
+
+
+def _string(fields: dict[str, Any], name: str, path: str) -> str:
+    return _text(fields.get(name), f"{path}.{name}")
 
 
 def _strings(fields: dict[str, Any], name: str, path: str) -> dict[str, str]:
@@ -73,8 +76,10 @@ def _strings(fields: dict[str, Any], name: str, path: str) -> dict[str, str]:
         return {}
     if not isinstance(value, dict):
         raise InvalidNotificationError(f"{path}.{name} must be an object of strings.")
-    inner = f"{path}.{name}"
-    return {_string({"name": key}, "name", inner): _string(value, key, inner) for key in value}
+    return {
+        (key := _text(given, name)): _text(item, f"{path}.{name}.{key}")
+        for given, item in value.items()
+    }
 
 
 def _time(fields: dict[str, Any], name: str, path: str) -> datetime:
@@ -117,7 +122,7 @@ def _alert(fields: object, path: str) -> AlertNotification:
 def _cut(fields: dict[str, Any]) -> int:
     """Return how many alerts Alertmanager left out (max_alerts, max_alerts_bytes)."""
     cut = fields.get("truncatedAlerts")
-    return cut if type(cut) is int and cut > 0 else 0
+    return min(cut, MOST_COUNTED) if type(cut) is int and cut > 0 else 0
 
 
 def read(body: bytes) -> Notification:

@@ -30,7 +30,10 @@ FLASH_SALE = (
     },
 )
 STOCK = ("Stock", {"fields": ("stock", "movements")})
-CHANGE_STOCK = ("Change stock", {"fields": ("stock_difference", "stock_reason")})
+CHANGE_STOCK = (
+    "Change stock",
+    {"fields": ("stock_difference", "stock_reason", "stock_change_seen")},
+)
 
 
 @admin.register(Category)

@@ -40,12 +40,18 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Recorded in the ledger with your username: recount, delivery 4711, damaged…",
     )
 
+    # The last change by staff that this form's page knew of. Sales are none of its business.
+    stock_change_seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
     class Meta:
         model = Product
         fields = ()  # set by the admin
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.instance.pk is not None and not self.is_bound:
+            last = self._last_change()
+            self.initial["stock_change_seen"] = last.pk if last else 0
         reason = self.fields.get("stock_reason")
         if reason is None:
             return  # view permission only
@@ -65,6 +71,24 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
     @property
     def _reason_length(self) -> int:
         return _REFERENCE_LENGTH - len(self._prefix)
+
+    def _last_change(self) -> StockMovement | None:
+        """Return the last change of the stock by staff."""
+        changes = self.instance.movements.filter(reason=StockMovement.Reason.ADMIN)
+        return changes.order_by("pk").last()
+
+    def _check_unchanged(self) -> None:
+        """Refuse a change if another came first: this one sent twice, or a colleague's."""
+        seen, last = self.cleaned_data.get("stock_change_seen"), self._last_change()
+        if seen is None or last is None or last.pk == seen:
+            return
+        self.add_error(
+            "stock_difference",
+            f"The stock was changed while this page was open: {last.quantity:+d} "
+            f"({last.reference}). Save again if your change comes on top.",
+        )
+        self.data = self.data.copy()
+        self.data["stock_change_seen"] = str(last.pk)
 
     def stock_reference(self) -> str:
         """Return the movement's reference: the editor and the reason."""
@@ -127,6 +151,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
             # The admin's views are transactions, so the row stays locked until the change is saved
             # and no sale can come between.
             stock = Product.objects.select_for_update().get(pk=self.instance.pk).stock
+            self._check_unchanged()
         after = stock + (difference or 0)
         if after < 0:
             self.add_error("stock_difference", f"Only {stock} in stock.")

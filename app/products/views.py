@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from django.core.paginator import Page, Paginator
@@ -85,4 +86,5 @@ def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
     product = get_object_or_404(
         Product.objects.select_related("category"), slug=slug, is_active=True
     )
-    return render(request, "products/product_detail.html", {"product": product})
+    context = {"product": product, "form_key": uuid.uuid4()}
+    return render(request, "products/product_detail.html", context)

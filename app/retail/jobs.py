@@ -56,7 +56,10 @@ def record_job(task: str, outcome: str, seconds: float) -> None:
 def record_killed() -> None:
     """Count and log the runs whose process was killed, which could not do so themselves."""
     for run in runs.take_killed():
-        record_job(run.task, "failed", time() - run.started)
+        if run.task in catalogue.TASKS:
+            record_job(run.task, "failed", time() - run.started)
+        else:  # its note was half-written, or of another version
+            catalogue.TELEMETRY_ERRORS.inc(sink="metrics")
         logger.error("event=job.killed", extra={"task": run.task, "request_id": run.request_id})
 
 

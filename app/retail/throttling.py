@@ -42,6 +42,16 @@ def _count(key: str, seconds: int) -> int:
         return 0
 
 
+def is_first(what: str, *, seconds: int) -> bool:
+    """Return whether `what` happens for the first time in so many seconds."""
+    try:
+        return cache.add(f"first:{what}", 1, timeout=seconds)
+    except Exception:  # as above
+        catalogue.TELEMETRY_ERRORS.inc(sink="metrics")
+        logger.exception("event=throttle.cache_failed")
+        return True
+
+
 def throttle(scope: str, keys: list[str], *, limit: int, seconds: int, user_id: int | None) -> None:
     """Allow at most `limit` requests per window of `seconds` for each of `keys`.
 

@@ -106,3 +106,23 @@ def test_an_expired_session_is_ignored_and_then_deleted(bea: User, key: str) -> 
     prune_sessions()
     assert list(Session.objects.values_list("pk", flat=True)) == [kept]
     assert user_of(kept) == bea
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("", "a" * 31, "a" * 33, "A" * 32, "\x00" * 32, "a" * 31 + "\x00", "a" * 31 + "\n"),
+        *("é" * 32, "٣" * 32, "\ud800" * 32, "a" * 8000),
+    ],
+)
+def test_a_key_that_django_cannot_have_made_never_reaches_the_database(
+    key: str, django_assert_num_queries: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    with django_assert_num_queries(0):
+        assert isinstance(user_of(key), AnonymousUser)
+
+
+def test_a_cookie_with_a_nul_gets_a_page(client: Client) -> None:
+    assert (
+        client.get("/", headers={"Cookie": r'sessionid="aaaaaaaa\000bbbbbbbb"'}).status_code == 200
+    )

@@ -250,6 +250,20 @@ def test_alerts_that_alertmanager_left_out_are_remembered(sender: Client, cut: i
     assert [row[:2] for row in lost()] == [("cut", cut)]
 
 
+@pytest.mark.parametrize("cut", [2**31, 2**63, 2**64 - 1])
+def test_a_number_too_great_for_the_database_is_cut(sender: Client, cut: int) -> None:
+    body = {**notification_body(alert()), "truncatedAlerts": cut}
+    assert post(sender, body) == (200, "1 alert received.")
+    assert [row[:2] for row in lost()] == [("cut", 2**31 - 1)]
+
+
+def test_the_name_of_an_unreadable_label_is_kept_without_nul(sender: Client) -> None:
+    broken: Any = {"a\x00b": 1}
+    message = "alerts[0].labels.a\ufffdb must be a string."
+    assert post(sender, notification_body(alert(labels=broken))) == (400, message)
+    assert lost() == [("unreadable", 1, message)]
+
+
 @pytest.mark.parametrize("cut", [0, -1, None, "7", True])
 def test_without_a_number_of_cut_alerts_none_is_missing(sender: Client, cut: Any) -> None:
     assert post(sender, {**notification_body(alert()), "truncatedAlerts": cut})[0] == 200

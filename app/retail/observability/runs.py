@@ -70,6 +70,17 @@ def take_killed() -> list[Run]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # A run that ended just now has removed its note, and may have left another.
             if os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                killed.append(Run(*json.load(file)))
+                killed.append(_read(path, file))
                 path.unlink()
     return killed
+
+
+def _read(path: Path, file: IO[str]) -> Run:
+    """Read a note. One that was not written completely names no task."""
+    try:
+        task, request_id, started = json.load(file)
+        if isinstance(task, str) and isinstance(request_id, str):
+            return Run(task, request_id, float(started))
+    except (TypeError, ValueError):
+        pass
+    return Run("", "", path.stat().st_mtime)

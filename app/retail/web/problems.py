@@ -50,6 +50,10 @@ PROBLEMS = {
         "Too much data",
         "You sent more than we accept. Go back and send less.",
     ),
+    415: (
+        "Encoding not supported",
+        "Send text in UTF-8.",
+    ),
     429: (
         "Too many requests",
         "You've sent too many requests in a short time. Wait a moment, then try again.",

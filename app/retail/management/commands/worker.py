@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BEAT_SECONDS = 5
 REST_SECONDS = 0.5  # pause of a poller that found nothing to do
 WAIT_SECONDS = 0.5  # until the main thread looks for a signal, and for killed jobs
+SERVER_ERRORS = 500  # the first status of them
 
 logger = logging.getLogger("retail.worker")
 
@@ -42,7 +43,7 @@ class MetricsHandler(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_GET(self) -> None:
-        """Serve one request."""
+        """Serve a GET or HEAD request."""
         status, body, content_type = HTTPStatus.OK, b"", "text/plain; charset=utf-8"
         if self.path == "/healthz":
             body = b'{"status": "ok"}'
@@ -61,13 +62,25 @@ class MetricsHandler(BaseHTTPRequestHandler):
             body, content_type = exposition.render(self.headers.get("Accept", ""))
         else:
             status, body = HTTPStatus.UNAUTHORIZED, b"Send the METRICS_TOKEN as a bearer token.\n"
+        self._answer(status, body, content_type)
+
+    do_HEAD = do_GET  # noqa: N815 - named in the base class
+
+    def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
-        request_id = accepted_request_id(self.headers.get("X-Request-ID"))
-        self.send_header("X-Request-ID", request_id)
+        offered = getattr(self, "headers", {}).get("X-Request-ID")  # none if they were unreadable
+        self.send_header("X-Request-ID", accepted_request_id(offered))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no valid request. The base class answers 5xx to some of a client's faults."""
+        self.close_connection = True
+        status = HTTPStatus(code) if code < SERVER_ERRORS else HTTPStatus.BAD_REQUEST
+        self._answer(status, f"{status.phrase}\n".encode(), "text/plain; charset=utf-8")
 
     @staticmethod
     def _readyz() -> tuple[HTTPStatus, bytes]:
@@ -87,6 +100,15 @@ class MetricsHandler(BaseHTTPRequestHandler):
         """Drop the standard library's lines; the log is JSON."""
 
 
+class MetricsServer(ThreadingHTTPServer):
+    """Serves the worker's /metrics and probes."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log what failed, unless the client has just gone away."""
+        if not isinstance(sys.exception(), OSError):
+            logger.exception("event=worker.request_failed")
+
+
 class Command(BaseCommand):
     help = __doc__
 
@@ -98,7 +120,7 @@ class Command(BaseCommand):
         """Run until a signal comes. Exits with 1 if the queue's processes die by themselves."""
         address = (settings.WORKER_METRICS_HOST, settings.WORKER_METRICS_PORT)
         try:
-            server = ThreadingHTTPServer(address, MetricsHandler)
+            server = MetricsServer(address, MetricsHandler)
         except OSError as error:
             raise CommandError(
                 f"Cannot listen on port {address[1]} ({error.strerror}): set WORKER_METRICS_PORT."

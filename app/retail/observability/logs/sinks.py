@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import time
 from pathlib import Path
 from select import PIPE_BUF
 from typing import TYPE_CHECKING, TextIO
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WRITING_SECONDS = 0.05  # in which another process surely finishes a line
+
 
 class Sink:
     """A place to write lines to. `written` counts the whole lines that it has accepted."""
 
     written = 0
+    inherited = 0  # torn lines that a killed process has left
     _torn = False  # the last write ended within a line
 
     def put(self, file: int, text: bytes) -> None:
@@ -63,6 +67,19 @@ def _pieces(lines: list[bytes]) -> Iterator[bytes]:
     yield b"".join(lines[first:])
 
 
+def ends_torn(path: Path) -> bool:
+    """Return whether a file ends within a line, and nobody is writing the rest of it."""
+    for _ in range(2):
+        with path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) == b"\n":
+                return False
+        time.sleep(WRITING_SECONDS)
+    return True
+
+
 class SharedFile(Sink):
     """A file that several processes append to, rotated by renaming.
 
@@ -79,6 +96,7 @@ class SharedFile(Sink):
         self.max_bytes = max_bytes
         self.backups = backups
         self._file: int | None = None
+        self._known = False  # how the file ended that was there at the start
 
     def write(self, lines: list[bytes]) -> None:
         """Write whole lines in one piece, then rotate the file if it is full."""
@@ -104,6 +122,10 @@ class SharedFile(Sink):
                 self.close()
         # With O_APPEND, the kernel writes at the end even if other processes write too.
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        if not self._known:
+            self._known = True
+            self._torn = ends_torn(self.path)
+            self.inherited += self._torn
         return self._file
 
     def _rotate(self) -> None:

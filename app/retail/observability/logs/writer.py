@@ -78,6 +78,8 @@ class LineWriter(logging.Handler):
         self._starting = threading.RLock()
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False stops the thread
         self._awake = False
+        # Torn lines already reported, by the parent if this is a child.
+        self._torn_lines = sum(sink.inherited for sink in self.sinks)
         self._immediate = False  # no thread: write in the caller
         self._thread: threading.Thread | None = None
 
@@ -124,6 +126,11 @@ class LineWriter(logging.Handler):
                         sink.write(batch)
                 except Exception:  # noqa: BLE001 - as in logging's own handlers
                     self._report(last, len(batch) - (sink.written - written))
+            torn = sum(sink.inherited for sink in self.sinks)
+            if torn > self._torn_lines:
+                self._torn_lines = torn
+                catalogue.TELEMETRY_ERRORS.inc(sink="log")
+                logging.getLogger("retail.observability").warning("event=log.torn_line")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - of the base class
         """Report and count a record that cannot be formatted."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -114,17 +116,68 @@ database_gauges = DatabaseCollector()
 REGISTRY.register(database_gauges)
 
 
+_VERSIONS = re.compile(r"version *=([^;,]*)")
+_VERSION = re.compile(r" *[0-9]{1,4}(\.[0-9]{1,4}){0,2} *", re.ASCII)
+
+
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """Return the format for an Accept header and its content type.
+
+    prometheus_client raises for a version that is no number, and returns others in a header.
+    """
+    known = all(_VERSION.fullmatch(version) for version in _VERSIONS.findall(accept))
+    return choose_encoder(accept if known else "")
+
+
+def _registry_of(files: list[str]) -> CollectorRegistry:
+    """Return a registry of all processes' metrics, and the database's."""
+    registry = CollectorRegistry()
+    registry.register(_MetricFiles(files))
+    registry.register(database_gauges)
+    return registry
+
+
+class _MetricFiles(Collector):
+    """Collects metric files."""
+
+    def __init__(self, files: list[str]) -> None:
+        self._files = files
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metric families. Raises if a file cannot be read."""
+        if any(slots.used(Path(file)) < 0 for file in self._files):
+            raise ValueError("a metric file begins with a negative number")
+        return MultiProcessCollector.merge(self._files)  # type: ignore[no-any-return,no-untyped-call]
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing, so that registration does not read the files."""
+        return []
+
+
+def _report_broken(names: Iterable[str]) -> None:
+    """Count and log metric files that cannot be read, and are left out."""
+    for name in names:
+        catalogue.TELEMETRY_ERRORS.inc(sink="metrics")
+        logger.error("event=metrics.file_dropped", extra={"file": name})
+
+
 def render(accept: str) -> tuple[bytes, str]:
     """Return the metrics and their content type; OpenMetrics if the client accepts it."""
-    registry = REGISTRY
+    encode, content_type = _encoder(accept)
     catalogue.CLOCK.set(time.time())
-    if slots.folder() is not None:
-        slots.forget_dead_gauges()
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=str(slots.folder()))  # type: ignore[no-untyped-call]
-        registry.register(database_gauges)
-    encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type
+    if slots.folder() is None:
+        return encode(REGISTRY), content_type
+    slots.forget_dead_gauges()
+    _report_broken(slots.take_broken())
+    files = slots.files()
+    try:
+        return encode(_registry_of(files)), content_type
+    except Exception:
+        whole = [file for file in files if slots.is_whole(file)]
+        if whole == files:
+            raise
+    _report_broken(Path(file).name for file in files if file not in whole)
+    return encode(_registry_of(whole)), content_type
 
 
 def may_read(authorization: str, token: str, *, debug: bool) -> bool:

@@ -7,14 +7,20 @@ slot becomes free when the process ends, however it ends.
 
 import fcntl
 import itertools
+import json
 import os
+import struct
 import threading
 from pathlib import Path
 from typing import IO
 
 from prometheus_client import values
+from prometheus_client.mmap_dict import MmapedDict
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_HEADER = struct.Struct("i")
+_FIRST_ENTRY, _VALUE_BYTES = 8, 16  # of the library's format
+BROKEN = ".broken"  # appended to the name of a file that was set aside
 
 _taking = threading.Lock()
 _held: tuple[str, IO[str]] | None = None  # the slot and its locked file
@@ -30,6 +36,63 @@ def _forget_gauges(path: Path, slot: str) -> None:
     """Delete the gauges of a slot whose process has ended. Its counters are totals and stay."""
     for file in path.glob(f"gauge_live*_{slot}.db"):
         file.unlink(missing_ok=True)
+
+
+def files() -> list[str]:
+    """Return the metric files in which something has been written."""
+    path = folder()
+    return [str(file) for file in path.glob("*.db") if used(file) != 0] if path else []
+
+
+def used(file: Path) -> int:
+    """Return the number with which a file begins: how many of its bytes are used."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(_HEADER.size)
+    except FileNotFoundError:  # a gauge of a process that has just ended
+        return 0
+    return _HEADER.unpack(start.ljust(_HEADER.size, b"\0"))[0]  # type: ignore[no-any-return]
+
+
+def is_whole(file: str) -> bool:
+    """Return whether a metric file can be read to its end, and continued there.
+
+    It cannot if its process or the machine died while it was written.
+    """
+    end, path = _FIRST_ENTRY, Path(file)
+    try:
+        for key, *_, value_at in MmapedDict.read_all_values_from_file(file):  # type: ignore[no-untyped-call]
+            metric, name, labels, text = json.loads(key)
+            if not all(isinstance(it, str) for it in (metric, name, text, *labels.values())):
+                return False
+            end = value_at + _VALUE_BYTES
+        return used(path) in {0, end} and end <= max(path.stat().st_size, _FIRST_ENTRY)
+    except FileNotFoundError:
+        return True
+    except (AttributeError, RuntimeError, TypeError, ValueError, struct.error):
+        return False
+
+
+def _set_aside_broken(path: Path, slot: str) -> None:
+    """Rename the files of a free slot that its new process could not read.
+
+    Nothing is reported here, because a metric may be locked: a scrape does it (`take_broken`).
+    """
+    for file in path.glob(f"*_{slot}.db"):
+        if not is_whole(str(file)):
+            file.replace(f"{file}{BROKEN}")
+
+
+def take_broken() -> list[str]:
+    """Delete the files that were set aside; return their names, each only once."""
+    path, taken = folder(), []
+    for file in path.glob(f"*{BROKEN}") if path else ():
+        try:
+            file.unlink()
+        except FileNotFoundError:  # another process has reported it
+            continue
+        taken.append(file.name.removesuffix(BROKEN))
+    return taken
 
 
 def _locked(path: Path, slot: str) -> IO[str] | None:
@@ -67,6 +130,7 @@ def _take() -> str:
             file = _locked(path, slot)
             if file is not None:
                 _forget_gauges(path, slot)
+                _set_aside_broken(path, slot)
                 _held = (slot, file)
                 break
     return slot
