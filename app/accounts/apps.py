@@ -9,7 +9,11 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Register the system checks and the throttled requests."""
-        from accounts import checks  # noqa: F401, PLC0415 - apps are loaded before models
+        """Register the system checks, the throttled requests, and the times of failed log-ins."""
+        from axes.models import AccessAttempt  # noqa: PLC0415 - apps are loaded before models
 
+        from accounts import checks  # noqa: F401, PLC0415
+        from retail.clocks import StoredTime, stored_times  # noqa: PLC0415
+
+        stored_times.append(StoredTime(AccessAttempt.objects.all, "attempt_time"))
         THROTTLE_SCOPES.add("login", "password_reset")
