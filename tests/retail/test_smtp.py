@@ -92,7 +92,7 @@ def mail_server(settings: Settings, **replies: Reply) -> Iterator[list[bytes]]:
 
 
 def send() -> int:
-    connection = get_connection("retail.mail.EmailBackend")
+    connection = get_connection("retail.smtp.EmailBackend")
     return EmailMessage("Hello", "text", "a@b.c", ["d@e.f"], connection=connection).send()
 
 
@@ -122,7 +122,7 @@ def test_a_server_that_answers_without_end_is_given_up(settings: Settings, step:
 def test_an_accepted_email_is_sent_whatever_the_goodbye(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, goodbye: Reply
 ) -> None:
-    monkeypatch.setattr("retail.mail.QUIT_SECONDS", 0.3)
+    monkeypatch.setattr("retail.smtp.QUIT_SECONDS", 0.3)
     with mail_server(settings, quit=goodbye) as accepted:
         assert send() == 1
     assert len(accepted) == 1
