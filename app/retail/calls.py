@@ -5,12 +5,13 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from http.client import HTTPConnection, HTTPException, IncompleteRead
+from functools import cache
+from http.client import HTTPConnection, IncompleteRead
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-import certifi
+from requests.certs import where
 
 from retail.sockets import bind, bounded
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PORTS = {"http": 80, "https": 443}
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=where())
 
 
 class NotConnectedError(OSError):
@@ -50,15 +56,14 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._connection: HTTPConnection | None = None
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError(f"not an http(s) address: {url}")
         self._host, self._base = parts.hostname, parts.path.rstrip("/")
         self._port = parts.port or _PORTS[parts.scheme]
-        self._tls = (
-            ssl.create_default_context(cafile=certifi.where()) if parts.scheme == "https" else None
-        )
-        self._connection: HTTPConnection | None = None
+        self._default_port = _PORTS[parts.scheme]
+        self._tls = _tls() if parts.scheme == "https" else None
 
     def call(
         self,
@@ -83,13 +88,13 @@ class Server:
                 with connection.getresponse() as response:
                     content = response.read(limits.size)
                     ended = response.isclosed() and not response.will_close
-                    if response.length:
-                        raise IncompleteRead(content, response.length)
-        except (OSError, HTTPException, ValueError):
-            self.close()
+        except BaseException:
+            self.close()  # whatever comes over it would be taken for the next call's answer
             raise
         if not ended:
             self.close()
+        if response.length:
+            raise IncompleteRead(content, response.length)
         return Answer(response.status, content)
 
     def close(self) -> None:
@@ -97,6 +102,10 @@ class Server:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+
+    def __del__(self) -> None:
+        """Close the connection of a thread that has ended."""
+        self.close()
 
     def _kept(self) -> HTTPConnection | None:
         """Return the connection of the last call, unless the server has closed it."""
@@ -124,6 +133,7 @@ class Server:
                 error = failed
                 continue
             self._connection = HTTPConnection(self._host, self._port)
+            self._connection.default_port = self._default_port
             self._connection.auto_open = 0  # it would be without bounds
             self._connection.sock = sock
             return self._connection

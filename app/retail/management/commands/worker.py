@@ -128,10 +128,10 @@ class Command(BaseCommand):
     def _beat(self) -> None:
         """Write a heartbeat. A database failure does not stop the worker."""
         try:
-            clocks.pull_back(timezone.now())
             WorkerHeartbeat.objects.update_or_create(
                 worker=worker_name(), defaults={"seen_at": timezone.now()}
             )
+            clocks.pull_back(timezone.now())
         except Exception:
             logger.exception("event=worker.beat_failed")
             connections.close_all()
