@@ -9,12 +9,14 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Register the system checks, the throttled requests and what a log-in remembers."""
-        from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - as below
+        """Register checks, throttles, times of failed log-ins, and what a log-in remembers."""
+        from axes.models import AccessAttempt  # noqa: PLC0415 - apps are loaded before models
+        from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - the same
 
-        from accounts import checks  # noqa: F401, PLC0415 - apps are loaded before models
-        from retail.web.stale_forms import remember_token  # noqa: PLC0415 - the same
+        from accounts import checks  # noqa: F401, PLC0415
+        from retail.clocks import StoredTime, stored_times  # noqa: PLC0415
+        from retail.web.stale_forms import remember_token  # noqa: PLC0415
 
         user_logged_in.connect(remember_token)
-
+        stored_times.append(StoredTime(AccessAttempt.objects.all, "attempt_time"))
         THROTTLE_SCOPES.add("login", "password_reset")

@@ -186,6 +186,11 @@ CACHES: dict[str, Any] = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": CACHE_URL,
+        "OPTIONS": {
+            "pool_class": "retail.cache.BoundPool",
+            "socket_timeout": 1,  # seconds
+            "socket_connect_timeout": 1,
+        },
     }
     if CACHE_URL
     else {
@@ -281,10 +286,11 @@ EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
 EMAIL_BACKEND = (
-    "django.core.mail.backends." + ("smtp" if EMAIL_HOST else "filebased") + ".EmailBackend"
+    "retail.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.filebased.EmailBackend"
 )
 EMAIL_FILE_PATH = VAR_DIR / "mail"
-EMAIL_TIMEOUT = 10  # seconds
+EMAIL_TIMEOUT = 10  # seconds until a connection, and between two replies' bytes
+EMAIL_DEADLINE = 60  # seconds in which all is sent
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Vitrine <shop@localhost>")
 
 # --- Money --------------------------------------------------------------------------------------

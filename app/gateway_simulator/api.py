@@ -48,6 +48,9 @@ def with_faults(view: Callable[[], Response]) -> Callable[[], Response]:
         if faults.strikes(state.garbage_share):
             note("garbage")
             return Response(_GARBAGE, 200, mimetype="text/html")
+        if faults.strikes(state.trickle_share):
+            note("trickle")
+            return wire.trickling(answer, gateway().sleep)
         return answer
 
     return faulty

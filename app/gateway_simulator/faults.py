@@ -81,6 +81,14 @@ KNOBS = (
         "share",
     ),
     Knob(
+        "trickle_share",
+        "trickle",
+        "Trickling responses",
+        "share of charges and refunds, 0 to 1",
+        "Moves the money, then sends the headers of the response, and its body a byte a second.",
+        "share",
+    ),
+    Knob(
         "hold",
         "hold",
         "Hold charges",
@@ -111,6 +119,7 @@ class State:
     hang_share: float = 0.0
     lost_answer_share: float = 0.0
     garbage_share: float = 0.0
+    trickle_share: float = 0.0
     hold: bool = False
     off: bool = False
 

@@ -14,7 +14,8 @@ from prometheus_client import (
 from gateway_simulator.faults import KNOBS, State
 
 _PLAIN = ("ok", "refused", "failed")  # below 400, 4xx, real 5xx
-_INJECTED = ("off", "error", "hang", "lost_answer", "garbage")  # injected by a fault knob
+# Injected by a fault knob.
+_INJECTED = ("off", "error", "hang", "lost_answer", "garbage", "trickle")
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "charge": (*_PLAIN, "declined", "cancelled", *_INJECTED),
     "refund": (*_PLAIN, *_INJECTED),

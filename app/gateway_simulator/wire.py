@@ -3,6 +3,7 @@
 import select
 import socket
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from flask import Response, request
@@ -33,6 +34,19 @@ def stay_silent(seconds: float) -> None:
     poll = select.poll()
     poll.register(sock, _GONE)
     poll.poll(seconds * 1000)
+
+
+def trickling(answer: Response, sleep: Callable[[float], None]) -> Response:
+    """Return the response with a body that takes a second for each byte."""
+    body = answer.get_data()
+
+    def byte_by_byte() -> Iterator[bytes]:
+        for number in range(len(body)):
+            sleep(1)
+            yield body[number : number + 1]
+
+    answer.response = byte_by_byte()
+    return answer
 
 
 def _socket() -> socket.socket | None:

@@ -22,7 +22,7 @@ class OrdersConfig(AppConfig):
             recovery,
             selectors,
         )
-        from retail import jobs, measures  # noqa: PLC0415
+        from retail import clocks, jobs, measures  # noqa: PLC0415
         from retail.history import rollups  # noqa: PLC0415
 
         exposition.database_gauges.add("payments", metrics.read_unknown)
@@ -30,3 +30,6 @@ class OrdersConfig(AppConfig):
         rollups.sources["orders_per_day"] = history.ORDERS
         rollups.sources["payment_success_rate"] = history.PAYMENTS
         jobs.pollers.append(recovery.settle_due)
+        clocks.stored_times.append(
+            clocks.StoredTime(recovery.unfinished, "due_at", recovery.longest_wait)
+        )

@@ -44,11 +44,29 @@ from retail.observability.context import current_request_id, request_context
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
 BATCH = 40
 CONCURRENCY = 8  # threads, which mostly wait for the gateway
 BUDGET_SECONDS = 20  # then the worker's other pollers have their turn
 
 logger = logging.getLogger("retail.orders")
+
+
+def unfinished() -> QuerySet[Payment]:
+    """Return the payments that are not settled."""
+    return Payment.objects.filter(status__in=UNFINISHED)
+
+
+def longest_wait() -> timedelta:
+    """Return the longest time after which an unsettled payment is due again."""
+    seconds = (
+        settings.PAYMENT_RESEND_AFTER,
+        settings.PAYMENT_LEASE,
+        settings.BREAKER_RESET_SECONDS,
+        RETRY_AFTER.total_seconds(),
+    )
+    return timedelta(seconds=max(seconds))
 
 
 def claim(now: datetime) -> list[Payment]:

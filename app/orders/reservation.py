@@ -16,6 +16,8 @@ from products.services import SoldOutError, stock_reserve
 from retail.observability import current_request_id
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from orders.order import CheckoutRequest
 
 
@@ -70,6 +72,7 @@ def _reserve_in_one_statement(order: CheckoutRequest, sale: Sale, payment: Payme
         row.pk = key
         row._state.adding = False  # noqa: SLF001 - documented: marks the instance as saved
     payment.sale = sale
+    _date(sale, payment, result.reserved_at or sale.created_at)
 
 
 @transaction.atomic
@@ -77,6 +80,7 @@ def _reserve_with_orm(order: CheckoutRequest, sale: Sale, payment: Payment) -> N
     """Reserve with the ORM. For SQLite, where writers are serialised anyway."""
     cart_remove_lines(user_id=order.user_id, quantities=order.quantities)
     stock_reserve(quantities=order.quantities, reference=sale.reference)
+    _date(sale, payment, timezone.now())
     sale.save(force_insert=True)
     SaleItem.objects.bulk_create(
         [
@@ -92,3 +96,12 @@ def _reserve_with_orm(order: CheckoutRequest, sale: Sale, payment: Payment) -> N
     )
     payment.sale = sale  # copies the new id
     payment.save(force_insert=True)
+
+
+def _date(sale: Sale, payment: Payment, at: datetime) -> None:
+    """Date the order: the wait for locks before it is not part of the payment's age."""
+    waited = at - sale.created_at
+    payment.due_at += waited
+    if payment.sent_at is not None:
+        payment.sent_at += waited
+    sale.created_at = payment.created_at = at

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from retail.db.prepared import Statement
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from orders.models import Payment, Sale
     from orders.order import CheckoutRequest
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 GUARD = "product.stock >= wanted.quantity"
 
 # `in_cart` and `stock` lock rows before they read them, so they see the latest version. Everywhere,
-# the cart is locked first and then products by id.
+# the cart is locked first and then products by id. `ready` takes the time when it has all locks:
+# ours, plus the seconds that the server has waited, since its clock may differ.
 _STATEMENT = """
 WITH wanted AS (
     SELECT * FROM unnest(%(products)s, %(quantities)s, %(names)s, %(prices)s)
@@ -41,7 +44,8 @@ WITH wanted AS (
     ORDER BY product.id
     FOR NO KEY UPDATE OF product
 ), ready AS (
-    SELECT WHERE (SELECT count(*) FROM stock) = %(lines)s
+    SELECT %(now)s + (clock_timestamp() - statement_timestamp()) AS at
+    WHERE (SELECT count(*) FROM stock) = %(lines)s
 ), decremented AS (
     UPDATE products_product product SET stock = product.stock - wanted.quantity
     FROM wanted, ready WHERE product.id = wanted.product_id
@@ -49,12 +53,12 @@ WITH wanted AS (
     DELETE FROM cart_cartitem item USING in_cart, ready WHERE item.id = in_cart.id
 ), movement AS (
     INSERT INTO products_stockmovement (product_id, quantity, reason, reference, created_at)
-    SELECT product_id, -quantity, 'sale', %(reference)s, %(now)s FROM wanted, ready
+    SELECT product_id, -quantity, 'sale', %(reference)s, at FROM wanted, ready
 ), sale AS (
     INSERT INTO orders_sale (reference, user_id, status, kind, total, currency, idempotency_key,
         delivery_name, delivery_address, request_id, created_at)
     SELECT %(reference)s, %(user)s, 'PENDING', %(kind)s, %(total)s, %(currency)s, %(form)s,
-        %(name)s, %(address)s, %(request)s, %(now)s FROM ready
+        %(name)s, %(address)s, %(request)s, at FROM ready
     RETURNING id
 ), item AS (
     INSERT INTO orders_saleitem (sale_id, product_id, product_name, unit_price, quantity)
@@ -62,13 +66,13 @@ WITH wanted AS (
 ), payment AS (
     INSERT INTO orders_payment (sale_id, key, token, amount, currency, status, failure_reason,
         created_at, sent_at, due_at)
-    SELECT sale.id, %(key)s, %(token)s, %(total)s, %(currency)s, 'PENDING', '', %(now)s, %(sent)s,
-        %(due)s
-    FROM sale
+    SELECT sale.id, %(key)s, %(token)s, %(total)s, %(currency)s, 'PENDING', '', at,
+        %(sent)s + (at - %(now)s), %(due)s + (at - %(now)s)
+    FROM sale, ready
     RETURNING id
 )
 SELECT (SELECT id FROM sale), (SELECT id FROM payment),
-    (SELECT count(*) FROM in_cart) = %(lines)s, ARRAY(SELECT id FROM stock)
+    (SELECT count(*) FROM in_cart) = %(lines)s, ARRAY(SELECT id FROM stock), (SELECT at FROM ready)
 """
 
 # The statement's parameters and their types, in order.
@@ -103,6 +107,7 @@ class Result:
     payment_id: int | None
     cart_unchanged: bool
     in_stock: list[int]
+    reserved_at: datetime | None
 
 
 def reserve(order: CheckoutRequest, sale: Sale, payment: Payment) -> Result:

@@ -127,7 +127,11 @@ def _admit(order: CheckoutRequest) -> Permit:
         raise OrderProblemError(problem)
     _throttle(order)
     _refuse_sold_out(order)
-    return payment_acquire(key=new_payment_key(), known_row=order.breaker)
+    return payment_acquire(
+        key=new_payment_key(),
+        known_row=order.breaker,
+        charged_now=order.kind == Sale.Kind.CART,
+    )
 
 
 def _place(order: CheckoutRequest, permit: Permit) -> Sale:
@@ -138,6 +142,8 @@ def _place(order: CheckoutRequest, permit: Permit) -> Sale:
         raise
     if sale.kind == Sale.Kind.CART:
         charge(payment, permit, first=True)
+    else:
+        payment_release(permit=permit)  # the flash sale may have begun just now
     return sale
 
 

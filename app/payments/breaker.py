@@ -8,7 +8,7 @@ the breaker open or closed, outcomes change nothing (docs/adr/0004).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from math import ceil
@@ -21,6 +21,7 @@ from django.utils import timezone
 from payments import metrics
 from payments.models import FORCE_MINUTES, REASON_LENGTH, CircuitBreaker
 from payments.rules import decide
+from retail.clocks import Countdown
 from retail.db.prepared import Statement, columns, instance
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Permit:
     holder: str
     probe: bool
     failures: int = 0  # consecutive failures when the permit was issued
+    # The last opening before the permit was issued. A later one makes its outcome obsolete.
+    opened_at: datetime | None = field(default=None, compare=False)
+
+
+_rest, _probing = Countdown(), Countdown()
 
 
 def _read() -> CircuitBreaker:
@@ -106,62 +112,80 @@ def _on_commit(record: Callable[..., None], *args: object) -> None:
 
 def _seconds_until(row: CircuitBreaker, now: datetime) -> int:
     """Return the seconds until the next probe, rounded up; 0 if it may start now."""
-    if row.state == State.HALF_OPEN and row.probe_until is not None and row.probe_until > now:
-        # A probe is in progress and usually ends within a second.
-        return 1
+    if row.state == State.HALF_OPEN and row.probe_until is not None:
+        # A probe in progress usually ends within a second.
+        return 1 if _probing.left(row.probe_until, now, PROBE_SECONDS) else 0
     if row.forced_until is not None:
         # An operator may end the force early, so never return more than the usual reset time.
         wait = min(settings.BREAKER_RESET_SECONDS, (row.forced_until - now).total_seconds())
         return max(1, ceil(wait))
     if row.state == State.OPEN and row.opened_at is not None:
-        due = row.opened_at + timedelta(seconds=settings.BREAKER_RESET_SECONDS)
-        return max(0, ceil((due - now).total_seconds()))
+        return ceil(_rest_left(row.opened_at, now))
     return 0
 
 
-def acquire(holder: str, known_row: CircuitBreaker | None = None) -> Permit:
+def _rest_left(opened_at: datetime, now: datetime) -> float:
+    """Return the seconds until an open breaker has rested."""
+    rest = settings.BREAKER_RESET_SECONDS
+    return _rest.left(opened_at + timedelta(seconds=rest), now, rest)
+
+
+def acquire(
+    holder: str, known_row: CircuitBreaker | None = None, *, may_probe: bool = True
+) -> Permit:
     """Return a permit to call the gateway. `known_row` saves a read if the caller just read it.
 
     While half-open, only one holder at a time gets a permit; the same holder may acquire it again.
-    Raises BreakerOpenError, with the seconds to wait, if the gateway must not be called.
+    With `may_probe` off, for callers that do not call the gateway soon, the permit leaves the probe
+    to others. Raises BreakerOpenError, with the seconds to wait, if the gateway must not be called.
     """
     while True:
         row = _read() if known_row is None or known_row.force_is_over else known_row
         known_row = None  # reread after a lost compare-and-set
+        permit = Permit(holder, probe=False, failures=row.failures, opened_at=row.opened_at)
         if row.state == State.CLOSED:
             metrics.record_state_seen(NAME, row.state)
-            return Permit(holder, probe=False, failures=row.failures)
+            return permit
         now = timezone.now()
         if row.state == State.HALF_OPEN and row.probe == holder:
-            return Permit(holder, probe=True)
+            return replace(permit, probe=True)
         if wait := _seconds_until(row, now):
             metrics.record_state_seen(NAME, row.state)
             metrics.record_short_circuited()
             raise BreakerOpenError(wait)
+        if not may_probe:
+            metrics.record_state_seen(NAME, row.state)
+            return permit
         until = now + timedelta(seconds=PROBE_SECONDS)
         if _compare_and_set(row, state=State.HALF_OPEN, probe=holder, probe_until=until):
+            _probing.left(until, now, PROBE_SECONDS)  # its time begins here
             metrics.record_state_seen(NAME, State.HALF_OPEN)
-            return Permit(holder, probe=True)
+            return replace(permit, probe=True)
 
 
 def report(permit: Permit, *, succeeded: bool) -> None:
     """Report the outcome of a permitted call. A decline is a success: the gateway answered.
 
-    Late outcomes are ignored: those of calls that began before the breaker opened and of abandoned
-    probes. While the breaker is forced, all are ignored. A success of a closed breaker without
-    failures makes no query.
+    Late outcomes are ignored: those of calls that began before the breaker last opened, even if it
+    has closed since, and of abandoned probes. While the breaker is forced, all are ignored. A
+    success of a closed breaker without failures makes no query.
     """
     if succeeded and not permit.probe and not permit.failures:
         return
     while True:
         row = _read()
         expected = State.HALF_OPEN if permit.probe else State.CLOSED
-        if row.state != expected or row.forced_state:
+        if row.state != expected or row.forced_state or row.opened_at != permit.opened_at:
             return
         if permit.probe and row.probe != permit.holder:
             return
         changes = decide(row, succeeded=succeeded)
-        if not changes or _compare_and_set(row, **changes):
+        if not changes:
+            return
+        if _compare_and_set(row, **changes):
+            if changes["state"] == State.OPEN:
+                opened_at: datetime = changes["opened_at"]
+                _rest_left(opened_at, opened_at)  # the rest begins here
             return
 
 

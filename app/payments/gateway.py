@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-import requests
 from django.conf import settings
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from retail.calls import Answer as HttpAnswer
+from retail.calls import Limits, NotConnectedError, Server
 from retail.observability import current_request_id
+from retail.sockets import TooMuchDataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,55 +73,74 @@ _VALID_ANSWERS = {
 }
 _REJECTED = (400, 413, 422)
 
+ANSWER_SIZE = 64 * 1024  # bytes, far more than the answer to a charge has
+LEDGER_SIZE = 4 * 1024 * 1024  # a page of the ledger
+
 _local = threading.local()
 
 
-def _session() -> requests.Session:
-    """Return this thread's session, with its own keep-alive connections."""
-    session: requests.Session | None = getattr(_local, "session", None)
-    if session is None:
-        session = _local.session = requests.Session()
-        session.trust_env = False  # no proxy from the environment for payments
-    return session
+def _server() -> Server:
+    """Return this thread's connection to the gateway."""
+    server: Server | None = getattr(_local, "server", None)
+    if server is None or server.url != settings.GATEWAY_URL:
+        if server is not None:
+            server.close()
+        server = _local.server = Server(settings.GATEWAY_URL)
+    return server
 
 
-def _maybe_sent(error: Exception) -> bool:
-    """Whether the request may have reached the gateway; yes if in doubt.
+def _call(
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    payload: Mapping[str, Any] | None = None,
+    *,
+    size: int = ANSWER_SIZE,
+) -> HttpAnswer:
+    """Send a request and return the answer. Raises NoAnswerError.
 
-    No, if no connection was made: refused, timed out while connecting, unknown host. A broken
-    connection may have carried the request, including a keep-alive connection closed by the peer.
+    However slowly the gateway answers, the call ends GATEWAY_CONNECT_TIMEOUT plus
+    GATEWAY_READ_TIMEOUT seconds after its start.
     """
-    cause = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", None)
-    return not isinstance(reason, ConnectTimeoutError | NewConnectionError)
+    limits = Limits(settings.GATEWAY_CONNECT_TIMEOUT, settings.GATEWAY_READ_TIMEOUT, size)
+    sent_headers = {
+        "Authorization": f"Bearer {settings.GATEWAY_API_KEY}",
+        "X-Request-ID": current_request_id(),
+        "Content-Type": "application/json",
+        **headers,
+    }
+    body = None if payload is None else json.dumps(payload).encode()
+    try:
+        return _server().call(method, path, headers=sent_headers, body=body, limits=limits)
+    except (OSError, HTTPException, ValueError) as error:
+        not_connected = isinstance(error, NotConnectedError)
+        cause = error.__cause__ if not_connected else error
+        endless = isinstance(cause, TimeoutError | TooMuchDataError)
+        kind = GatewayTimeoutError if endless else NoAnswerError
+        reason = f"{type(cause).__name__}: {error}"
+        raise kind(reason, maybe_sent=not not_connected) from error
+
+
+def _json(content: bytes) -> Any:
+    """Return what the gateway has sent. Raises NoAnswerError if it is not JSON."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise NoAnswerError(f"{type(error).__name__}: {error}") from error
 
 
 def _send(method: str, path: str, key: str, payload: Mapping[str, Any] | None = None) -> Answer:
     """Send a request and return the gateway's answer. Raises NoAnswerError without a valid one."""
+    status, content = _call(method, path, {"Idempotency-Key": key}, payload)
+    if status in _REJECTED:
+        return Answer.REJECTED
+    body = _json(content)
     try:
-        response = _session().request(
-            method,
-            f"{settings.GATEWAY_URL}{path}",
-            json=payload,
-            headers={
-                "Authorization": f"Bearer {settings.GATEWAY_API_KEY}",
-                "Idempotency-Key": key,
-                "X-Request-ID": current_request_id(),
-            },
-            timeout=(settings.GATEWAY_CONNECT_TIMEOUT, settings.GATEWAY_READ_TIMEOUT),
-            allow_redirects=False,
-        )
-        if response.status_code in _REJECTED:
-            return Answer.REJECTED
-        body = response.json()
         answer = Answer(body["status"])
-    except requests.Timeout as error:
-        raise GatewayTimeoutError(str(error), maybe_sent=_maybe_sent(error)) from error
-    except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise NoAnswerError(reason, maybe_sent=_maybe_sent(error)) from error
-    if answer not in _VALID_ANSWERS.get(response.status_code, ()) or body.get("key", key) != key:
-        raise NoAnswerError(f"unexpected answer: {response.status_code} with status {answer}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+    if answer not in _VALID_ANSWERS.get(status, ()) or body.get("key", key) != key:
+        raise NoAnswerError(f"unexpected answer: {status} with status {answer}")
     return answer
 
 
@@ -146,20 +169,8 @@ def cancel(key: str) -> Answer:
 
 def read(path: str, query: Mapping[str, Any]) -> Any:
     """Send a GET request and return the JSON response. Raises NoAnswerError."""
-    try:
-        response = _session().get(
-            f"{settings.GATEWAY_URL}{path}",
-            params=query,
-            headers={
-                "Authorization": f"Bearer {settings.GATEWAY_API_KEY}",
-                "X-Request-ID": current_request_id(),
-            },
-            timeout=(settings.GATEWAY_CONNECT_TIMEOUT, settings.GATEWAY_READ_TIMEOUT),
-            allow_redirects=False,
-        )
-        response.raise_for_status()
-        if response.status_code != HTTPStatus.OK:
-            raise NoAnswerError(f"unexpected status {response.status_code} for {path}")
-        return response.json()
-    except (requests.RequestException, ValueError) as error:
-        raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+    path = f"{path}?{urlencode(query, doseq=True)}"
+    status, content = _call("GET", path, {}, size=LEDGER_SIZE)
+    if status != HTTPStatus.OK:
+        raise NoAnswerError(f"unexpected status {status} for {path}")
+    return _json(content)

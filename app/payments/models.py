@@ -1,5 +1,6 @@
 """The circuit breaker's state, shared by all processes and kept across restarts."""
 
+from datetime import timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -65,8 +66,14 @@ class CircuitBreaker(models.Model):
 
     @property
     def force_is_over(self) -> bool:
-        """Whether a force has expired; the next call ends it."""
-        return self.forced_until is not None and self.forced_until <= timezone.now()
+        """Whether a force has expired; the next call ends it.
+
+        One that ends later than any can was begun before the clock was set back.
+        """
+        if self.forced_until is None:
+            return False
+        left = self.forced_until - timezone.now()
+        return not timedelta(0) < left <= timedelta(minutes=FORCE_MINUTES[1])
 
     @property
     def is_forced(self) -> bool:

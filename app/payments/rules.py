@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pybreaker
 from django.conf import settings
@@ -49,7 +49,7 @@ class _Snapshot(pybreaker.CircuitBreakerStorage):
         self.success_counter = 0
 
 
-def decide(row: CircuitBreaker, *, succeeded: bool) -> dict[str, object]:
+def decide(row: CircuitBreaker, *, succeeded: bool) -> dict[str, Any]:
     """Return the changes that an outcome makes to the row; {} if there are none."""
     snapshot = _Snapshot(row)
     rules = pybreaker.CircuitBreaker(

@@ -50,12 +50,15 @@ _OUTCOMES = {
 logger = logging.getLogger("retail.payments")
 
 
-def payment_acquire(*, key: str, known_row: CircuitBreaker | None = None) -> Permit:
+def payment_acquire(
+    *, key: str, known_row: CircuitBreaker | None = None, charged_now: bool = True
+) -> Permit:
     """Acquire the breaker's permit to charge under `key`. Raises BreakerOpenError.
 
-    `known_row` is the breaker's row, if the caller has just read it.
+    `known_row` is the breaker's row, if the caller has just read it. A payment that the worker
+    charges later is not `charged_now`: it does not take the half-open breaker's probe.
     """
-    return breaker.acquire(key, known_row)
+    return breaker.acquire(key, known_row, may_probe=charged_now)
 
 
 def payment_release(*, permit: Permit) -> None:

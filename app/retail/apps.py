@@ -17,7 +17,7 @@ class RetailConfig(AppConfig):
         from django.conf import settings  # noqa: PLC0415 - apps are loaded before models
         from django.db import connections  # noqa: PLC0415
 
-        from retail import jobs  # noqa: PLC0415
+        from retail import clocks, jobs, models  # noqa: PLC0415
         from retail.audit import results  # noqa: PLC0415
         from retail.db import checks  # noqa: F401, PLC0415
         from retail.history import rollups  # noqa: PLC0415
@@ -34,4 +34,6 @@ class RetailConfig(AppConfig):
         exposition.database_gauges.add("queue", jobs.read_queue)
         exposition.database_gauges.add("jobs", jobs.read_successes)
         exposition.database_gauges.add("audit", results.read_audit)
+        for field in ("checked_at", "full_checked_at"):
+            clocks.stored_times.append(clocks.StoredTime(models.AuditCheck.objects.all, field))
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

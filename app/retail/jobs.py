@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import timedelta
+from functools import partial
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,11 @@ from django.db import transaction
 from django.db.models import Min
 from django.db.models.functions import Now
 from django.utils import timezone
+from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
+from retail.clocks import StoredTime, stored_times
 from retail.db.reads import bounded_read
 from retail.models import JobSuccess
 from retail.observability import runs
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("retail.jobs")
 
 _STARTED_AT = timezone.now()
+
+stored_times.append(StoredTime(OrmQ.objects.all, "lock", partial(timedelta, seconds=Conf.RETRY)))
+stored_times.append(StoredTime(JobSuccess.objects.all, "at"))
 
 
 def record_job(task: str, outcome: str, seconds: float) -> None:
@@ -142,6 +148,9 @@ def job(
         catalogue.TASKS.add(declared_job.name)
         if every_minutes:
             catalogue.PERIODIC_TASKS.add(declared_job.name)
+            schedule = partial(Schedule.objects.filter, name=declared_job.name)
+            period = partial(timedelta, minutes=every_minutes)
+            stored_times.append(StoredTime(schedule, "next_run", period))
         return declared_job
 
     return declare

@@ -177,8 +177,8 @@ PAGE = page(
         orders(size=(12, 8)),
         series(
             "Gateway simulator: charges per second, by outcome",
-            "The same calls as counted by the gateway simulator. error, hang, lost_answer, garbage "
-            "and off are faults that someone switched on.",
+            "The same calls as counted by the gateway simulator. error, hang, lost_answer, "
+            "garbage, trickle and off are faults that someone switched on.",
             [
                 query(
                     or_none(

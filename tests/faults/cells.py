@@ -29,6 +29,7 @@ PENDING, UNKNOWN = "pending", "unknown"
 
 KILLED, RESTARTED, STALLED = "killed", "loses PostgreSQL", "pauses"
 SIGNALLED = "stopped by signals to its group"
+HUNG, SET_BACK = "loses a hung PostgreSQL", "killed, clock set back,"
 
 NOT_CHARGED = {INSIDE_RESERVE, "after reserve"}  # steps before the gateway is called
 # Steps at which it is stored that nothing was sent, if the connection was refused: then it is sent.
@@ -209,6 +210,20 @@ def stalled_cells(gateways: Iterable[str]) -> list[Cell]:
     return web_cells(gateways, STALLED, cancels=True, steps=steps)
 
 
+def hung_cells(gateways: Iterable[str]) -> list[Cell]:
+    """Return orders whose database stops answering.
+
+    Whether the reservation reaches it depends on what the connection has prepared.
+    """
+    steps = [step for step in WEB_STEPS if step != "before reserve"]
+    return [*web_cells(gateways, HUNG, steps=steps), *flash_cells(gateways, HUNG)]
+
+
+def set_back_cells(gateways: Iterable[str]) -> list[Cell]:
+    """Return orders of killed processes whose successors' clocks are an hour behind."""
+    return [*web_cells(gateways, SET_BACK), *flash_cells(gateways, SET_BACK)]
+
+
 SOME = ("approves", "declines", "answer lost")
 IN_THE_STATEMENT = web_cells(["approves", "declines"], KILLED, steps=[INSIDE_RESERVE])
 # Bugs in the shop that the checks must detect: see stops.py.
@@ -238,6 +253,8 @@ def _all_rounds() -> list[Round]:
         Round(tuple(sent_again_cells(GATEWAYS)), web_first=True),
         Round(tuple(restarted), fault=RESTARTED),
         Round(tuple(signalled), fault=SIGNALLED),
+        Round(tuple(hung_cells(SOME)), fault=HUNG),
+        Round(tuple(set_back_cells(SOME)), fault=SET_BACK),
         Round((*stalled_cells(SOME), *SETTLES_TWICE), fault=STALLED, cancels=True),
     ]
 

@@ -26,10 +26,11 @@ GATEWAYS: dict[str, dict[str, float]] = {
     "hangs": {"hang_share": 1},
     "answer lost": {"lost_answer_share": 1},
     "garbage": {"garbage_share": 1},
+    "trickles": {"trickle_share": 1},
     "refused": {},
 }
 # With these the gateway has charged, even if its answer was lost.
-CHARGES = {"approves", "answer lost", "garbage"}
+CHARGES = {"approves", "answer lost", "garbage", "trickles"}
 
 
 @dataclass(frozen=True)

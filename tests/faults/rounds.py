@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from tests.faults.buyers import PRODUCTS, Buyer
-from tests.faults.cells import KILLED, RESTARTED, SIGNALLED, STALLED
+from tests.faults.cells import HUNG, KILLED, RESTARTED, SET_BACK, SIGNALLED, STALLED
 from tests.faults.locks import LockedProduct
 from tests.faults.plans import EMAIL_STEPS, GATEWAYS, INSIDE_RESERVE
 from tests.faults.records import STOCK, Records, query
-from tests.running.support import PATIENCE, wait_until
+from tests.running.support import PATIENCE, hanging, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +71,7 @@ class FaultRunner:
     buyers: dict[int, Buyer] = field(default_factory=dict)
     ordering: list[threading.Thread] = field(default_factory=list)
     locked: list[LockedProduct] = field(default_factory=list)
+    make_due: bool = True  # what waits is made due, instead of waiting for it
 
     def create_products(self, cells: Iterable[Cell]) -> None:
         """Create a product for each cell."""
@@ -81,6 +82,9 @@ class FaultRunner:
     def run(self, current: Round) -> RoundResult:
         """Run a round. Raises AssertionError if an order does not reach its step."""
         self.shop.environment["PAYMENT_CANCEL_AFTER"] = "0" if current.cancels else "3600"
+        limit = "5" if current.fault == HUNG else SETTINGS["DATABASE_STATEMENT_TIMEOUT"]
+        self.shop.environment["DATABASE_STATEMENT_TIMEOUT"] = limit
+        self.make_due = current.fault != SET_BACK
         self.shop.start("web")
         with ThreadPoolExecutor(4) as pool:
             buyers = list(pool.map(lambda cell: Buyer(self.shop.url, cell), current.cells))
@@ -109,6 +113,7 @@ class FaultRunner:
             self.locked.pop().release()
         for name in list(self.shop.processes):
             self._kill(name)
+        (self.stops / "clock.set-back").unlink(missing_ok=True)
         self._set_gateway("approves")
 
     def _run_web_to_steps(self, current: Round) -> None:
@@ -176,9 +181,17 @@ class FaultRunner:
 
     def _inject_fault(self, current: Round) -> None:
         """Inject the fault, then restart what has died."""
-        if current.fault == KILLED:
+        if current.fault in {KILLED, SET_BACK}:
             for name in list(self.shop.processes):
                 self._kill(name)
+            if current.fault == SET_BACK:
+                (self.stops / "clock.set-back").touch()
+        elif current.fault == HUNG:
+            assert self.server is not None
+            with hanging(self.server):
+                self._signal(current.cells, "turn")
+                self._signal(current.cells, "go")
+                self._join()
         elif current.fault == SIGNALLED:
             self._stop_groups()
         elif current.fault == RESTARTED:
@@ -187,19 +200,26 @@ class FaultRunner:
         if self.locked:
             self._release([cell for cell in current.cells if cell.plan.web == INSIDE_RESERVE])
         self._signal(current.cells, "turn")
-        if current.fault == RESTARTED:
+        if current.fault in {RESTARTED, HUNG}:
             self._signal(current.cells, "go")
         else:
-            # Make everything due for the worker that is about to start.
-            query(self.shop, *MAKE_DUE)
+            self._make_due()  # for the worker that is about to start
             missing = {"web", "worker"} - set(self.shop.processes)
             self.shop.start(*sorted(missing))
         if current.fault == STALLED:
             self._settle()
             self._signal(current.cells, "go")
+        self._join()
+
+    def _join(self) -> None:
+        """Wait for the buyers' responses."""
         for thread in self.ordering:
             thread.join()
         self.ordering.clear()
+
+    def _make_due(self) -> None:
+        if self.make_due:
+            query(self.shop, *MAKE_DUE)
 
     def _release(self, cells: list[Cell]) -> None:
         """Release the locks: PostgreSQL commits the statements although their client is dead."""
@@ -231,7 +251,7 @@ class FaultRunner:
                 return True
             time.sleep(0.2)
             if time.monotonic() > due:
-                query(self.shop, *MAKE_DUE)
+                self._make_due()
                 due = time.monotonic() + 3
             return False
 

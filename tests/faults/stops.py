@@ -13,16 +13,19 @@ import threading
 import time
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
 from django.db import transaction
+from django.utils import timezone
 
 from tests.faults.plans import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 FOLDER = Path(os.environ["STOPS_FOLDER"])
 ROLE = "worker" if sys.argv[1:2] == ["worker"] else "web"
@@ -151,6 +154,16 @@ def _wrap_send_confirmation(original: Callable[..., Any]) -> Callable[..., Any]:
     return send_confirmation
 
 
+def _wrap_clock(original: Callable[[], datetime]) -> Callable[[], datetime]:
+    """Set the clock back by an hour while the test wants it."""
+
+    def now() -> datetime:
+        hours = int((FOLDER / "clock.set-back").exists())
+        return original() - timedelta(hours=hours)
+
+    return now
+
+
 class StopsConfig(AppConfig):
     name = "tests.faults.stops"
     label = "stops"
@@ -172,6 +185,7 @@ class StopsConfig(AppConfig):
             (confirmation_email.send_confirmation, "enqueue", _wrap_last_write),
             (confirmation_email.send_confirmation, "function", _wrap_send_confirmation),
             (confirmation_email, "send_mail", _wrap_send_mail),
+            (timezone, "now", _wrap_clock),
         ]
         for owner, name, wrapper in wrappers:
             setattr(owner, name, wrapper(getattr(owner, name)))

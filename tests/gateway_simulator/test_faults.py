@@ -15,6 +15,7 @@ CALM = {
     "hang_share": 0.0,
     "lost_answer_share": 0.0,
     "garbage_share": 0.0,
+    "trickle_share": 0.0,
     "hold": False,
     "off": False,
 }
@@ -106,6 +107,18 @@ def test_garbage_comes_after_the_charge(charge: Call, client: FlaskClient, knobs
         assert (answer.status_code, answer.data) == (200, b"<html><body>It works!</body>")
         assert calls(client) == count
     assert client.get("/v1/charges/k1", headers=API).get_json()["status"] == "approved"
+
+
+def test_a_trickling_answer_takes_a_second_for_each_byte_after_the_charge(
+    charge: Call, client: FlaskClient, knobs: Knobs, sleeps: list[float]
+) -> None:
+    usual = charge()
+    knobs(trickle_share=1)
+    answer = charge()
+    assert (answer.status_code, answer.data) == (200, usual.data)
+    assert answer.headers["Content-Length"] == usual.headers["Content-Length"]
+    assert sleeps == [1] * len(usual.data)
+    assert calls(client) == 2
 
 
 def test_lost_refund_is_made_and_replayed(charge: Call, client: FlaskClient, knobs: Knobs) -> None:

@@ -16,7 +16,6 @@ from orders.recovery import settle_payments
 from orders.reservation import reserve
 from payments import breaker
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
-from payments.models import CircuitBreaker
 from payments.services import BreakerOpenError
 from products.models import Product
 from products.services import SoldOutError
@@ -309,23 +308,6 @@ def test_a_flash_sale_reserves_in_the_request_and_charges_in_the_worker(
     assert sale.status == "CONFIRMED"
     assert len(scripted_gateway.charged) == 1
     assert settle_payments() == 0
-
-
-def test_a_flash_order_passes_its_probe_to_the_worker(
-    buyer: User, scripted_gateway: ScriptedGateway
-) -> None:
-    for _ in range(5):
-        breaker.report(breaker.acquire("x"), succeeded=False)
-    CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(hours=1))
-    lamp = flash_lamp()
-    sale = services.sale_checkout(order=order_for(buyer, lamp))
-    other = make_buyer("other")
-    with pytest.raises(BreakerOpenError):
-        services.sale_checkout(order=order_for(other, lamp))
-    settle_payments()
-    sale.refresh_from_db()
-    assert sale.status == "CONFIRMED"
-    assert breaker.is_closed()
 
 
 def test_a_refused_form_is_not_answered_with_another_customers_order_of_the_same_key(

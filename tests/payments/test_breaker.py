@@ -146,6 +146,67 @@ def test_reports_of_calls_that_began_before_it_opened_change_nothing(clock: Cloc
     assert CircuitBreaker.objects.values().get() == half_open
 
 
+def test_reports_of_calls_that_began_before_it_opened_change_nothing_after_it_closed_again(
+    clock: Clock,
+) -> None:
+    early = [breaker.acquire(f"early {number}") for number in range(6)]
+    fail(5)
+    clock.forward(5)
+    breaker.report(breaker.acquire("probe"), succeeded=True)
+    fail(1)
+    closed = CircuitBreaker.objects.values().get()
+    assert (closed["state"], closed["failures"]) == ("closed", 1)
+    for permit in early[:5]:
+        breaker.report(permit, succeeded=False)
+    breaker.report(early[5], succeeded=True)
+    assert CircuitBreaker.objects.values().get() == closed
+    fail(4)
+    assert state() == "open"
+
+
+def test_a_success_that_began_before_it_opened_does_not_reset_the_count(clock: Clock) -> None:
+    fail(1)
+    early = breaker.acquire("early")
+    assert early.failures == 1
+    fail(4)
+    clock.forward(5)
+    breaker.report(breaker.acquire("probe"), succeeded=True)
+    fail(4)
+    breaker.report(early, succeeded=True)
+    fail(1)
+    assert state() == "open"
+
+
+def test_the_report_of_an_earlier_outages_probe_is_ignored_by_the_same_holders_next(
+    clock: Clock,
+) -> None:
+    fail(5)
+    clock.forward(5)
+    early = breaker.acquire("payment")
+    clock.forward(PROBE_SECONDS)
+    breaker.report(breaker.acquire("other"), succeeded=False)
+    clock.forward(5)
+    late = breaker.acquire("payment")
+    breaker.report(early, succeeded=True)
+    assert state() == "half_open"
+    breaker.report(late, succeeded=True)
+    assert state() == "closed"
+
+
+def test_a_caller_that_may_not_probe_leaves_the_breaker_as_it_is(clock: Clock) -> None:
+    fail(5)
+    with pytest.raises(BreakerOpenError):
+        breaker.acquire("later", may_probe=False)
+    clock.forward(5)
+    before = CircuitBreaker.objects.values().get()
+    permit = breaker.acquire("later", may_probe=False)
+    breaker.report(permit, succeeded=True)
+    breaker.report(permit, succeeded=False)
+    breaker.release(permit)
+    assert CircuitBreaker.objects.values().get() == before
+    assert breaker.acquire("now").probe
+
+
 def test_acquiring_never_resets_an_existing_row(clock: Clock) -> None:
     CircuitBreaker.objects.create(
         name="payments", state="open", failures=5, opened_at=clock.now, version=7

@@ -12,9 +12,6 @@ from unittest.mock import patch
 
 import pytest
 from pytest_django import Settings
-from requests import Request
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool
 
 from payments import gateway
 from payments.gateway import Answer, Charge, GatewayTimeoutError, NoAnswerError
@@ -90,7 +87,7 @@ def server(settings: Settings, *connections: list[Behaviour]) -> Iterator[list[i
             yield served
         finally:
             thread.join()
-    gateway._session().close()
+    gateway._server().close()
 
 
 @contextmanager
@@ -134,15 +131,10 @@ def _patient(settings: Settings) -> None:
     settings.GATEWAY_CONNECT_TIMEOUT = settings.GATEWAY_READ_TIMEOUT = PATIENCE
 
 
-def wait_for_the_end_of_the_kept_connection(settings: Settings) -> None:
+def wait_for_the_end_of_the_kept_connection() -> None:
     """Wait until the news that the gateway has closed it is there to be read."""
-    adapter = gateway._session().get_adapter(settings.GATEWAY_URL)
-    assert isinstance(adapter, HTTPAdapter)
-    request = Request("POST", settings.GATEWAY_URL).prepare()
-    connections = adapter.get_connection_with_tls_context(request, verify=True)
-    assert isinstance(connections, HTTPConnectionPool)
-    assert connections.pool is not None
-    [kept] = [connection for connection in connections.pool.queue if connection is not None]
+    kept = gateway._server()._connection
+    assert kept is not None
     assert select.select([kept.sock], [], [], PATIENCE)[0]
 
 
@@ -202,7 +194,7 @@ def test_a_keep_alive_connection_closed_on_the_next_request_may_have_carried_it(
 def test_a_closed_keep_alive_connection_is_not_reused(charge: Charge, settings: Settings) -> None:
     with server(settings, [approve], [approve]) as served:
         assert gateway.charge(charge) is Answer.APPROVED
-        wait_for_the_end_of_the_kept_connection(settings)
+        wait_for_the_end_of_the_kept_connection()
         assert gateway.charge(charge) is Answer.APPROVED
     assert served == [0, 1]
 

@@ -32,9 +32,9 @@ permit = None
 for line in sys.stdin:
     command, _, name = line.strip().partition(" ")
     result = "done"
-    if command == "acquire":
+    if command in {"acquire", "reserve"}:
         try:
-            permit = breaker.acquire(name)
+            permit = breaker.acquire(name, may_probe=command == "acquire")
             result = "probe" if permit.probe else "permit"
         except breaker.BreakerOpenError as error:
             result = "wait a moment" if error.retry_after == 1 else "refused"
@@ -165,6 +165,43 @@ def test_failures_of_many_processes_are_counted_together(callers: list[Caller]) 
     assert callers[5].run("failed") == "done"
     assert row() == before
     assert everybody(callers, "acquire again-{}") == ["refused"] * CALLERS
+
+
+def test_failures_of_calls_that_began_before_it_opened_do_not_open_it_again(
+    callers: list[Caller],
+) -> None:
+    assert everybody(callers, "acquire early-{}") == ["permit"] * CALLERS
+    open_breaker()
+    pass_reset_time()
+    breaker.report(breaker.acquire("prober"), succeeded=True)
+    before = row()
+    assert before["state"] == "closed"
+    assert everybody(callers, "failed") == ["done"] * CALLERS
+    assert row() == before
+    assert everybody(callers, "acquire late-{}") == ["permit"] * CALLERS
+    everybody(callers, "failed")
+    assert row()["state"] == "open"
+
+
+def test_only_callers_that_charge_now_get_the_probe(callers: list[Caller]) -> None:
+    open_breaker()
+    assert everybody(callers, "reserve early-{}") == ["refused"] * CALLERS
+    pass_reset_time()
+    before = row()
+    assert everybody(callers, "reserve flash-{}") == ["permit"] * CALLERS
+    assert row() == before
+    assert callers[0].run("acquire charges-now") == "probe"
+    assert callers[1].run("reserve flash-again") == "wait a moment"
+
+
+def test_with_the_clock_set_back_every_process_goes_on_after_the_rest(
+    callers: list[Caller],
+) -> None:
+    open_breaker()
+    CircuitBreaker.objects.update(opened_at=F("opened_at") + timedelta(hours=1))
+    assert everybody(callers, "acquire caller-{}") == ["probe", *["wait a moment"] * (CALLERS - 1)]
+    CircuitBreaker.objects.update(probe_until=F("probe_until") + timedelta(hours=1))
+    assert everybody(callers, "acquire next-{}") == ["probe", *["wait a moment"] * (CALLERS - 1)]
 
 
 def test_a_new_process_keeps_the_breakers_state(start: Start) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import signal
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg2
 import pytest
 import requests
 
-from tests.running.support import PATIENCE, RunningShop, wait_until
+from tests.running.support import PATIENCE, RunningShop, hanging, wait_until
 from tools.with_postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from drills.shoppers import Shopper
     from tools.with_postgres import Postgres
@@ -55,23 +53,6 @@ def shop(server: Postgres, tmp_path: Path) -> Iterator[RunningShop]:
     shop = RunningShop(tmp_path, {"DATABASE_URL": server.url, "WEB_THREADS": "2"})
     yield shop
     shop.close()
-
-
-@contextlib.contextmanager
-def hanging(server: Postgres) -> Iterator[None]:
-    """Stop all processes of the server, as a disk that no longer answers would."""
-    pid = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
-    os.kill(pid, signal.SIGSTOP)  # first, so that it starts no others
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    stopped = [pid, *map(int, children)]
-    for child in stopped[1:]:
-        os.kill(child, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in stopped:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
 
 
 class Buyer(NamedTuple):

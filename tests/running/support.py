@@ -26,7 +26,9 @@ from drills.shoppers import Shopper
 from tests.gateway_simulator.support import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from tools.with_postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app"
@@ -104,6 +106,23 @@ def wait_until(true: Callable[[], Any], what: str, patience: float = PATIENCE) -
             return result
         time.sleep(0.05)
     raise AssertionError(f"waited {patience} s in vain for {what}")
+
+
+@contextlib.contextmanager
+def hanging(server: Postgres) -> Iterator[None]:
+    """Stop all processes of the server, as a disk that no longer answers would."""
+    pid = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGSTOP)  # first, so that it starts no others
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    stopped = [pid, *map(int, children)]
+    for child in stopped[1:]:
+        os.kill(child, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
 
 @dataclass

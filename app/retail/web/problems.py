@@ -74,6 +74,8 @@ PROBLEMS = {
     ),
 }
 DATABASE_RETRY_SECONDS = 5
+# PostgreSQL's codes of a transaction that was idle, or lasted, for too long: no OperationalError.
+_ENDED_TRANSACTION = frozenset({"25P03", "25P04"})
 
 logger = logging.getLogger("retail.problems")
 
@@ -155,6 +157,12 @@ def _confirm(request: HttpRequest, fields: list[tuple[str, str]]) -> HttpRespons
     return render(request, "confirm_form.html", context, status=403)
 
 
+def _is_unavailable(error: Exception) -> bool:
+    """Whether the database was away, locked or too slow; the request may succeed later."""
+    ended = getattr(error.__cause__, "pgcode", None) in _ENDED_TRANSACTION
+    return ended or isinstance(error, OperationalError | InterfaceError)
+
+
 class ProblemMiddleware:
     """Turns exceptions of views and middleware into error pages; DEBUG shows the traceback.
 
@@ -168,10 +176,10 @@ class ProblemMiddleware:
         """Return a response, even if the request raises."""
         try:
             response = self.get_response(request)
-        except (OperationalError, InterfaceError):
-            logger.exception("event=database.unavailable")
-            return problem(request, 503, headers={"Retry-After": str(DATABASE_RETRY_SECONDS)})
-        except Exception:
+        except Exception as error:
+            if _is_unavailable(error):
+                logger.exception("event=database.unavailable")
+                return problem(request, 503, headers={"Retry-After": str(DATABASE_RETRY_SECONDS)})
             logger.exception("event=http.error")
             if settings.DEBUG:
                 return technical_500_response(request, *sys.exc_info())

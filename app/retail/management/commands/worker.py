@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
-from retail import jobs
+from retail import clocks, jobs
 from retail.models import WorkerHeartbeat
 from retail.observability.context import accepted_request_id
 from retail.observability.prometheus import exposition
@@ -187,6 +187,7 @@ class Command(BaseCommand):
                 WorkerHeartbeat.objects.update_or_create(
                     worker=worker_name(), defaults={"seen_at": timezone.now()}
                 )
+                clocks.pull_back(timezone.now())
             except Exception:
                 logger.exception("event=worker.beat_failed")
                 connections.close_all()
