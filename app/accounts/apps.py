@@ -9,7 +9,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Register the system checks and the throttled requests."""
-        from accounts import checks  # noqa: F401, PLC0415 - apps are loaded before models
+        """Register the system checks, the e-mails and the throttled requests."""
+        from accounts import checks, emails  # noqa: F401, PLC0415 - apps are loaded before models
 
         THROTTLE_SCOPES.add("login", "password_reset")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from cart.services import cart_restore
 from orders import metrics
-from orders.confirmation_email import send_confirmation
+from orders.announcements import CONFIRMED
 from orders.models import PAYMENT_TRANSITIONS, SALE_TRANSITIONS, Payment, Sale, sources_not_allowed
 from payments.services import Answer, Charge, NoAnswerError, Permit, payment_charge
 from products.services import stock_return
@@ -76,7 +76,7 @@ def payment_settle(*, payment: Payment, answer: Answer) -> bool:
     payment.status, payment.failure_reason, payment.settled_at = status, reason, now
     sale.status, sale.finished_at = _SALE[answer], now
     if answer == Answer.APPROVED:
-        send_confirmation.enqueue(sale.pk)
+        CONFIRMED.write(about=sale.reference)
         transaction.on_commit(partial(metrics.record_confirmed, sale))
     else:
         quantities = dict(sale.items.values_list("product_id", "quantity"))

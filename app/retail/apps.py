@@ -20,6 +20,7 @@ class RetailConfig(AppConfig):
         from retail import jobs  # noqa: PLC0415
         from retail.audit import results  # noqa: PLC0415
         from retail.history import rollups  # noqa: PLC0415
+        from retail.mail import outbox  # noqa: PLC0415
         from retail.web import health, probes, routes  # noqa: F401, PLC0415
 
         autodiscover_modules("metrics", "tasks")
@@ -32,5 +33,7 @@ class RetailConfig(AppConfig):
         exposition.database_gauges.refresh.release = connections.close_all
         exposition.database_gauges.add("queue", jobs.read_queue)
         exposition.database_gauges.add("jobs", jobs.read_successes)
+        exposition.database_gauges.add("emails", outbox.read_waiting)
+        jobs.pollers += [outbox.send_next] * outbox.SENDERS
         exposition.database_gauges.add("audit", results.read_audit)
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

@@ -27,7 +27,14 @@ from oncall.models import Alert, LostAlerts
 from orders.models import Payment, Sale, SaleItem
 from payments.models import CircuitBreaker
 from products.models import Category, Product, StockMovement
-from retail.models import AuditCheck, AuditViolation, Metric, MetricRollup, WorkerHeartbeat
+from retail.models import (
+    AuditCheck,
+    AuditViolation,
+    Email,
+    Metric,
+    MetricRollup,
+    WorkerHeartbeat,
+)
 from tests.support import make_buyer, make_product
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +130,7 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
     LostAlerts: lambda n: LostAlerts.objects.create(
         reason="cut", count=n + 1, at=timezone.now(), detail="x"
     ),
+    Email: lambda n: Email.objects.create(kind="note", about=str(n)),
     Schedule: lambda n: Schedule.objects.create(name=f"schedule{n}", func="math.floor"),
     Success: lambda n: make_task(n, success=True),
     Failure: lambda n: make_task(n, success=False),
@@ -136,7 +144,7 @@ WRITTEN_BY_STAFF = {User, Group, UserProfile, Category, Product}
 READ_ONLY = {
     *(Sale, SaleItem, Payment, StockMovement, Cart, CartItem, CircuitBreaker),
     *(Metric, MetricRollup, WorkerHeartbeat, Schedule, Alert, LostAlerts),
-    *(AuditCheck, AuditViolation),
+    *(AuditCheck, AuditViolation, Email),
 }
 REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
 every_model = pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model._meta.label)
@@ -454,6 +462,7 @@ def test_the_index_shows_the_shop_and_its_groups(admin_client: Client) -> None:
     assert shown["Products"] == {"Category", "Product", "StockMovement"}
     assert shown["Orders"] == {"Sale", "SaleItem", "Payment"}
     assert shown["Retail (Observability)"] == {
-        *("Metric", "MetricRollup", "WorkerHeartbeat", "AuditCheck", "AuditViolation")
+        *("Metric", "MetricRollup", "WorkerHeartbeat", "AuditCheck", "AuditViolation"),
+        "Email",
     }
     assert settings.SHOP_NAME == "Vitrine"
