@@ -107,6 +107,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "retail.web.context.shop",
                 "cart.context.cart",
+                "accounts.context.notices",
             ],
         },
     },

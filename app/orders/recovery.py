@@ -60,9 +60,11 @@ def finish(payment: Payment) -> None:
     with request_context(payment.sale.request_id or current_request_id()):
         try:
             if age < timedelta(seconds=settings.PAYMENT_CANCEL_AFTER):
-                charge(payment, payment_acquire(key=payment.key), first=False)
+                permit = payment_acquire(key=payment.key)
+                charge(payment, permit, first=False, in_background=True)
             else:
-                payment_settle(payment=payment, answer=payment_cancel(key=payment.key))
+                answer = payment_cancel(key=payment.key)
+                payment_settle(payment=payment, answer=answer, in_background=True)
             wait = RETRY_AFTER
         except BreakerOpenError as error:
             wait = timedelta(seconds=error.retry_after)

@@ -14,9 +14,10 @@ from django.template.defaultfilters import pluralize
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.services import profile_get
+from accounts.services import notice_drop, profile_get
 from cart.selectors import CartLine, cart_lines, fingerprint, lines_total
 from cart.visit import current_items, merge_visitor_cart
+from orders.announcements import order_path
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
 from orders.order import CheckoutRequest
@@ -197,9 +198,12 @@ def _own_sale(request: HttpRequest, reference: str) -> Sale:
     return get_object_or_404(sales, reference=reference, user_id=_user_id(request))
 
 
-def _order_context(sale: Sale) -> dict[str, object]:
+def _order_context(request: HttpRequest, sale: Sale) -> dict[str, object]:
     payment: Payment = sale.payments.all()[0]
-    return {"sale": sale, "payment": payment, "pending": sale.status == Sale.Status.PENDING}
+    pending = sale.status == Sale.Status.PENDING
+    if not pending:  # this page shows what a notice would say
+        notice_drop(user=request.user, link=order_path(sale.reference))
+    return {"sale": sale, "payment": payment, "pending": pending}
 
 
 @login_required
@@ -208,7 +212,7 @@ def _order_context(sale: Sale) -> dict[str, object]:
 def detail(request: HttpRequest, reference: str) -> HttpResponse:
     """Show an order. While its payment is pending, the page updates itself."""
     sale = _own_sale(request, reference)
-    return render(request, "orders/order_detail.html", _order_context(sale))
+    return render(request, "orders/order_detail.html", _order_context(request, sale))
 
 
 @login_required
@@ -217,7 +221,7 @@ def detail(request: HttpRequest, reference: str) -> HttpResponse:
 def status(request: HttpRequest, reference: str) -> HttpResponse:
     """Return the status fragment that the order page polls."""
     sale = _own_sale(request, reference)
-    return render(request, "orders/_status.html", _order_context(sale))
+    return render(request, "orders/_status.html", _order_context(request, sale))
 
 
 @login_required
