@@ -1,9 +1,10 @@
-"""The worker's queue, scrape targets, and the health of monitoring itself."""
+"""The worker's queue and outbox, scrape targets, and the health of monitoring itself."""
 
 from alerts.model import Alert, Group, span
 from alerts.queries import happened, last_known
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
+EMAILS = THRESHOLDS.emails
 QUEUE = THRESHOLDS.queue
 TARGETS = THRESHOLDS.targets
 TELEMETRY = THRESHOLDS.telemetry
@@ -19,8 +20,8 @@ QUEUE_STALLED = Alert(
     service="worker",
     summary="A background job has been waiting for {{ $value | humanizeDuration }}",
     description="Jobs normally start immediately and take seconds. Either no worker is running, or "
-    "one job blocks the others. E-mails, clean-up and the audit are delayed; orders do not depend "
-    "on the queue. First steps:",
+    "one job blocks the others. Rollups, clean-up and the audit are delayed; orders and e-mails do "
+    "not depend on the queue. First steps:",
     steps=(
         (
             "Run docker compose ps worker and docker compose logs --since 20m worker. Do "
@@ -31,6 +32,34 @@ QUEUE_STALLED = Alert(
     ),
     dashboard="retail-jobs",
     logs=(("var-service", "worker"), ("var-logger", "retail.jobs")),
+)
+
+OLDEST_EMAIL = last_known(
+    "service:retail_emails_oldest_waiting_seconds:last", "max(retail_emails_oldest_waiting_seconds)"
+)
+EMAILS_LATE = Alert(
+    name="RetailEmailsLate",
+    expr=f"service:retail_emails_oldest_waiting_seconds:last > {EMAILS.most_waiting_seconds}",
+    for_seconds=EMAILS.for_seconds,
+    severity="warning",
+    service="worker",
+    summary="An e-mail has been waiting for {{ $value | humanizeDuration }}",
+    description="The mail server has not accepted an e-mail for more than "
+    f"{in_words(EMAILS.most_waiting_seconds)}. Confirmations and password resets are late; orders "
+    "are not affected. An e-mail is tried for a day, then given up. First steps:",
+    steps=(
+        (
+            "Run docker compose logs --since 1h worker and find event=email.deferred. It has the "
+            "mail server's error. If there is none: docker compose ps worker."
+        ),
+        "Check EMAIL_HOST and the other EMAIL_… settings in .env, and the mail server itself.",
+        (
+            "In the admin, under E-mails, send again what was given up. Nothing else is needed: "
+            "what waits is sent once the mail server accepts it."
+        ),
+    ),
+    dashboard="retail-jobs",
+    logs=(("var-service", "worker"), ("var-logger", "retail.mail")),
 )
 
 ALL_DOWN = Alert(
@@ -141,6 +170,15 @@ WATCHDOG = Alert(
 GROUPS = (
     Group(
         "retail_monitoring",
-        (OLDEST_WAITING, QUEUE_STALLED, ALL_DOWN, ONE_DOWN, TELEMETRY_FAILING, WATCHDOG),
+        (
+            OLDEST_WAITING,
+            QUEUE_STALLED,
+            OLDEST_EMAIL,
+            EMAILS_LATE,
+            ALL_DOWN,
+            ONE_DOWN,
+            TELEMETRY_FAILING,
+            WATCHDOG,
+        ),
     ),
 )

@@ -16,6 +16,8 @@ GAUGES = (
     "retail_oversold_units",
     "retail_jobs_waiting",
     "retail_jobs_oldest_waiting_seconds",
+    "retail_emails_waiting",
+    "retail_emails_oldest_waiting_seconds",
     "retail_job_last_success_timestamp_seconds",
     "retail_job_most_age_seconds",
     "retail_circuit_breaker_state",

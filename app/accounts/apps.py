@@ -9,11 +9,11 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Register checks, throttles, times of failed log-ins, and what a log-in remembers."""
+        """Register checks, e-mails, throttles, failed log-ins' times, what a log-in remembers."""
         from axes.models import AccessAttempt  # noqa: PLC0415 - apps are loaded before models
         from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - the same
 
-        from accounts import checks  # noqa: F401, PLC0415
+        from accounts import checks, emails  # noqa: F401, PLC0415
         from retail.clocks import StoredTime, stored_times  # noqa: PLC0415
         from retail.web.stale_forms import remember_token  # noqa: PLC0415
 

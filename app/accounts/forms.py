@@ -1,11 +1,12 @@
 """Forms of the account pages."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django import forms
-from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.forms import PasswordResetForm, UserCreationForm
 from django.contrib.auth.models import User
 
+from accounts.emails import PASSWORD_RESET
 from accounts.models import UserProfile
 
 
@@ -22,6 +23,17 @@ class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         self.fields["username"].widget.attrs["autocomplete"] = "username"
         self.fields["email"].widget.attrs["autocomplete"] = "email"
+
+
+class OutboxPasswordResetForm(PasswordResetForm):
+    """Asks for the address of an account, and leaves its e-mail to the worker."""
+
+    def send_mail(self, *args: Any, **_options: Any) -> None:
+        """Put the e-mail into the outbox; the link is made when it is sent."""
+        context = args[2]
+        PASSWORD_RESET.write(
+            about=str(context["user"].pk), protocol=context["protocol"], domain=context["domain"]
+        )
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]

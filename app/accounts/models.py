@@ -1,12 +1,13 @@
-"""Customer profiles and sessions."""
+"""Customer profiles, notices and sessions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
@@ -25,6 +26,27 @@ class UserProfile(models.Model):
 
     def __str__(self) -> str:
         return f"Profile of user {self.user_id}"
+
+
+class Notice(models.Model):
+    """Something that a customer learns on the next page they see. It is shown once."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices"
+    )
+    is_good = models.BooleanField()
+    text = models.CharField(max_length=300)
+    link = models.CharField(max_length=200, help_text="path of the page that explains it")
+    link_text = models.CharField(max_length=60)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "link"], name="latest_notice_of_a_page"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Notice for user {self.user_id}"
 
 
 class Session(AbstractBaseSession):

@@ -1,9 +1,16 @@
-"""Create accounts; read and update customer profiles."""
+"""Create accounts; read and update customer profiles; show notices once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from accounts.models import UserProfile
+from accounts.models import Notice, UserProfile
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 
 def customer_register(*, username: str, email: str, password: str) -> User | None:
@@ -38,3 +45,34 @@ def profile_save_delivery(*, user_id: int, full_name: str, address: str) -> None
         UserProfile.objects.filter(pk=profile.pk).update(
             full_name=profile.full_name or full_name, address=profile.address or address
         )
+
+
+def notice_add(*, user_id: int, is_good: bool, text: str, link: str, link_text: str) -> None:
+    """Show a text on the next page that the user sees. It replaces an unseen one with its link."""
+    notice = Notice(user_id=user_id, is_good=is_good, text=text, link=link, link_text=link_text)
+    Notice.objects.bulk_create(
+        [notice],
+        update_conflicts=True,
+        unique_fields=["user", "link"],
+        update_fields=["is_good", "text", "link_text", "created_at"],
+    )
+
+
+def has_notices(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether the user had notices when the session was read. Needs no query."""
+    return getattr(user, "has_notices", False)
+
+
+def notices_take(*, user: AbstractBaseUser | AnonymousUser) -> list[Notice]:
+    """Return the user's notices, the oldest first, and delete them."""
+    if not has_notices(user):
+        return []
+    notices = list(Notice.objects.filter(user=user.pk).order_by("pk"))
+    Notice.objects.filter(pk__in=[notice.pk for notice in notices]).delete()
+    return notices
+
+
+def notice_drop(*, user: AbstractBaseUser | AnonymousUser, link: str) -> None:
+    """Delete the user's notice with this link: its page has been seen."""
+    if has_notices(user):
+        Notice.objects.filter(user=user.pk, link=link).delete()

@@ -1,4 +1,4 @@
-"""Database sessions that load the session and its account in one query.
+"""Database sessions that load the session, its account and a hint of notices in one query.
 
 Every page view of a logged-in customer needs both.
 """
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _SESSION = Statement(
     "session",
     f"""
-    SELECT {columns(Session, "session")}, {columns(User, "account")}
+    SELECT {columns(Session, "session")}, {columns(User, "account")},
+        EXISTS (SELECT 1 FROM accounts_notice notice WHERE notice.user_id = session.user_id)
     FROM accounts_session session LEFT JOIN auth_user account ON account.id = session.user_id
     WHERE session.session_key = %(key)s AND session.expire_date > %(now)s
     """,  # noqa: S608 - interpolates only column names
@@ -71,6 +72,9 @@ class SessionStore(db.SessionStore):
             _account.set(None)
             self._session_key = None
             return None
-        session, account = rows[0][:_WIDTH], rows[0][_WIDTH:]
-        _account.set(instance(User, account) if account[0] is not None else None)
+        session, account, has_notices = rows[0][:_WIDTH], rows[0][_WIDTH:-1], rows[0][-1]
+        user = instance(User, account) if account[0] is not None else None
+        if user is not None and has_notices:
+            user.has_notices = True  # type: ignore[attr-defined]  # read by accounts.services
+        _account.set(user)
         return instance(Session, session)

@@ -1,6 +1,12 @@
 """Periodic jobs of the accounts app."""
 
+from datetime import timedelta
+
+from django.utils import timezone
+
 from retail.jobs import job
+
+NOTICES_KEPT = timedelta(days=30)
 
 
 @job(every_minutes=24 * 60, success_within_minutes=48 * 60)
@@ -9,3 +15,11 @@ def prune_sessions() -> None:
     from accounts.sessions import SessionStore  # noqa: PLC0415 - apps are loaded before models
 
     SessionStore.clear_expired()
+
+
+@job(every_minutes=24 * 60, success_within_minutes=48 * 60)
+def prune_notices() -> int:
+    """Delete notices that nobody has come back to see; the e-mail and the order's page remain."""
+    from accounts.models import Notice  # noqa: PLC0415 - apps are loaded before models
+
+    return Notice.objects.filter(created_at__lt=timezone.now() - NOTICES_KEPT).delete()[0]

@@ -18,7 +18,7 @@ from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
-from accounts.forms import ProfileForm, RegisterForm
+from accounts.forms import OutboxPasswordResetForm, ProfileForm, RegisterForm
 from accounts.services import customer_register, profile_get, profile_save
 from retail.throttling import ThrottledError, is_first, record_throttled, throttle
 from retail.web.kept_forms import forget, kept, login_required
@@ -108,13 +108,11 @@ class PasswordResetView(auth_views.PasswordResetView):
     """Send a reset link. The response is the same whether or not the address is known."""
 
     template_name = "accounts/password_reset.html"
-    email_template_name = "accounts/password_reset_email.txt"
-    subject_template_name = "accounts/password_reset_subject.txt"
+    form_class = OutboxPasswordResetForm
     success_url = reverse_lazy("accounts:password_reset_sent")
-    extra_email_context = {"shop_name": settings.SHOP_NAME}
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
-        """Send the e-mail, at most THROTTLE_PASSWORD_RESET_LIMIT times per period."""
+        """Queue the e-mail, at most THROTTLE_PASSWORD_RESET_LIMIT times per period."""
         address = form.cleaned_data["email"].strip().lower()
         if self._is_double_click(address):
             return HttpResponseRedirect(self.get_success_url())

@@ -108,6 +108,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "retail.web.context.shop",
                 "cart.context.cart",
+                "accounts.context.notices",
             ],
         },
     },
@@ -286,11 +287,16 @@ EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
 EMAIL_BACKEND = (
-    "retail.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.filebased.EmailBackend"
+    "retail.mail.smtp.EmailBackend"
+    if EMAIL_HOST
+    else "django.core.mail.backends.filebased.EmailBackend"
 )
 EMAIL_FILE_PATH = VAR_DIR / "mail"
-EMAIL_TIMEOUT = 10  # seconds until a connection, and between two replies' bytes
-EMAIL_DEADLINE = 60  # seconds in which all is sent
+# Seconds by the wall clock for a conversation with the mail server, and for its answer to the text.
+# Servers may scan a text for minutes; who gives up early sends it twice (RFC 5321, 4.5.3.2.6).
+EMAIL_TIMEOUT = env.integer("EMAIL_TIMEOUT", 30, least=1, most=600)
+EMAIL_ANSWER_TIMEOUT = env.integer("EMAIL_ANSWER_TIMEOUT", 600, least=1, most=3600)
+EMAIL_KEEP_DAYS = env.integer("EMAIL_KEEP_DAYS", 30, least=1, most=36_500)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Vitrine <shop@localhost>")
 
 # --- Money --------------------------------------------------------------------------------------

@@ -9,13 +9,13 @@ class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self) -> None:
-        """Register jobs, invariants, health checks, gauges, and the tables that rollups read."""
+        """Register jobs, e-mails, invariants, health checks, gauges and the rollups' tables."""
         from orders import (  # noqa: PLC0415 - models first
+            announcements,  # noqa: F401
             audit,  # noqa: F401
             audit_gateway,  # noqa: F401
             audit_stock,  # noqa: F401
             checks,  # noqa: F401
-            confirmation_email,  # noqa: F401
             health,  # noqa: F401
             history,
             metrics,

@@ -87,7 +87,7 @@ def _send(payment: Payment) -> None:
     """Charge a payment for the first time, or cancel its order if it has waited too long."""
     waited = timezone.now() - payment.created_at
     if waited >= timedelta(seconds=settings.PAYMENT_SEND_WITHIN):
-        payment_settle(payment=payment, answer=Answer.UNSENT)
+        payment_settle(payment=payment, answer=Answer.UNSENT, in_background=True)
         return
     permit = payment_acquire(key=payment.key)
     try:
@@ -96,7 +96,7 @@ def _send(payment: Payment) -> None:
         payment_release(permit=permit)
         raise
     if marked:
-        charge(payment, permit, first=True)
+        charge(payment, permit, first=True, in_background=True)
     else:
         payment_release(permit=permit)  # another worker has sent it since it was claimed
 
@@ -104,9 +104,11 @@ def _send(payment: Payment) -> None:
 def _send_again_or_cancel(payment: Payment, sent_at: datetime) -> None:
     """Charge a payment again under its key, or cancel the key if it was sent too long ago."""
     if timezone.now() - sent_at < timedelta(seconds=settings.PAYMENT_CANCEL_AFTER):
-        charge(payment, payment_acquire(key=payment.key), first=False)
+        permit = payment_acquire(key=payment.key)
+        charge(payment, permit, first=False, in_background=True)
     else:
-        payment_settle(payment=payment, answer=payment_cancel(key=payment.key))
+        answer = payment_cancel(key=payment.key)
+        payment_settle(payment=payment, answer=answer, in_background=True)
 
 
 def finish(payment: Payment) -> None:

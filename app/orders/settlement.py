@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from cart.services import cart_restore
 from orders import metrics
-from orders.confirmation_email import send_confirmation
+from orders.announcements import sale_announce
 from orders.models import PAYMENT_TRANSITIONS, SALE_TRANSITIONS, Payment, Sale, sources_not_allowed
 from payments.services import Answer, Charge, NoAnswerError, Permit, payment_charge
 from products.services import stock_return
@@ -57,11 +57,11 @@ def still_movable(payment: Payment, status: Payment.Status) -> QuerySet[Payment]
 
 
 @transaction.atomic
-def payment_settle(*, payment: Payment, answer: Answer) -> bool:
+def payment_settle(*, payment: Payment, answer: Answer, in_background: bool = False) -> bool:
     """Settle a payment and finish its order; return whether this call did.
 
     Of concurrent callers (a request, workers) only the first changes anything. `payment` and its
-    sale then match the database.
+    sale then match the database. `in_background`: the buyer's request does not show the outcome.
     """
     status, reason = _PAYMENT[answer]
     sale, now = payment.sale, timezone.now()
@@ -79,8 +79,8 @@ def payment_settle(*, payment: Payment, answer: Answer) -> bool:
         raise AssertionError(f"{sale.reference} was finished before its payment was settled")
     payment.status, payment.failure_reason, payment.settled_at = status, reason, now
     sale.status, sale.finished_at = _SALE[answer], now
+    sale_announce(sale=sale, payment=payment, in_background=in_background)
     if answer == Answer.APPROVED:
-        send_confirmation.enqueue(sale.pk)
         transaction.on_commit(partial(metrics.record_confirmed, sale))
     else:
         quantities = dict(sale.items.values_list("product_id", "quantity"))
@@ -137,12 +137,12 @@ def _refresh(payment: Payment) -> None:
     payment.sale = sale
 
 
-def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
+def charge(payment: Payment, permit: Permit, *, first: bool, in_background: bool = False) -> None:
     """Charge a payment at the gateway and settle it, or mark it as unknown without an answer.
 
     `first` means that this charge cannot have been sent before: only then does a rejection prove
-    that nothing was charged, and a missing connection that nothing was sent. Must run outside a
-    transaction.
+    that nothing was charged, and a missing connection that nothing was sent. `in_background` as in
+    `payment_settle`. Must run outside a transaction.
     """
     request = Charge(
         key=payment.key,
@@ -160,4 +160,4 @@ def charge(payment: Payment, permit: Permit, *, first: bool) -> None:
             payment_mark_unsent(payment=payment)
         payment_mark_unknown(payment=payment)
     else:
-        payment_settle(payment=payment, answer=answer)
+        payment_settle(payment=payment, answer=answer, in_background=in_background)

@@ -12,7 +12,7 @@ from django.template.defaultfilters import pluralize
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.services import profile_get
+from accounts.services import notice_drop, profile_get
 from cart.selectors import (
     CartLine,
     cart_lines,
@@ -24,6 +24,7 @@ from cart.selectors import (
 )
 from cart.services import cart_take_left
 from cart.visit import current_items, merge_visitor_cart
+from orders.announcements import order_path
 from orders.forms import CheckoutForm
 from orders.models import Payment, Sale
 from orders.order import CheckoutRequest
@@ -227,9 +228,12 @@ def _own_sale(request: HttpRequest, reference: str) -> Sale:
     return get_object_or_404(sales, reference=reference, user_id=_user_id(request))
 
 
-def _order_context(sale: Sale) -> dict[str, object]:
+def _order_context(request: HttpRequest, sale: Sale) -> dict[str, object]:
     payment: Payment = sale.payments.all()[0]
-    context = {"sale": sale, "payment": payment, "pending": sale.status == Sale.Status.PENDING}
+    pending = sale.status == Sale.Status.PENDING
+    if not pending:  # this page shows what a notice would say
+        notice_drop(user=request.user, link=order_path(sale.reference))
+    context = {"sale": sale, "payment": payment, "pending": pending}
     if sale.status not in NOT_PAID:
         return context
     quantities = {item.product_id: item.quantity for item in sale.items.all()}
@@ -242,7 +246,7 @@ def _order_context(sale: Sale) -> dict[str, object]:
 def detail(request: HttpRequest, reference: str) -> HttpResponse:
     """Show an order. While its payment is pending, the page updates itself."""
     sale = _own_sale(request, reference)
-    return render(request, "orders/order_detail.html", _order_context(sale))
+    return render(request, "orders/order_detail.html", _order_context(request, sale))
 
 
 @login_required()
@@ -251,7 +255,7 @@ def detail(request: HttpRequest, reference: str) -> HttpResponse:
 def status(request: HttpRequest, reference: str) -> HttpResponse:
     """Return the status fragment that the order page polls."""
     sale = _own_sale(request, reference)
-    return render(request, "orders/_status.html", _order_context(sale))
+    return render(request, "orders/_status.html", _order_context(request, sale))
 
 
 @login_required()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.paginator import Paginator
 from django.db.models import F
@@ -15,7 +15,15 @@ from django.utils.functional import cached_property
 from django_q import admin as queue_admin
 from django_q.models import Schedule
 
-from retail.models import AuditCheck, AuditViolation, Metric, MetricRollup, WorkerHeartbeat
+from retail.mail import outbox
+from retail.models import (
+    AuditCheck,
+    AuditViolation,
+    Email,
+    Metric,
+    MetricRollup,
+    WorkerHeartbeat,
+)
 from retail.observability.prometheus import catalogue
 from retail.observability.rows.types import METRIC_TYPES
 
@@ -200,6 +208,22 @@ class WorkerHeartbeatAdmin(ReadOnlyAdmin):
     list_display = ("worker", "seen_at")
     list_filter = (recent("seen_at"),)
     ordering = ("-seen_at",)
+
+
+@admin.register(Email)
+class EmailAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "kind", "about", "state", "attempts", "last_error", "due_at")
+    list_filter = ("state", recent("created_at"))
+    search_fields = ("=about",)
+    actions = ("send_again",)
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("retail.change_email")
+
+    @admin.action(description="Send again what was not accepted", permissions=["send"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Email]) -> None:
+        count = outbox.send_again(queryset)
+        self.message_user(request, f"E-mails that will be sent again: {count}.", messages.SUCCESS)
 
 
 # A schedule can call any function with any arguments, so anyone who may edit schedules in the admin

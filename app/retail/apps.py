@@ -21,6 +21,7 @@ class RetailConfig(AppConfig):
         from retail.audit import results  # noqa: PLC0415
         from retail.db import checks  # noqa: F401, PLC0415
         from retail.history import rollups  # noqa: PLC0415
+        from retail.mail import outbox  # noqa: PLC0415
         from retail.web import health, probes, routes  # noqa: F401, PLC0415
 
         autodiscover_modules("metrics", "tasks")
@@ -33,6 +34,8 @@ class RetailConfig(AppConfig):
         exposition.database_gauges.refresh.release = connections.close_all
         exposition.database_gauges.add("queue", jobs.read_queue)
         exposition.database_gauges.add("jobs", jobs.read_successes)
+        exposition.database_gauges.add("emails", outbox.read_waiting)
+        jobs.pollers += [outbox.send_next] * outbox.SENDERS
         exposition.database_gauges.add("audit", results.read_audit)
         for field in ("checked_at", "full_checked_at"):
             clocks.stored_times.append(clocks.StoredTime(models.AuditCheck.objects.all, field))

@@ -1,9 +1,9 @@
 """Background jobs: declaration, enqueuing, schedules and metrics.
 
     @job()
-    def send_confirmation(sale_id: int) -> None: ...
+    def report_order(sale_id: int) -> None: ...
 
-    send_confirmation.enqueue(sale.pk)      # commits or rolls back with the transaction around it
+    report_order.enqueue(sale.pk)      # commits or rolls back with the transaction around it
 
 A job may run twice, because a worker may die after the work but before acknowledging it, so jobs
 must be idempotent. Declare a periodic job with `@job(every_minutes=…, success_within_minutes=…)`;

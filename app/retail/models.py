@@ -1,8 +1,10 @@
-"""Metric rows and rollups, the worker's heartbeat, successes of jobs, and audit results."""
+"""Metric rows and rollups, heartbeats, successes of jobs, audit results, and the outbox."""
 
+import uuid
 from typing import ClassVar
 
 from django.db import models
+from django.utils import timezone
 
 from retail.observability.rows.types import METRIC_TYPES
 
@@ -145,3 +147,56 @@ class AuditViolation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.invariant}: {self.subject}"
+
+
+class Email(models.Model):
+    """An e-mail in the outbox. Its text is composed when it is sent (retail/mail)."""
+
+    class State(models.TextChoices):
+        """State of an e-mail. All but WAITING are final."""
+
+        WAITING = "waiting", "waiting to be sent"
+        SENT = "sent", "accepted by the mail server"
+        NOT_NEEDED = "not_needed", "nobody to write to"
+        REFUSED = "refused", "refused by the mail server for good"
+        UNCERTAIN = "uncertain", "handed over twice, without an answer"
+        GIVEN_UP = "given_up", "not accepted within a day"
+
+    kind = models.CharField(max_length=40)
+    about = models.CharField(max_length=64, help_text="order reference or user id")
+    context = models.JSONField(default=dict, blank=True, help_text="no secrets")
+    message_id = models.UUIDField(default=uuid.uuid4, help_text="the same at each attempt")
+    request_id = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    unanswered = models.PositiveIntegerField(
+        default=0, help_text="times that the server was given the text and did not answer"
+    )
+    last_error = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now, help_text="when the worker claims it")
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "e-mail"
+        indexes: ClassVar = [
+            models.Index(fields=["due_at"], name="email_due", condition=models.Q(state="waiting")),
+            models.Index(
+                fields=["ended_at"], name="email_ended", condition=models.Q(ended_at__isnull=False)
+            ),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["kind", "about"],
+                condition=models.Q(state="waiting"),
+                name="one_waiting_email_a_subject",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="waiting", ended_at__isnull=True)
+                | (~models.Q(state="waiting") & models.Q(ended_at__isnull=False)),
+                name="email_ended_unless_waiting",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.about}"

@@ -1,4 +1,4 @@
-"""Periodic jobs for metrics and audits."""
+"""Periodic jobs for metrics, audits and the outbox."""
 
 from django.conf import settings
 from django.utils import timezone
@@ -6,6 +6,7 @@ from django.utils import timezone
 from retail.audit import runner
 from retail.history import rollups
 from retail.jobs import job
+from retail.mail import outbox
 
 ROLL_UP_SECONDS = 30  # per run; catching up after a long outage takes several runs
 
@@ -20,6 +21,12 @@ def roll_up_metrics() -> int:
 def prune_metrics() -> int:
     """Delete metric rows older than METRIC_KEEP_DAYS."""
     return rollups.prune(settings.METRIC_KEEP_DAYS, timezone.now())
+
+
+@job(every_minutes=24 * 60, success_within_minutes=48 * 60)
+def prune_emails() -> int:
+    """Delete e-mails from the outbox that ended EMAIL_KEEP_DAYS ago."""
+    return outbox.prune(timezone.now())
 
 
 @job(every_minutes=1, success_within_minutes=10)

@@ -93,6 +93,12 @@ class Queue:
 
 
 @dataclass(frozen=True)
+class Emails:
+    most_waiting_seconds: int
+    for_seconds: int
+
+
+@dataclass(frozen=True)
 class Targets:
     critical_for_seconds: int
     warning_for_seconds: int
@@ -221,6 +227,7 @@ class Thresholds:
     flash_payments: FlashPayments
     invariants: Invariants
     queue: Queue
+    emails: Emails
     targets: Targets
     restarts: Restarts
     low_traffic: LowTraffic

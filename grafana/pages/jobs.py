@@ -6,15 +6,17 @@ from grafana.parts import BAD, GOOD, WARN, logs_link, mapping, override, series,
 from grafana.queries import or_none, query
 from retail.thresholds import THRESHOLDS, in_words
 
+EMAILS = THRESHOLDS.emails
 QUEUE = THRESHOLDS.queue
 AUDIT_AGE = in_words(THRESHOLDS.invariants.stale_after_seconds)
 WAIT_STEPS = steps((QUEUE.warning_waiting_seconds, WARN), (QUEUE.most_waiting_seconds, BAD))
 LOGS = logs_link("Logs of the jobs", logger="retail.jobs")
+MAIL_LOGS = logs_link("Logs of the outbox", logger="retail.mail")
 RUNS = "retail_jobs_total"
 
 PAGE = page(
     "retail-jobs",
-    "E-mails, clean-up and the audit. Placing an order does not depend on this queue.",
+    "Rollups, clean-up, the audit, and e-mails. Placing an order depends on none of them.",
     [
         stat(
             "Worker",
@@ -35,8 +37,8 @@ PAGE = page(
         ),
         stat(
             "Waiting jobs",
-            "Jobs that have not started, counted in the database. Normally 0 or a few. Many recent "
-            "jobs are a burst of e-mails after a sale, which passes.",
+            "Jobs that have not started, counted in the database. Normally 0 or a few. "
+            "More are normal after an outage of the worker.",
             [query("max(retail_jobs_waiting)", now=True)],
             paint="value",
             thresholds=steps(base="blue"),
@@ -97,8 +99,8 @@ PAGE = page(
         ),
         series(
             "Succeeded jobs per minute, by task",
-            "run_audit and settle_payments run every minute, and send_confirmation follows the "
-            "orders. If a task is missing, it does not run.",
+            "roll_up_metrics, run_audit and settle_payments run every minute. If a task is "
+            "missing, it does not run.",
             [
                 query(
                     or_none(
@@ -115,8 +117,8 @@ PAGE = page(
         ),
         series(
             "Failed jobs per minute, by task",
-            "Normally none. If send_confirmation fails, check the mail server. For other tasks, "
-            "check the database. The logs contain the traceback (event=job.failed).",
+            "Normally none. If all tasks fail, check the database. The logs contain the traceback "
+            "(event=job.failed).",
             [
                 query(
                     or_none(
@@ -151,6 +153,43 @@ PAGE = page(
             thresholds=steps((1, BAD)),
             soft_most=1,
             links=[LOGS],
+        ),
+        series(
+            "E-mails waiting for the mail server",
+            "Normally 0 or a few. If they pile up, the mail server does not accept them: find "
+            "event=email.deferred in the logs.",
+            [query("max(retail_emails_waiting)", "waiting")],
+            size=(8, 8),
+            unit="short",
+            decimals=0,
+            soft_most=5,
+            links=[MAIL_LOGS],
+        ),
+        series(
+            "Age of the oldest waiting e-mail",
+            f"Normally seconds. Above {in_words(EMAILS.most_waiting_seconds)} for "
+            f"{in_words(EMAILS.for_seconds)}, RetailEmailsLate fires: check the mail server.",
+            [query("max(retail_emails_oldest_waiting_seconds)", "oldest")],
+            size=(8, 8),
+            unit="s",
+            thresholds=steps((EMAILS.most_waiting_seconds, BAD)),
+            soft_most=EMAILS.most_waiting_seconds,
+            links=[MAIL_LOGS],
+        ),
+        series(
+            "Attempts to send an e-mail, by outcome",
+            "Per minute; normally sent. Deferred ones are tried again for a day. For given_up and "
+            "uncertain ones, see E-mails in the admin; refused ones have wrong addresses.",
+            [
+                query(
+                    "sum by (outcome) (rate(retail_emails_total[$__rate_interval])) * 60",
+                    "{{outcome}}",
+                )
+            ],
+            size=(8, 8),
+            unit="short",
+            stacked=True,
+            links=[MAIL_LOGS],
         ),
         series(
             "p95 job duration, by task",

@@ -1,13 +1,16 @@
 import re
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.auth.tokens import default_token_generator
 from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
-from tests.support import make_buyer, moved
+from retail.models import Email
+from tests.support import make_buyer, moved, send_emails
 
 pytestmark = pytest.mark.django_db
 RESET = "/accounts/password-reset/"
@@ -20,6 +23,7 @@ def buyer() -> User:
 
 def request_reset(client: Client, address: str) -> tuple[int, str]:
     response = client.post(RESET, {"email": address})
+    send_emails()
     return response.status_code, response.headers.get("Location", "")
 
 
@@ -112,3 +116,32 @@ def test_the_admin_login_is_locked_out_too(client: Client, buyer: User) -> None:
     wrong = {"username": "buyer", "password": "guess"}
     statuses = [client.post("/admin/login/", wrong).status_code for _ in range(5)]
     assert statuses == [200] * 4 + [429]
+
+
+def test_the_page_neither_sends_the_email_nor_stores_its_link(client: Client, buyer: User) -> None:
+    for _ in range(2):  # a double click
+        assert client.post(RESET, {"email": "buyer@example.com"}).status_code == 302
+    assert mail.outbox == []
+    assert send_emails() == 1
+    token = link().rstrip("/").rpartition("/")[2]
+    assert token not in str(list(Email.objects.values()))
+
+
+def test_a_link_sent_late_works_for_an_hour_from_then(
+    client: Client, buyer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post(RESET, {"email": "buyer@example.com"})
+    later = datetime.now() + timedelta(hours=20)  # noqa: DTZ005 - as the generator does
+    monkeypatch.setattr(default_token_generator, "_now", lambda: later)
+    send_emails()
+    assert "Choose a new password" in client.get(link(), follow=True).content.decode()
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"email": ""}, {"password": "!"}])
+def test_nobody_is_written_to_who_may_no_longer_reset(
+    client: Client, buyer: User, change: dict[str, object]
+) -> None:
+    client.post(RESET, {"email": "buyer@example.com"})
+    User.objects.update(**change)
+    send_emails()
+    assert (mail.outbox, Email.objects.get().state) == ([], "not_needed")

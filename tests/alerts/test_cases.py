@@ -36,6 +36,7 @@ NEEDED = {
     "RetailOversold": GAUGE,
     "RetailInvariantViolated": GAUGE,
     "RetailQueueStalled": GAUGE,
+    "RetailEmailsLate": GAUGE,
     "RetailProbeFailing": GAUGE,
     "RetailDatabaseDown": GAUGE,
     "RetailJobOverdue": GAUGE,

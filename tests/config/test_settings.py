@@ -163,7 +163,7 @@ def test_production_uses_only_https(folders: dict[str, str]) -> None:
         '"SECURE_HSTS_SECONDS": 31536000, "SESSION_COOKIE_SECURE": true, '
         '"CSRF_COOKIE_SECURE": true, '
         '"SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"], '
-        '"EMAIL_BACKEND": "retail.smtp.EmailBackend"}'
+        '"EMAIL_BACKEND": "retail.mail.smtp.EmailBackend"}'
     )
 
 

@@ -206,7 +206,7 @@ def _seed_monitoring() -> None:
     from oncall.models import AlertFeed  # noqa: PLC0415 - the same
     from quality.models import VerdictInterval  # noqa: PLC0415 - the same
     from retail.audit.declare import declared  # noqa: PLC0415 - the same
-    from retail.models import AuditCheck, RollupMark, WorkerHeartbeat  # noqa: PLC0415 - the same
+    from retail.models import AuditCheck, Email, RollupMark, WorkerHeartbeat  # noqa: PLC0415 - the same
 
     WorkerHeartbeat.objects.create(worker="worker", seen_at=_ago(2))
     RollupMark.objects.create(until=_ago(30))
@@ -217,6 +217,7 @@ def _seed_monitoring() -> None:
     for name in declared:
         AuditCheck.objects.create(invariant=name, checked_at=_ago(20), full_checked_at=_ago(20))
     OrmQ.objects.create(key="jobs", payload="", lock=_ago(7))
+    Email.objects.create(kind="note", about="one", created_at=_ago(30))
 
 
 def render(folder: Path, job: Job) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from retail.observability.prometheus import catalogue
 
 APP = Path(settings.BASE_DIR)
 NOT_SHOP = {"retail", "drills", "dashboards", "quality", "gateway_simulator", "config"}
-SERVICES = ("services", "reservation", "settlement", "recovery", "confirmation")
+SERVICES = ("services", "reservation", "settlement", "recovery", "announcements")
 PAGES = re.compile(r"django\.(http|shortcuts|forms|views)(\.|$)|\w+\.(views|forms|visit)(\.|$)")
 # The only module that changes stock.
 STOCK_WRITER = "products/services.py"

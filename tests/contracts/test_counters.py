@@ -7,6 +7,8 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from smtplib import SMTPRecipientsRefused
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +25,9 @@ from payments.models import CircuitBreaker
 from products.services import SoldOutError
 from retail import jobs
 from retail.audit import declare, runner
+from retail.mail import smtp
+from retail.mail.kinds import Content, registered
+from retail.models import Email
 from retail.observability import record_metric
 from retail.observability.logs.sinks import SharedFile
 from retail.observability.prometheus import catalogue
@@ -32,7 +37,7 @@ from retail.observability.rows import recorder
 from retail.throttling import ThrottledError
 from tests.retail.conftest import forgiving
 from tests.retail.observability.log_writing import open_writer, say
-from tests.support import make_buyer, make_product, moved, order_for, without_the_guard
+from tests.support import make_buyer, make_product, moved, order_for, send_emails, without_the_guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +142,25 @@ def _jobs(monkeypatch: pytest.MonkeyPatch) -> None:
             job()
 
 
+def _emails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an e-mail end in each way."""
+    refused = SMTPRecipientsRefused({"buyer@example.com": (550, b"unknown")})
+    errors = {"deferred": OSError(), "given_up": OSError(), "refused": refused}
+
+    def compose(email: Email) -> Content | None:
+        if error := {**errors, "uncertain": smtp.NoAnswerError()}.get(email.about):
+            raise error
+        return Content("buyer@example.com", "", "") if email.about == "sent" else None
+
+    kind = SimpleNamespace(compose=compose, sent=None)
+    monkeypatch.setitem(registered, "note", kind)
+    for about in ("sent", "not_needed", "uncertain", *errors):
+        Email.objects.create(kind="note", about=about)
+    Email.objects.filter(about="uncertain").update(unanswered=2)
+    Email.objects.filter(about="given_up").update(created_at=timezone.now() - timedelta(days=2))
+    send_emails()
+
+
 def _telemetry(open_writer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every part of the telemetry fail."""
     catalogue.JOBS.inc(task="no such job", outcome="failed")
@@ -185,5 +209,6 @@ def test_every_counter_is_incremented(
         _floods(client, buyer, lamp, settings)
         _checkout_fails(client, buyer, monkeypatch)
         _jobs(monkeypatch)
+        _emails(monkeypatch)
         _telemetry(open_writer, monkeypatch)
     assert sorted(set(series()) - {name for name, change in changes.items() if change > 0}) == []

@@ -29,9 +29,9 @@ VARIABLES = {variable["name"] for variable in DASHBOARDS["logs"]["templating"]["
 LABELS = {"service": "service_name", "level": "level", "logger": "logger"}
 # What Prometheus would fill in.
 TEMPLATES = {"job": "web", "service_name": "web", "instance": "web:8000"}
-NO_SUCH_SALE = (
-    "from orders.confirmation_email import send_confirmation; send_confirmation.enqueue(0)"
-)
+# A job that fails, and an e-mail that nobody can compose.
+NO_AUDIT = "from retail.tasks import run_audit; run_audit.enqueue('what')"
+NO_SUCH_SALE = "from orders.announcements import CONFIRMED; CONFIRMED.write(about='VT-0')"
 AUDIT = "from retail.tasks import run_audit; run_audit.enqueue()"
 SQL = "from django.db import connection; connection.cursor().execute({!r})"
 
@@ -96,6 +96,8 @@ class Shop(RunningShop):
         self.gateway.knobs(latency_ms=1100)
         self.order()
         self.run(NO_SUCH_SALE)
+        self.until("email.deferred", "worker")
+        self.run(NO_AUDIT)
         self.until("job.failed", "worker")
         self.refuse("UPDATE OF stock", "products_product")
         self.order()

@@ -62,6 +62,8 @@ FOLLOW = {
     "queue.most_waiting_seconds": f"rules grafana dashboard {QS}",
     "queue.warning_waiting_seconds": "grafana",
     "queue.for_seconds": "rules grafana",
+    "emails.most_waiting_seconds": "rules grafana dashboard",
+    "emails.for_seconds": "rules grafana",
     "targets.warning_for_seconds": "rules grafana",
     "worker.silent_after_seconds": "dashboard readyz",
     "rollups.late_after_seconds": "dashboard",

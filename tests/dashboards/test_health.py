@@ -12,7 +12,7 @@ from django_q.models import OrmQ
 
 from payments.models import CircuitBreaker
 from retail import health
-from retail.models import AuditCheck, JobSuccess, WorkerHeartbeat
+from retail.models import AuditCheck, Email, JobSuccess, WorkerHeartbeat
 from retail.observability.prometheus import catalogue
 from tests.dashboards.support import checks, main_text
 from tests.oncall.support import NOON, alert, receive
@@ -49,6 +49,7 @@ def test_a_new_shop(staff: Client) -> None:
     assert texts["Database"].startswith("good: up ")
     assert texts["Worker"] == "bad: never seen Start it with manage.py worker"
     assert texts["Job queue"] == "good: keeping up No jobs waiting."
+    assert texts["E-mails"] == "good: sent No e-mails waiting."
     assert texts["Periodic jobs"] == "good: on time No job is overdue."
     assert texts["Telemetry"] == "good: complete This process has lost nothing."
     assert texts["Books"] == "calm: not audited yet The worker audits them every minute."
@@ -57,7 +58,8 @@ def test_a_new_shop(staff: Client) -> None:
     assert texts["Monitoring"] == "warn: not connected No alerts can reach the shop."
     assert texts["Alert receivers"] == "warn: none No one is notified; alerts are only shown here."
     assert list(texts) == [
-        *("Database", "Worker", "Books", "Job queue", "Periodic jobs", "Telemetry", "Disk"),
+        *("Database", "Worker", "Books", "Job queue", "E-mails", "Periodic jobs", "Telemetry"),
+        "Disk",
         *("Circuit breaker", "Sales now", "Unsettled payments", "Gateway", "Monitoring"),
         "Alert receivers",
     ]
@@ -148,6 +150,30 @@ def test_the_queue_is_evaluated_by_its_longest_wait(staff: Client, seconds: int,
 def test_one_waiting_job(staff: Client) -> None:
     OrmQ.objects.create(key="vitrine", payload="", lock=ago(60))
     assert checks(staff)["Job queue"] == "good: keeping up 1 job waiting; longest wait 1 min."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1200, "good: sent 2 e-mails waiting; longest wait 20 min."),
+        (1201, "bad: late 2 e-mails waiting; longest wait 20 min."),
+    ],
+)
+def test_emails_are_evaluated_by_the_longest_wait(staff: Client, seconds: int, text: str) -> None:
+    for about, waited in (("a", 1), ("b", seconds)):
+        Email.objects.create(kind="note", about=about, created_at=ago(waited))
+    assert checks(staff)["E-mails"] == text
+
+
+def test_emails_that_were_given_up_are_named_for_a_day(staff: Client) -> None:
+    lost = [("given_up", 9000), ("uncertain", 9), ("refused", 9), ("given_up", 90_000)]
+    for number, (state, seconds) in enumerate(lost):
+        Email.objects.create(
+            kind="order_confirmed", about=f"VT-{number}", state=state, ended_at=ago(seconds)
+        )
+    names = "order_confirmed VT-1, order_confirmed VT-0"
+    expected = f"warn: not delivered 2 e-mails given up in the last day: {names}."
+    assert checks(staff)["E-mails"] == expected
 
 
 def test_jobs_that_stand_still_are_named(staff: Client) -> None:

@@ -25,9 +25,13 @@ TITLE = "FINAL STATE OF EACH ORDER (row: fault and step; column: behaviour of th
 LEGEND = """
 nothing: no trace of an order, and the cart is kept. Every cell with a state has passed all checks:
 one final state, the gateway's charges match our payments, at most one charge, correct stock and
-cart, one e-mail if confirmed, and no second order when the same form is submitted again."""
+cart, its e-mails, and no second order when the same form is submitted again."""
+
+MAIL_TITLE = "MAIL THAT TAKES ITS TIME (each order's confirmation)"
+MAIL_HEADER = ("the mail server …", "the outbox says", "copies accepted")
 
 _endings: dict[tuple[str, str], str] = {}
+mail_rows: dict[str, tuple[str, str]] = {}  # of the cases that passed
 
 
 @dataclass
@@ -92,7 +96,18 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
         yield Matrix(runner)
 
 
+def _print(terminalreporter: pytest.TerminalReporter, title: str, table: list[list[str]]) -> None:
+    widths = [max(map(len, column)) + 2 for column in zip(*table, strict=True)]
+    terminalreporter.section(title)
+    for line in table:
+        text = "".join(word.ljust(width) for word, width in zip(line, widths, strict=True))
+        terminalreporter.line(text.rstrip())
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if mail_rows:
+        lines = [[row, *result] for row, result in mail_rows.items()]
+        _print(terminalreporter, MAIL_TITLE, [list(MAIL_HEADER), *lines])
     if not _endings:
         return
     columns = [name for name in GATEWAYS if any(name == column for _, column in _endings)]
@@ -102,9 +117,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for row in rows:
         missing = {name: "NOT PASSED" for name in columns if (row, name) in healthy}
         table.append([row, *(_endings.get((row, name), missing.get(name, "")) for name in columns)])
-    widths = [max(map(len, column)) + 2 for column in zip(*table, strict=True)]
-    terminalreporter.section(TITLE)
-    for line in table:
-        text = "".join(word.ljust(width) for word, width in zip(line, widths, strict=True))
-        terminalreporter.line(text.rstrip())
+    _print(terminalreporter, TITLE, table)
     terminalreporter.line(LEGEND)

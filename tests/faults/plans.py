@@ -16,7 +16,7 @@ WEB_STEPS = (
 )
 INSIDE_RESERVE = "inside reserve"  # by a lock in PostgreSQL: see locks.py
 WORKER_STEPS = ("after claim", "after the gateway call", "inside settle", "after settle")
-EMAIL_STEPS = ("before the e-mail", "after marking the e-mail as sent", "after the e-mail")
+EMAIL_STEPS = ("before the e-mail", "before handing the e-mail over", "after the e-mail")
 
 # The gateway's knobs; "declines" depends on the card, "refused" stops the gateway.
 GATEWAYS: dict[str, dict[str, float]] = {

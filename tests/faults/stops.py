@@ -133,25 +133,32 @@ def _unsettle(plan: Plan) -> None:
     payments.update(status=Payment.Status.PENDING, failure_reason="")
 
 
-def _wrap_send_mail(original: Callable[..., Any]) -> Callable[..., Any]:
-    def send_mail(**kwargs: Any) -> Any:
-        reach("after marking the e-mail as sent")
-        sent = original(**kwargs)
-        reach("after the e-mail")
-        return sent
-
-    return send_mail
-
-
-def _wrap_send_confirmation(original: Callable[..., Any]) -> Callable[..., Any]:
-    def send_confirmation(sale_id: int) -> Any:
+def _wrap_send_email(original: Callable[..., Any]) -> Callable[..., Any]:
+    def send(email: Any) -> Any:
         from orders.models import Sale  # noqa: PLC0415 - not before the apps are ready
 
-        _current.plan = Plan.of(Sale.objects.get(pk=sale_id).delivery_name)
+        sale = Sale.objects.filter(reference=email.about).first()
+        _current.plan = Plan.of(sale.delivery_name) if sale else None
         reach("before the e-mail")
-        return original(sale_id)
+        return original(email)
 
-    return send_confirmation
+    return send
+
+
+def _wrap_before_text(original: Callable[..., Any]) -> Callable[..., Any]:
+    def before_text(email: Any) -> None:
+        original(email)
+        reach("before handing the e-mail over")
+
+    return before_text
+
+
+def _wrap_deliver(original: Callable[..., Any]) -> Callable[..., Any]:
+    def deliver(*args: Any) -> None:
+        original(*args)
+        reach("after the e-mail")
+
+    return deliver
 
 
 def _wrap_clock(original: Callable[[], datetime]) -> Callable[[], datetime]:
@@ -170,7 +177,8 @@ class StopsConfig(AppConfig):
 
     def ready(self) -> None:
         """Wrap each step of the checkout."""
-        from orders import confirmation_email, recovery, services, settlement  # noqa: PLC0415
+        from orders import announcements, recovery, services, settlement  # noqa: PLC0415
+        from retail.mail import outbox  # noqa: PLC0415
 
         wrappers: list[tuple[Any, str, Any]] = [
             (services, "reserve", _wrap_reserve),
@@ -182,10 +190,11 @@ class StopsConfig(AppConfig):
             (settlement, "payment_settle", _wrap_settle),
             (settlement, "payment_mark_unknown", _wrap_mark_unknown),
             (settlement, "stock_return", _wrap_last_write),
-            (confirmation_email.send_confirmation, "enqueue", _wrap_last_write),
-            (confirmation_email.send_confirmation, "function", _wrap_send_confirmation),
-            (confirmation_email, "send_mail", _wrap_send_mail),
             (timezone, "now", _wrap_clock),
+            (announcements.CONFIRMED, "write", _wrap_last_write),
+            (outbox, "_send", _wrap_send_email),
+            (outbox, "_before_text", _wrap_before_text),
+            (outbox, "_deliver", _wrap_deliver),
         ]
         for owner, name, wrapper in wrappers:
             setattr(owner, name, wrapper(getattr(owner, name)))

@@ -32,7 +32,7 @@ def test_orders_are_final_and_consistent_after_recovery(cell: Cell, matrix: Matr
         after = FAILED if cell.plan.gateway == "declines" else CONFIRMED
     mismatches = again.mismatches(after, cell.emails)
     assert not mismatches, f"{cell}, submitted again: {mismatches}\n{pformat(again)}"
-    matrix.passed(cell, settled.ending() + ("" if cell.emails else ", no e-mail"))
+    matrix.passed(cell, settled.ending() + ("" if cell.emails == 1 else ", two e-mails"))
 
 
 @pytest.mark.parametrize("cell", SABOTAGED, ids=str)

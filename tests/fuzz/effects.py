@@ -25,6 +25,7 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "accounts:login": CART | SESSION | LOGIN_ATTEMPTS | {"auth_user"},  # last_login
     "accounts:logout": SESSION,
     "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
+    "accounts:password_reset": frozenset({"retail_email"}),
     "accounts:password_reset_confirm": SESSION | {"auth_user"},
     "admin:login": SESSION | LOGIN_ATTEMPTS | {"auth_user"},
     "admin:logout": SESSION,
@@ -34,7 +35,7 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     | {
         *("orders_sale", "orders_saleitem", "orders_payment", "payments_circuitbreaker"),
         *("products_product", "products_stockmovement", "accounts_userprofile"),
-        "django_q_ormq",  # the confirmation e-mail is a job
+        "retail_email",
     },
 }
 # What staff may change in the admin: never money or telemetry.
@@ -48,6 +49,7 @@ ADMIN = frozenset(
         "payments_circuitbreaker",  # may be forced open or closed
         *("axes_accessattempt", "axes_accessfailurelog", "axes_accesslog"),
         *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
+        "retail_email",  # may be sent again
     }
 )
 # A refused form changes nothing, except that failed logins are counted and the first checkout

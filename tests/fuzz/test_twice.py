@@ -41,10 +41,21 @@ BY_REQUEST |= {"cart.Cart", "cart.CartItem"}
 VALUES = {
     **dict.fromkeys(("password1", "password2", "new_password1", "new_password2"), PASSWORD),
     **dict.fromkeys(("password", "old_password"), PASSWORD),
-    **{"username": "new-{}", "email": "new-{}@example.com", "quantity": "2", "price": "12.50"},
-    **{"stock_difference": "5", "stock_reason": "recount", "name": "Name {}", "slug": "name-{}"},
-    **{"force_to": "open", "reason": "night shift", "minutes": "5", "payment_token": "tok_good"},
-    **{"delivery_name": "Bea", "delivery_address": "1 Example Street", "description": "Words"},
+    "username": "new-{}",
+    "email": "new-{}@example.com",
+    "quantity": "2",
+    "price": "12.50",
+    "stock_difference": "5",
+    "stock_reason": "recount",
+    "name": "Name {}",
+    "slug": "name-{}",
+    "force_to": "open",
+    "reason": "night shift",
+    "minutes": "5",
+    "payment_token": "tok_good",
+    "delivery_name": "Bea",
+    "delivery_address": "1 Example Street",
+    "description": "Words",
 }
 TRIES = 4  # at a route with parameters, since some rows have no form
 # These must be among the forms that have an effect.

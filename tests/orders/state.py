@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django_q.models import OrmQ
-
 from cart.models import CartItem
 from orders.models import Payment, Sale
 from products.models import Product
-from retail.models import Metric
+from retail.models import Email, Metric
 from retail.observability.rows.recorder import recorder
 from tests.support import ledger
 
@@ -43,5 +41,5 @@ def assert_nothing_reserved(product: Product, user: User, in_cart: int) -> None:
     assert ledger(product) == []
     assert not Sale.objects.exists()
     assert not Payment.objects.exists()
-    assert not OrmQ.objects.exists()
+    assert not Email.objects.exists()
     assert cart_of(user) == {product.pk: in_cart}

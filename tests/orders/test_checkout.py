@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from django_q.models import OrmQ
 from pytest_django import Settings
 
 from cart.models import CartItem
@@ -19,6 +18,7 @@ from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.services import BreakerOpenError
 from products.models import Product
 from products.services import SoldOutError
+from retail.models import Email
 from retail.observability.context import request_context
 from retail.throttling import ThrottledError
 from tests.orders.state import assert_nothing_reserved, cart_of, rows, stock_of
@@ -41,7 +41,7 @@ CONFIRMED = {
     'retail_payments_total{outcome="completed"}': 1,
     'retail_payment_attempts_total{outcome="approved"}': 1,
     'retail_payment_duration_seconds_count{outcome="approved"}': 1,
-    "retail_jobs_waiting": 1,
+    "retail_emails_waiting": 1,
 }
 
 
@@ -106,7 +106,7 @@ def test_a_declined_card_restores_stock_and_cart(
     assert stock_of(lamp) == 5
     assert ledger(lamp) == [(-2, "sale", sale.reference), (2, "return", sale.reference)]
     assert cart_of(buyer) == {lamp.pk: 2}
-    assert not OrmQ.objects.exists()
+    assert not Email.objects.exists()
     assert rows()[0] == ("payment_success_rate", 0)
 
 

@@ -7,7 +7,6 @@ from django.utils import timezone
 
 from cart.models import CartItem
 from orders import recovery, settlement
-from orders.confirmation_email import send_confirmation
 from orders.models import (
     PAYMENT_TRANSITIONS,
     SALE_TRANSITIONS,
@@ -22,7 +21,7 @@ from payments.gateway import Answer, NoAnswerError
 from products.models import Product
 from retail import jobs
 from retail.observability.context import current_request_id, request_context
-from tests.support import ScriptedGateway, ledger, moved, order_for
+from tests.support import ScriptedGateway, ledger, moved, order_for, send_emails
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -177,10 +176,10 @@ def test_payments_are_finished_concurrently_and_one_error_does_not_stop_the_othe
         age(payment, 31)
     real = settlement.charge
 
-    def charge(payment: Payment, permit: breaker.Permit, *, first: bool) -> None:
+    def charge(payment: Payment, permit: breaker.Permit, **options: bool) -> None:
         if payment.pk == payments[0].pk:
             raise RuntimeError("broken")
-        real(payment, permit, first=first)
+        real(payment, permit, **options)
 
     monkeypatch.setattr(recovery, "charge", charge)
     assert settle_payments() == 5
@@ -227,28 +226,12 @@ def test_final_states_have_no_transitions() -> None:
 
 def test_the_confirmation_is_sent_once(abandoned: Payment) -> None:
     settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
-    assert send_confirmation(abandoned.sale_id) == "sent"
-    assert send_confirmation(abandoned.sale_id) == "already sent"
+    assert (send_emails(), send_emails()) == (1, 0)
     [message] = mail.outbox
     assert message.to == ["buyer@example.com"]
     assert message.subject == f"Your order {abandoned.sale.reference} at Vitrine"
     assert "2 x Lamp: €20.00" in message.body
     assert "Total: €20.00" in message.body
-
-
-def test_an_email_that_could_not_be_sent_is_sent_at_the_next_run(
-    abandoned: Payment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settlement.payment_settle(payment=abandoned, answer=Answer.APPROVED)
-
-    def broken(**_: object) -> None:
-        raise OSError("no mail server")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("orders.confirmation_email.send_mail", broken)
-        with pytest.raises(OSError, match="no mail server"):
-            send_confirmation(abandoned.sale_id)
-    assert send_confirmation(abandoned.sale_id) == "sent"
 
 
 def test_claiming_defers_only_the_unfinished_payments_that_are_due(
@@ -305,7 +288,7 @@ def test_a_payment_is_finished_under_the_request_id_of_its_checkout(
 ) -> None:
     seen: list[str] = []
 
-    def charge(payment: Payment, permit: breaker.Permit, *, first: bool) -> None:
+    def charge(payment: Payment, permit: breaker.Permit, **options: bool) -> None:
         seen.append(current_request_id())
 
     monkeypatch.setattr(recovery, "charge", charge)

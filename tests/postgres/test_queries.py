@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
 AUTHENTICATE = ["EXECUTE session"]
 BUY = ["EXECUTE to_buy", "EXECUTE reserve"]
-SETTLE = ["BEGIN", "UPDATE orders_payment", "UPDATE orders_sale", "INSERT django_q_ormq", "COMMIT"]
+SETTLE = ["BEGIN", "UPDATE orders_payment", "UPDATE orders_sale", "INSERT retail_email", "COMMIT"]
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from oncall.models import Alert, LostAlerts
 from orders.models import Payment, Sale, SaleItem
 from payments.models import CircuitBreaker
 from products.models import Category, Product, StockMovement
-from retail.models import AuditCheck, AuditViolation, Metric, MetricRollup, WorkerHeartbeat
+from retail.models import AuditCheck, AuditViolation, Email, Metric, MetricRollup, WorkerHeartbeat
 from tests.support import make_buyer, make_product
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
     LostAlerts: lambda n: LostAlerts.objects.create(
         reason="cut", count=n + 1, at=timezone.now(), detail="x"
     ),
+    Email: lambda n: Email.objects.create(kind="note", about=str(n)),
     Schedule: lambda n: Schedule.objects.create(name=f"schedule{n}", func="math.floor"),
     Success: lambda n: make_task(n, success=True),
     Failure: lambda n: make_task(n, success=False),

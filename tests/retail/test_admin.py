@@ -16,7 +16,14 @@ from oncall.models import Alert, LostAlerts
 from orders.models import Payment, Sale, SaleItem
 from payments.models import CircuitBreaker
 from products.models import Category, Product, StockMovement
-from retail.models import AuditCheck, AuditViolation, Metric, MetricRollup, WorkerHeartbeat
+from retail.models import (
+    AuditCheck,
+    AuditViolation,
+    Email,
+    Metric,
+    MetricRollup,
+    WorkerHeartbeat,
+)
 from tests.retail.admin import REGISTERED, ROWS, address, every_model
 from tests.support import make_buyer
 
@@ -28,7 +35,7 @@ WRITTEN_BY_STAFF = {User, Group, UserProfile, Category, Product}
 READ_ONLY = {
     *(Sale, SaleItem, Payment, StockMovement, Cart, CartItem, CircuitBreaker),
     *(Metric, MetricRollup, WorkerHeartbeat, Schedule, Alert, LostAlerts),
-    *(AuditCheck, AuditViolation),
+    *(AuditCheck, AuditViolation, Email),
 }
 READ_ONLY_MODELS = [model for model in REGISTERED if model in READ_ONLY]
 every_read_only = pytest.mark.parametrize(
@@ -152,6 +159,7 @@ def test_the_index_shows_the_shop_and_its_groups(admin_client: Client) -> None:
     assert shown["Products"] == {"Category", "Product", "StockMovement"}
     assert shown["Orders"] == {"Sale", "SaleItem", "Payment"}
     assert shown["Retail (Observability)"] == {
-        *("Metric", "MetricRollup", "WorkerHeartbeat", "AuditCheck", "AuditViolation")
+        *("Metric", "MetricRollup", "WorkerHeartbeat", "AuditCheck", "AuditViolation"),
+        "Email",
     }
     assert settings.SHOP_NAME == "Vitrine"

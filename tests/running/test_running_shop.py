@@ -42,11 +42,11 @@ def test_an_order_can_be_followed_through_all_processes_by_its_request_id(
     # Made by the order's transaction: the letter goes out under the id of the request.
     wait_until(
         lambda: any(
-            line["extra"].get("task") == "send_confirmation"
+            line["extra"].get("kind") == "order_confirmed"
             for line in lines()
-            if line["message"] == "event=job.done"
+            if line["message"] == "event=email.ended"
         ),
-        "the order's own job",
+        "the order's e-mail",
     )
     expected = {"event=http.request", "event=payment.attempt", "event=payment.settled"}
     wait_until(lambda: expected <= {line["message"] for line in lines()}, "all lines of the order")

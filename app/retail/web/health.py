@@ -15,12 +15,14 @@ from retail import jobs, measures
 from retail.audit.declare import OVERSOLD
 from retail.audit.results import STALE_AFTER
 from retail.health import Finding, Harm, counted, health_check
-from retail.models import AuditCheck, AuditViolation, WorkerHeartbeat
+from retail.mail import outbox
+from retail.models import AuditCheck, AuditViolation, Email, WorkerHeartbeat
 from retail.observability.prometheus import catalogue
 from retail.templatetags.durations import ago, duration
 from retail.thresholds import THRESHOLDS, in_words
 from retail.web.probes import database_checks, worker_check
 
+EMAILS_NAMED = 3
 HEARTBEAT_MAX_AGE = in_words(THRESHOLDS.worker.silent_after_seconds)
 
 
@@ -110,6 +112,40 @@ def queue(now: datetime) -> Finding:
     if oldest > limits.warning_waiting_seconds:
         return Finding("warn", "slow", detail)
     return Finding("good", "keeping up", detail if waiting else "No jobs waiting.")
+
+
+@health_check("E-mails")
+def emails(now: datetime) -> Finding:
+    """Check that the mail server accepts e-mails, and that none was given up in the last day."""
+    gauges = outbox.read_waiting()
+    waiting = int(gauges[catalogue.EMAILS_WAITING][()])
+    oldest = timedelta(seconds=gauges[catalogue.EMAILS_OLDEST_WAITING][()])
+    detail = f"{counted(waiting, 'e-mail')} waiting; longest wait {duration(oldest)}."
+    if oldest.total_seconds() > THRESHOLDS.emails.most_waiting_seconds:
+        return Finding(
+            "bad",
+            "late",
+            detail,
+            reverse("admin:retail_email_changelist"),
+            since=now - oldest,
+            affected=f"{counted(waiting, 'e-mail')} not sent",
+            step="Find event=email.deferred in the worker's log: it has the mail server's error.",
+            runbook="RetailEmailsLate",
+        )
+    lost = Email.objects.filter(ended_at__gt=now - outbox.KEEP_TRYING, state__in=outbox.LOST)
+    if count := lost.count():
+        named = lost.order_by("-ended_at").values_list("kind", "about")[:EMAILS_NAMED]
+        names = ", ".join(f"{kind} {about}" for kind, about in named)
+        return Finding(
+            "warn",
+            "not delivered",
+            f"{counted(count, 'e-mail')} given up in the last day: {names}"
+            + (" …" if count > EMAILS_NAMED else "."),
+            reverse("admin:retail_email_changelist") + "?state__in=given_up,uncertain",
+            step="Once the mail server works, send them again in the admin.",
+            runbook="RetailEmailsLate",
+        )
+    return Finding("good", "sent", detail if waiting else "No e-mails waiting.")
 
 
 @health_check("Periodic jobs")

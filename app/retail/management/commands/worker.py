@@ -184,14 +184,16 @@ class Command(BaseCommand):
         """Write heartbeats until the worker stops. A database failure does not stop it."""
         while not jobs.stopping.is_set():
             try:
-                WorkerHeartbeat.objects.update_or_create(
-                    worker=worker_name(), defaults={"seen_at": timezone.now()}
-                )
-                clocks.pull_back(timezone.now())
+                self._beat()
             except Exception:
                 logger.exception("event=worker.beat_failed")
                 connections.close_all()
             jobs.stopping.wait(BEAT_SECONDS)
+
+    def _beat(self) -> None:
+        now = timezone.now()
+        WorkerHeartbeat.objects.update_or_create(worker=worker_name(), defaults={"seen_at": now})
+        clocks.pull_back(now)
 
     def _poll(self, call: Callable[[], int]) -> None:
         """Run a poller in a loop until the worker stops; log and survive its failures."""

@@ -105,6 +105,18 @@ JOB_MOST_AGE = DatabaseGauge(
     "Longest time that a periodic job may go without a success, as the job declares it.",
     {"task": PERIODIC_TASKS},
 )
+EMAILS = Counter(
+    "retail_emails_total",
+    "Attempts to send an e-mail, by outcome. A deferred one is tried again; the others are final.",
+    {"outcome": ("sent", "deferred", "refused", "uncertain", "given_up", "not_needed")},
+)
+EMAILS_WAITING = DatabaseGauge(
+    "retail_emails_waiting", "E-mails that the mail server has not accepted yet."
+)
+EMAILS_OLDEST_WAITING = DatabaseGauge(
+    "retail_emails_oldest_waiting_seconds",
+    "Age of the oldest e-mail that the mail server has not accepted yet; 0 if there is none.",
+)
 METRIC_ROWS_DROPPED = Counter(
     "retail_metric_rows_dropped_total",
     "Metric rows dropped because the buffer was full or the database rejected them.",

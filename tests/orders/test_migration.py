@@ -1,0 +1,61 @@
+"""Confirmations that wait in the job queue are moved to the outbox."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from django_q.models import OrmQ
+from django_q.tasks import async_task
+
+from orders.models import Sale
+from retail.models import Email
+from tests.support import make_buyer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLD_JOB = "orders.confirmation_email.send_confirmation"
+
+
+def migrate(target: str) -> None:
+    MigrationExecutor(connection).migrate([("orders", target)])
+
+
+@pytest.fixture
+def _migrated_afterwards(transactional_db: None) -> Iterator[None]:
+    yield
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+@pytest.mark.usefixtures("_migrated_afterwards")
+def test_unsent_confirmations_of_the_last_day_are_sent_by_the_outbox() -> None:
+    migrate("0003_help_texts")
+    buyer, now = make_buyer(), timezone.now()
+    for reference, status, hours, sent_at in (
+        ("VT-UNSENT", "CONFIRMED", 1, None),
+        ("VT-SENT", "CONFIRMED", 1, now),
+        ("VT-OLD", "CONFIRMED", 25, None),
+        ("VT-FAILED", "FAILED", 1, None),
+    ):
+        Sale.objects.create(
+            user=buyer, reference=reference, status=status, total="1.00", currency="EUR",
+            idempotency_key=uuid.uuid4(), finished_at=now - timedelta(hours=hours),
+            confirmation_sent_at=sent_at, request_id="r-1",
+        )  # fmt: skip
+    for job in (OLD_JOB, "retail.tasks.run_audit"):
+        async_task(job, 1)
+    OrmQ.objects.create(key="vitrine", payload="not signed", lock=now)
+    migrate("0005_confirmations_to_outbox")
+    assert list(Email.objects.values_list("kind", "about", "request_id", "state")) == [
+        ("order_confirmed", "VT-UNSENT", "r-1", "waiting")
+    ]
+    waiting = OrmQ.objects.exclude(payload="not signed").get()
+    assert waiting.func() == "retail.tasks.run_audit"
+    assert OrmQ.objects.count() == 2
