@@ -12,7 +12,7 @@ from django.db import connections  # noqa: E402 - Django is set up above
 
 from retail.web.malformed import Request  # noqa: E402
 
-application.request_class = Request  # type: ignore[assignment]  # the stubs say a request, not its class
+application.request_class = Request
 
 from retail.startup import refuse_errors  # noqa: E402
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk is not None and not self.is_bound:
+        if self.instance.pk is not None:
             last = self._last_change()
             self.initial["stock_change_seen"] = last.pk if last else 0
         reason = self.fields.get("stock_reason")
@@ -74,7 +75,9 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _last_change(self) -> StockMovement | None:
         """Return the last change of the stock by staff."""
-        changes = self.instance.movements.filter(reason=StockMovement.Reason.ADMIN)
+        changes = StockMovement.objects.filter(
+            product=self.instance, reason=StockMovement.Reason.ADMIN
+        )
         return changes.order_by("pk").last()
 
     def _check_unchanged(self) -> None:
@@ -87,8 +90,9 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
             f"The stock was changed while this page was open: {last.quantity:+d} "
             f"({last.reference}). Save again if your change comes on top.",
         )
-        self.data = self.data.copy()
-        self.data["stock_change_seen"] = str(last.pk)
+        shown_again: Any = copy(self.data)  # a QueryDict's copy can be changed
+        shown_again["stock_change_seen"] = str(last.pk)
+        self.data = shown_again
 
     def stock_reference(self) -> str:
         """Return the movement's reference: the editor and the reason."""

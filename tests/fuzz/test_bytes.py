@@ -157,7 +157,7 @@ def test_random_bytes_anywhere(fuzzer: Fuzzer) -> None:
 def test_a_content_type_that_django_cannot_parse_is_ignored() -> None:
     for value in ("a/b; c*=nonsense''%61", "a/b; charset*=utf-8''%00", "a/b; charset=\x00"):
         environ = {"REQUEST_METHOD": "GET", "CONTENT_TYPE": value, "wsgi.input": io.BytesIO()}
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             WSGIRequest(dict(environ))  # before any middleware runs
         assert Request(environ).content_type == ""
         assert application.request_class is Request

@@ -46,7 +46,8 @@ class Meeting:
 
 def twice_at_once(send: Callable[[], HttpResponse]) -> tuple[list[Any], bool]:
     """Send a request in two threads; return the responses or exceptions, and whether they met."""
-    meeting, results = Meeting(), []
+    meeting = Meeting()
+    results: list[Any] = []
 
     def run() -> None:
         try:

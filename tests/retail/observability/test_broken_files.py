@@ -133,7 +133,7 @@ def test_a_whole_note_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def writer_of(file: Path) -> LineWriter:
     with (file.parent / "console").open("w") as console:
-        writer = LineWriter(
+        return LineWriter(
             file=str(file),
             max_bytes=10_000,
             backups=1,
@@ -141,7 +141,6 @@ def writer_of(file: Path) -> LineWriter:
             console_level="CRITICAL",
             flush_seconds=0,
         )
-    return writer
 
 
 @pytest.mark.django_db

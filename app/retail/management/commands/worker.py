@@ -77,7 +77,7 @@ class MetricsHandler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no valid request. The base class answers 5xx to some of a client's faults."""
+        """Refuse an invalid request. The base class answers 5xx to some of a client's faults."""
         self.close_connection = True
         status = HTTPStatus(code) if code < SERVER_ERRORS else HTTPStatus.BAD_REQUEST
         self._answer(status, f"{status.phrase}\n".encode(), "text/plain; charset=utf-8")
@@ -106,7 +106,7 @@ class MetricsServer(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Log what failed, unless the client has just gone away."""
         if not isinstance(sys.exception(), OSError):
-            logger.exception("event=worker.request_failed")
+            logger.error("event=worker.request_failed", exc_info=True)
 
 
 class Command(BaseCommand):
