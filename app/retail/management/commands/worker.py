@@ -106,7 +106,7 @@ class MetricsServer(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Log what failed, unless the client has just gone away."""
         if not isinstance(sys.exception(), OSError):
-            logger.error("event=worker.request_failed", exc_info=True)
+            logger.error("event=worker.request_failed", exc_info=True)  # noqa: LOG014 - called while it is handled
 
 
 class Command(BaseCommand):
