@@ -69,29 +69,44 @@ def test_without_an_environment_the_files_suit_development(tmp_path: Path) -> No
     assert blackbox == yaml.safe_load((build.ROOT / "prometheus/blackbox.yml").read_text("utf-8"))
 
 
-def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() -> None:
-    files = render.rendered(render.read({**PRODUCTION, **CHANNELS}))
+@pytest.fixture(scope="module")
+def production() -> dict[str, str]:
+    """Return the files of an installation with every channel."""
+    return render.rendered(render.read({**PRODUCTION, **CHANNELS}))
+
+
+def rules_in(files: dict[str, str]) -> list[str]:
     rules = [text for name, text in files.items() if "/rules" in name]
     assert len(rules) == len(build.FILES) + 1  # and Grafana's
-    for text in rules:
+    return rules
+
+
+def test_production_has_its_own_addresses(production: dict[str, str]) -> None:
+    for text in rules_in(production):
         assert "localhost:8000" not in text
         assert "localhost:3000" not in text
-    rule = yaml.safe_load(files["prometheus/rules/http_errors.yml"])["groups"][0]["rules"][-1]
+    rule = yaml.safe_load(production["prometheus/rules/http_errors.yml"])["groups"][0]["rules"][-1]
     links = rule["annotations"]
     assert links["runbook_url"] == "https://shop.example.com/metrics/runbooks/RetailErrorRateHigh/"
     grafana = "https://grafana.example.com/grafana/d"
     assert links["dashboard_url"] == f"{grafana}/retail-http?from=now-1h&to=now"
     # Grafana's own alerts have the same links.
-    groups = yaml.safe_load(files["grafana/rules.yml"])["groups"]
+    groups = yaml.safe_load(production["grafana/rules.yml"])["groups"]
     own = {rule["title"]: rule["annotations"] for group in groups for rule in group["rules"]}
     assert {name: own["RetailErrorRateHigh"][name] for name in links if name.endswith("_url")} == {
         name: link for name, link in links.items() if name.endswith("_url")
     }
-    assert files["prometheus/scrape_token"] == "scrape-me"
-    assert files["alertmanager/alerts_token"] == "notify-me"
-    assert files["alertmanager/smtp_password"] == 'pass"word: #1'
-    assert files["alertmanager/slack_url"] == CHANNELS["ALERT_SLACK_WEBHOOK_URL"]
-    assert files["alertmanager/pagerduty_key"] == CHANNELS["ALERT_PAGERDUTY_KEY"]
+    # The shop's host rejects other names, and redirects to https.
+    page = yaml.safe_load(production["blackbox/blackbox.yml"])["modules"]["page"]
+    assert page["http"]["headers"] == {"Host": "shop.example.com", "X-Forwarded-Proto": "https"}
+
+
+def test_production_keeps_secrets_in_separate_files(production: dict[str, str]) -> None:
+    assert production["prometheus/scrape_token"] == "scrape-me"
+    assert production["alertmanager/alerts_token"] == "notify-me"
+    assert production["alertmanager/smtp_password"] == 'pass"word: #1'
+    assert production["alertmanager/slack_url"] == CHANNELS["ALERT_SLACK_WEBHOOK_URL"]
+    assert production["alertmanager/pagerduty_key"] == CHANNELS["ALERT_PAGERDUTY_KEY"]
     secrets = (
         "scrape-me",
         "notify-me",
@@ -100,12 +115,15 @@ def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() 
         "0123456789abcdef",
     )
     for text in (
-        files["alertmanager/alertmanager.yml"],
-        files["prometheus/prometheus.yml"],
-        *rules,
+        production["alertmanager/alertmanager.yml"],
+        production["prometheus/prometheus.yml"],
+        *rules_in(production),
     ):
         assert not [secret for secret in secrets if re.search(rf"{re.escape(secret)}['\"\n]", text)]
-    receivers = yaml.safe_load(files["alertmanager/alertmanager.yml"])["receivers"]
+
+
+def test_production_notifies_every_channel(production: dict[str, str]) -> None:
+    receivers = yaml.safe_load(production["alertmanager/alertmanager.yml"])["receivers"]
     by_name = {receiver["name"]: receiver for receiver in receivers}
     assert {name: sorted(set(receiver) - {"name"}) for name, receiver in by_name.items()} == {
         "shop": ["webhook_configs"],
@@ -114,9 +132,6 @@ def test_production_has_its_own_addresses_and_keeps_secrets_in_separate_files() 
         "ticket": ["email_configs", "webhook_configs"],
         "watchdog": ["webhook_configs"],
     }
-    # The shop's host rejects other names, and redirects to https.
-    page = yaml.safe_load(files["blackbox/blackbox.yml"])["modules"]["page"]
-    assert page["http"]["headers"] == {"Host": "shop.example.com", "X-Forwarded-Proto": "https"}
     assert by_name["watchdog"]["webhook_configs"] == [
         {"url": CHANNELS["WATCHDOG_URL"], "send_resolved": False}
     ]

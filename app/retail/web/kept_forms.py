@@ -68,7 +68,7 @@ def login_required(*names: str) -> Callable[[View], View]:
         def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
             if request.user.is_authenticated:
                 return view(request, *args, **kwargs)
-            if request.method != "POST":
+            if request.method != "POST" or not names:
                 return redirect_to_login(request.get_full_path())
             keep(request, names)
             messages.warning(

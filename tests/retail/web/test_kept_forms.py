@@ -113,9 +113,10 @@ def test_a_strangers_form_is_kept_in_part_only(client: Client) -> None:
     assert kept["fields"] == {"delivery_name": "x" * 1000, "delivery_address": ""}
 
 
-def test_a_visitor_who_only_opens_a_page_is_not_warned(client: Client) -> None:
-    answer = client.get("/checkout/", follow=True)
-    assert WARNING not in answer.content.decode()
+def test_a_visitor_who_sent_no_such_form_is_not_warned(client: Client) -> None:
+    for answer in (client.get("/checkout/", follow=True), client.post("/orders/", follow=True)):
+        assert answer.redirect_chain[0][0].startswith("/accounts/login/?next=/")
+        assert WARNING not in answer.content.decode()
     assert Session.objects.count() == 0
 
 
