@@ -7,6 +7,7 @@ from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 
 from accounts.models import UserProfile
+from retail.web.stale_forms import MergingForm
 
 
 class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
@@ -24,7 +25,7 @@ class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
         self.fields["email"].widget.attrs["autocomplete"] = "email"
 
 
-class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+class ProfileForm(MergingForm):
     """A customer's delivery details."""
 
     class Meta:

@@ -1,12 +1,20 @@
 """Read and update customer profiles."""
 
-from accounts.models import UserProfile
+from django.db import transaction
 
+from accounts.models import UserProfile
 
 def profile_get(*, user_id: int) -> UserProfile:
     """Return the user's profile, or an unsaved empty one."""
     profile = UserProfile.objects.filter(user_id=user_id).first()
     return profile or UserProfile(user_id=user_id)
+
+
+@transaction.atomic
+def profile_lock(*, user_id: int) -> UserProfile:
+    """Return the user's profile, created if missing and locked until the transaction ends."""
+    UserProfile.objects.get_or_create(user_id=user_id)
+    return UserProfile.objects.select_for_update().get(user_id=user_id)
 
 
 def profile_save_delivery(*, user_id: int, full_name: str, address: str) -> None:
