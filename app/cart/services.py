@@ -10,7 +10,7 @@ from django.utils import timezone
 from cart.models import MAX_QUANTITY, Cart, CartItem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from django.db.models import QuerySet
 
@@ -27,6 +27,12 @@ class CartChangedError(Exception):
 def _lock(carts: QuerySet[Cart]) -> None:
     """Lock the carts' rows until the transaction ends."""
     carts.update(updated_at=timezone.now())
+
+
+def carts_lock(user_ids: Collection[int]) -> None:
+    """Lock the users' carts until the transaction ends, before the users are deleted."""
+    carts = Cart.objects.filter(user__in=user_ids).order_by("pk")
+    list(carts.select_for_update().values_list("pk"))
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
+from django.db import IntegrityError
 from django.http import Http404
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -61,9 +62,11 @@ def add(request: HttpRequest) -> HttpResponse:
     if form.cleaned_data["quantity"] < 1:
         messages.error(request, "Choose at least one.")
         return redirect("products:detail", slug=product.slug)
-    quantity = services.cart_add(
-        cart=current_cart(request), product_id=product.pk, quantity=form.cleaned_data["quantity"]
-    )
+    cart, wanted = current_cart(request), form.cleaned_data["quantity"]
+    try:
+        quantity = services.cart_add(cart=cart, product_id=product.pk, quantity=wanted)
+    except IntegrityError as error:  # the product has just been deleted
+        raise Http404("No such product on sale.") from error
     messages.success(request, f"{product.name} is in your cart ({quantity}).")
     return redirect("cart:view")
 

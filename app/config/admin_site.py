@@ -11,7 +11,8 @@ from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest, ValidationError
-from django.db import DataError, ProgrammingError, connection, transaction
+from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
+from django.shortcuts import redirect
 
 from retail.web.stale_forms import merging
 
@@ -83,8 +84,24 @@ class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
         """Show the list; edit rows or run an action in one transaction."""
         if request.method != "POST":
             return super().changelist_view(request, extra_context)
-        with transaction.atomic():
-            return super().changelist_view(request, extra_context)
+        try:
+            with transaction.atomic():
+                return super().changelist_view(request, extra_context)
+        except IntegrityError:
+            return self._changed_meanwhile(request)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Ask whether to delete a row, or delete it."""
+        try:
+            return super().delete_view(request, *args, **kwargs)
+        except IntegrityError:
+            return self._changed_meanwhile(request)
+
+    def _changed_meanwhile(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request whose rows were used by others when it wanted to delete them."""
+        text = "Nothing was changed: these rows have just been used by others. Look again."
+        self.message_user(request, text, messages.ERROR)
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save a row, and name what the form has kept of others' changes."""
