@@ -15,7 +15,7 @@ class AccountsConfig(AppConfig):
 
         from accounts import checks, emails  # noqa: F401, PLC0415
         from retail.clocks import StoredTime, stored_times  # noqa: PLC0415
-        from retail.web.stale_forms import remember_token  # noqa: PLC0415
+        from retail.web.forms_before_login import remember_token  # noqa: PLC0415
 
         user_logged_in.connect(remember_token)
         stored_times.append(StoredTime(AccessAttempt.objects.all, "attempt_time"))

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 
 from accounts.emails import PASSWORD_RESET
 from accounts.models import UserProfile
+from retail.web.merging_forms import MergingForm
 
 
 class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
@@ -36,7 +37,7 @@ class OutboxPasswordResetForm(PasswordResetForm):
         )
 
 
-class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+class ProfileForm(MergingForm):
     """A customer's delivery details."""
 
     class Meta:

@@ -10,7 +10,12 @@ from django.db import IntegrityError, transaction
 from accounts.models import Notice, UserProfile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+# Lock what other apps keep of these users, in the order of docs/checkout.md.
+locks_before_deletion: list[Callable[[Collection[int]], None]] = []
 
 
 def customer_register(*, username: str, email: str, password: str) -> User | None:
@@ -26,16 +31,24 @@ def customer_register(*, username: str, email: str, password: str) -> User | Non
         return user if user.check_password(password) else None
 
 
+def users_lock(*, ids: Collection[int]) -> None:
+    """Lock users and what is deleted with them until the transaction ends."""
+    for lock in locks_before_deletion:
+        lock(ids)
+    list(User.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
+
+
 def profile_get(*, user_id: int) -> UserProfile:
     """Return the user's profile, or an unsaved empty one."""
     profile = UserProfile.objects.filter(user_id=user_id).first()
     return profile or UserProfile(user_id=user_id)
 
 
-def profile_save(*, user_id: int, full_name: str, phone: str, address: str) -> None:
-    """Save the user's profile, which a concurrent request may create at the same time."""
-    details = {"full_name": full_name, "phone": phone, "address": address}
-    UserProfile.objects.update_or_create(user_id=user_id, defaults=details)
+@transaction.atomic
+def profile_lock(*, user_id: int) -> UserProfile:
+    """Return the user's profile, created if missing and locked until the transaction ends."""
+    UserProfile.objects.get_or_create(user_id=user_id)
+    return UserProfile.objects.select_for_update().get(user_id=user_id)
 
 
 def profile_save_delivery(*, user_id: int, full_name: str, address: str) -> None:

@@ -11,6 +11,7 @@ from django.contrib.auth import login
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.template.defaultfilters import pluralize
@@ -19,7 +20,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
 from accounts.forms import OutboxPasswordResetForm, ProfileForm, RegisterForm
-from accounts.services import customer_register, profile_get, profile_save
+from accounts.services import customer_register, profile_get, profile_lock
 from retail.throttling import ThrottledError, is_first, record_throttled, throttle
 from retail.web.kept_forms import forget, kept, login_required
 from retail.web.problems import problem
@@ -167,16 +168,16 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
 def profile(request: HttpRequest) -> HttpResponse:
     """Show and update the visitor's own profile."""
     assert request.user.pk is not None  # noqa: S101 - for the type checker; login_required ensures it
-    own_profile = profile_get(user_id=request.user.pk)
+    status = 200
     if request.method == "POST":
-        form = ProfileForm(request.POST, instance=own_profile)
+        with transaction.atomic():
+            form = ProfileForm(request.POST, instance=profile_lock(user_id=request.user.pk))
+            if form.is_valid():
+                form.save()
+                forget(request)
+                messages.success(request, "Changes saved.")
+                return redirect("accounts:profile")
+        status = 409 if form.conflicts else 400
     else:
-        form = ProfileForm(instance=own_profile, initial=kept(request))
-    if request.method == "POST" and form.is_valid():
-        profile_save(user_id=request.user.pk, **form.cleaned_data)
-        forget(request)
-        messages.success(request, "Changes saved.")
-        return redirect("accounts:profile")
-    return render(
-        request, "accounts/profile.html", {"form": form}, status=400 if form.errors else 200
-    )
+        form = ProfileForm(instance=profile_get(user_id=request.user.pk), initial=kept(request))
+    return render(request, "accounts/profile.html", {"form": form}, status=status)

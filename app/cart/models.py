@@ -31,7 +31,8 @@ class CartItem(models.Model):
     """A product in a cart, with its quantity."""
 
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="items")
-    product = models.ForeignKey(Product, on_delete=models.CASCADE)
+    # A product in a cart is hidden instead of deleted: its buyer sees that it is no longer on sale.
+    product = models.ForeignKey(Product, on_delete=models.PROTECT)
     quantity = models.PositiveSmallIntegerField()
     form_key = models.UUIDField(null=True, editable=False, help_text="form that added to it last")
 

@@ -14,7 +14,7 @@ from cart.models import MAX_QUANTITY, Cart, CartItem
 from cart.selectors import cart_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from uuid import UUID
 
     from django.db.models import QuerySet
@@ -47,6 +47,12 @@ class CartChangedError(Exception):
 def _lock(carts: QuerySet[Cart]) -> None:
     """Lock the carts' rows until the transaction ends."""
     carts.update(updated_at=timezone.now())
+
+
+def carts_lock(user_ids: Collection[int]) -> None:
+    """Lock the users' carts until the transaction ends, before the users are deleted."""
+    carts = Cart.objects.filter(user__in=user_ids).order_by("pk")
+    list(carts.select_for_update().values_list("pk"))
 
 
 @transaction.atomic

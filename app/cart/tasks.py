@@ -23,7 +23,10 @@ MAX_AGE = timedelta(days=30)
 
 @job(every_minutes=24 * 60, success_within_minutes=48 * 60)
 def prune_carts() -> int:
-    """Delete visitors' carts that have not changed for 30 days; return how many."""
+    """Delete visitors' carts that have not changed for 30 days; return how many.
+
+    A cart is locked before its items, and one that is just being changed stays.
+    """
     abandoned = Cart.objects.filter(user=None, updated_at__lt=timezone.now() - MAX_AGE)
     keys = list(abandoned.values_list("pk", flat=True))
     parts, kept = in_parts(keys, partial(_delete, abandoned), batch="prune_carts")
@@ -35,4 +38,6 @@ def prune_carts() -> int:
 @transaction.atomic
 def _delete(carts: QuerySet[Cart], keys: Sequence[int]) -> int:
     """Delete those that are still abandoned; return how many."""
-    return carts.filter(pk__in=keys).delete()[1].get("cart.Cart", 0)
+    locked = carts.filter(pk__in=keys).select_for_update(skip_locked=True).order_by("pk")
+    ids = list(locked.values_list("pk", flat=True))
+    return Cart.objects.filter(pk__in=ids).delete()[1].get("cart.Cart", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
+from django.db import IntegrityError
 from django.http import Http404
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -62,12 +63,15 @@ def add(request: HttpRequest) -> HttpResponse:
     if form.cleaned_data["quantity"] < 1:
         problem_message(request, "Choose at least one.")
         return redirect("products:detail", slug=product.slug)
-    quantity = services.cart_add(
-        cart=current_cart(request),
-        product_id=product.pk,
-        quantity=form.cleaned_data["quantity"],
-        form_key=form.cleaned_data["form_key"],
-    )
+    try:
+        quantity = services.cart_add(
+            cart=current_cart(request),
+            product_id=product.pk,
+            quantity=form.cleaned_data["quantity"],
+            form_key=form.cleaned_data["form_key"],
+        )
+    except IntegrityError as error:  # the product has just been deleted
+        raise Http404("No such product on sale.") from error
     most = ", the most you can order" if quantity == MAX_QUANTITY else ""
     messages.success(request, f"{product.name} is in your cart ({quantity}{most}).")
     return redirect("cart:view")

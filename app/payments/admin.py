@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STATE_FIELDS = ("current_state", "forced", "failures", "open_since", "opened_at", "probe_until")
 NOW = ("Current state", {"fields": STATE_FIELDS})
-FORCE = ("Force the breaker", {"fields": ("force_to", "reason", "minutes")})
+FORCE = ("Force the breaker", {"fields": ("force_to", "reason", "minutes", "seen")})
 
 
 @admin.register(CircuitBreaker)

@@ -54,9 +54,33 @@ class ForceForm(forms.ModelForm):  # type: ignore[type-arg]
         ),
     )
 
+    # By whom and until when the breaker was forced when the form was shown.
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+
     class Meta:
         model = CircuitBreaker
         fields = ()  # the breaker's fields are not edited directly
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["seen"] = self._force()
+
+    def _force(self) -> str:
+        breaker = self.instance
+        if not breaker.is_forced:
+            return AUTOMATIC
+        until = f"{breaker.forced_until:%H:%M:%S %Z}"
+        return f"forced {breaker.forced_state} by {breaker.forced_by} until {until}"
+
+    def clean_seen(self) -> str:
+        """Refuse to replace, unseen, what somebody else has decided since the form was shown."""
+        seen: str = self.cleaned_data["seen"]
+        if seen and seen != (now := self._force()):
+            self.data = {**dict(self.data.items()), "seen": now}  # the next submission has seen it
+            raise forms.ValidationError(
+                f"The breaker is now {now}. Save again if you still want to change it."
+            )
+        return seen
 
     def clean_reason(self) -> str:
         """Normalise whitespace to keep the reason on one line."""

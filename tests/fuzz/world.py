@@ -98,7 +98,7 @@ def _make_operational_rows() -> None:
 def make_world() -> World:
     """Populate an empty database. Needs a scripted gateway that approves payments."""
     now = timezone.now()
-    lamp, vase = make_product(), make_product("Vase", "0.00", stock=9)
+    lamp, vase = make_product(), make_product("Vase", "0.01", stock=9)
     make_product("Gone", stock=0)
     make_product("Hidden", is_active=False)
     radio = make_product(

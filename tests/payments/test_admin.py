@@ -242,3 +242,41 @@ def test_a_rolled_back_force_is_neither_counted_nor_logged(
     assert row() == before
     assert [name for name in changes if "breaker" in name] == []
     assert not [record for record in caplog.records if "event=breaker" in record.message]
+
+
+def opened(client: Client) -> dict[str, str]:
+    """Open the form; return what it remembers of the breaker, and what is chosen."""
+    [seen] = re.findall(r'name="seen" value="([^"]*)"', client.get(PAGE).content.decode())
+    return {**OPEN, "seen": seen}
+
+
+def test_a_form_does_not_undo_what_somebody_has_forced_since_it_was_shown(
+    client: Client, anna: User
+) -> None:
+    data = {**opened(client), "force_to": "closed"}
+    breaker.force(state="open", reason="night", minutes=10, by="otto", user_id=1)
+    before = row()
+    response = client.post(PAGE, data)
+    assert response.status_code == 200
+    refusal = "The breaker is now forced open by otto until 14:05:00 UTC. Save again if you still"
+    assert refusal in response.content.decode()
+    assert row() == before
+    [seen] = re.findall(r'name="seen" value="([^"]*)"', response.content.decode())
+    messages_of(client.post(PAGE, {**data, "seen": seen}))
+    assert (row()["forced_state"], row()["forced_by"]) == ("closed", "anna")
+
+
+def test_nor_forces_again_what_was_returned_to_automatic(client: Client, anna: User) -> None:
+    breaker.force(state="open", reason="night", minutes=10, by="otto", user_id=1)
+    data = opened(client)
+    breaker.unforce(user_id=1)
+    response = client.post(PAGE, data)
+    assert "The breaker is now automatic." in response.content.decode()
+    assert row()["forced_state"] == ""
+
+
+def test_what_the_breaker_does_by_itself_makes_no_form_stale(client: Client, anna: User) -> None:
+    data = opened(client)
+    fail(1)
+    messages_of(client.post(PAGE, data))
+    assert row()["forced_state"] == "open"

@@ -9,13 +9,14 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from cart.models import CartItem
 from orders.models import Sale, SaleItem
 from products.management.samples import SAMPLES
 from products.models import Category, Product
 from products.selectors import unbalanced_products
 from products.services import stock_reserve
 from tests.audits import oversold_units
-from tests.support import make_buyer, make_product
+from tests.support import fill_cart, make_buyer, make_product
 
 pytestmark = pytest.mark.django_db
 
@@ -128,10 +129,10 @@ def test_clear_deletes_products_without_orders_and_recreates_the_samples() -> No
     own = make_product()
     assert populate("--clear") == [
         cleared("11 products", "0 sample products", "0 other products"),
+        "Deleted: Lamp.",
         "4 categories, 10 sample products (10 new).",
     ]
     assert not Product.objects.filter(pk__in=[own.pk, old]).exists()
-    assert list(Category.objects.values_list("name", flat=True)) == NAMES
     assert Product.objects.count() == 10
 
 
@@ -162,6 +163,7 @@ def test_clear_hides_other_products_with_orders() -> None:
     sell(own, 4)
     assert populate("--clear") == [
         cleared("10 products", "0 sample products", "1 other product"),
+        "Hid: Own.",
         "4 categories, 10 sample products (10 new).",
     ]
     own.refresh_from_db()
@@ -176,10 +178,41 @@ def test_clear_deletes_resets_and_hides_and_can_be_repeated() -> None:
     make_product("Unsold")
     assert populate("--clear") == [
         cleared("10 products", "1 sample product", "1 other product"),
+        "Deleted: Unsold.",
+        "Hid: Own.",
         "4 categories, 10 sample products (9 new).",
     ]
     assert populate("--clear", "--restock") == [
         cleared("9 products", "1 sample product", "1 other product"),
+        "Hid: Own.",
         "4 categories, 10 sample products (9 new).",
     ]
     assert Product.objects.filter(is_active=True).count() == 10
+
+
+def test_clear_keeps_categories_even_empty_ones() -> None:
+    populate()
+    make_product()
+    Category.objects.create(name="Garage", slug="garage")
+    populate("--clear")
+    names = list(Category.objects.values_list("name", flat=True))
+    assert names == sorted([*NAMES, "Garage", "Shelf"])
+
+
+def test_clear_hides_what_is_in_a_cart_and_resets_samples_there() -> None:
+    populate()
+    own, sample = make_product("Own"), lamp()
+    fill_cart(make_buyer(), **{f"p{own.pk}": 1, f"p{sample.pk}": 2})
+    assert populate("--clear") == [
+        cleared("9 products", "1 sample product", "1 other product"),
+        "Hid: Own.",
+        "4 categories, 10 sample products (9 new).",
+    ]
+    items = CartItem.objects.order_by("pk").values_list("product", "product__is_active", "quantity")
+    assert list(items) == [(own.pk, False, 1), (sample.pk, True, 2)]
+
+
+def test_the_output_names_at_most_twenty_products() -> None:
+    for number in range(23):
+        make_product(f"Own{number:02}")
+    assert populate("--clear")[1].endswith("Own18, Own19 and 3 more.")

@@ -17,7 +17,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.debug import technical_500_response
 
-from retail.web.stale_forms import fields_to_confirm
+from retail.web.forms_before_login import fields_to_confirm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,7 +1,8 @@
 """Create the sample products: 4 categories, 10 products. Safe to run again.
 
-With --clear, products without orders are deleted, sample products with orders are reset and all
-other products are hidden. With --restock, sample products are refilled to their initial stock.
+With --clear, products without orders are deleted, unless they are in a cart; other sample products
+are reset, and all others hidden. With --restock, sample products are refilled to their initial
+stock. Safe while customers order.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 FLASH_SALE = timedelta(hours=24)
+SLUGS = {sample.slug for sample in SAMPLES}
+MAX_NAMES = 20  # of products that are no samples, in the output
 
 
 def _products(count: int, kind: str = "") -> str:
@@ -39,8 +42,13 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *args: object, clear: bool, restock: bool, **options: object) -> None:
+        # One run at a time; then, as everywhere, lock products by id before changing any of them
+        # (docs/checkout.md).
+        list(Category.objects.select_for_update(no_key=True).order_by("pk"))
+        products = Product.objects.all() if clear else Product.objects.filter(slug__in=SLUGS)
+        locked = list(products.select_for_update().order_by("pk"))
         if clear:
-            self._clear()
+            self._clear(locked)
         categories = {
             name: Category.objects.filter(Q(slug=slug) | Q(name=name)).first()
             or Category.objects.get_or_create(slug=slug, defaults={"name": name})[0]
@@ -98,21 +106,28 @@ class Command(BaseCommand):
         )
         return True
 
-    def _clear(self) -> None:
-        """Delete products without orders, hide the rest and print how many of each."""
-        deleted = hidden = 0
-        for product in Product.objects.all():
+    def _clear(self, products: list[Product]) -> None:
+        """Delete locked products that nothing refers to, hide the rest, and print what was done."""
+        deleted: list[Product] = []
+        hidden: list[Product] = []
+        for product in products:
             try:
                 with transaction.atomic():
                     product.delete()
-                deleted += 1
+                deleted.append(product)
             except ProtectedError:
                 product.is_active = False
                 product.save(update_fields=["is_active"])
-                hidden += 1
-        Category.objects.filter(products__isnull=True).delete()
-        samples = Product.objects.filter(slug__in=[sample.slug for sample in SAMPLES]).count()
+                hidden.append(product)
+        others = [product for product in hidden if product.slug not in SLUGS]
         self.stdout.write(
-            f"Deleted {_products(deleted)} without orders, reset {_products(samples, 'sample ')} "
-            f"with orders, hid {_products(hidden - samples, 'other ')} with orders."
+            f"Deleted {_products(len(deleted))} without orders, "
+            f"reset {_products(len(hidden) - len(others), 'sample ')} with orders, "
+            f"hid {_products(len(others), 'other ')} with orders."
         )
+        own = [product for product in deleted if product.slug not in SLUGS]
+        for done, rows in (("Deleted", own), ("Hid", others)):
+            if rows:
+                names = ", ".join(product.name for product in rows[:MAX_NAMES])
+                more = len(rows) - MAX_NAMES
+                self.stdout.write(f"{done}: {names}{f' and {more} more' if more > 0 else ''}.")
