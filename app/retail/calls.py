@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from requests.certs import where
+from certifi import where
 
 from retail.sockets import bind, bounded
 

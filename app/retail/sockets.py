@@ -127,5 +127,5 @@ class _BoundTls(_Bound, ssl.SSLSocket):
 def bind(sock: socket.socket) -> socket.socket:
     """Make a connected socket obey `bounded`, and return it."""
     # The libraries that create the sockets cannot be given another class.
-    sock.__class__ = _BoundTls if isinstance(sock, ssl.SSLSocket) else _BoundPlain  # type: ignore[assignment]
+    sock.__class__ = _BoundTls if isinstance(sock, ssl.SSLSocket) else _BoundPlain
     return sock

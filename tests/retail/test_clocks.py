@@ -32,13 +32,15 @@ HOUR = timedelta(hours=1)
 
 
 def queued(at: Any) -> Model:
-    return OrmQ.objects.create(key="vitrine", payload="", lock=at)
+    row: Model = OrmQ.objects.create(key="vitrine", payload="", lock=at)
+    return row
 
 
 def scheduled(at: Any) -> Model:
     jobs.write_schedules()
     Schedule.objects.update(next_run=at)
-    return Schedule.objects.get(name="settle_payments")
+    row: Model = Schedule.objects.get(name="settle_payments")
+    return row
 
 
 def succeeded(at: Any) -> Model:
@@ -50,7 +52,7 @@ def audited(at: Any) -> Model:
 
 
 def failed_log_in(at: Any) -> Model:
-    attempt = AccessAttempt.objects.create(username="a", failures_since_start=1)
+    attempt: Model = AccessAttempt.objects.create(username="a", failures_since_start=1)
     AccessAttempt.objects.update(attempt_time=at)
     return attempt
 
