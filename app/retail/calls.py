@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from certifi import where
 
 from retail.sockets import bind, bounded
 
@@ -23,7 +23,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @cache
 def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+    return ssl.create_default_context(cafile=where())
 
 
 class NotConnectedError(OSError):

@@ -52,7 +52,7 @@ def audited(at: Any) -> Model:
 
 
 def failed_log_in(at: Any) -> Model:
-    attempt: Model = AccessAttempt.objects.create(username="a", ip_address="127.0.0.1")
+    attempt: Model = AccessAttempt.objects.create(username="a", failures_since_start=1)
     AccessAttempt.objects.update(attempt_time=at)
     return attempt
 
