@@ -140,7 +140,7 @@ class JobQueue:
     @property
     def finished(self) -> bool:
         """Whether they have ended without cutting off a job."""
-        return self._process.exitcode == 0
+        return bool(self._process.exitcode == 0)
 
     def kill(self) -> None:
         """End them at once."""

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -29,7 +30,8 @@ def _calls() -> Iterator[tuple[str, str, set[str]]]:
 def _columns(model: type[Model], names: Iterable[str]) -> set[str]:
     """Return the fields' columns; a foreign key may be given as an object or by its id."""
     key = model._meta.pk.name
-    return {model._meta.get_field(key if name == "pk" else name).attname for name in names}
+    fields: list[Any] = [model._meta.get_field(key if name == "pk" else name) for name in names]
+    return {field.attname for field in fields}
 
 
 def _found_by_unique(model: type[Model], names: set[str]) -> bool:

@@ -93,6 +93,7 @@ def test_it_is_marked_as_sent_before_it_is_sent(
     before = timezone.now()
     recovery.settle_due()
     assert marked == [Payment.objects.get().sent_at]
+    assert marked[0] is not None
     assert before <= marked[0] <= timezone.now()
 
 

@@ -113,11 +113,11 @@ class Command(BaseCommand):
         # Start threads only now: none may use the database while this process forks.
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         threads = [
-            threading.Thread(target=run, args=args, name=name, daemon=True)
-            for run, args, name in (
-                (self._beat_on, (), "heartbeat"),
-                *((self._poll, (call,), call.__name__) for call in jobs.pollers),
-            )
+            threading.Thread(target=self._beat_on, name="heartbeat", daemon=True),
+            *(
+                threading.Thread(target=self._poll, args=(call,), name=call.__name__, daemon=True)
+                for call in jobs.pollers
+            ),
         ]
         for thread in threads:
             thread.start()
