@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -28,10 +29,9 @@ def _calls() -> Iterator[tuple[str, str, set[str]]]:
 
 def _columns(model: type[Model], names: Iterable[str]) -> set[str]:
     """Return the fields' columns; a foreign key may be given as an object or by its id."""
-    columns = {"pk": model._meta.pk.attname}
-    for field in model._meta.concrete_fields:
-        columns |= {field.name: field.attname, field.attname: field.attname}
-    return {columns[name] for name in names}
+    key = model._meta.pk.name
+    fields: list[Any] = [model._meta.get_field(key if name == "pk" else name) for name in names]
+    return {field.attname for field in fields}
 
 
 def _found_by_unique(model: type[Model], names: set[str]) -> bool:
