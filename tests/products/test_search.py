@@ -274,3 +274,22 @@ def test_the_index_is_restored_after_a_migration_that_rebuilds_the_table() -> No
     assert "search" in plan("lamp")
     call_command("migrate", stdout=StringIO())  # again changes nothing
     assert (found("lamp"), found("vase")) == (["Lamp"], ["Vase"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_index_the_same_is_found(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_product("Lamp")
+    search_index.drop_index("default")
+    with monkeypatch.context() as patched:
+        for statements in ("_POSTGRESQL", "_SQLITE"):
+            patched.setattr(search_index, statements, ("CREATE NOTHING",))
+        search_index.create_index(using="default")
+        messages = [record.getMessage() for record in caplog.records]
+        assert messages == ["event=search.not_indexed"]
+        make_product("Vase")
+        assert (found("LAMP"), found("vase"), found("none")) == (["Lamp"], ["Vase"], [])
+    search_index.create_index(using="default")
+    assert found("vase") == ["Vase"]
+    assert "search" in plan("vase")

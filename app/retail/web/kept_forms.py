@@ -1,8 +1,8 @@
 """What a visitor typed into a form is kept while they log in again.
 
 A session may end between opening a form and sending it. The fields named by the page are kept in
-the new session for an hour, and shown only on that page, and only to the customer that the form was
-shown to.
+the new session until KEPT_SECONDS have passed. They are shown only on that page, and only to the
+customer that the form was shown to.
 """
 
 from __future__ import annotations
