@@ -33,22 +33,31 @@ hypothesis.settings.register_profile(
 
 
 # What starts processes or browsers, or takes seconds: `make quick` leaves it out, and `make test`
-# begins with it, since what takes longest must not come last.
+# begins with it, since what takes longest must not come last. By measured durations.
 SLOW = (
     *("blind", "browser", "tools", "fuzz", "running", "faults", "postgres"),
-    *("grafana/test_painted.py", "contracts/test_links.py"),
-    *("contracts/test_names.py", "quality/test_catalogue.py"),
-    *("config/test_settings.py", "config/test_env_example.py"),
-    *("retail/history/test_read.py", "retail/test_admin.py", "retail/test_admin_lists.py"),
+    *("grafana/test_painted.py", "contracts/test_thresholds.py", "orders/test_audit_books.py"),
+    *("retail/history/test_read.py", "contracts/test_links.py", "contracts/test_names.py"),
+    *("quality/test_catalogue.py", "config/test_settings.py", "config/test_env_example.py"),
+    *("config/test_server.py", "retail/test_admin.py", "retail/test_admin_lists.py"),
+    *("retail/web/test_redirects.py", "retail/web/test_probes.py", "retail/web/test_live.py"),
+    *("retail/history/test_rollups.py", "retail/history/test_late_rows.py"),
+    *("retail/history/test_pruning.py", "retail/observability/test_slots.py"),
     *("retail/observability/test_log_writer_processes.py",),
-    *("retail/observability/test_recording_processes.py", "retail/observability/test_slots.py"),
-    *("retail/observability/test_broken_files.py", "gateway_simulator/test_left_files.py"),
+    *("retail/observability/test_recording_processes.py",),
+    *("retail/observability/test_broken_files.py",),
     *("retail/observability/test_logs_file.py", "retail/observability/test_logs_console.py"),
     *("orders/test_races.py", "orders/test_history.py", "orders/test_checks.py"),
-    *("orders/test_audit_gateway.py", "payments/test_breaker_machine.py"),
+    *("orders/test_audit_gateway.py", "orders/test_audit.py", "orders/test_admin.py"),
+    *("orders/test_recovery.py", "payments/test_breaker_machine.py", "payments/test_admin.py"),
     *("payments/test_gateway_client.py", "payments/test_selectors.py"),
-    *("gateway_simulator/test_process.py", "dashboards/test_numbers.py"),
-    *("alerts/test_mutants.py", "alerts/test_alertmanager.py", "alerts/test_rules.py"),
+    *("products/test_admin.py", "products/test_admin_lists.py"),
+    *("products/test_admin_concurrency.py", "gateway_simulator"),
+    *("dashboards/test_numbers.py", "dashboards/test_dashboard.py", "dashboards/test_health.py"),
+    *("dashboards/test_outage.py", "quality/test_values.py", "quality/test_verdicts.py"),
+    *("quality/test_pages.py", "oncall/test_pages.py", "contracts/test_one_answer.py"),
+    *("alerts/test_rules.py", "alerts/test_mutants.py", "alerts/test_alertmanager.py"),
+    *("alerts/test_inhibition.py", "alerts/test_probes.py"),
     "test_conftest_left_out.py",
 )
 KEPT_TABLES = {"django_content_type", "auth_permission"}
@@ -59,6 +68,11 @@ def _rank(item: pytest.Item) -> int:
     """Return the place of a test's file or folder in SLOW; what is not there comes last."""
     around = {item.path, *item.path.parents}
     return next((n for n, path in enumerate(SLOW_PATHS) if path in around), len(SLOW))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what `make quick` leaves out."""
+    return True if config.option.markexpr == "not slow" and collection_path in SLOW_PATHS else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at the markers for its -m option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,15 @@ def rules_of(path: str) -> list[dict[str, Any]]:
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a program and capture its output. A failure does not raise."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=HANGS_AFTER, check=False)
+    environment = os.environ | {"GOGC": "400"}  # saves promtool a fifth of its time
+    return subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=HANGS_AFTER,
+        check=False,
+    )
 
 
 def concerns(case: dict[str, Any], name: str) -> bool:
@@ -40,11 +49,11 @@ def concerns(case: dict[str, Any], name: str) -> bool:
     return name in tested or any(name in expr or "alertname=" not in expr for expr in counted)
 
 
-def passes(promtool: str, folder: Path, rules: Iterable[Any], cases: Any, every: str) -> bool:
-    """Return whether rules pass some unit tests. The files are JSON, which is valid YAML."""
+def passes(promtool: str, folder: Path, rules: Iterable[Any], case: Any, every: str) -> bool:
+    """Return whether rules pass a unit test. The files are JSON, which is valid YAML."""
     group = {"name": "mutant", "rules": list(rules)}
     (folder / "rules.yml").write_text(json.dumps({"groups": [group]}), encoding="utf-8")
-    tests = {"rule_files": ["rules.yml"], "evaluation_interval": every, "tests": cases}
+    tests = {"rule_files": ["rules.yml"], "evaluation_interval": every, "tests": [case]}
     (folder / "tests.yml").write_text(json.dumps(tests), encoding="utf-8")
     return run(promtool, "test", "rules", folder / "tests.yml").returncode == 0
 

@@ -105,7 +105,7 @@ def test_payment_success_has_one_answer(
     }
     panel = panel_expectation(success_now(), state)
     case = {"interval": "15s", "input_series": series, "promql_expr_test": [rule, panel]}
-    assert passes(promtool, tmp_path, rules_of("alerts/rules/payments.yml"), [case], "15s")
+    assert passes(promtool, tmp_path, rules_of("alerts/rules/payments.yml"), case, "15s")
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_the_fast_fail_time_has_one_answer(
     (panel,) = [row for row in PAYMENTS["panels"] if "fast-fail time" in row["title"]]
     check = panel_expectation(panel, state)
     case = {"interval": "15s", "input_series": series, "promql_expr_test": [check]}
-    assert passes(promtool, tmp_path, rules_of("alerts/rules/payments.yml"), [case], "15s")
+    assert passes(promtool, tmp_path, rules_of("alerts/rules/payments.yml"), case, "15s")

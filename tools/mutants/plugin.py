@@ -93,7 +93,9 @@ class Runner:
 
     def baseline(self) -> None:
         """Run all tests and see which lines each executes."""
-        watch = coverage.Coverage(data_file=None, include=[str(path) for path in FILES])
+        watch = coverage.Coverage(
+            data_file=None, config_file=False, include=[str(path) for path in FILES]
+        )
         for nodeid, item in self.items.items():
             watch.start()
             watch.switch_context(nodeid)
