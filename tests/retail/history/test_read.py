@@ -148,8 +148,9 @@ def by_hand(kind: str, span: TimeRange, until: datetime) -> dict[datetime, tuple
 @pytest.mark.parametrize("name", RANGES)
 @pytest.mark.parametrize("worker", [[0], [77], [200, 61], [5000, 40], [9000, 3000, 355, 10, 3]])
 def test_every_range_is_the_sum_of_its_rows_whenever_they_were_rolled_up(
-    name: str, worker: list[int]
+    monkeypatch: pytest.MonkeyPatch, name: str, worker: list[int]
 ) -> None:
+    monkeypatch.setattr(rollups, "sources", {})  # half the queries of each hour, and none of ROWS
     random = Random(f"{name}{worker}")  # noqa: S311 - not about secrets
     scatter(random, days=120 if RANGES[name][1] == DAY else 9, rows=400)
     for minutes in worker:
