@@ -12,7 +12,7 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from gateway_simulator import api, logs, pages, wire
-from gateway_simulator.checks import ApiError
+from gateway_simulator.checks import ApiError, bad_request
 from gateway_simulator.context import Gateway, gateway, note
 from gateway_simulator.faults import Faults
 from gateway_simulator.ledger import Ledger
@@ -60,6 +60,7 @@ def create_app(
     app.teardown_request(_forget)
     app.register_error_handler(ApiError, _refused)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(UnicodeDecodeError, _undecodable)
     app.register_error_handler(Exception, _failed)
     app.register_blueprint(api.bp)
     app.register_blueprint(pages.bp)
@@ -157,6 +158,11 @@ def _http_error(error: HTTPException) -> tuple[Response, int]:
     plain = (status.name.lower(), error.description or status.phrase)
     name, message = _HTTP_ERRORS.get(status, plain)
     return jsonify(error=name, message=message), status
+
+
+def _undecodable(_error: UnicodeDecodeError) -> tuple[Response, int]:
+    """Refuse a query with raw bytes, which Werkzeug fails to read."""
+    return _refused(bad_request("Percent-encode the query, in UTF-8."))
 
 
 def _failed(_error: Exception) -> tuple[Response, int]:

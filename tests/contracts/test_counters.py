@@ -22,6 +22,7 @@ from orders.services import StockConflictError, sale_checkout
 from payments.breaker import BreakerOpenError
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
+from products.models import Product
 from products.services import SoldOutError
 from retail import jobs
 from retail.audit import declare, runner
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from django.test import Client
     from pytest_django import Settings
 
-    from products.models import Product
     from tests.retail.observability.log_writing import Open
     from tests.support import ScriptedGateway
 
@@ -75,9 +75,10 @@ def fail(*_args: object) -> Any:
 def _orders(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
     """Place orders that end in every way, with the gateway in service."""
     for currency in shop_settings.CURRENCIES:
-        lamp.currency = currency
+        Product.objects.update(currency=currency)
         sale = sale_checkout(order=order_for(buyer, lamp))
         assert sale.status == Sale.Status.CONFIRMED
+    Product.objects.update(currency=shop_settings.CURRENCY)
     gateway.answers = [Answer.DECLINED]
     assert sale_checkout(order=order_for(buyer, lamp)).status == Sale.Status.FAILED
     _, payment = reserve(order_for(buyer, lamp), new_payment_key())

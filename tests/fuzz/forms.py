@@ -151,11 +151,8 @@ class _Reader(HTMLParser):
             self._field(self.form, tag, attributes)
 
     def _field(self, form: Form, tag: str, attributes: dict[str, str]) -> None:
-        name, kind, value = (
-            attributes["name"],
-            attributes.get("type", "text"),
-            attributes.get("value", ""),
-        )
+        name, kind = attributes["name"], attributes.get("type", "text")
+        value = attributes.get("value", "on" if kind in {"checkbox", "radio"} else "")
         if tag == "button" or kind == "submit":
             form.buttons.append((name, value))
         elif tag == "select":

@@ -49,13 +49,14 @@ VALUES = {
     "stock_reason": "recount",
     "name": "Name {}",
     "slug": "name-{}",
-    "force_to": "open",
+    "force_to": "closed",
     "reason": "night shift",
     "minutes": "5",
     "payment_token": "tok_good",
     "delivery_name": "Bea",
     "delivery_address": "1 Example Street",
     "description": "Words",
+    "image": "products/placeholder.svg",
 }
 TRIES = 3  # at a route with parameters, since some rows have no form
 # These must be among the forms that have an effect.
@@ -128,7 +129,7 @@ def body_of(form: Form, number: int) -> str:
             values = [choice for choice in each.choices if choice][:1]
         elif each.name in VALUES and values in ([""], []):
             values = [VALUES[each.name].format(number)]
-        elif each.name == "category" and values == []:
+        elif each.name == "category" and values in ([""], []):
             values = [choice for choice in each.choices if choice][:1]
         elif each.name == "csrfmiddlewaretoken":
             values = [TOKEN]

@@ -75,7 +75,7 @@ def test_so_is_what_the_worker_does_before_it_charges_and_cancels(
     del seen[:]
     Payment.objects.update(due_at=LONG_AGO)
     assert settle_due() == payments
-    Payment.objects.update(due_at=LONG_AGO, created_at=LONG_AGO)  # now cancelled
+    Payment.objects.update(due_at=LONG_AGO, sent_at=LONG_AGO)  # now cancelled
     assert settle_due() == payments
     assert len(scripted_gateway.cancelled) == payments
     assert seen == ["waits for the disk"] * 2 * payments

@@ -116,7 +116,7 @@ def test_a_database_error_in_middleware_is_a_503(
     def away(*_: object) -> None:
         raise OperationalError("no route to host")
 
-    visitor.cookies["sessionid"] = "some-session"
+    visitor.cookies["sessionid"] = "a" * 32
     monkeypatch.setattr("accounts.sessions.SessionStore.load", away)
     answer = visitor.get("/orders/")
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE

@@ -105,8 +105,9 @@ class MetricsServer(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Log what failed, unless the client has just gone away."""
-        if not isinstance(sys.exception(), OSError):
-            logger.error("event=worker.request_failed", exc_info=True)  # noqa: LOG014 - called while it is handled
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            logger.error("event=worker.request_failed", exc_info=error)
 
 
 class Command(BaseCommand):
