@@ -31,8 +31,10 @@ BEARER = {"HTTP_AUTHORIZATION": f"Bearer {odd.TOKEN}"}
 
 
 @pytest.fixture
-def fuzzer(session: FuzzSession, settings: Settings) -> Fuzzer:
+def fuzzer(session: FuzzSession, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Fuzzer:
     """Return a fuzzer that may enter everything."""
+    # The test client has a handler of its own.
+    monkeypatch.setattr("django.test.client.WSGIRequest", application.request_class)
     settings.METRICS_TOKEN = settings.ALERTS_TOKEN = odd.TOKEN
     settings.CSRF_TRUSTED_ORIGINS = ["https://shop.example"]  # or Origin is hardly read
     settings.AXES_ENABLED = True

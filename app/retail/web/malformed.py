@@ -7,6 +7,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.wsgi import WSGIRequest
 
 from retail.web.problems import problem
@@ -27,7 +28,9 @@ class Request(WSGIRequest):
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         try:
             super()._set_content_type_params(meta)  # type: ignore[misc]  # not in the stubs
-        except ValueError:
+        except (LookupError, ValueError, SuspiciousOperation):
+            # It reads the query in the encoding at once, which may be what has failed.
+            self._encoding = None
             self.content_type, self.content_params = "", {}
 
 
