@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.running.support import wait_until
+
 if TYPE_CHECKING:
     from tests.running.support import RunningShop
 
 LAMP, FLASH = "/products/lumen-desk-lamp/", "/products/aurora-wireless-headphones/"
 PAGES = ("/", "/products/", "/products/?q=lamp", "/orders/", "/nowhere/", "/accounts/profile/")
+JOB = "from retail.tasks import roll_up_metrics; roll_up_metrics.enqueue()"
+NO_JOBS = "not __import__('django_q.models', fromlist=['OrmQ']).OrmQ.objects.exists()"
 JUDGE = "from quality.tasks import judge_scenarios; judge_scenarios()"
 MOST_ORDERS = 3  # of one product by one customer
 # Long times, so that no test depends on the breaker's reset or on the end of a window.
@@ -62,5 +66,7 @@ def journey(shop: RunningShop) -> None:
     for _ in range(MOST_ORDERS + 1):
         late.put_in_cart(LAMP)
         late.order("tok_declined")
+    shop.run(JOB)
+    wait_until(lambda: shop.query(NO_JOBS), "the worker to run the job")
     shop.manage("audit")
     shop.run(JUDGE)

@@ -217,7 +217,7 @@ def _seed_monitoring() -> None:
     for name in declared:
         AuditCheck.objects.create(invariant=name, checked_at=_ago(20), full_checked_at=_ago(20))
     OrmQ.objects.create(key="jobs", payload="", lock=_ago(7))
-    Email.objects.create(kind="note", about="one", created_at=_ago(30))
+    Email.objects.create(kind="note", about="one", created_at=_ago(27))
 
 
 def render(folder: Path, job: Job) -> dict[str, list[str]]:

@@ -155,8 +155,8 @@ def test_one_waiting_job(staff: Client) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (1200, "good: sent 2 e-mails waiting; longest wait 20 min."),
-        (1201, "bad: late 2 e-mails waiting; longest wait 20 min."),
+        (1500, "good: sent 2 e-mails waiting; longest wait 25 min."),
+        (1501, "bad: late 2 e-mails waiting; longest wait 25 min."),
     ],
 )
 def test_emails_are_evaluated_by_the_longest_wait(staff: Client, seconds: int, text: str) -> None:
