@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
@@ -17,7 +17,7 @@ from tests.support import make_product
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONSTRAINT = "0004_prices_above_zero"
+CONSTRAINT = "0005_prices_above_zero"
 
 
 def migrate(name: str) -> None:
@@ -34,7 +34,7 @@ def _migrated_afterwards(transactional_db: None) -> Iterator[None]:
 @pytest.mark.usefixtures("_migrated_afterwards")
 def test_free_products_are_hidden_and_free_flash_sales_ended() -> None:
     now = timezone.now()
-    sale = {"flash_starts_at": now, "flash_ends_at": now + timedelta(days=1)}
+    sale: Any = {"flash_starts_at": now, "flash_ends_at": now + timedelta(days=1)}
     ids = [make_product(name, **sale, flash_price=5).pk for name in ("Gift", "Free", "Paid")]
     migrate("0003_reason_labels")
     gift, free, paid = ids
