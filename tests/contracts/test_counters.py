@@ -20,6 +20,7 @@ from orders.services import StockConflictError, sale_checkout
 from payments.breaker import BreakerOpenError
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
+from products.models import Product
 from products.services import SoldOutError
 from retail import jobs
 from retail.audit import declare, runner
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from django.test import Client
     from pytest_django import Settings
 
-    from products.models import Product
     from tests.retail.observability.log_writing import Open
     from tests.support import ScriptedGateway
 
@@ -70,8 +70,10 @@ def fail(*_args: object) -> Any:
 def _orders(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
     """Place orders that end in every way, with the gateway in service."""
     for currency in shop_settings.CURRENCIES:
-        sale = sale_checkout(order=replace(order_for(buyer, lamp), currency=currency))
+        Product.objects.filter(pk=lamp.pk).update(currency=currency)
+        sale = sale_checkout(order=order_for(buyer, lamp))
         assert sale.status == Sale.Status.CONFIRMED
+    Product.objects.filter(pk=lamp.pk).update(currency=lamp.currency)
     gateway.answers = [Answer.DECLINED]
     assert sale_checkout(order=order_for(buyer, lamp)).status == Sale.Status.FAILED
     _, payment = reserve(order_for(buyer, lamp), new_payment_key())
