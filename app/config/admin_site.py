@@ -78,7 +78,7 @@ class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
         return super().get_changelist_form(request, form=merging(forms.ModelForm), **kwargs)
 
     def _get_list_editable_queryset(self, request: HttpRequest, prefix: str) -> QuerySet[Any]:
-        return _locked(super()._get_list_editable_queryset(request, prefix))  # type: ignore[misc]
+        return _locked(super()._get_list_editable_queryset(request, prefix))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the list; edit rows or run an action in one transaction."""

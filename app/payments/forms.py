@@ -76,7 +76,10 @@ class ForceForm(forms.ModelForm):  # type: ignore[type-arg]
         """Refuse to replace, unseen, what somebody else has decided since the form was shown."""
         seen: str = self.cleaned_data["seen"]
         if seen and seen != (now := self._force()):
-            self.data = {**self.data.dict(), "seen": now}  # the next submission has seen it
+            self.data = {
+                **{name: self.data[name] for name in self.data},
+                "seen": now,
+            }  # the next submission has seen it
             raise forms.ValidationError(
                 f"The breaker is now {now}. Save again if you still want to change it."
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -59,7 +59,7 @@ def test_an_order_outside_the_gateways_limits_reserves_and_charges_nothing(
     flash: bool,
 ) -> None:
     now = {"flash_starts_at": "2020-01-01T00:00Z", "flash_ends_at": "2100-01-01T00:00Z"}
-    sale = {"flash_price": Decimal(price), **now} if flash else {}
+    sale: Any = {"flash_price": Decimal(price), **now} if flash else {}
     buyer, lamp = make_buyer(), make_product(price=price, **sale)
     order = order_for(buyer, lamp, quantity)
     assert order_problem(order.lines) == problem

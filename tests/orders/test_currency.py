@@ -6,7 +6,7 @@ import re
 import uuid
 from decimal import Decimal
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -159,7 +159,7 @@ def test_prices_in_two_currencies_are_no_order(
 
 
 def test_change_currency_converts_all_prices_at_once(settings: Settings) -> None:
-    sale = {"flash_price": "5.05", "flash_starts_at": "2026-01-01T00:00Z"}
+    sale: Any = {"flash_price": "5.05", "flash_starts_at": "2026-01-01T00:00Z"}
     sale["flash_ends_at"] = "2026-01-02T00:00Z"
     make_product(price="10.10", is_active=False, **sale)
     make_product("Desk", price="1.25")

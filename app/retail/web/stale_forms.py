@@ -99,7 +99,7 @@ class MergingForm(forms.ModelForm):  # type: ignore[type-arg]
         """Use the row's value, exactly: a browser returns other line breaks and no microseconds."""
         if overtaken:
             self.kept.add(name)
-            self._errors.pop(name, None)  # type: ignore[union-attr]  # the value is not the user's
+            self.errors.pop(name, None)  # the value is not the user's
         field = self.instance._meta.get_field(name)  # noqa: SLF001 - documented API
         if field.many_to_many:
             self.cleaned_data.pop(name, None)  # not saved
