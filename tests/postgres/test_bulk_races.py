@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def clear() -> None:
-    call_command("populate_products", "--clear", verbosity=0, stdout=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    call_command("populate_products", "--clear", stdout=StringIO())
 
 
 def test_clear_waits_for_a_reservation_and_keeps_its_product(reserve_path: str, anna: User) -> None:

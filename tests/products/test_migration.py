@@ -17,7 +17,7 @@ from tests.support import make_product
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONSTRAINT = "0004_prices_above_zero"
+CONSTRAINT = "0005_prices_above_zero"
 
 
 def migrate(name: str) -> None:

@@ -19,7 +19,7 @@ def drop(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('products', '0004_prices_above_zero'),
+        ('products', '0005_prices_above_zero'),
     ]
 
     operations = [
