@@ -24,7 +24,7 @@ KNOWN = {
     ("staff", "/admin/products/product/add/"),
 }
 VALID = 12  # valid submissions of each form of the shop
-TRIES = 3  # at a route with parameters, since some rows have no form
+TRIES = 6  # at a route with parameters, since some rows have no form
 
 
 def _forms(session: FuzzSession) -> list[Form]:
