@@ -88,7 +88,7 @@ class Shop:
         """Move the times of an order back."""
         for row in (sale, sale.payments.get()):
             row.refresh_from_db()
-            for field in ("created_at", "finished_at", "settled_at"):
+            for field in ("created_at", "sent_at", "finished_at", "settled_at"):
                 if getattr(row, field, None):
                     setattr(row, field, getattr(row, field) - ago)
             row.save()

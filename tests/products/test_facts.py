@@ -61,7 +61,7 @@ def test_flash_sales_are_sorted_by_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 REFUSED = [
     ("product_stock_not_negative", {"stock": -1}),
-    ("product_price_not_negative", {"price": Decimal("-0.01")}),
+    ("product_price_not_negative", {"price": Decimal("-0.01"), "is_active": False}),
     ("product_flash_price_between_zero_and_price", {**SALE, "flash_price": Decimal("10.01")}),
     ("product_flash_price_between_zero_and_price", {**SALE, "flash_price": Decimal("-0.01")}),
     ("product_flash_price_between_zero_and_price", {**SALE, "flash_price": Decimal(0)}),

@@ -29,6 +29,9 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "torn": lambda content: content[:-7],
     "rubbish": lambda content: b"\xff\x00{" * max(1, len(content) // 3),
 }
+WITH_ADDRESS = (
+    "from django.contrib.auth.models import User; User.objects.update(email='b@example.com')"
+)
 EXPECTED = {
     *("application.log", "gateway.log", "counter_slot0.db", "slot0.lock", "ledger.sqlite3-wal"),
 }
@@ -42,8 +45,9 @@ def shop(tmp_path: Path) -> Iterator[RunningShop]:
 
 
 def buy(shop: RunningShop) -> None:
-    """Let a new customer buy something."""
+    """Let a new customer, who has an e-mail address, buy something."""
     shopper = shop.shopper()
+    shop.run(WITH_ADDRESS)
     shopper.put_in_cart(shopper.products()[0])
     page = shopper.order()
     assert urlsplit(page.url).path.startswith("/orders/"), page.text
