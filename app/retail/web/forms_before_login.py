@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.http.multipartparser import MultiPartParserError
 from django.middleware.csrf import CSRF_TOKEN_LENGTH, CsrfViewMiddleware
 
 if TYPE_CHECKING:
@@ -49,8 +51,11 @@ def fields_to_confirm(request: HttpRequest) -> list[tuple[str, str]] | None:
 
     A form with a password is not: the page would show it.
     """
-    form = request.POST
-    if TOKEN_FIELD not in form or request.FILES or any("password" in name for name in form):
+    try:
+        form, files = request.POST, request.FILES
+    except (OSError, SuspiciousOperation, MultiPartParserError):
+        return None  # it cannot be read: the client has gone, or sent nonsense
+    if TOKEN_FIELD not in form or files or any("password" in name for name in form):
         return None
     if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
         return None  # no page to confirm it on
