@@ -9,12 +9,24 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
+from gunicorn.workers.gthread import ThreadWorker
 
 from gateway_simulator import logs, settings
 from gateway_simulator.app import create_app
 from gateway_simulator.ledger import Ledger
 
 THREADS = 32
+
+
+class Worker(ThreadWorker):  # type: ignore[misc] # its base has no types
+    """gunicorn's worker with threads; it answers no client's mistake with a 5xx."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer a request that gunicorn cannot read."""
+        if isinstance(exc, UnsupportedTransferCoding):
+            exc = InvalidHeader("TRANSFER-ENCODING")  # 400 in place of 501
+        super().handle_error(req, client, addr, exc)
 
 
 class Server(BaseApplication):  # type: ignore[misc] # its base has no types
@@ -28,7 +40,7 @@ class Server(BaseApplication):  # type: ignore[misc] # its base has no types
         """Set gunicorn's options. Its command line and configuration files are not read."""
         options: dict[str, Any] = {
             "bind": self._chosen.address,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "workers": 1,
             "threads": THREADS,
             "keepalive": 75,  # longer than clients keep idle connections

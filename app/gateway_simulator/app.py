@@ -9,6 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from gateway_simulator import api, logs, pages, wire
@@ -92,7 +93,11 @@ def _admit() -> Response | None:
         _require(gw.settings.api_key, "GATEWAY_API_KEY")
     elif request.path == "/faults":
         _require(gw.settings.faults_token, "GATEWAY_FAULTS_TOKEN")
-    if len(request.get_data()) > MOST_BODY_BYTES:
+    try:
+        size = len(request.get_data())
+    except (OSError, ParseException) as error:  # such as a chunk without a valid size
+        raise bad_request("The body cannot be read.") from error
+    if size > MOST_BODY_BYTES:
         raise RequestEntityTooLarge
     if is_api and gw.faults.now().latency_ms:
         gw.sleep(gw.faults.now().latency_ms / 1000)
