@@ -177,6 +177,7 @@ def profile(request: HttpRequest) -> HttpResponse:
                 forget(request)
                 messages.success(request, "Changes saved.")
                 return redirect("accounts:profile")
+            transaction.set_rollback(True)  # a refused form creates no profile
         status = 409 if form.conflicts else 400
     else:
         form = ProfileForm(instance=profile_get(user_id=request.user.pk), initial=kept(request))
