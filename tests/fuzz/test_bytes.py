@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from config.wsgi import application
 from retail.web.malformed import Request
 from tests.fuzz import bytes as odd
 from tests.fuzz import hostile
@@ -34,7 +34,7 @@ BEARER = {"HTTP_AUTHORIZATION": f"Bearer {odd.TOKEN}"}
 def fuzzer(session: FuzzSession, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Fuzzer:
     """Return a fuzzer that may enter everything."""
     # The test client has a handler of its own.
-    monkeypatch.setattr("django.test.client.WSGIRequest", application.request_class)
+    monkeypatch.setattr("django.test.client.WSGIRequest", Request)
     settings.METRICS_TOKEN = settings.ALERTS_TOKEN = odd.TOKEN
     settings.CSRF_TRUSTED_ORIGINS = ["https://shop.example"]  # or Origin is hardly read
     settings.AXES_ENABLED = True
@@ -162,4 +162,9 @@ def test_a_content_type_that_django_cannot_parse_is_ignored() -> None:
         with pytest.raises(ValueError, match=r"."):
             WSGIRequest(dict(environ))  # before any middleware runs
         assert Request(environ).content_type == ""
-        assert application.request_class is Request
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_server_uses_these_requests() -> None:
+    wsgi = importlib.import_module("config.wsgi")  # it reads the database
+    assert wsgi.application.request_class is Request
