@@ -36,6 +36,7 @@ ALERTS: dict[str, Labels] = {
     "one worker": alert("RetailTargetDown", "warning", job="worker", instance="b", **WATCH),
     "no loki": alert("RetailTargetDown", "warning", job="loki", instance="loki", **WATCH),
     "queue": alert("RetailQueueStalled", "warning", service="worker"),
+    "e-mails": alert("RetailEmailsLate", "warning", service="worker"),
     "job": alert("RetailJobOverdue", "warning", task="run_audit", service="worker"),
     "gauge": alert("RetailGaugeMissing", "warning", gauge="retail_oversold_units", **WATCH),
     "clock": alert("RetailClockWrong", "warning", job="worker", instance="b", **WATCH),
@@ -68,15 +69,15 @@ SILENCES = {
     # It names the cause. "Who pays?" and "are there visitors?" have other answers, too.
     "database": {
         "errors", "checkouts burn", "checkouts smoulder", "home", "last requests", "last checkouts",
-        "audit stale", "queue", "job", "gauge", "telemetry", "grafana's errors",
+        "audit stale", "queue", "e-mails", "job", "gauge", "telemetry", "grafana's errors",
     },
     # The shop answers nobody.
     "home": {
         "errors", "checkouts burn", "checkouts smoulder", "last requests", "last checkouts",
         "no web", "one web", "no visitors", "grafana's errors",
     },
-    "worker": {"no worker", "one worker", "audit stale", "queue", "job"},
-    "no worker": {"one worker", "audit stale", "queue", "job"},
+    "worker": {"no worker", "one worker", "audit stale", "queue", "e-mails", "job"},
+    "no worker": {"one worker", "audit stale", "queue", "e-mails", "job"},
     # Perhaps only the scrape fails: everything else is still said.
     "no web": {"one web"},
     # No payment can succeed. For its first minutes it is a warning, and silences nothing.
