@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SuspiciousOperation
@@ -40,6 +42,9 @@ def _fault(request: HttpRequest) -> HTTPStatus | None:
     Django reads query and form in any encoding that Python knows. Some of them are none for text
     (rot13), and some give characters that no database stores (utf-7, unicode_escape).
     """
+    for name, value in request.META.items():
+        if name.startswith("HTTP_") and "\x00" in value:  # no database stores it
+            return HTTPStatus.BAD_REQUEST
     encoding, length = request.encoding, request.META.get("CONTENT_LENGTH") or "0"
     if not _LENGTH.fullmatch(length):
         request.META["CONTENT_LENGTH"] = "0"
@@ -50,6 +55,15 @@ def _fault(request: HttpRequest) -> HTTPStatus | None:
     return None
 
 
+@lru_cache(maxsize=1024)
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 class MalformedMiddleware:
     """Refuses malformed requests, before anything reads their query or body."""
 
@@ -58,5 +72,7 @@ class MalformedMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Refuse the request, or pass it on."""
+        if not _is_address(request.META.get("REMOTE_ADDR", "")):
+            request.META["REMOTE_ADDR"] = ""  # of a Unix socket; PostgreSQL takes only addresses
         fault = _fault(request)
         return self.get_response(request) if fault is None else problem(request, fault)
