@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 from select import PIPE_BUF
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,16 +68,24 @@ def _pieces(lines: list[bytes]) -> Iterator[bytes]:
 
 
 def ends_torn(path: Path) -> bool:
-    """Return whether a file ends within a line, and nobody is writing the rest of it."""
-    for _ in range(2):
-        with path.open("rb") as file:
-            if not file.seek(0, os.SEEK_END):
-                return False
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) == b"\n":
-                return False
-        time.sleep(WRITING_SECONDS)
-    return True
+    """Return whether a file ends within a line and does not grow: nobody is writing the rest."""
+    first = _end(path)
+    if first.endswith_newline:
+        return False
+    time.sleep(WRITING_SECONDS)
+    return _end(path) == first
+
+
+class _End(NamedTuple):
+    size: int
+    endswith_newline: bool
+
+
+def _end(path: Path) -> _End:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        return _End(size, size == 0 or file.read(1) == b"\n")
 
 
 class SharedFile(Sink):
