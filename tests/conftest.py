@@ -51,6 +51,8 @@ SLOW = (
     *("orders/test_audit_gateway.py", "orders/test_audit.py", "orders/test_admin.py"),
     *("orders/test_recovery.py", "payments/test_breaker_machine.py", "payments/test_admin.py"),
     *("payments/test_gateway_client.py", "payments/test_selectors.py"),
+    *("retail/mail", "config/test_merging_forms.py", "orders/test_never_sent.py"),
+    *("orders/test_batches.py", "orders/test_durability.py"),
     *("products/test_admin.py", "products/test_admin_lists.py"),
     *("products/test_admin_concurrency.py", "gateway_simulator"),
     *("dashboards/test_numbers.py", "dashboards/test_dashboard.py", "dashboards/test_health.py"),
