@@ -11,11 +11,14 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 
+from retail.sockets import bind, bounded
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-MOST_BYTES = 64 * 1024  # of all replies of a conversation
+MOST_BYTES = 64 * 1024  # of a reply
 QUIT_SECONDS = 5
 START_INPUT, ACCEPTED, FAILED = 354, range(200, 300), range(400, 600)
 
@@ -33,32 +36,6 @@ class OutgoingEmail(EmailMessage):
     before_text: Callable[[], object] = staticmethod(lambda: None)
 
 
-class _Replies:
-    """Reads lines from a socket until a deadline, and no more than MOST_BYTES."""
-
-    def __init__(self, sock: socket.socket, seconds_left: Callable[[], float]) -> None:
-        self._sock, self._seconds_left = sock, seconds_left
-        self._buffer, self._received = b"", 0
-
-    def readline(self, limit: int) -> bytes:
-        """Return the next line, or its first `limit` bytes. Raises OSError at the deadline."""
-        while b"\n" not in self._buffer and len(self._buffer) < limit:
-            self._sock.settimeout(self._seconds_left())
-            chunk = self._sock.recv(4096)
-            if not chunk:
-                break
-            self._buffer += chunk
-            self._received += len(chunk)
-            if self._received > MOST_BYTES:
-                raise ConnectionAbortedError("the server's replies are too long")
-        end = min(self._buffer.find(b"\n") + 1 or len(self._buffer), limit)
-        line, self._buffer = self._buffer[:end], self._buffer[end:]
-        return line
-
-    def close(self) -> None:
-        """Do nothing: the connection closes the socket."""
-
-
 class Conversation(smtplib.SMTP):
     """An SMTP connection that ends by the wall clock, however the server spreads its bytes.
 
@@ -73,23 +50,28 @@ class Conversation(smtplib.SMTP):
     def _limit(self, seconds: float) -> None:
         self._until = monotonic() + seconds
 
-    def _seconds_left(self) -> float:
-        left = self._until - monotonic()
-        if left <= 0:
-            raise TimeoutError("the mail server took too long")
-        return left
+    def _bounded(self) -> AbstractContextManager[None]:
+        return bounded(seconds=self._until - monotonic(), size=MOST_BYTES)
+
+    def _get_socket(self, *args: Any) -> socket.socket:
+        return bind(super()._get_socket(*args))  # type: ignore[misc]  # as smtplib's own SMTP_SSL does
+
+    def starttls(self, *args: Any, **options: Any) -> tuple[int, bytes]:
+        """Encrypt the connection."""
+        reply = super().starttls(*args, **options)
+        if self.sock is not None:
+            bind(self.sock)
+        return reply
 
     def send(self, s: Any) -> None:
         """Send within the deadline."""
-        if self.sock:
-            self.sock.settimeout(self._seconds_left())
-        super().send(s)
+        with self._bounded():
+            super().send(s)
 
     def getreply(self) -> tuple[int, bytes]:
         """Return the server's reply, read within the deadline."""
-        if self.file is None and self.sock is not None:
-            self.file = _Replies(self.sock, self._seconds_left)
-        return super().getreply()
+        with self._bounded():
+            return super().getreply()
 
     def data(self, msg: Any) -> tuple[int, bytes]:
         """Hand the text over. Raises NoAnswerError if the server may have accepted it.
