@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from math import ceil
+from typing import TYPE_CHECKING
 
 from django.core.cache import cache
 
 from retail.observability import record_metric
 from retail.observability.prometheus import catalogue
 from retail.sockets import bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CACHE_SECONDS = 1  # a checkout waits for all its counts
 CACHE_SIZE = 64 * 1024  # bytes of all answers
@@ -40,29 +44,28 @@ def _count(key: str, seconds: int) -> int:
     return cache.incr(key)
 
 
-def _is_over(keys: list[str], limit: int, seconds: int) -> bool:
-    """Count a request for each key, up to the first beyond its limit; return whether there is one.
+def _ask_cache(ask: Callable[[], bool], *, otherwise: bool) -> bool:
+    """Return what the cache says; `otherwise` without one, or with one that is too slow.
 
-    Without a cache, or with one that is slower than CACHE_SECONDS, the shop sells without limits
-    rather than not at all.
+    The shop sells without limits rather than not at all.
     """
     try:
         with bounded(seconds=CACHE_SECONDS, size=CACHE_SIZE):
-            return any(_count(key, seconds) > limit for key in keys)
+            return ask()
     except Exception:
         catalogue.TELEMETRY_ERRORS.inc(sink="metrics")
         logger.exception("event=throttle.cache_failed")
-        return False
+        return otherwise
+
+
+def _is_over(keys: list[str], limit: int, seconds: int) -> bool:
+    """Count a request for each key, up to the first beyond its limit; return whether one is."""
+    return _ask_cache(lambda: any(_count(key, seconds) > limit for key in keys), otherwise=False)
 
 
 def is_first(what: str, *, seconds: int) -> bool:
     """Return whether `what` happens for the first time in so many seconds."""
-    try:
-        return cache.add(f"first:{what}", 1, timeout=seconds)
-    except Exception:  # as above
-        catalogue.TELEMETRY_ERRORS.inc(sink="metrics")
-        logger.exception("event=throttle.cache_failed")
-        return True
+    return _ask_cache(lambda: cache.add(f"first:{what}", 1, timeout=seconds), otherwise=True)
 
 
 def throttle(scope: str, keys: list[str], *, limit: int, seconds: int, user_id: int | None) -> None:

@@ -13,7 +13,7 @@ import pytest
 from django.core.cache import cache
 
 from retail import throttling
-from retail.throttling import throttle
+from retail.throttling import is_first, throttle
 from tests.support import moved
 
 if TYPE_CHECKING:
@@ -92,6 +92,15 @@ def test_requests_pass_and_wait_once_for_all_their_counts(
     failures = [one for one in caplog.records if one.message == "event=throttle.cache_failed"]
     assert len(failures) == 1
     assert failures[0].levelno == logging.ERROR
+
+
+def test_without_an_answer_everything_is_the_first(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttling, "CACHE_SECONDS", 0.3)
+    with cache_server(settings, trickling), moved() as changes:
+        assert is_first("a click", seconds=10)
+    assert changes == {LOST: 1}
 
 
 def test_the_cache_of_a_shop_with_valkey_is_bound(settings: Settings) -> None:
