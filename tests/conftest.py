@@ -176,3 +176,15 @@ def staff(client: Client) -> Client:
     User.objects.filter(pk=user.pk).update(is_staff=True)
     client.force_login(user)
     return client
+
+
+@pytest.fixture
+def migrated_afterwards(transactional_db: None) -> Iterator[None]:
+    """Migrate to the latest state after a test that migrates to another one."""
+    from django.db import connection  # noqa: PLC0415 - tools need no Django
+    from django.db.migrations.executor import MigrationExecutor  # noqa: PLC0415 - the same
+
+    from tests.support import migrate  # noqa: PLC0415 - the same
+
+    yield
+    migrate(*MigrationExecutor(connection).loader.graph.leaf_nodes())

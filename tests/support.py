@@ -9,6 +9,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F
 from prometheus_client import REGISTRY
 
@@ -49,6 +52,12 @@ def _samples() -> dict[str, float]:
 
 
 @contextmanager
+def migrate(*targets: tuple[str, str | None]) -> None:
+    """Migrate apps to the named migrations; use it with the fixture `migrated_afterwards`."""
+    MigrationExecutor(connection).migrate(list(targets))
+    ContentType.objects.clear_cache()
+
+
 def moved() -> Iterator[dict[str, float]]:
     """Yield a dict that is filled at exit with each changed sample and its difference."""
     from retail.observability.prometheus.exposition import database_gauges  # noqa: PLC0415 - Django comes first

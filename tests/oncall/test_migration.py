@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from oncall.models import Alert
 from tests.oncall.support import alert, receive
-from tests.support import make_buyer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support import make_buyer, migrate
 
 Targets = list[tuple[str, str | None]]
 
@@ -23,23 +16,12 @@ BEFORE: Targets = [("dashboards", "0001_initial"), ("oncall", None)]
 AFTER: Targets = [("dashboards", "0002_alerts_to_oncall"), ("oncall", "0001_initial")]
 
 
-def migrate(targets: Targets) -> None:
-    MigrationExecutor(connection).migrate(targets)
-    ContentType.objects.clear_cache()
-
-
 def label_of(content_type: int) -> tuple[str, str]:
     row = ContentType.objects.get(pk=content_type)
     return row.app_label, row.model
 
 
-@pytest.fixture
-def _migrated_afterwards(transactional_db: None) -> Iterator[None]:
-    yield
-    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
-
-
-@pytest.mark.usefixtures("_migrated_afterwards")
+@pytest.mark.usefixtures("migrated_afterwards")
 def test_rows_content_types_and_permissions_move_there_and_back() -> None:
     receive(0, alert("RetailOversold"))
     stored = list(Alert.objects.values())
@@ -51,9 +33,9 @@ def test_rows_content_types_and_permissions_move_there_and_back() -> None:
     engineer.groups.add(group)
     assert engineer.has_perm("oncall.view_alert")
 
-    migrate(BEFORE)
+    migrate(*BEFORE)
     assert label_of(content_type.pk) == ("dashboards", "alert")
-    migrate(AFTER)
+    migrate(*AFTER)
     assert label_of(content_type.pk) == ("oncall", "alert")
     assert list(group.permissions.values_list("pk", flat=True)) == [permission.pk]
     again = type(engineer).objects.get(pk=engineer.pk)

@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from orders.models import Sale
 from retail.models import Email
-from tests.support import make_buyer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support import make_buyer, migrate
 
 OLD_JOB = "orders.confirmation_email.send_confirmation"
 
 
-def migrate(target: str) -> None:
-    MigrationExecutor(connection).migrate([("orders", target)])
-
-
-@pytest.fixture
-def _migrated_afterwards(transactional_db: None) -> Iterator[None]:
-    yield
-    executor = MigrationExecutor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
-
-
-@pytest.mark.usefixtures("_migrated_afterwards")
+@pytest.mark.usefixtures("migrated_afterwards")
 def test_unsent_confirmations_of_the_last_day_are_sent_by_the_outbox() -> None:
-    migrate("0003_help_texts")
+    migrate(("orders", "0003_help_texts"))
     buyer, now = make_buyer(), timezone.now()
     for reference, status, hours, sent_at in (
         ("VT-UNSENT", "CONFIRMED", 1, None),
@@ -52,7 +35,7 @@ def test_unsent_confirmations_of_the_last_day_are_sent_by_the_outbox() -> None:
     for job in (OLD_JOB, "retail.tasks.run_audit"):
         async_task(job, 1)
     OrmQ.objects.create(key="vitrine", payload="not signed", lock=now)
-    migrate("0005_confirmations_to_outbox")
+    migrate(("orders", "0005_confirmations_to_outbox"))
     assert list(Email.objects.values_list("kind", "about", "request_id", "state")) == [
         ("order_confirmed", "VT-UNSENT", "r-1", "waiting")
     ]

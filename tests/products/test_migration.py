@@ -4,43 +4,27 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from products.models import Product
-from tests.support import make_product
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support import make_product, migrate
 
 CONSTRAINT = "0005_prices_above_zero"
 
 
-def migrate(name: str) -> None:
-    MigrationExecutor(connection).migrate([("products", name)])
-
-
-@pytest.fixture
-def _migrated_afterwards(transactional_db: None) -> Iterator[None]:
-    yield
-    executor = MigrationExecutor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
-
-
-@pytest.mark.usefixtures("_migrated_afterwards")
+@pytest.mark.usefixtures("migrated_afterwards")
 def test_free_products_are_hidden_and_free_flash_sales_ended() -> None:
     now = timezone.now()
     sale: dict[str, Any] = {"flash_starts_at": now, "flash_ends_at": now + timedelta(days=1)}
     ids = [make_product(name, **sale, flash_price=5).pk for name in ("Gift", "Free", "Paid")]
-    migrate("0003_reason_labels")
+    migrate(("products", "0003_reason_labels"))
     gift, free, paid = ids
     Product.objects.filter(pk=gift).update(price=0, flash_price=0)
     Product.objects.filter(pk=free).update(flash_price=0)
-    migrate(CONSTRAINT)
+    migrate(("products", CONSTRAINT))
     rows = Product.objects.order_by("pk").values_list("pk", "is_active", "price", "flash_price")
     assert list(rows) == [
         (gift, False, Decimal(0), None),

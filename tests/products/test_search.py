@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from products import search_index, selectors
 from products.models import Category, Product
 from products.search import fold
-from tests.support import make_product
+from tests.support import make_product, migrate
 
 pytestmark = pytest.mark.django_db
 
@@ -239,25 +239,18 @@ def test_a_word_is_looked_up_in_the_index() -> None:
     assert "SCAN products_product" not in plan("lamp")
 
 
-def _migrate(app: str, name: str) -> None:
-    MigrationExecutor(connection).migrate([(app, name)])
-
-
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("migrated_afterwards")
 def test_products_from_before_the_migration_are_found() -> None:
-    last = MigrationExecutor(connection).loader.graph.leaf_nodes()
-    try:
-        _migrate("products", "0003_reason_labels")
-        with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO products_category (name, slug) VALUES ('S', 's')")
-            cursor.execute(
-                "INSERT INTO products_product (category_id, name, slug, description, image, price,"
-                " currency, stock, is_active) SELECT id, 'ÄRMEL', 'a', 'Été', 'products/"
-                "placeholder.svg', 10, 'EUR', 0, true FROM products_category"
-            )
-    finally:
-        MigrationExecutor(connection).migrate(last)
-        search_index.create_index(using="default")
+    migrate(("products", "0003_reason_labels"))
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO products_category (name, slug) VALUES ('S', 's')")
+        cursor.execute(
+            "INSERT INTO products_product (category_id, name, slug, description, image, price,"
+            " currency, stock, is_active) SELECT id, 'ÄRMEL', 'a', 'Été', 'products/"
+            "placeholder.svg', 10, 'EUR', 0, true FROM products_category"
+        )
+    migrate(*MigrationExecutor(connection).loader.graph.leaf_nodes())
+    search_index.create_index(using="default")
     assert found("ärmel ete") == ["ÄRMEL"]
     assert "search" in plan("armel")
 
