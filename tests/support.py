@@ -51,13 +51,13 @@ def _samples() -> dict[str, float]:
     return samples
 
 
-@contextmanager
 def migrate(*targets: tuple[str, str | None]) -> None:
     """Migrate apps to the named migrations; use it with the fixture `migrated_afterwards`."""
     MigrationExecutor(connection).migrate(list(targets))
     ContentType.objects.clear_cache()
 
 
+@contextmanager
 def moved() -> Iterator[dict[str, float]]:
     """Yield a dict that is filled at exit with each changed sample and its difference."""
     from retail.observability.prometheus.exposition import database_gauges  # noqa: PLC0415 - Django comes first

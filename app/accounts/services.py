@@ -51,9 +51,10 @@ def profile_lock(*, user_id: int) -> UserProfile:
     return UserProfile.objects.select_for_update().get(user_id=user_id)
 
 
+@transaction.atomic
 def profile_save_delivery(*, user_id: int, full_name: str, address: str) -> None:
     """Save an order's name and address to the profile where these are still empty."""
-    profile, _ = UserProfile.objects.get_or_create(user_id=user_id)
+    profile = profile_lock(user_id=user_id)
     if not (profile.full_name and profile.address):
         UserProfile.objects.filter(pk=profile.pk).update(
             full_name=profile.full_name or full_name, address=profile.address or address

@@ -35,6 +35,7 @@ class CartItem(models.Model):
     product = models.ForeignKey(Product, on_delete=models.PROTECT)
     quantity = models.PositiveSmallIntegerField()
     form_key = models.UUIDField(null=True, editable=False, help_text="form that added to it last")
+    form_sent_at = models.DateTimeField(null=True, editable=False, help_text="when it was sent")
 
     class Meta:
         constraints: ClassVar = [

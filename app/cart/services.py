@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid5
 
 from django.db import transaction
 from django.utils import timezone
@@ -61,19 +62,20 @@ def cart_add(*, cart: Cart, product_id: int, quantity: int, form_key: UUID | Non
 
     A form that is sent twice by a double click adds once.
     """
-    carts = Cart.objects.filter(pk=cart.pk)
-    before = carts.select_for_update().first() if form_key else None
-    _lock(carts)
+    _lock(Cart.objects.filter(pk=cart.pk))
+    now = timezone.now()
+    # With another quantity, the same form is sent on purpose.
+    key = form_key and uuid5(form_key, str(quantity))
     item, created = CartItem.objects.get_or_create(
         cart=cart,
         product_id=product_id,
-        defaults={"quantity": min(quantity, MAX_QUANTITY), "form_key": form_key},
+        defaults={"quantity": min(quantity, MAX_QUANTITY), "form_key": key, "form_sent_at": now},
     )
-    recent = before and abs(timezone.now() - before.updated_at) < DOUBLE_CLICK
-    if not created and not (recent and item.form_key == form_key):
+    recent = item.form_sent_at is not None and abs(now - item.form_sent_at) < DOUBLE_CLICK
+    if not created and not (key and recent and item.form_key == key):
         item.quantity = min(item.quantity + quantity, MAX_QUANTITY)
-        item.form_key = form_key
-        item.save(update_fields=["quantity", "form_key"])
+        item.form_key, item.form_sent_at = key, now
+        item.save(update_fields=["quantity", "form_key", "form_sent_at"])
     return item.quantity
 
 

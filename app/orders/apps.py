@@ -31,5 +31,5 @@ class OrdersConfig(AppConfig):
         rollups.sources["payment_success_rate"] = history.PAYMENTS
         jobs.pollers.append(recovery.settle_due)
         clocks.stored_times.append(
-            clocks.StoredTime(recovery.unfinished, "due_at", recovery.longest_wait)
+            clocks.StoredTime(selectors.unfinished, "due_at", recovery.longest_wait)
         )

@@ -7,10 +7,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.db.models import QuerySet
 
-from cart.models import CartItem
 from orders import recovery
-from orders.models import Payment
-from orders.selectors import UNFINISHED
+from orders.selectors import unfinished
 from payments.services import longest_charge
 from products.models import Product
 from retail.startup import startup_check
@@ -51,12 +49,10 @@ def _currencies(rows: QuerySet[Any, str]) -> set[str]:
 
 @startup_check
 def stored_prices_are_in_the_shops_currency() -> list[CheckMessage]:
-    """Report products, carts and unsettled payments in another currency than CURRENCY."""
-    unsettled = Payment.objects.filter(status__in=UNFINISHED)
+    """Report products and unsettled payments in another currency than CURRENCY."""
     stored = {
         "products": _currencies(Product.objects.values_list("currency", flat=True)),
-        "carts": _currencies(CartItem.objects.values_list("product__currency", flat=True)),
-        "unsettled payments": _currencies(unsettled.values_list("currency", flat=True)),
+        "unsettled payments": _currencies(unfinished().values_list("currency", flat=True)),
     }
     return [
         Error(

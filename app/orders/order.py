@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cart.selectors import lines_currency
@@ -45,8 +46,8 @@ class CheckoutRequest:
         """Quantities by product id."""
         return {line.product.pk: line.quantity for line in self.lines}
 
-    @property
+    @cached_property
     def kind(self) -> Sale.Kind:
-        """Flash if any line is on flash sale now, else cart."""
+        """Flash if any line is on flash sale when this is first asked, else cart."""
         flash = any(line.product.flash_active for line in self.lines)
         return Sale.Kind.FLASH if flash else Sale.Kind.CART

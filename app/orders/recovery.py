@@ -19,7 +19,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from orders.models import Payment
-from orders.selectors import UNFINISHED
+from orders.selectors import unfinished
 from orders.settlement import (
     RETRY_AFTER,
     charge,
@@ -44,18 +44,12 @@ from retail.observability.context import current_request_id, request_context
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from django.db.models import QuerySet
 
 BATCH = 40
 CONCURRENCY = 8  # threads, which mostly wait for the gateway
 BUDGET_SECONDS = 20  # then the worker's other pollers have their turn
 
 logger = logging.getLogger("retail.orders")
-
-
-def unfinished() -> QuerySet[Payment]:
-    """Return the payments that are not settled."""
-    return Payment.objects.filter(status__in=UNFINISHED)
 
 
 def longest_wait() -> timedelta:
@@ -74,8 +68,9 @@ def claim(now: datetime) -> list[Payment]:
     lease = timedelta(seconds=settings.PAYMENT_LEASE)  # longer than a batch can take: checks.py
     with transaction.atomic():
         due = (
-            Payment.objects.select_for_update(skip_locked=True)
-            .filter(status__in=UNFINISHED, due_at__lte=now)
+            unfinished()
+            .select_for_update(skip_locked=True)
+            .filter(due_at__lte=now)
             .order_by("due_at")
         )
         claimed = list(due.values_list("pk", flat=True)[:BATCH])
@@ -171,7 +166,7 @@ def settle_due() -> int:
 
 def _any_due() -> bool:
     """Whether any payment is due. Most polls find none, and this needs no transaction."""
-    return Payment.objects.filter(status__in=UNFINISHED, due_at__lte=timezone.now()).exists()
+    return unfinished().filter(due_at__lte=timezone.now()).exists()
 
 
 @job(every_minutes=1, success_within_minutes=10)

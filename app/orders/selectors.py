@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import TruncMinute
 
 from cart.selectors import CartLine
@@ -87,12 +87,16 @@ def overdue(now: datetime) -> Q:
     return without_outcome(now) & Q(created_at__lt=now - OVERDUE)
 
 
+def unfinished() -> QuerySet[Payment]:
+    """Return the payments that are not settled. There is a partial index for this condition."""
+    return Payment.objects.filter(status__in=UNFINISHED)
+
+
 def open_payments(now: datetime) -> list[OpenPayments]:
     """Return the payments that are not settled, by the minute (UTC) in which they were created."""
     unknown = without_outcome(now)
     rows: Iterable[tuple[datetime, int, int, int, datetime | None]] = (
-        # The condition of the partial index on due payments: few rows are read, however many exist.
-        Payment.objects.filter(status__in=UNFINISHED)
+        unfinished()
         .annotate(start=TruncMinute("created_at", tzinfo=UTC))
         .values_list("start")
         .annotate(

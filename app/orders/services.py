@@ -142,8 +142,6 @@ def _place(order: CheckoutRequest, permit: Permit) -> Sale:
         raise
     if sale.kind == Sale.Kind.CART:
         charge(payment, permit, first=True)
-    else:
-        payment_release(permit=permit)  # the flash sale may have begun just now
     return sale
 
 

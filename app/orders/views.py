@@ -77,6 +77,7 @@ def _checkout_page(
             "lines": lines,
             "total": lines_total(lines),
             "problems": [line for line in lines if line.problem],
+            "any_left": any(line.left for line in lines),
             "currency": lines_currency(lines),
             "refusal": refusal,
             "cart_count": sum(line.quantity for line in lines),
@@ -152,7 +153,8 @@ def _take_left(request: HttpRequest) -> HttpResponse:
     """Reduce the cart to what can be bought, and show the checkout page with what was typed."""
     cart_take_left(user_id=_user_id(request))
     keep(request, TYPED)
-    messages.info(request, "Your cart now has what is left. Check the total before you order.")
+    if current_items(request).exists():
+        messages.info(request, "Your cart now has what is left. Check the total before you order.")
     return redirect("orders:checkout")
 
 

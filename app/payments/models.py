@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from retail.clocks import MARGIN
+
 REASON_LENGTH = 200
 FORCE_MINUTES = (1, 240)  # a forgotten force expires within a shift
 
@@ -73,7 +75,7 @@ class CircuitBreaker(models.Model):
         if self.forced_until is None:
             return False
         left = self.forced_until - timezone.now()
-        return not timedelta(0) < left <= timedelta(minutes=FORCE_MINUTES[1])
+        return not timedelta(0) < left <= timedelta(minutes=FORCE_MINUTES[1]) + MARGIN
 
     @property
     def is_forced(self) -> bool:

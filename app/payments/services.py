@@ -116,7 +116,7 @@ def payment_charge(*, charge: Charge, permit: Permit) -> Answer:
             time.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1) * random.uniform(*SPREAD))  # noqa: S311
         else:
             breaker.report(permit, succeeded=True)
-            if answer is Answer.REJECTED and attempt > 1:
+            if answer is Answer.REJECTED and maybe_sent:
                 raise NoAnswerError("rejected, but an earlier attempt may have been charged")
             return answer
     raise AssertionError("unreachable: the last attempt returns or raises")

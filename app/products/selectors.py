@@ -40,6 +40,8 @@ def matches(query: str, *, use_index: bool = True) -> Q:
     Case and accents make no difference.
     """
     words = fold(query).split()[:WORD_LIMIT]
+    if not words:
+        return Q(pk__in=())  # such as a lone accent
     condition = Q()
     if use_index and (subquery := search_index.lookup(words)):
         condition = Q(pk__in=RawSQL(*subquery))  # noqa: S611 - our own text, with parameters

@@ -39,4 +39,5 @@ class RetailConfig(AppConfig):
         exposition.database_gauges.add("audit", results.read_audit)
         for field in ("checked_at", "full_checked_at"):
             clocks.stored_times.append(clocks.StoredTime(models.AuditCheck.objects.all, field))
+        clocks.stored_times.append(clocks.StoredTime(outbox.waiting, "due_at", outbox.longest_wait))
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

@@ -61,12 +61,13 @@ class Countdown:
     def left(self, end: datetime, now: datetime, most: float) -> float:
         """Return the seconds until `end`, which was set at most so many seconds ahead.
 
-        Further away than that, the clock was set back since, and 0 is returned. Otherwise it is at
-        most what was left when this process first saw `end`, less the time that has passed here.
+        Further away than that and MARGIN, the clock was set back since, and 0 is returned.
+        Otherwise it is at most what was left when this process first saw `end`, less the time that
+        has passed here.
         """
-        if end - now > timedelta(seconds=most):
+        if end - now > timedelta(seconds=most) + MARGIN:
             return 0
-        left = (end - now).total_seconds()
+        left = min((end - now).total_seconds(), most)
         seen, until = self._seen
         if seen != end:
             until = monotonic() + left

@@ -1,5 +1,6 @@
 """Cart contents and quantities, and merging carts at login."""
 
+import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -41,6 +42,23 @@ def test_a_customer_has_one_cart() -> None:
     buyer = make_buyer()
     assert cart_of_user(user_id=buyer.pk) == cart_of_user(user_id=buyer.pk)
     assert Cart.objects.count() == 1
+
+
+def test_a_form_adds_once_in_a_double_click_and_again_afterwards(
+    cart: Cart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lamp, vase, form = make_product().pk, make_product("Vase").pk, uuid.uuid4()
+    start = timezone.now()
+
+    def add(quantity: int, seconds: float) -> int:
+        monkeypatch.setattr(timezone, "now", lambda: start + timedelta(seconds=seconds))
+        return cart_add(cart=cart, product_id=lamp, quantity=quantity, form_key=form)
+
+    assert [add(1, 0), add(1, 1), add(1, 9)] == [1, 1, 1]
+    assert add(3, 9) == 4  # another quantity is no double click
+    assert add(3, 18) == 4
+    cart_add(cart=cart, product_id=vase, quantity=1)
+    assert add(3, 19) == 7  # nor is a click ten seconds later, whatever else the cart had
 
 
 def test_adding_adds_up_to_ten(cart: Cart) -> None:

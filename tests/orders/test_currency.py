@@ -66,13 +66,6 @@ def test_it_refuses_another_one_while_there_are_products(
         refuse_errors()
 
 
-def test_it_refuses_another_one_while_carts_have_such_prices(settings: Settings) -> None:
-    lamp = make_product()
-    fill_cart(make_buyer(), **{f"p{lamp.pk}": 1})
-    settings.CURRENCY = "GBP"
-    assert "CURRENCY is GBP, but carts are in EUR." in found()
-
-
 @pytest.mark.parametrize(
     ("answer", "refused"),
     [(None, True), (NoAnswerError(), True), (Answer.APPROVED, False), (Answer.DECLINED, False)],

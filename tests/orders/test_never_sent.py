@@ -293,6 +293,15 @@ def test_a_charge_is_counted_as_sent_if_any_try_may_have_been(
         assert failed.value.maybe_sent is sent
 
 
+def test_a_charge_rejected_after_a_try_that_never_connected_has_failed(
+    scripted_gateway: ScriptedGateway, flash: Payment
+) -> None:
+    scripted_gateway.answers = [never_sent(), Answer.REJECTED]
+    recovery.settle_due()
+    assert states() == ("FAILED", "rejected", "FAILED")
+    assert len(scripted_gateway.charged) == 2
+
+
 def test_payments_from_before_the_mark_count_as_sent(flash: Payment) -> None:
     names = [module.name for module in pkgutil.iter_modules(migrations.__path__)]
     (name,) = [name for name in names if name.endswith("_sent_at")]

@@ -120,6 +120,18 @@ def test_what_is_left_is_shown_instead_of_the_pay_button(
     assert "take_left" not in page
 
 
+def test_nothing_is_offered_where_nothing_is_left(shopper: Client) -> None:
+    sold_out()
+    page = shopper.get("/checkout/").content.decode()
+    assert "Lamp: sold out, and your cart has 2." in page
+    assert "take_left" not in page
+    assert "Change your cart" in page
+    answer = shopper.post("/checkout/", {"take_left": ""}, follow=True)  # of an older page
+    assert [str(message) for message in answer.context["messages"]] == [
+        "Your cart is empty. Add a product to check out."
+    ]
+
+
 def test_one_click_takes_what_is_left_and_keeps_what_was_typed(
     shopper: Client, buyer: User, lamp: Product, scripted_gateway: ScriptedGateway
 ) -> None:

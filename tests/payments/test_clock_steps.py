@@ -126,10 +126,25 @@ def test_set_back_a_little_a_probe_lasts_no_longer_than_ever(time: Time) -> None
     assert wait("buyer") is None
 
 
+def test_an_opening_by_a_machine_whose_clock_is_ahead_is_no_reason_to_probe(
+    time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.set_clock(0.5)
+    fail(5)
+    time.set_clock(-0.5)
+    new_process(monkeypatch)
+    assert wait("buyer") == REST
+    time.go_on(REST)
+    assert wait("buyer") is None
+
+
 def test_a_force_that_ends_later_than_any_can_is_over(time: Time) -> None:
     wait("creates the row")
     breaker.force(state="open", reason="because", minutes=240, by="anna", user_id=1)
-    time.set_clock(-1)
+    time.set_clock(-1)  # as another machine's may be
+    assert CircuitBreaker.objects.get().is_forced
+    assert wait("buyer") is not None
+    time.set_clock(-HOUR)
     assert not CircuitBreaker.objects.get().is_forced
     assert wait("buyer") is None
     assert state() == "half_open"

@@ -14,4 +14,9 @@ class Migration(migrations.Migration):
                 editable=False, help_text="form that added to it last", null=True
             ),
         ),
+        migrations.AddField(
+            model_name="cartitem",
+            name="form_sent_at",
+            field=models.DateTimeField(editable=False, help_text="when it was sent", null=True),
+        ),
     ]

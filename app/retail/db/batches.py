@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.db import InterfaceError, OperationalError
@@ -56,8 +55,12 @@ def readable(rows: QuerySet[Any, Row]) -> list[Row]:
 
     Each of these is logged with its table and key. `rows` must not be sliced.
     """
-    with suppress(Exception):  # the conversion of a value may raise anything
+    try:
         return list(rows)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # noqa: BLE001, S110 - the conversion of a value may raise anything
+        pass
     keys = list(rows.values_list("pk", flat=True))  # raises if it is the database that fails
     table = rows.model._meta.db_table  # noqa: SLF001 - a documented API
     done = in_parts(keys, lambda some: list(rows.filter(pk__in=some)), batch=table)

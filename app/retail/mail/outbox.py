@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.mail import get_connection
 from django.db import Error, connection, transaction
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count, F, Min
 from django.utils import timezone
 
 from retail.db.reads import bounded_read
@@ -52,23 +52,24 @@ class LostClaimError(Exception):
     """Another worker has claimed the e-mail, or it has ended."""
 
 
-def _due(now: datetime) -> Q:
-    """Return the condition of e-mails to claim.
+def waiting() -> QuerySet[Email]:
+    """Return the e-mails that have not ended."""
+    return Email.objects.filter(state=State.WAITING)
 
-    None waits longer than UNANSWERED_WAIT or a lease: a later time is that of a wrong clock.
-    """
+
+def longest_wait() -> timedelta:
+    """Return the longest time after which a waiting e-mail is due again."""
     answer = timedelta(seconds=settings.EMAIL_ANSWER_TIMEOUT) + LEASE_MARGIN
-    latest = now + max(UNANSWERED_WAIT, answer) + LEASE_MARGIN
-    return Q(state=State.WAITING) & (Q(due_at__lte=now) | Q(due_at__gt=latest))
+    return max(UNANSWERED_WAIT, answer)
 
 
 def claim(now: datetime) -> Email | None:
     """Claim the e-mail that has been due the longest, if any, for the length of a lease."""
-    if not Email.objects.filter(_due(now)).exists():  # most polls end here, without a transaction
+    if not waiting().filter(due_at__lte=now).exists():  # most polls end here, without a transaction
         return None
     with transaction.atomic():
-        rows = Email.objects.select_for_update(skip_locked=True, of=("self",))
-        email = rows.filter(_due(now)).order_by("due_at").first()
+        rows = waiting().select_for_update(skip_locked=True, of=("self",))
+        email = rows.filter(due_at__lte=now).order_by("due_at").first()
         if email is None:
             return None
         email.attempts += 1
@@ -92,7 +93,7 @@ def send_next() -> int:
 
 def _claimed(email: Email) -> QuerySet[Email]:
     """Return a queryset of the e-mail if this worker's claim is the latest."""
-    return Email.objects.filter(pk=email.pk, attempts=email.attempts, state=State.WAITING)
+    return waiting().filter(pk=email.pk, attempts=email.attempts)
 
 
 def _send(email: Email) -> None:
@@ -250,12 +251,10 @@ def send_again(emails: QuerySet[Email]) -> int:
 def read_waiting() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
     """Return the number of e-mails that wait, and the age of the oldest in seconds."""
     with bounded_read():
-        waiting = Email.objects.filter(state=State.WAITING).aggregate(
-            count=Count("pk"), oldest=Min("created_at")
-        )
-    age = timezone.now() - waiting["oldest"] if waiting["oldest"] else timedelta(0)
+        found = waiting().aggregate(count=Count("pk"), oldest=Min("created_at"))
+    age = timezone.now() - found["oldest"] if found["oldest"] else timedelta(0)
     return {
-        catalogue.EMAILS_WAITING: {(): waiting["count"]},
+        catalogue.EMAILS_WAITING: {(): found["count"]},
         catalogue.EMAILS_OLDEST_WAITING: {(): max(age.total_seconds(), 0)},
     }
 

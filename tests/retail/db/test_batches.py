@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from products.models import Category
 from retail.db.batches import in_parts, readable
@@ -40,6 +40,18 @@ def test_a_database_that_fails_is_no_rows_fault(lines: Lines) -> None:
     with pytest.raises(OperationalError):
         in_parts([1, 2], act, batch="numbers")
     assert [line for line in lines() if line["message"] == "event=batch.item_failed"] == []
+
+
+def test_a_database_that_fails_while_rows_are_read_is_asked_once() -> None:
+    asked = []
+
+    def fail(*_: object) -> None:
+        asked.append(1)
+        raise OperationalError("gone")
+
+    with connection.execute_wrapper(fail), pytest.raises(OperationalError):
+        readable(Category.objects.order_by("name"))
+    assert len(asked) == 1
 
 
 def test_rows_are_read_in_their_order_without_those_that_cannot_be(
