@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from retail.observability.logs.sinks import SharedFile
+from retail.observability.logs.sinks import SharedFile, ends_torn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
 
@@ -49,6 +49,46 @@ def written(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "logs" / "application.log"
+
+
+def _stays(_: Path) -> None:
+    pass
+
+
+def _grows(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b" rest\n")
+
+
+def _is_rotated(path: Path) -> None:
+    path.rename(f"{path}.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "meanwhile", "torn"),
+    [
+        (b"", _stays, False),
+        (b"a line\n", _stays, False),
+        (b"a line\na torn", _stays, True),
+        (b"a line\none being written", _grows, False),
+        (b"a line\na torn", _is_rotated, True),
+    ],
+)
+def test_a_line_is_torn_if_nobody_writes_its_rest(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: bytes,
+    meanwhile: Callable[[Path], None],
+    torn: bool,
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text)
+    monkeypatch.setattr("retail.observability.logs.sinks.time.sleep", lambda _: meanwhile(path))
+    assert ends_torn(path) is torn
+
+
+def test_a_file_that_was_rotated_just_now_is_not_torn(path: Path) -> None:
+    assert not ends_torn(path)
 
 
 @pytest.mark.parametrize("at_once", [1, 5])

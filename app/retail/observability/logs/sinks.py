@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 from select import PIPE_BUF
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,11 +69,16 @@ def _pieces(lines: list[bytes]) -> Iterator[bytes]:
 
 def ends_torn(path: Path) -> bool:
     """Return whether a file ends within a line and does not grow: nobody is writing the rest."""
-    first = _end(path)
-    if first.endswith_newline:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:  # just rotated
         return False
-    time.sleep(WRITING_SECONDS)
-    return _end(path) == first
+    with file:
+        first = _end(file)
+        if first.endswith_newline:
+            return False
+        time.sleep(WRITING_SECONDS)
+        return _end(file) == first
 
 
 class _End(NamedTuple):
@@ -81,11 +86,10 @@ class _End(NamedTuple):
     endswith_newline: bool
 
 
-def _end(path: Path) -> _End:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - 1, 0))
-        return _End(size, size == 0 or file.read(1) == b"\n")
+def _end(file: BinaryIO) -> _End:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 1, 0))
+    return _End(size, size == 0 or file.read(1) == b"\n")
 
 
 class SharedFile(Sink):
