@@ -80,6 +80,7 @@ class Machine(RuleBasedStateMachine):
         self.model = Model()
         self.clock = Clock()
         self.states = ["closed"]
+        self.began: dict[int, datetime | None] = {}  # the last opening when a permit was acquired
         self.patched = pytest.MonkeyPatch()
         self.patched.setattr("payments.breaker.timezone.now", self.clock)
         self.patched.setattr(metrics, "record_transition", self.record_transition)
@@ -123,6 +124,7 @@ class Machine(RuleBasedStateMachine):
             if not same:
                 model.probe_until = now + timedelta(seconds=PROBE_SECONDS)
             model.state, model.probe = "half_open", permit
+        self.began[id(permit)] = model.opened_at
         return permit
 
     @rule(permit=consumes(permits), succeeded=st.booleans())
@@ -132,7 +134,7 @@ class Machine(RuleBasedStateMachine):
             return  # nothing to report
         self.end_expired_force()
         model = self.model
-        if model.forced_until is not None:
+        if model.forced_until is not None or self.began[id(permit)] != model.opened_at:
             return
         if permit.probe and model.state == "half_open" and self.is_prober(permit):
             model.state = "closed" if succeeded else "open"
