@@ -49,6 +49,7 @@ def kept(request: HttpRequest) -> dict[str, str]:
     if form is None or form["path"] != request.path:
         return {}
     if abs(time.time() - form["at"]) > KEPT_SECONDS:
+        forget(request)
         return {}
     if form[SHOWN_TO] and not constant_time_compare(form[SHOWN_TO], shown_to(request)):
         return {}

@@ -1,15 +1,18 @@
 """Forms opened before a log-in in another tab: confirmed once, and never for another site."""
 
 import html
+import io
 import re
 from typing import Any
 
 import pytest
+from django.core.handlers.wsgi import WSGIRequest
 from django.test import Client
 
 from cart.models import CartItem
 from orders.models import Sale
 from products.models import Product
+from retail.web.forms_before_login import fields_to_confirm
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,3 +169,22 @@ def test_a_buyer_keeps_the_cart_of_before_the_log_in(browser: Client, lamp: Prod
     answer = send(browser, before)
     send(browser, hidden(answer.content.decode(), "/cart/add/"))
     assert CartItem.objects.get(cart__user__username="buyer").quantity == 6
+
+
+class _Gone(io.BytesIO):
+    def read(self, *_: Any) -> bytes:
+        raise OSError("the client has gone")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (_Gone(), "application/x-www-form-urlencoded"),
+        (io.BytesIO(b"a=1&" * 2000), "application/x-www-form-urlencoded"),
+        (io.BytesIO(b"--a--"), "multipart/form-data; boundary="),
+    ],
+    ids=["the client has gone", "too many fields", "no boundary"],
+)
+def test_a_form_that_cannot_be_read_is_not_confirmed(body: io.BytesIO, kind: str) -> None:
+    environ = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": kind, "CONTENT_LENGTH": "10000"}
+    assert fields_to_confirm(WSGIRequest({**environ, "wsgi.input": body})) is None

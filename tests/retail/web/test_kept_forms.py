@@ -14,6 +14,7 @@ from accounts.models import Session, UserProfile
 from accounts.sessions import SessionStore
 from orders.models import Sale
 from retail.web import kept_forms
+from tests.fuzz.forms import forms_of
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,7 +101,7 @@ def test_it_is_shown_on_its_own_page_only_and_for_an_hour(
     log_in(shopper)
     assert "Ann Other" not in shopper.get("/accounts/profile/").content.decode()
     now = time.time()
-    for offset, is_shown in ((3590, True), (3610, False), (-3590, True), (-3610, False)):
+    for offset, is_shown in ((3590, True), (-3590, True), (3610, False), (0, False)):
         monkeypatch.setattr("retail.web.kept_forms.time.time", lambda at=now + offset: at)
         assert ("Ann Other" in shopper.get("/checkout/").content.decode()) is is_shown
 
@@ -120,7 +121,11 @@ def test_a_visitor_who_sent_no_such_form_is_not_warned(client: Client) -> None:
     assert Session.objects.count() == 0
 
 
-def test_the_profile_form_is_kept_too(shopper: Client) -> None:
+@pytest.mark.parametrize("stored", [None, "Bea Buyer"])
+def test_the_profile_form_is_kept_too(shopper: Client, buyer: User, stored: str | None) -> None:
+    path = "/accounts/profile/"
+    if stored:
+        UserProfile.objects.create(user=buyer, full_name=stored)
     shopper.get("/accounts/profile/")
     Session.objects.all().delete()
     data = {"full_name": "Ann Other", "phone": "1234", "address": "7 New Street"}
@@ -129,6 +134,15 @@ def test_the_profile_form_is_kept_too(shopper: Client) -> None:
     form = {"username": "buyer", "password": PASSWORD, "next": "/accounts/profile/"}
     page = shopper.post("/accounts/login/", form, follow=True).content.decode()
     assert all(value in page for value in data.values())
-    assert UserProfile.objects.count() == 0
-    assert shopper.post("/accounts/profile/", data).status_code == 302
-    assert UserProfile.objects.get().phone == "1234"
+    assert UserProfile.objects.count() == (1 if stored else 0)
+    [shown] = [one for one in forms_of(page, "buyer", path) if one.action == path]
+    # As a browser sends it, with the values that the row had.
+    sent = {each.name: list(each.values) for each in shown.inputs}
+    assert shopper.post(path, sent).status_code == 302
+    profiles = UserProfile.objects.values_list("full_name", "phone", "address")
+    assert profiles.get() == tuple(data.values())
+
+
+def test_a_refused_profile_creates_no_row(shopper: Client) -> None:
+    assert shopper.post("/accounts/profile/", {"phone": "1" * 31}).status_code == 400
+    assert not UserProfile.objects.exists()
