@@ -284,18 +284,34 @@ def test_a_claimed_email_is_left_alone_until_its_lease_ends(
 
 
 def test_a_worker_that_dies_with_the_text_handed_over_costs_one_repetition(
-    server: MailServer, note: EmailKind, clock: Clock
+    server: MailServer, note: EmailKind, clock: Clock, settings: Settings
 ) -> None:
+    settings.EMAIL_ANSWER_TIMEOUT = 300  # longer than the rest of a conversation
     note.write(about="bea")
     for _ in range(2):
         email = outbox.claim(clock.now)
         assert email
         outbox._before_text(email)  # and dies
-        clock.now += timedelta(seconds=119)
+        clock.now += timedelta(seconds=359)
         assert send_emails() == 0
         clock.now += timedelta(seconds=2)
     assert send_emails() == 1
     assert (Email.objects.get().state, server.texts) == (State.UNCERTAIN, [])
+
+
+def test_only_the_latest_claim_counts(
+    server: MailServer, note: EmailKind, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retail.mail.smtp.QUIT_SECONDS", 0.2)
+    note.write(about="bea")
+    late = outbox.claim(clock.now)
+    assert late
+    clock.now += timedelta(minutes=3)
+    assert outbox.claim(clock.now)  # by another worker, which is composing it
+    outbox._send(late)
+    assert (Email.objects.get().state, server.texts) == (State.WAITING, [])
+    outbox._end(late, State.SENT)  # nor is its outcome stored
+    assert Email.objects.get().state == State.WAITING
 
 
 def test_a_worker_that_slept_past_its_lease_hands_nothing_over(
