@@ -131,7 +131,9 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         if price is not None and price < 0:
             self.add_error("price", "The price cannot be negative.")
         elif flash_price is not None and price is not None and not 0 < flash_price <= price:
-            self.add_error("flash_price", "The flash price must be between zero and the price.")
+            self.add_error(
+                "flash_price", "The flash price must be above zero and at most the price."
+            )
         elif self.cleaned_data.get("is_active"):
             currency = self.instance.currency
             for name, amount in (("price", price), ("flash_price", flash_price)):

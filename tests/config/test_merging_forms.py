@@ -268,7 +268,7 @@ def test_staff_see_what_was_kept_and_it_decides_whether_the_rest_is_valid(
     )
     answer = admin_client.post(page_of(lamp), {**page, "price": ["6.00"]})
     assert answer.context["adminform"].errors == {
-        "flash_price": ["The flash price must be between zero and the price."]
+        "flash_price": ["The flash price must be above zero and at most the price."]
     }
     assert 'name="flash_price" value="7.00"' in answer.content.decode()
     answer = admin_client.post(page_of(lamp), {**page, "price": ["8.00"]}, follow=True)

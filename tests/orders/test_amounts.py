@@ -123,7 +123,7 @@ def test_an_empty_cart_has_no_problem() -> None:
         ("price", "0.49", "We can't take payments below €0.50."),
         ("price", "100.01", "We can't take payments above €100.00."),
         ("flash_price", "0.49", "We can't take payments below €0.50."),
-        ("flash_price", "0.00", "The flash price must be between zero and the price."),
+        ("flash_price", "0.00", "The flash price must be above zero and at most the price."),
     ],
 )
 def test_such_prices_cannot_be_put_on_sale(

@@ -214,7 +214,7 @@ def test_too_late_it_is_ended_as_never_sent_and_the_buyer_is_told(
     assert changes['retail_payments_total{outcome="failed"}'] == 1
     client.force_login(buyer)
     page = client.get(f"/orders/{flash.sale.reference}/").content.decode()
-    assert "The payment service could not be reached. You haven't been charged." in page
+    assert "We couldn't send your payment in time. You haven't been charged." in page
 
 
 def test_nobody_sends_what_another_worker_has_sent_since_it_was_claimed(

@@ -185,7 +185,7 @@ FLASH = {
     "flash_ends_at_1": "20:00:00",
 }
 INCOMPLETE = {"__all__": ["A flash sale needs its price, a start, and an end after the start."]}
-OUT_OF_RANGE = {"flash_price": ["The flash price must be between zero and the price."]}
+OUT_OF_RANGE = {"flash_price": ["The flash price must be above zero and at most the price."]}
 
 
 def test_a_flash_sale_is_configured_and_removed(admin_client: Client) -> None:

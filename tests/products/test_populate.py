@@ -55,7 +55,7 @@ def lamp() -> Product:
 
 
 def cleared(deleted: str, reset: str, hidden: str) -> str:
-    return f"Deleted {deleted} without orders, reset {reset} with orders, hid {hidden} with orders."
+    return f"Deleted {deleted} in no order or cart, reset {reset} and hid {hidden} in one."
 
 
 def test_an_empty_shop_gets_four_categories_and_ten_products_with_stock() -> None:

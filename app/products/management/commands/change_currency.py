@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.template.defaultfilters import pluralize
 
 from products.models import Product
 
@@ -56,6 +57,6 @@ class Command(BaseCommand):
                 raise CommandError(f"{product} can't cost {product.price}: {reasons}") from error
             product.save(update_fields=["price", "flash_price", "currency"])
             changed += 1
-        self.stdout.write(f"Prices of {changed} products are now in {currency}.")
+        self.stdout.write(f"Prices of {changed} product{pluralize(changed)} are now in {currency}.")
         if currency != settings.CURRENCY:
             self.stdout.write(f"Set CURRENCY={currency} and restart the shop.")

@@ -121,9 +121,9 @@ class Command(BaseCommand):
                 hidden.append(product)
         others = [product for product in hidden if product.slug not in SLUGS]
         self.stdout.write(
-            f"Deleted {_products(len(deleted))} without orders, "
-            f"reset {_products(len(hidden) - len(others), 'sample ')} with orders, "
-            f"hid {_products(len(others), 'other ')} with orders."
+            f"Deleted {_products(len(deleted))} in no order or cart, "
+            f"reset {_products(len(hidden) - len(others), 'sample ')} and "
+            f"hid {_products(len(others), 'other ')} in one."
         )
         own = [product for product in deleted if product.slug not in SLUGS]
         for done, rows in (("Deleted", own), ("Hid", others)):
