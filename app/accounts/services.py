@@ -32,7 +32,7 @@ def customer_register(*, username: str, email: str, password: str) -> User | Non
 
 
 def users_lock(*, ids: Collection[int]) -> None:
-    """Lock users and what is deleted with them until the transaction ends."""
+    """Lock users, after what other apps lock for their deletion, until the transaction ends."""
     for lock in locks_before_deletion:
         lock(ids)
     list(User.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))

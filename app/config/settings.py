@@ -165,7 +165,7 @@ def _database(url: str) -> dict[str, Any]:
     if vendor == "sqlite3":
         # Several processes write. IMMEDIATE takes the write lock at the start of a transaction, so
         # that none fails half-way with "database is locked"; WAL does not block readers. FULL: an
-        # order is on disk before its charge is sent (docs/adr/0019).
+        # order is on disk before its charge is sent (docs/adr/0020).
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,  # seconds
@@ -317,7 +317,7 @@ if GATEWAY_MIN_AMOUNT > GATEWAY_MAX_AMOUNT:
 BREAKER_FAIL_MAX = env.integer("BREAKER_FAIL_MAX", 5, least=1)  # consecutive failures
 BREAKER_RESET_SECONDS = env.number("BREAKER_RESET_SECONDS", 5, least=0.1)
 # How the worker finishes payments: it resends the charge for a while, then cancels the key.
-PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since the last attempt
+PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since the reservation
 PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the first charge
 # What was never sent is sent within this time of the reservation, later the order is cancelled.
 PAYMENT_SEND_WITHIN = env.number("PAYMENT_SEND_WITHIN", 600, least=1)  # seconds

@@ -100,7 +100,7 @@ def _call(
     """Send a request and return the answer. Raises NoAnswerError.
 
     However slowly the gateway answers, the call ends GATEWAY_CONNECT_TIMEOUT plus
-    GATEWAY_READ_TIMEOUT seconds after its start.
+    GATEWAY_READ_TIMEOUT seconds after its start. Resolving its name is limited by RES_OPTIONS only.
     """
     limits = Limits(settings.GATEWAY_CONNECT_TIMEOUT, settings.GATEWAY_READ_TIMEOUT, size)
     sent_headers = {
