@@ -1,11 +1,20 @@
 # One image for web, worker, gateway and shoppers; each service sets the command.
-FROM python:3.13.16-slim-trixie AS packages
+# To pin the base image: docker compose build --build-arg PYTHON_IMAGE=python@sha256:…
+ARG PYTHON_IMAGE=python:3.13.16-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS packages
 COPY requirements.txt /tmp/requirements.txt
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --quiet --require-hashes -r /tmp/requirements.txt \
     && /venv/bin/pip uninstall --quiet --yes pip
 
-FROM python:3.13.16-slim-trixie
+FROM ${PYTHON_IMAGE}
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Vitrine" \
+    org.opencontainers.image.description="A Django shop you can see into" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"
 # psql for `manage.py dbshell`
 # hadolint ignore=DL3008
 RUN apt-get update -qq \

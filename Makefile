@@ -13,6 +13,10 @@ MANAGE := $(ON_SQLITE) $(BIN)/python app/manage.py
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
+LOCK_FILES := requirements.txt requirements-dev.txt benchmarks/peers/requirements.txt \
+	benchmarks/peers/otel/requirements.txt tools/audit/requirements.txt tools/mutants/requirements.txt
+SBOM ?= vitrine.cdx.json
+
 # One process per CPU; the tests of a file run in one process, to share fixtures. The slowest files
 # (tests/conftest.py) come first, not those with the most tests.
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -29,8 +33,8 @@ WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks blind browser config co
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test quick test-blind test-faults stack-test lint types check bench mutants lock format docs \
-	generate
+.PHONY: help run test quick test-blind test-faults stack-test lint types check bench mutants audit-deps sbom lock \
+	format docs generate
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -87,12 +91,15 @@ bench: .venv/.dev ## run the benchmarks; BENCH=checkout selects one, ARGS=--quic
 mutants: .venv-mutants/.installed ## run mutation tests; ARGS="app/payments" selects code
 	$(ON_SQLITE) nice -n 19 .venv-mutants/bin/python tools/mutants/run.py $(ARGS)
 
+audit-deps: .venv-audit/.installed ## ask PyPI for known vulnerabilities of all locked packages
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes $(addprefix -r ,$(LOCK_FILES))
+
+sbom: .venv-audit/.installed ## write the shop's packages to SBOM=vitrine.cdx.json (CycloneDX)
+	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --of JSON -o $(SBOM) requirements.txt
+
 lock: .venv/.dev ## write requirements*.txt with hashes from requirements*.in
-	$(LOCK) requirements.in --output-file requirements.txt
-	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
-	$(LOCK) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
-	$(LOCK) benchmarks/peers/otel/requirements.in --output-file benchmarks/peers/otel/requirements.txt
-	$(LOCK) tools/mutants/requirements.in --output-file tools/mutants/requirements.txt
+	@set -e; for file in $(LOCK_FILES); do $(LOCK) "$${file%.txt}.in" --output-file "$$file"; done
 
 format: .venv/.dev ## format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix
@@ -125,4 +132,7 @@ endef
 	$(install)
 
 .venv-mutants/.installed: tools/mutants/requirements.txt
+	$(install)
+
+.venv-audit/.installed: tools/audit/requirements.txt
 	$(install)
