@@ -1,14 +1,15 @@
-"""System checks: the lease of a batch of payments, and the currency of what is stored."""
+"""System checks: the lease of payments, their gateway, and the currency of what is stored."""
 
 from math import ceil
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Warned
 from django.db.models import QuerySet
 
 from orders import recovery
-from orders.selectors import unfinished
+from orders.selectors import of_other_gateways, unfinished
 from payments.services import longest_charge
 from products.models import Product
 from retail.startup import startup_check
@@ -62,4 +63,19 @@ def stored_prices_are_in_the_shops_currency() -> list[CheckMessage]:
         )
         for what, currencies in stored.items()
         if (others := currencies - {settings.CURRENCY})
+    ]
+
+
+@startup_check
+def unsettled_payments_are_this_gateways() -> list[CheckMessage]:
+    """Warn of unsettled payments that were sent to another gateway than the one configured."""
+    return [
+        Warned(
+            f"{count} payments at the gateway {name} are unsettled, and GATEWAY_NAME is "
+            f"{settings.GATEWAY_NAME}: they stay so until a worker has their gateway's "
+            "GATEWAY_URL.",
+            hint="See the runbook RetailPaymentUnknownStuck.",
+            id="orders.W003",
+        )
+        for name, count in of_other_gateways(unfinished()).items()
     ]
