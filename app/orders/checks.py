@@ -12,6 +12,7 @@ from orders import recovery
 from orders.selectors import of_other_gateways, unfinished
 from payments.services import longest_charge
 from products.models import Product
+from retail.health import counted
 from retail.startup import startup_check
 
 _CURRENCY_HINT = (
@@ -71,9 +72,8 @@ def unsettled_payments_are_this_gateways() -> list[CheckMessage]:
     """Warn of unsettled payments that were sent to another gateway than the one configured."""
     return [
         Warned(
-            f"{count} payments at the gateway {name} are unsettled, and GATEWAY_NAME is "
-            f"{settings.GATEWAY_NAME}: they stay so until a worker has their gateway's "
-            "GATEWAY_URL.",
+            f"{counted(count, 'payment')} at {name} unsettled until a worker asks that gateway "
+            f"again: GATEWAY_NAME is {settings.GATEWAY_NAME}.",
             hint="See the runbook RetailPaymentUnknownStuck.",
             id="orders.W003",
         )

@@ -126,7 +126,10 @@ def test_web_and_worker_say_so_when_they_start(unknown: Payment, settings: Setti
     settings.GATEWAY_NAME = NEW
     [warning] = unsettled_payments_are_this_gateways(databases=["default"])
     assert warning.id == "orders.W003"
-    assert warning.msg.startswith("1 payments at the gateway old.example are unsettled")
+    assert warning.msg == (
+        "1 payment at old.example unsettled until a worker asks that gateway again: "
+        "GATEWAY_NAME is new.example."
+    )
     refuse_errors()  # it is only a warning
     Payment.objects.update(status="FAILED")
     assert unsettled_payments_are_this_gateways(databases=["default"]) == []
