@@ -29,15 +29,14 @@ class UserProfile(models.Model):
 
 
 class Notice(models.Model):
-    """Something that a customer learns on the next page they see. It is shown once."""
+    """What a customer learns about an order on the next page they see. It is shown once."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices"
     )
     is_good = models.BooleanField()
     text = models.CharField(max_length=300)
-    link = models.CharField(max_length=200, help_text="path of the page that explains it")
-    link_text = models.CharField(max_length=60)
+    link = models.CharField(max_length=200, help_text="path of the order's page")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -61,14 +61,14 @@ def profile_save_delivery(*, user_id: int, full_name: str, address: str) -> None
         )
 
 
-def notice_add(*, user_id: int, is_good: bool, text: str, link: str, link_text: str) -> None:
+def notice_add(*, user_id: int, is_good: bool, text: str, link: str) -> None:
     """Show a text on the next page that the user sees. It replaces an unseen one with its link."""
-    notice = Notice(user_id=user_id, is_good=is_good, text=text, link=link, link_text=link_text)
+    notice = Notice(user_id=user_id, is_good=is_good, text=text, link=link)
     Notice.objects.bulk_create(
         [notice],
         update_conflicts=True,
         unique_fields=["user", "link"],
-        update_fields=["is_good", "text", "link_text", "created_at"],
+        update_fields=["is_good", "text", "created_at"],
     )
 
 

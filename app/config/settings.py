@@ -305,6 +305,10 @@ CURRENCY = env.one_of("CURRENCY", "EUR", CURRENCIES)
 
 # --- Payments -----------------------------------------------------------------------------------
 GATEWAY_URL = env.text("GATEWAY_URL", "http://127.0.0.1:8001").rstrip("/")
+# Whose payments these are: after a change of GATEWAY_URL, the new gateway must not be asked.
+GATEWAY_NAME = env.text("GATEWAY_NAME", GATEWAY_URL.rpartition("://")[2].rpartition("@")[2])
+if len(GATEWAY_NAME) > (_longest := 100):
+    raise ImproperlyConfigured(f"Set GATEWAY_NAME to a name of at most {_longest} characters.")
 GATEWAY_CONNECT_TIMEOUT = env.number("GATEWAY_CONNECT_TIMEOUT", 1, least=0.05)  # seconds
 GATEWAY_READ_TIMEOUT = env.number("GATEWAY_READ_TIMEOUT", 3, least=0.05)  # seconds
 GATEWAY_ATTEMPTS = env.integer("GATEWAY_ATTEMPTS", 2, least=1)

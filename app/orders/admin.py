@@ -100,7 +100,7 @@ class PaymentAdmin(SaleSearchAdmin):
     sortable_by = ()
     fields = (
         "sale",
-        "key",
+        ("key", "gateway"),
         ("status", "failure_reason"),
         ("amount", "currency"),
         ("created_at", "sent_at", "settled_at", "due_at"),

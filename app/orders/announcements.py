@@ -41,7 +41,6 @@ def sale_announce(*, sale: Sale, payment: Payment, in_background: bool) -> None:
             is_good=confirmed,
             text=_notice(sale, payment),
             link=order_path(sale.reference),
-            link_text="See your order",
         )
 
 

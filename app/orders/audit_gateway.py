@@ -1,6 +1,7 @@
 """Invariants about money, audited against the gateway's ledger.
 
-While the gateway does not answer, these invariants are reported as not checked.
+While the gateway does not answer, these invariants are reported as not checked. Of payments, only
+those of the gateway now configured are compared with it.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from orders.models import Payment
-from orders.selectors import OVERDUE, UNFINISHED
+from orders.selectors import OVERDUE, UNFINISHED, of_this_gateway
 from payments.selectors import gateway_charges, gateway_charges_of, gateway_refunds
 from payments.services import NoAnswerError
 from retail.audit.declare import Checkpoint, NotCheckedError, Part, Violation, invariant
@@ -22,6 +24,8 @@ from retail.db.reads import ROW_MARGIN, bounded_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from django.db.models import QuerySet
 
     from payments.selectors import GatewayCharge
 
@@ -38,6 +42,20 @@ def _gateway_errors() -> Iterator[None]:
         yield
     except NoAnswerError as error:
         raise NotCheckedError(f"the gateway does not answer: {error}") from error
+
+
+def _done(checkpoint: Checkpoint) -> int:
+    """Return the last id that is done in this gateway's ledger; each gateway counts on its own."""
+    of_this = checkpoint.get("gateway", settings.GATEWAY_NAME) == settings.GATEWAY_NAME
+    return checkpoint.get("done", 0) if of_this else 0
+
+
+def _checkpoint(done: int) -> Checkpoint:
+    return {"done": done, "gateway": settings.GATEWAY_NAME} if done else {}
+
+
+def _completed() -> QuerySet[Payment]:
+    return _COMPARED.filter(of_this_gateway(), status=Payment.Status.COMPLETED)
 
 
 def _payments_of(charges: Iterable[GatewayCharge]) -> dict[str, Payment]:
@@ -87,7 +105,7 @@ def charge_has_payment(checkpoint: Checkpoint) -> Iterator[Part]:
 
     The checkpoint stops before payments that are unfinished but within their deadline.
     """
-    last = done = checkpoint.get("done", 0)
+    last = done = _done(checkpoint)
     advancing, settled = True, timezone.now() - ROW_MARGIN
     while True:
         with _gateway_errors():
@@ -100,7 +118,7 @@ def charge_has_payment(checkpoint: Checkpoint) -> Iterator[Part]:
             advancing = advancing and charge.created_at < settled and not unfinished
             done = charge.id if advancing else done
         last = page[-1].id
-        yield Part(len(page), _unrecorded_of(page, payments), {"done": done} if done else {})
+        yield Part(len(page), _unrecorded_of(page, payments), _checkpoint(done))
 
 
 def _uncharged(payments: list[Payment]) -> list[Violation]:
@@ -122,19 +140,17 @@ def _uncharged(payments: list[Payment]) -> list[Violation]:
 
 def payment_has_charge_of(keys: list[str]) -> list[Violation]:
     """Recheck which of these payments lack a matching charge."""
-    completed = _COMPARED.filter(status=Payment.Status.COMPLETED)
-    return _uncharged(readable(completed.filter(key__in=keys)))
+    return _uncharged(readable(_completed().filter(key__in=keys)))
 
 
 @invariant("payment_has_charge", recheck=payment_has_charge_of)
 def payment_has_charge(checkpoint: Checkpoint) -> Iterator[Part]:
     """Find completed payments without a matching charge at the gateway."""
-    completed = _COMPARED.filter(status=Payment.Status.COMPLETED)
     unfinished = Q(status__in=UNFINISHED)
     done = checkpoint.get("done", 0)
     for rows in ranges(Payment.objects.all(), done, chunk=CHUNK, moving=unfinished):
         with bounded_read(SECONDS):
-            payments = readable(completed.filter(pk__gte=rows.first, pk__lte=rows.last))
+            payments = readable(_completed().filter(pk__gte=rows.first, pk__lte=rows.last))
         yield Part(rows.size, _uncharged(payments), rows.checkpoint, rows.end)
 
 
@@ -156,7 +172,7 @@ def refunds_within_captured_of(keys: list[str]) -> list[Violation]:
 @invariant("refunds_within_captured", recheck=refunds_within_captured_of)
 def refunds_within_captured(checkpoint: Checkpoint) -> Iterator[Part]:
     """Find charges refunded beyond the captured amount, going by the latest refunds."""
-    last = done = checkpoint.get("done", 0)
+    last = done = _done(checkpoint)
     settled = timezone.now() - ROW_MARGIN
     advancing = True
     while True:
@@ -170,4 +186,4 @@ def refunds_within_captured(checkpoint: Checkpoint) -> Iterator[Part]:
         last = page[-1].id
         keys = sorted({refund.charge_key for refund in page})
         violations = refunds_within_captured_of(keys)
-        yield Part(len(page), violations, {"done": done} if done else {})
+        yield Part(len(page), violations, _checkpoint(done))

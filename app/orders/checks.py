@@ -1,16 +1,18 @@
-"""System checks: the lease of a batch of payments, and the currency of what is stored."""
+"""System checks: the lease of payments, their gateway, and the currency of what is stored."""
 
 from math import ceil
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Warned
 from django.db.models import QuerySet
 
 from orders import recovery
-from orders.selectors import unfinished
+from orders.selectors import of_other_gateways, unfinished
 from payments.services import longest_charge
 from products.models import Product
+from retail.health import counted
 from retail.startup import startup_check
 
 _CURRENCY_HINT = (
@@ -62,4 +64,18 @@ def stored_prices_are_in_the_shops_currency() -> list[CheckMessage]:
         )
         for what, currencies in stored.items()
         if (others := currencies - {settings.CURRENCY})
+    ]
+
+
+@startup_check
+def unsettled_payments_are_this_gateways() -> list[CheckMessage]:
+    """Warn of unsettled payments that were sent to another gateway than the one configured."""
+    return [
+        Warned(
+            f"{counted(count, 'payment')} at {name} unsettled until a worker asks that gateway "
+            f"again: GATEWAY_NAME is {settings.GATEWAY_NAME}.",
+            hint="See the runbook RetailPaymentUnknownStuck.",
+            id="orders.W003",
+        )
+        for name, count in of_other_gateways(unfinished()).items()
     ]

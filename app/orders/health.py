@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, QuerySet
 
 from orders.models import Payment
-from orders.selectors import without_outcome
+from orders.selectors import of_other_gateways, without_outcome
 from payments.models import CircuitBreaker
 from payments.services import BREAKER
 from retail import evaluation, measures
@@ -115,6 +115,23 @@ def _payments_failing(points: Points, payments: Window) -> Finding:
     )
 
 
+_STUCK_STEP = (
+    "Check that the worker is running and that the gateway answers. Never guess an outcome."
+)
+_OTHER_STEP = (
+    "GATEWAY_URL was changed too early. Stop web, and run the worker with the earlier GATEWAY_URL "
+    "until these payments are settled."
+)
+
+
+def _elsewhere(others: Mapping[str, int]) -> str:
+    """Return a sentence about the payments that only other gateways know."""
+    if not others:
+        return ""
+    counts = ", ".join(f"{count:,} at {name}" for name, count in others.items())
+    return f" Of these, the shop's gateway cannot know {counts}."
+
+
 @health_check("Unsettled payments", Harm.BOOKS)
 def unsettled(now: datetime) -> Finding:
     """Check that no payment is without an outcome: UNKNOWN, or PENDING beyond its time."""
@@ -123,18 +140,18 @@ def unsettled(now: datetime) -> Finding:
     if not unknown:
         return Finding("good", "none", f"{measures.payments_pending(rows):,} in progress.")
     age = timedelta(seconds=measures.payments_unknown_oldest_seconds(rows, now))
-    detail = f"{unknown:,} without an outcome, the oldest for {duration(age)}."
+    waiting = Payment.objects.filter(without_outcome(now))
+    others = of_other_gateways(waiting)
+    detail = f"{unknown:,} without an outcome, the oldest for {duration(age)}.{_elsewhere(others)}"
     if age.total_seconds() <= THRESHOLDS.unknown_payments.most_age_seconds:
         return Finding("warn", "unknown", detail)
-    waiting = Payment.objects.filter(without_outcome(now))
     return Finding(
         "bad",
         "stuck",
         detail,
         since=now - age,
         affected=f"{_buyers(waiting)} may have been charged",
-        step="Check that the worker is running and that the gateway answers. Never guess an "
-        "outcome.",
+        step=_OTHER_STEP if others else _STUCK_STEP,
         runbook="RetailPaymentUnknownStuck",
     )
 

@@ -30,6 +30,11 @@ def new_payment_key() -> str:
     return uuid.uuid4().hex
 
 
+def gateway_name() -> str:
+    """Return the name of the gateway that charges new payments."""
+    return settings.GATEWAY_NAME
+
+
 class Sale(models.Model):
     """An order. Its status changes only along SALE_TRANSITIONS."""
 
@@ -132,6 +137,13 @@ class Payment(models.Model):
     sale = models.ForeignKey(Sale, on_delete=models.PROTECT, related_name="payments")
     key = models.CharField(max_length=64, unique=True, default=new_payment_key, editable=False)
     token = models.CharField(max_length=64, help_text="identifies the card at the gateway")
+    gateway = models.CharField(
+        max_length=100,
+        default=gateway_name,
+        db_default="",  # for what an older version inserts
+        blank=True,
+        help_text="GATEWAY_NAME of the gateway that may know it; empty: the present one",
+    )
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)

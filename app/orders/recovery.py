@@ -4,6 +4,9 @@ Claiming a due payment moves its `due_at` ahead by a lease, so that no other wor
 the lease expires. What was never sent is sent, or its order is cancelled if that is too late. What
 may have been sent is charged again under the same key for a while, then cancelled at the gateway,
 which returns the outcome.
+
+The gateway may have been changed since: another one has never heard of a payment, and would cancel
+what was charged, or charge it a second time. What may have been sent there is left alone.
 """
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connections, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from orders.models import Payment
-from orders.selectors import unfinished
+from orders.selectors import of_this_gateway, unfinished
 from orders.settlement import (
     RETRY_AFTER,
     charge,
@@ -63,16 +67,18 @@ def longest_wait() -> timedelta:
     return timedelta(seconds=max(seconds))
 
 
+def _due(now: datetime) -> QuerySet[Payment]:
+    """Return the due payments that this worker can finish with the gateway, or without it."""
+    too_late = now - timedelta(seconds=settings.PAYMENT_SEND_WITHIN)
+    never_sent = Q(sent_at=None, created_at__lte=too_late)
+    return unfinished().filter(of_this_gateway() | never_sent, due_at__lte=now)
+
+
 def claim(now: datetime) -> list[Payment]:
     """Claim a batch of due payments for the length of a lease; return those that can be read."""
     lease = timedelta(seconds=settings.PAYMENT_LEASE)  # longer than a batch can take: checks.py
     with transaction.atomic():
-        due = (
-            unfinished()
-            .select_for_update(skip_locked=True)
-            .filter(due_at__lte=now)
-            .order_by("due_at")
-        )
+        due = _due(now).select_for_update(skip_locked=True).order_by("due_at")
         claimed = list(due.values_list("pk", flat=True)[:BATCH])
         Payment.objects.filter(pk__in=claimed).update(due_at=now + lease)
     return readable(Payment.objects.select_related("sale").filter(pk__in=claimed).order_by("pk"))
@@ -166,7 +172,7 @@ def settle_due() -> int:
 
 def _any_due() -> bool:
     """Whether any payment is due. Most polls find none, and this needs no transaction."""
-    return unfinished().filter(due_at__lte=timezone.now()).exists()
+    return _due(timezone.now()).exists()
 
 
 @job(every_minutes=1, success_within_minutes=10)

@@ -64,9 +64,9 @@ WITH wanted AS (
     INSERT INTO orders_saleitem (sale_id, product_id, product_name, unit_price, quantity)
     SELECT sale.id, product_id, product_name, unit_price, quantity FROM sale, wanted
 ), payment AS (
-    INSERT INTO orders_payment (sale_id, key, token, amount, currency, status, failure_reason,
-        created_at, sent_at, due_at)
-    SELECT sale.id, %(key)s, %(token)s, %(total)s, %(currency)s, 'PENDING', '', at,
+    INSERT INTO orders_payment (sale_id, key, token, gateway, amount, currency, status,
+        failure_reason, created_at, sent_at, due_at)
+    SELECT sale.id, %(key)s, %(token)s, %(gateway)s, %(total)s, %(currency)s, 'PENDING', '', at,
         %(sent)s + (at - %(now)s), %(due)s + (at - %(now)s)
     FROM sale, ready
     RETURNING id
@@ -94,6 +94,7 @@ _PARAMETERS = {
     "now": "timestamptz",
     "key": "text",
     "token": "text",
+    "gateway": "text",
     "sent": "timestamptz",
     "due": "timestamptz",
 }
@@ -133,6 +134,7 @@ def reserve(order: CheckoutRequest, sale: Sale, payment: Payment) -> Result:
         "now": sale.created_at,
         "key": payment.key,
         "token": payment.token,
+        "gateway": payment.gateway,
         "sent": payment.sent_at,
         "due": payment.due_at,
     }

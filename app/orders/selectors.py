@@ -92,6 +92,17 @@ def unfinished() -> QuerySet[Payment]:
     return Payment.objects.filter(status__in=UNFINISHED)
 
 
+def of_this_gateway() -> Q:
+    """Return the condition of payments that the gateway now configured knows, if it was asked."""
+    return Q(gateway__in=("", settings.GATEWAY_NAME))
+
+
+def of_other_gateways(payments: QuerySet[Payment]) -> dict[str, int]:
+    """Return how many of these payments each other gateway has."""
+    others = payments.exclude(of_this_gateway()).values_list("gateway").order_by("gateway")
+    return dict(others.annotate(Count("pk")))
+
+
 def open_payments(now: datetime) -> list[OpenPayments]:
     """Return the payments that are not settled, by the minute (UTC) in which they were created."""
     unknown = without_outcome(now)

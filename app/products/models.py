@@ -60,8 +60,13 @@ class Product(SearchedModel):
     class Meta:
         ordering: ClassVar = ["name"]
         indexes: ClassVar = [
-            models.Index(fields=["is_active", "name", "id"], name="product_by_name"),
-            models.Index(fields=["is_active", "category", "name"], name="product_shelf"),
+            # Not (is_active, name, …): SQLite does not use that for a bare `WHERE is_active`.
+            models.Index(
+                fields=["name", "id"], name="product_by_name", condition=Q(is_active=True)
+            ),
+            models.Index(
+                fields=["category", "name"], name="product_shelf", condition=Q(is_active=True)
+            ),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),

@@ -112,12 +112,6 @@ class SearchedQuerySet(models.QuerySet[M]):
 
     update.alters_data = True  # type: ignore[attr-defined]
 
-    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Insert rows; also update the search text of existing ones with `update_conflicts`."""
-        if _searched(kwargs.get("update_fields") or ()):
-            kwargs["update_fields"] = {*kwargs["update_fields"], "search_text"}
-        return super().bulk_create(objs, *args, **kwargs)
-
 
 class SearchedModel(models.Model):
     """A model with a search text, which stays right when only some fields are saved."""

@@ -14,7 +14,7 @@ from products.models import Category, Product
 from products.search import fold
 
 WORD_LIMIT = 8
-MOST_FOUND = 1000  # products that a search counts; of more, it shows the first
+MOST_FOUND = 500  # products that a search counts; of more, it shows the first
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def matches(query: str, *, use_index: bool = True) -> Q:
 def search_products(*, query: str, category: Category | None = None) -> Found:
     """Return active products that contain every word of `query`.
 
-    Reading 1,000 keys through the index and then their rows is fast. For a word that more products
-    contain, the opposite is: reading products by name, until a page is full.
+    Reading some hundred keys through the index and then their rows is fast. For a word that more
+    products contain, the opposite is: reading products by name, until a page is full.
     """
     shown = shown_products(category=category)
     narrow = shown.filter(matches(query)).order_by().values_list("pk", flat=True)

@@ -192,7 +192,7 @@ def test_the_email_and_the_notice_commit_with_the_order(
 def test_nobody_sees_the_notice_of_another_customer_and_only_a_page_uses_it_up(
     visitor: Client, buyer: User
 ) -> None:
-    notice_add(user_id=buyer.pk, is_good=True, text="For you", link="/x/", link_text="See")
+    notice_add(user_id=buyer.pk, is_good=True, text="For you", link="/x/")
     other = type(visitor)()
     other.force_login(make_buyer("other"))
     assert "For you" not in text(other) + text(type(visitor)())
@@ -206,7 +206,7 @@ def test_a_later_notice_about_the_same_page_replaces_the_first(
     visitor: Client, buyer: User
 ) -> None:
     for words in ("First", "Second"):
-        notice_add(user_id=buyer.pk, is_good=True, text=words, link="/x/", link_text="See")
+        notice_add(user_id=buyer.pk, is_good=True, text=words, link="/x/")
     page = text(visitor)
     assert ("First" in page, "Second" in page) == (False, True)
 
@@ -221,7 +221,7 @@ def test_without_notices_no_page_asks_for_them(
 
 def test_old_notices_are_deleted(buyer: User) -> None:
     for link, days in (("/old/", 31), ("/new/", 29)):
-        notice_add(user_id=buyer.pk, is_good=True, text="Text", link=link, link_text="See")
+        notice_add(user_id=buyer.pk, is_good=True, text="Text", link=link)
         then = timezone.now() - timedelta(days=days)
         Notice.objects.filter(link=link).update(created_at=then)
     assert prune_notices() == 1

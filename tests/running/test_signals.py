@@ -15,12 +15,24 @@ from tests.running.conftest import OpenShop
 from tests.running.support import PATIENCE, RunningShop, wait_until
 
 TERM, INT, QUIT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP
+USR1, USR2 = signal.SIGUSR1, signal.SIGUSR2
+# Seldom sent, but they end a process as well: by timers, limits, power supplies, init programs.
+OTHERS = (
+    *(signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
+    *(signal.SIGSTKFLT, signal.SIGXCPU, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)),
+)
 SETTINGS = "tests.running.signalled.settings"
 LAMP = "/products/lumen-desk-lamp/"
 FLASH = "/products/aurora-wireless-headphones/"  # its payment is made by the worker
 ORDERS = "[[payment.sale.status, payment.status] for payment in Payment.objects.all()]"
 QUEUED = "__import__('django_q').models.OrmQ.objects.count()"
 DONE = "__import__('django_q').models.Success.objects.filter(name='nap').count()"
+
+
+def _ids(signals: Sequence[int]) -> str:
+    if signals is OTHERS:
+        return "others"
+    return "-".join(signal.Signals(number).name for number in signals)
 
 
 def _group(leader: int) -> set[int]:
@@ -92,8 +104,11 @@ def _settled_once(shop: RunningShop) -> None:
 
 @pytest.mark.parametrize(
     "signals",
-    [(TERM,), (INT,), (QUIT,), (HUP,), (HUP, INT, TERM, QUIT), (TERM,) * 5],
-    ids=lambda signals: "-".join(signal.Signals(number).name for number in signals),
+    [
+        *((TERM,), (INT,), (QUIT,), (HUP,), (USR1,), (USR2,)),
+        *((HUP, INT, TERM, QUIT), (TERM,) * 5, OTHERS),
+    ],
+    ids=_ids,
 )
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["leader", "group"])
 def test_the_worker_stops_after_its_running_job(
@@ -172,7 +187,7 @@ def test_if_the_queue_dies_the_worker_exits_so_that_it_is_started_again(
 @pytest.mark.parametrize(
     "signals",
     [(TERM,), (INT,), (QUIT,), (TERM, INT, QUIT), (TERM,) * 5],
-    ids=lambda signals: "-".join(signal.Signals(number).name for number in signals),
+    ids=_ids,
 )
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["leader", "group"])
 def test_web_stops_and_its_order_is_finished_once(

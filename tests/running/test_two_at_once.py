@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -22,7 +23,8 @@ from django.test import Client
 from django.utils import timezone
 from django_q.models import Schedule
 from axes.models import AccessAttempt
-from accounts.models import UserProfile
+import accounts.services
+from accounts.models import Notice, UserProfile
 from accounts.services import profile_save_delivery
 from cart.models import Cart, CartItem
 from cart.services import cart_add, cart_of_user, cart_of_visitor
@@ -30,13 +32,17 @@ from oncall.models import Alert, AlertFeed
 from payments import breaker
 from payments.models import CircuitBreaker
 from products.models import Category, Product
+from orders.announcements import CONFIRMED
 from quality.models import VerdictInterval
 from quality.tasks import judge_scenarios
 from retail import jobs
 from retail.audit import runner
 from retail.history import rollups
-from retail.models import AuditCheck, JobSuccess, MetricRollup, RollupMark, WorkerHeartbeat
+from retail.mail.kinds import EmailKind
+from retail.models import AuditCheck, AuditViolation, Email
+from retail.models import JobSuccess, MetricRollup, RollupMark, WorkerHeartbeat
 from tests.oncall.support import alert, receive
+from tests.running.meeting import meeting
 """
 
 
@@ -147,6 +153,46 @@ CASES = {
 }
 
 
+class Meeting(NamedTuple):
+    """A function that both processes begin when the other has come there too, and its guard."""
+
+    before: str
+    both: str
+    after: str
+    function: str  # its owner and its name
+    guard: tuple[str, str]  # a part of its code, and what stands there without the guard
+
+
+MEETINGS = {
+    # Both audits have found it. The first result stored wins; and unique: invariant and subject.
+    "an open violation": Meeting(
+        "AuditViolation.objects.all().delete(); AuditCheck.objects.all().delete()\n"
+        "product = Product.objects.first()\n"
+        "Product.objects.filter(pk=product.pk).update(stock=product.stock + 1)",
+        "problem = runner.audit(['ledger_equals_stock'])[0].problem; assert not problem, problem",
+        "AuditViolation.objects.count() == 1",
+        "runner, '_store'",
+        (", version=check.version", ""),
+    ),
+    # Unique: Email's kind and subject, while it waits.
+    "an e-mail in the outbox": Meeting(
+        "Email.objects.all().delete()",
+        "CONFIRMED.write(about='VT-TWICE')",
+        "[email.about for email in Email.objects.all()] == ['VT-TWICE']",
+        "EmailKind, 'write'",
+        ("ignore_conflicts=True", ""),
+    ),
+    # Unique: Notice's user and link.
+    "a notice": Meeting(
+        f"Notice.objects.all().delete(); {USER}",
+        f"accounts.services.notice_add(user_id={USER}.pk, is_good=True, text='Hello', link='/x/')",
+        "[notice.text for notice in Notice.objects.all()] == ['Hello']",
+        "accounts.services, 'notice_add'",
+        ("update_conflicts=True", "update_conflicts=False"),
+    ),
+}
+
+
 class Pair:
     """Two processes of the shop."""
 
@@ -206,6 +252,22 @@ def test_two_processes_at_once_make_one_row(shop: RunningShop, pair: Pair, name:
         assert [error for error in errors if not case.refusal or case.refusal not in error] == []
         assert len(errors) < len(pair.both)
         shop.run(f"{SHOP}assert {case.after}")
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "unguarded"])
+@pytest.mark.parametrize("name", MEETINGS)
+def test_two_processes_that_meet_make_one_row(
+    shop: RunningShop, pair: Pair, tmp_path: Path, name: str, guarded: bool
+) -> None:
+    meeting = MEETINGS[name]
+    shop.run(SHOP + meeting.before)
+    guard = None if guarded else meeting.guard
+    errors = pair.at_once(
+        f"{SHOP}with meeting({meeting.function}, {str(tmp_path)!r}, {guard!r}):\n    {meeting.both}"
+    )
+    assert len(list(tmp_path.iterdir())) == 2  # both have been there
+    assert [("IntegrityError" in error) for error in errors] == ([] if guarded else [True])
+    shop.run(f"{SHOP}assert {meeting.after}")
 
 
 def test_a_start_survives_schedules_that_an_earlier_one_has_doubled(shop: RunningShop) -> None:
