@@ -208,6 +208,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator",
         "NumericPasswordValidator",
     )
+] + [
+    {"NAME": f"accounts.passwords.{name}"} for name in ("OwnWordsValidator", "StaffLengthValidator")
 ]
 SESSION_ENGINE = "accounts.sessions"
 # Lock out a username and address after too many failed logins.
