@@ -81,7 +81,7 @@ def test_without_settings_it_says_what_to_set(folders: dict[str, str]) -> None:
         ({"DATABASE_URL": "postgresql:///shop"}, []),
         (
             {"HTTPS": "False"},
-            ["security.W004", "security.W008", "security.W012", "security.W016"],
+            ["security.W004", "security.W008", "security.W011", "security.W016"],
         ),
         ({"GATEWAY_URL": "http://192.0.2.1"}, ["config.W001"]),
         ({"GATEWAY_URL": "https://127.0.0.1:1"}, []),

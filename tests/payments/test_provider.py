@@ -85,7 +85,9 @@ def test_a_simulator_is_refused_and_asked_once_a_minute(
 
 
 def test_the_breakers_probe_is_left_to_others(gateway: Process) -> None:
-    CircuitBreaker.objects.create(name="payments", state="half_open")
+    CircuitBreaker.objects.create(
+        name="payments", state="half_open", opened_at=timezone.now(), open_since=timezone.now()
+    )
     with pytest.raises(SimulatorError):
         payment_acquire(key="k")
     assert CircuitBreaker.objects.get().probe == ""
