@@ -51,7 +51,7 @@ SLOW = (
     *("orders/test_audit_gateway.py", "orders/test_audit.py", "orders/test_admin.py"),
     *("orders/test_recovery.py", "payments/test_breaker_machine.py", "payments/test_admin.py"),
     *("payments/test_gateway_client.py", "payments/test_selectors.py", "config/test_deployment.py"),
-    *("payments/test_provider.py", "config/test_demo.py"),
+    *("payments/test_provider.py", "config/test_demo.py", "config/test_going_live.py"),
     *("retail/mail", "config/test_merging_forms.py", "orders/test_never_sent.py"),
     *("orders/test_batches.py", "orders/test_durability.py"),
     *("products/test_admin.py", "products/test_admin_lists.py"),

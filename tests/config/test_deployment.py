@@ -48,14 +48,17 @@ def given(name: str, value: str) -> dict[str, str]:
     return {name: value}
 
 
-def start(program: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def start(
+    program: str, folder: Path, *, only_given: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Start a program in an environment that suits production but for what is given."""
     arguments = [*PROGRAMS[program], *([str(folder / "out")] if program == "config" else [])]
     folders = {"VAR_DIR": str(folder / "var"), "LOG_DIR": str(folder / "logs")}
+    own = {} if only_given else {"DEBUG": "False", **OWN}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=settings.BASE_DIR,
-        env={"PATH": os.environ["PATH"], "DEBUG": "False", **OWN, **folders, **environment},
+        env={"PATH": os.environ["PATH"], **own, **folders, **environment},
         capture_output=True,
         text=True,
         check=False,
