@@ -36,9 +36,10 @@ ENV PATH=/venv/bin:$PATH \
     GATEWAY_LEDGER=/app/var/gateway.sqlite3 \
     STATIC_ROOT=/app/staticfiles
 # Collect static files with hashed names. The values are placeholders; nothing is served here.
-RUN LOG_DIR=/tmp DEBUG=False ALLOWED_HOSTS=build METRICS_TOKEN=build GATEWAY_API_KEY=build ALERTS_TOKEN=build \
-    SECRET_KEY=only-to-collect-static-files-while-building-this-image \
-    python manage.py collectstatic --noinput --verbosity 0 \
+RUN build=only-to-collect-static-files-while-building-this-image \
+    && export LOG_DIR=/tmp DEBUG=False ALLOWED_HOSTS=build SECRET_KEY=$build METRICS_TOKEN=$build ALERTS_TOKEN=$build \
+        GATEWAY_API_KEY=$build \
+    && python manage.py collectstatic --noinput --verbosity 0 \
     && mkdir -p /app/logs /app/var /app/queue /config/prometheus /config/alertmanager \
         /config/blackbox /config/loki /config/grafana \
     && chown -R vitrine: /app/logs /app/var /app/queue /config

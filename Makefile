@@ -9,7 +9,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 # Run on SQLite even if the shell exports DATABASE_URL.
 ON_SQLITE := env -u DATABASE_URL
-MANAGE := $(ON_SQLITE) $(BIN)/python app/manage.py
+MANAGE := $(ON_SQLITE) DEBUG=True $(BIN)/python app/manage.py
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 

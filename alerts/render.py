@@ -5,8 +5,8 @@
 Reads the environment and the folders alerts, prometheus, loki and grafana next to this one. Writes
 /config/prometheus, /config/alertmanager, /config/blackbox, /config/loki/rules and /config/grafana
 (alert rules), because none of these programs expands environment variables there. Needs only
-PyYAML, not the shop. With DEBUG off it rejects values that are only good enough for development: it
-prints one line for each and exits with status 1.
+PyYAML and app/deployment.py, not the shop. With DEBUG off it rejects values that are only good
+enough for development: it says what to set and exits with status 1.
 """
 
 from __future__ import annotations
@@ -21,19 +21,16 @@ from urllib.parse import urlsplit
 
 import yaml
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "app"))
+
+from deployment import boolean, defaults, mode_of, problems  # noqa: E402 - its folder is set above
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT = Path(__file__).resolve().parent.parent
 ALERTMANAGER = "/config/alertmanager"  # where Alertmanager mounts its folder
-DEVELOPMENT = {
-    "SHOP_URL": "http://localhost:8000",
-    "GRAFANA_URL": "http://localhost:3000",
-    "METRICS_TOKEN": "",
-    "ALERTS_TOKEN": "",
-    "GRAFANA_PASSWORD": "admin",
-    "POSTGRES_PASSWORD": "retail_password",
-}
+DEVELOPMENT = defaults("config")
 # The channels of each Alertmanager receiver, in addition to the shop's own page.
 CHANNELS = {
     "critical": ("email", "slack", "pagerduty"),
@@ -45,8 +42,6 @@ RULES = {
     "loki/rules/fake": "loki/rules/fake",
     "grafana": "grafana/provisioning/alerting",
 }
-NO = {"0", "false", "no", "off"}
-YES = {"1", "true", "yes", "on"}
 SMTP = ("ALERT_SMTP_HOST", "ALERT_SMTP_PORT", "ALERT_SMTP_USER", "ALERT_SMTP_PASSWORD")
 
 
@@ -77,38 +72,35 @@ class Settings:
 def read(env: Mapping[str, str]) -> Settings:
     """Return the settings. Raises SettingsError with every problem found."""
     values = {name: env.get(name, "").strip() or value for name, value in DEVELOPMENT.items()}
-    problems = _not_for_production(env.get("DEBUG", ""), values)
+    found = _not_for_production(env, values)
     for name in ("SHOP_URL", "GRAFANA_URL"):
         if not _is_url(values[name]):
-            problems.append(f"{name}={values[name]!r} is not valid: use https://… without ? or #.")
+            found.append(f"{name}={values[name]!r} is not valid: use https://… without ? or #.")
     for name in ("METRICS_TOKEN", "ALERTS_TOKEN"):
         if re.search(r"\s", values[name]):
-            problems.append(f"{name} must not contain spaces or line breaks.")
+            found.append(f"{name} must not contain spaces or line breaks.")
     watchdog_url = env.get("WATCHDOG_URL", "").strip()
     if watchdog_url and not _is_url(watchdog_url):
-        problems.append("WATCHDOG_URL is not valid: use https://… without ? or #.")
+        found.append("WATCHDOG_URL is not valid: use https://… without ? or #.")
     channels: dict[str, Channel] = {}
     for name, channel_from in (("email", _email), ("slack", _slack), ("pagerduty", _pagerduty)):
         try:
             if channel := channel_from(env):
                 channels[name] = channel
         except SettingsError as error:
-            problems.append(str(error))
-    if problems:
-        raise SettingsError("\n".join(problems))
+            found.append(str(error))
+    if found:
+        raise SettingsError("\n".join(found))
     shop_url, grafana_url = (values[name].rstrip("/") for name in ("SHOP_URL", "GRAFANA_URL"))
     tokens = values["METRICS_TOKEN"], values["ALERTS_TOKEN"]
     return Settings(shop_url, grafana_url, *tokens, watchdog_url, channels)
 
 
-def _not_for_production(debug: str, values: Mapping[str, str]) -> list[str]:
-    word = debug.strip().lower()
-    if word not in {"", *YES, *NO}:
-        return [f"DEBUG={debug!r} is not a boolean: use True or False."]
-    if word not in NO:
-        return []
-    names = sorted(name for name, value in DEVELOPMENT.items() if values[name] == value)
-    return [f"With DEBUG off, set {', '.join(names)}. See .env.example."] if names else []
+def _not_for_production(env: Mapping[str, str], values: Mapping[str, str]) -> list[str]:
+    try:
+        return list(problems(values, mode_of(env)))
+    except ValueError as error:
+        return [str(error)]
 
 
 def _is_url(text: str) -> bool:
@@ -149,10 +141,10 @@ def _email(env: Mapping[str, str]) -> Channel | None:
 
 
 def _requires_tls(env: Mapping[str, str]) -> bool:
-    word = env.get("ALERT_SMTP_TLS", "").strip().lower() or "true"
-    if word not in YES | NO:
-        raise SettingsError(f"ALERT_SMTP_TLS={word!r} is not a boolean: use True or False.")
-    return word in YES
+    try:
+        return boolean("ALERT_SMTP_TLS", env.get("ALERT_SMTP_TLS", ""), default=True)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _slack(env: Mapping[str, str]) -> Channel | None:

@@ -115,6 +115,7 @@ def run(database_url: str, folder: Path) -> dict[str, list[float]]:
     """Measure in a process of its own."""
     environment = {
         **os.environ,
+        "DEBUG": "True",
         "DATABASE_URL": database_url,
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "VAR_DIR": str(folder),

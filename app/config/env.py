@@ -8,8 +8,11 @@ import os
 import re
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from deployment import boolean
 
 names_read: set[str] = set()
 
@@ -26,14 +29,10 @@ def text(name: str, default: str = "") -> str:
 
 def flag(name: str, *, default: bool) -> bool:
     """Return the variable as a boolean."""
-    value = _raw(name).lower()
-    if not value:
-        return default
-    if value in {"1", "true", "yes", "on"}:
-        return True
-    if value in {"0", "false", "no", "off"}:
-        return False
-    raise ImproperlyConfigured(f"{name}={value!r} is not a boolean: use True or False.")
+    try:
+        return boolean(name, _raw(name), default=default)
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 def number(name: str, default: float, *, least: float = 0) -> float:
@@ -88,3 +87,11 @@ def folder(name: str, default: Path) -> Path:
     """Return the variable as an absolute path. Does not create the folder."""
     value = _raw(name)
     return Path(value).expanduser().resolve() if value else default
+
+
+def password_in(url: str) -> str:
+    """Return the password in an address; nothing if there is none, or the address is invalid."""
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""

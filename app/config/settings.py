@@ -13,6 +13,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
+from deployment import Mode, defaults, problems
 from retail.observability.logs.formatter import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -22,31 +23,28 @@ LOG_DIR = env.folder("LOG_DIR", BASE_DIR.parent / "logs")
 VERSION = "0.1.0"
 SHOP_NAME = "Vitrine"
 
-DEBUG = env.flag("DEBUG", default=True)
+DEBUG = env.flag("DEBUG", default=False)
+# A demo on the internet: test cards, the gateway simulator and synthetic shoppers, as every page
+# then says. Development has them too.
+DEMO = env.flag("DEMO", default=False)
+_MODE = Mode(DEBUG, DEMO)
+STAND_INS = _MODE.stand_ins
 
-# --- Secrets ------------------------------------------------------------------------------------
-_DEVELOPMENT_SECRETS = {
-    "SECRET_KEY": "development-only-secret-key-never-use-it-with-debug-off",
-    "GATEWAY_API_KEY": "dev-gateway-key",
-}
-SECRET_KEY = env.text("SECRET_KEY", _DEVELOPMENT_SECRETS["SECRET_KEY"])
-GATEWAY_API_KEY = env.text("GATEWAY_API_KEY", _DEVELOPMENT_SECRETS["GATEWAY_API_KEY"])
-METRICS_TOKEN = env.text("METRICS_TOKEN")
-ALERTS_TOKEN = env.text("ALERTS_TOKEN")
+# --- Secrets and host names: with DEBUG off, none of those for development ----------------------
+DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'vitrine.sqlite3'}")
+_given = {name: env.text(name, default) for name, default in defaults("shop").items()}
+SECRET_KEY = _given["SECRET_KEY"]
+GATEWAY_API_KEY = _given["GATEWAY_API_KEY"]
+METRICS_TOKEN = _given["METRICS_TOKEN"]
+ALERTS_TOKEN = _given["ALERTS_TOKEN"]
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
+_given["DATABASE_URL"] = env.password_in(DATABASE_URL)
+if not _given["DATABASE_URL"]:  # SQLite, or a server that knows its users otherwise
+    del _given["DATABASE_URL"]
+_given["ALLOWED_HOSTS"] = "*" if "*" in ALLOWED_HOSTS else ",".join(ALLOWED_HOSTS)
 
-if not DEBUG:
-    _missing = [name for name, value in _DEVELOPMENT_SECRETS.items() if globals()[name] == value]
-    _missing += [
-        name for name in ("METRICS_TOKEN", "ALERTS_TOKEN", "ALLOWED_HOSTS") if not globals()[name]
-    ]
-    if _missing:
-        raise ImproperlyConfigured(
-            f"With DEBUG off, set {', '.join(sorted(_missing))} in the environment "
-            "(see .env.example), or set DEBUG=True for development."
-        )
-    if len(SECRET_KEY) < 50:  # noqa: PLR2004 - the minimum of Django's deployment check
-        raise ImproperlyConfigured("With DEBUG off, SECRET_KEY must have at least 50 characters.")
+if refused := list(problems(_given, _MODE)):
+    raise ImproperlyConfigured(" ".join(refused))
 
 # --- The application ----------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -115,7 +113,6 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # --- Database -----------------------------------------------------------------------------------
-DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'vitrine.sqlite3'}")
 # Nothing waits for PostgreSQL without end; in seconds. Web and worker have shorter defaults than
 # commands such as `migrate` (config/processes.py).
 DATABASE_CONNECT_TIMEOUT = env.integer("DATABASE_CONNECT_TIMEOUT", 3, least=2)
@@ -211,6 +208,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator",
         "NumericPasswordValidator",
     )
+] + [
+    {"NAME": f"accounts.passwords.{name}"} for name in ("OwnWordsValidator", "StaffLengthValidator")
 ]
 SESSION_ENGINE = "accounts.sessions"
 # Lock out a username and address after too many failed logins.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import random
 import re
 import secrets
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import requests
+
+from deployment import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,6 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pause", type=float, default=8, help="seconds between visits")
     parser.add_argument("--verbose", action="store_true", help="print each purchase")
     chosen = parser.parse_args(arguments)
+    if not mode_of(os.environ).stand_ins:
+        parser.error("shoppers pay with test cards: set DEBUG=True or DEMO=True, as in the shop")
     if urlsplit(chosen.url).hostname not in LOCAL:
         parser.error("--url must be a shop on this machine")
     if not 1 <= chosen.shoppers <= 20 or chosen.pause < 0.1:  # noqa: PLR2004

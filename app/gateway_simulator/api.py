@@ -19,6 +19,7 @@ bp = Blueprint("v1", __name__, url_prefix="/v1")
 HANG_SECONDS = 30.0
 SLOW_SECONDS = 1.5
 HUNDREDTH = Decimal("0.01")
+TEST_CARDS = frozenset({"tok_good", "tok_slow"})  # accepted by a simulator only
 _STATUS_CODES = {"approved": 200, "declined": 402, "cancelled": 409}
 _GARBAGE = "<html><body>It works!</body>"
 
@@ -169,7 +170,8 @@ def _reason_to_decline(token: str) -> str | None:
     """Return why a new charge is declined, or None. A known key keeps its outcome."""
     if token == "tok_declined":  # noqa: S105 - a test card, no secret
         return "card_declined"
-    if token not in {"tok_good", "tok_slow"}:
+    chosen = gateway().settings
+    if token not in chosen.cards and not (chosen.simulator and token in TEST_CARDS):
         return "unknown_token"
     faults = gateway().faults
     return "card_declined" if faults.strikes(faults.now().decline_share) else None

@@ -60,13 +60,17 @@ def knobs() -> Response:
 
 @bp.get("/healthz", endpoint="health")
 def health() -> tuple[Response, int]:
-    """Report whether the ledger can be read."""
+    """Report whether the ledger can be read, and that this is a simulator unless told otherwise.
+
+    By this mark a shop in production knows that it must not sell.
+    """
+    mark = {"simulator": True} if gateway().settings.simulator else {}
     try:
         gateway().ledger.check()
     except sqlite3.Error as error:
         note(problem=str(error))
-        return jsonify(status="unavailable", message="The ledger cannot be read."), 503
-    return jsonify(status="ok"), 200
+        return jsonify(status="unavailable", message="The ledger cannot be read.", **mark), 503
+    return jsonify(status="ok", **mark), 200
 
 
 @bp.get("/metrics", endpoint="metrics")

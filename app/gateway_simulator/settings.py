@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-DEFAULT_API_KEY = "dev-gateway-key"
-DEFAULT_FAULTS_TOKEN = "dev-faults-token"  # noqa: S105 - for development; a warning is logged at startup
+from deployment import Mode, defaults, mode_of, problems
+
+SECRETS = defaults("gateway")  # for development; with DEBUG and DEMO off, they are refused
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HOME = Path(__file__).resolve().parents[2]  # the folder that holds app/
 _HIGHEST_PORT = 65535
@@ -32,6 +33,8 @@ class Settings:
     faults_token: str = field(repr=False)
     least: Decimal  # amounts of charges
     most: Decimal
+    simulator: bool  # else it stands for a provider: no test cards, and secrets of its own
+    cards: frozenset[str] = field(repr=False)  # tokens of further cards that it accepts
 
     @property
     def address(self) -> str:
@@ -42,28 +45,39 @@ class Settings:
         """Return the secrets that have their default on a publicly reachable host."""
         if _is_loopback(self.host):
             return []
-        known = {
-            "GATEWAY_API_KEY": self.api_key == DEFAULT_API_KEY,
-            "GATEWAY_FAULTS_TOKEN": self.faults_token == DEFAULT_FAULTS_TOKEN,
-        }
-        return [name for name, is_default in known.items() if is_default]
+        own = {"GATEWAY_API_KEY": self.api_key, "GATEWAY_FAULTS_TOKEN": self.faults_token}
+        return [name for name, value in own.items() if value == SECRETS[name]]
 
 
 def read(env: Mapping[str, str]) -> Settings:
     """Read the settings from ``env``. Raises SettingsError, which names the variable."""
     log_level = _level(env, "LOG_LEVEL", "INFO")
-    return Settings(
+    secrets = {name: _secret(env, name, default) for name, default in SECRETS.items()}
+    mode = _mode(env)
+    chosen = Settings(
         host=_text(env, "GATEWAY_HOST", "127.0.0.1"),
         port=_port(env),
         ledger=Path(_text(env, "GATEWAY_LEDGER", str(_HOME / "var" / "gateway.sqlite3"))),
         log_dir=Path(_text(env, "LOG_DIR", str(_HOME / "logs"))),
         log_level=log_level,
         console_level=_level(env, "LOG_CONSOLE_LEVEL", log_level),
-        api_key=_secret(env, "GATEWAY_API_KEY", DEFAULT_API_KEY),
-        faults_token=_secret(env, "GATEWAY_FAULTS_TOKEN", DEFAULT_FAULTS_TOKEN),
+        api_key=secrets["GATEWAY_API_KEY"],
+        faults_token=secrets["GATEWAY_FAULTS_TOKEN"],
         least=_amount(env, "GATEWAY_MIN_AMOUNT", "0.01"),
         most=_amount(env, "GATEWAY_MAX_AMOUNT", "999999.99"),
+        simulator=mode.stand_ins,
+        cards=_cards(env),
     )
+    if refused := list(problems(secrets, mode)):
+        raise SettingsError(" ".join(refused))
+    return chosen
+
+
+def _mode(env: Mapping[str, str]) -> Mode:
+    try:
+        return mode_of(env)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _text(env: Mapping[str, str], name: str, default: str) -> str:
@@ -81,6 +95,17 @@ def _secret(env: Mapping[str, str], name: str, default: str) -> str:
             f"{name} must be one or more printable ASCII characters without spaces."
         )
     return value
+
+
+def _cards(env: Mapping[str, str]) -> frozenset[str]:
+    given = env.get("GATEWAY_CARDS", "")
+    cards = frozenset(card.strip() for card in given.split(",") if card.strip())
+    if not all(re.fullmatch(r"(?!tok_)[A-Za-z0-9_-]{8,64}", card) for card in cards):
+        raise SettingsError(
+            "GATEWAY_CARDS must be card tokens, separated by commas: 8 to 64 characters of A-Z, "
+            "a-z, 0-9, _ and -, not beginning with tok_."
+        )
+    return cards
 
 
 def _port(env: Mapping[str, str]) -> int:

@@ -14,6 +14,7 @@ from orders import metrics
 from orders.models import Payment, Sale, new_payment_key
 from orders.reservation import reserve
 from orders.settlement import charge
+from payments.cards import card_problem
 from payments.services import BreakerOpenError, Permit, payment_acquire, payment_release
 from products.services import SoldOutError
 from retail.throttling import ThrottledError, throttle
@@ -33,7 +34,7 @@ __all__ = [
 
 
 class OrderProblemError(Exception):
-    """The lines cannot be one order, for the reason in the message; nothing was reserved."""
+    """Nothing was reserved: the lines or the card cannot be ordered with, as the message says."""
 
 
 class StockConflictError(Exception):
@@ -122,8 +123,8 @@ def _refuse_sold_out(order: CheckoutRequest) -> None:
 
 
 def _admit(order: CheckoutRequest) -> Permit:
-    """Check the order, the throttle and the last known stock, then acquire a breaker permit."""
-    if problem := order_problem(order.lines):
+    """Check lines, card, throttle and the last known stock, then acquire a breaker permit."""
+    if problem := order_problem(order.lines) or card_problem(order.payment_token):
         raise OrderProblemError(problem)
     _throttle(order)
     _refuse_sold_out(order)

@@ -10,7 +10,7 @@ class PaymentsConfig(AppConfig):
     verbose_name = "Payments"
 
     def ready(self) -> None:
-        """Register the breaker's health check and gauge."""
-        from payments import health, metrics  # noqa: F401, PLC0415 - apps are loaded before models
+        """Register the checks, and the breaker's gauge."""
+        from payments import checks, health, metrics  # noqa: F401, PLC0415 - apps come before models
 
         exposition.database_gauges.add("breakers", metrics.read_breakers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -74,6 +75,7 @@ _VALID_ANSWERS = {
 _REJECTED = (400, 413, 422)
 
 ANSWER_SIZE = 64 * 1024  # bytes, far more than the answer to a charge has
+QUESTION_SECONDS = 1  # to read the answer to whether it is a simulator
 LEDGER_SIZE = 4 * 1024 * 1024  # a page of the ledger
 
 _local = threading.local()
@@ -174,3 +176,27 @@ def read(path: str, query: Mapping[str, Any]) -> Any:
     if status != HTTPStatus.OK:
         raise NoAnswerError(f"unexpected status {status} for {path}")
     return _json(content)
+
+
+def is_marked() -> bool:
+    """Return whether the gateway says that it is a simulator. Raises NoAnswerError.
+
+    Takes no longer than `longest_question`. Whatever else it answers is a provider's.
+    """
+    limits = Limits(settings.GATEWAY_CONNECT_TIMEOUT, QUESTION_SECONDS, ANSWER_SIZE)
+    # Not the thread's connection: who starts the shop forks afterwards.
+    try:
+        with closing(Server(settings.GATEWAY_URL)) as server:
+            content = server.call("GET", "/healthz", headers={}, limits=limits).body
+        body = json.loads(content)
+    except (OSError, HTTPException) as error:
+        sent = not isinstance(error, NotConnectedError)
+        raise NoAnswerError(f"{type(error).__name__}: {error}", maybe_sent=sent) from error
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(body, dict) and body.get("simulator") is True
+
+
+def longest_question() -> float:
+    """Return how many seconds `is_marked` can take."""
+    return float(settings.GATEWAY_CONNECT_TIMEOUT + QUESTION_SECONDS)

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from payments.breaker import NAME as BREAKER
 from payments.models import CircuitBreaker
+from payments.provider import known_simulator
 from retail.health import Finding, Harm, counted, health_check, readiness_check
 from retail.history.refused import refused_since
 from retail.templatetags.durations import ago, duration
@@ -22,6 +23,14 @@ State = CircuitBreaker.State
 def breaker(now: datetime) -> Finding:
     """Check that payments reach the gateway."""
     link = reverse("admin:payments_circuitbreaker_changelist")
+    if known_simulator():
+        return Finding(
+            "bad",
+            "refused",
+            "The gateway is a simulator, so nothing is sold.",
+            link,
+            step="Set GATEWAY_URL to your payment provider's, or DEMO=True for a demo.",
+        )
     row = CircuitBreaker.objects.filter(name=BREAKER).first()
     if row is None:
         return Finding("calm", "closed", "No payments so far.", link)
@@ -41,7 +50,9 @@ def breaker(now: datetime) -> Finding:
 
 @readiness_check("payments")
 def accepts_payments() -> str:
-    """Return "ok" unless checkouts are refused because the breaker is open."""
+    """Return "ok" unless checkouts are refused: by the breaker, or because of a simulator."""
+    if known_simulator():
+        return "refused: the gateway is a simulator; set GATEWAY_URL, or DEMO=True for a demo"
     row = CircuitBreaker.objects.filter(name=BREAKER).first()
     return "refused: the circuit breaker is open" if row and row.state_now == State.OPEN else "ok"
 

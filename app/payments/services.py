@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from payments import breaker, gateway, metrics
+from payments import breaker, gateway, metrics, provider
 from payments.breaker import NAME as BREAKER
 from payments.breaker import BreakerOpenError, Permit
 from payments.breaker import force as breaker_force
@@ -55,10 +55,18 @@ def payment_acquire(
 ) -> Permit:
     """Acquire the breaker's permit to charge under `key`. Raises BreakerOpenError.
 
+    In production it is also raised if the gateway is a simulator.
+
     `known_row` is the breaker's row, if the caller has just read it. A payment that the worker
     charges later is not `charged_now`: it does not take the half-open breaker's probe.
     """
-    return breaker.acquire(key, known_row, may_probe=charged_now)
+    permit = breaker.acquire(key, known_row, may_probe=charged_now)
+    try:
+        provider.refuse_simulator()
+    except BaseException:
+        breaker.release(permit)
+        raise
+    return permit
 
 
 def payment_release(*, permit: Permit) -> None:
@@ -89,11 +97,12 @@ def _may_retry(error: NoAnswerError, permit: Permit) -> bool:
 
 
 def longest_charge() -> float:
-    """Return how many seconds `payment_charge` can take: all its tries and pauses."""
+    """Return how many seconds a charge can take, with its permit: all its tries and pauses."""
+    question = 0.0 if settings.STAND_INS else gateway.longest_question()
     tries = settings.GATEWAY_ATTEMPTS
     one_try = settings.GATEWAY_CONNECT_TIMEOUT + settings.GATEWAY_READ_TIMEOUT
     pauses = 2.0 ** min(tries - 1, 100) - 1  # 1 + 2 + 4 + …; beyond that it is for ever anyway
-    return float(tries * one_try + BACKOFF_SECONDS * max(SPREAD) * pauses)
+    return float(question + tries * one_try + BACKOFF_SECONDS * max(SPREAD) * pauses)
 
 
 def payment_charge(*, charge: Charge, permit: Permit) -> Answer:

@@ -35,12 +35,14 @@ def refuse_errors() -> None:
     """Raise ImproperlyConfigured if a startup check finds an error; log warnings.
 
     A database that does not respond is not checked: the shop starts, and answers when it is back.
+    Checks that `manage.py check` runs only with `--deploy` are run here, too.
     """
+    databases = ["default"]
     try:
         connection.ensure_connection()
-        found = run_checks(tags=[STARTUP], databases=["default"])
     except DatabaseError:
-        return
+        databases = []
+    found = run_checks(tags=[STARTUP], include_deployment_checks=True, databases=databases)
     errors = [message for message in found if message.is_serious()]
     for message in found:
         if message not in errors:

@@ -41,7 +41,10 @@ def alertmanager(left_out: LeaveOut) -> str:
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of Alertmanager's configuration, rendered with every channel."""
     folder = tmp_path_factory.mktemp("rendered")
-    render.write(render.rendered(render.read({**CHANNELS, "ALERTS_TOKEN": "notify-me"})), folder)
+    render.write(
+        render.rendered(render.read({**CHANNELS, "DEBUG": "True", "ALERTS_TOKEN": "notify-me"})),
+        folder,
+    )
     return folder / "alertmanager/alertmanager.yml"
 
 

@@ -20,11 +20,15 @@ PRODUCTION = {
     "DEBUG": "False",
     "SHOP_URL": "https://shop.example.com/",
     "GRAFANA_URL": "https://grafana.example.com/grafana",
-    "METRICS_TOKEN": "scrape-me",
-    "ALERTS_TOKEN": "notify-me",
-    "GRAFANA_PASSWORD": "not-admin",
-    "POSTGRES_PASSWORD": "not-retail",
+    "METRICS_TOKEN": "scrape-me-always",
+    "ALERTS_TOKEN": "notify-me-of-every-alert",
+    "GRAFANA_PASSWORD": "not-admin-but-long",
+    "POSTGRES_PASSWORD": "not-retail-but-long",
 }
+NOT_SET = (
+    "With DEBUG off, set {} in the environment (see .env.example), or set DEBUG=True for "
+    "development."
+)
 CHANNELS = {
     "ALERT_EMAIL_TO": "on-call@example.com, second@example.com",
     "ALERT_EMAIL_FROM": "alerts@example.com",
@@ -39,7 +43,7 @@ CHANNELS = {
 
 
 def test_without_an_environment_the_files_suit_development(tmp_path: Path) -> None:
-    files = render.rendered(render.read({}))
+    files = render.rendered(render.read({"DEBUG": "True"}))
     rules = {f"prometheus/rules/{path.rpartition('/')[2]}": path for path in build.FILES}
     rules.pop("prometheus/rules/retail.yml")
     assert set(files) == {
@@ -102,14 +106,14 @@ def test_production_has_its_own_addresses(production: dict[str, str]) -> None:
 
 
 def test_production_keeps_secrets_in_separate_files(production: dict[str, str]) -> None:
-    assert production["prometheus/scrape_token"] == "scrape-me"
-    assert production["alertmanager/alerts_token"] == "notify-me"
+    assert production["prometheus/scrape_token"] == "scrape-me-always"
+    assert production["alertmanager/alerts_token"] == "notify-me-of-every-alert"
     assert production["alertmanager/smtp_password"] == 'pass"word: #1'
     assert production["alertmanager/slack_url"] == CHANNELS["ALERT_SLACK_WEBHOOK_URL"]
     assert production["alertmanager/pagerduty_key"] == CHANNELS["ALERT_PAGERDUTY_KEY"]
     secrets = (
-        "scrape-me",
-        "notify-me",
+        "scrape-me-always",
+        "notify-me-of-every-alert",
         "pass",
         CHANNELS["ALERT_SLACK_WEBHOOK_URL"],
         "0123456789abcdef",
@@ -169,27 +173,31 @@ def test_prometheus_and_alertmanager_accept_it(
 
 
 def test_a_setting_that_is_removed_disappears_from_the_volume(tmp_path: Path) -> None:
-    render.write(render.rendered(render.read(CHANNELS)), tmp_path)
+    render.write(render.rendered(render.read({**CHANNELS, "DEBUG": "True"})), tmp_path)
     assert (tmp_path / "alertmanager/slack_url").exists()
-    render.write(render.rendered(render.read({})), tmp_path)
+    render.write(render.rendered(render.read({"DEBUG": "True"})), tmp_path)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == set(render.rendered(render.read({})))
+    assert files == set(render.rendered(render.read({"DEBUG": "True"})))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"SHOP_URL": ""}, "With DEBUG off, set SHOP_URL. See .env.example."),
+        ({"SHOP_URL": ""}, NOT_SET.format("SHOP_URL")),
         (
             {"METRICS_TOKEN": "", "ALERTS_TOKEN": "", "GRAFANA_PASSWORD": "admin"},
-            (
-                "With DEBUG off, set ALERTS_TOKEN, GRAFANA_PASSWORD, METRICS_TOKEN. "
-                "See .env.example."
-            ),
+            NOT_SET.format("ALERTS_TOKEN, GRAFANA_PASSWORD, METRICS_TOKEN"),
         ),
         (
-            {"GRAFANA_URL": "http://localhost:3000", "POSTGRES_PASSWORD": "retail_password"},
-            "With DEBUG off, set GRAFANA_URL, POSTGRES_PASSWORD. See .env.example.",
+            {"GRAFANA_URL": "http://localhost:3000/", "POSTGRES_PASSWORD": "retail_password"},
+            NOT_SET.format("GRAFANA_URL, POSTGRES_PASSWORD"),
+        ),
+        (
+            {"GRAFANA_PASSWORD": "short"},
+            (
+                "With DEBUG off, GRAFANA_PASSWORD must have at least 12 characters, "
+                "5 of them different."
+            ),
         ),
         ({"DEBUG": "perhaps"}, "DEBUG='perhaps' is not a boolean: use True or False."),
         (
@@ -207,7 +215,10 @@ def test_a_setting_that_is_removed_disappears_from_the_volume(tmp_path: Path) ->
                 "use https://… without ? or #."
             ),
         ),
-        ({"METRICS_TOKEN": "a b"}, "METRICS_TOKEN must not contain spaces or line breaks."),
+        (
+            {"METRICS_TOKEN": "a token with many spaces"},
+            "METRICS_TOKEN must not contain spaces or line breaks.",
+        ),
         (
             {"ALERT_EMAIL_TO": "a@example.com"},
             "ALERT_EMAIL_TO is set, but ALERT_SMTP_HOST is empty: set both.",
@@ -254,7 +265,7 @@ def test_invalid_settings_are_rejected(changes: dict[str, str], message: str) ->
 
 def test_a_folder_that_is_not_mounted_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(render.SettingsError) as error:
-        render.rendered(render.read({}), tmp_path)
+        render.rendered(render.read({"DEBUG": "True"}), tmp_path)
     assert str(error.value) == (
         f"Rules are missing in {tmp_path}: mount alerts, prometheus, loki and grafana there."
     )
@@ -274,4 +285,7 @@ def test_the_program_lists_every_problem_and_then_writes_nothing(tmp_path: Path)
     done = subprocess.run(command, env=PRODUCTION, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     token = tmp_path / "out/prometheus/scrape_token"
-    assert (token.read_text("utf-8"), token.stat().st_mode & 0o777) == ("scrape-me", 0o644)
+    assert (token.read_text("utf-8"), token.stat().st_mode & 0o777) == (
+        "scrape-me-always",
+        0o644,
+    )

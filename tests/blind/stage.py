@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TOKENS = {"METRICS_TOKEN": "scrape-me", "ALERTS_TOKEN": "notify-me"}
+TOKENS = {"DEBUG": "True", "METRICS_TOKEN": "scrape-me", "ALERTS_TOKEN": "notify-me"}
 SETTINGS = {
     **TOKENS,
     "DEBUG": "True",

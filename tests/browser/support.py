@@ -65,6 +65,7 @@ class ShopWithoutDebug(RunningShop):
             folder,
             {
                 "DEBUG": "False",
+                "DEMO": "True",
                 "HTTPS": "False",
                 "SECRET_KEY": "a-secret-key-for-tests-in-a-browser-that-is-long-enough",
                 "ALLOWED_HOSTS": "127.0.0.1",

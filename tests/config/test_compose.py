@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from deployment import DEVELOPMENT, defaults
+
 FILE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 TEXT = FILE.read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
@@ -107,3 +109,16 @@ def test_grafana_has_more_memory_than_it_idles_at_and_compresses_nothing() -> No
     grafana = SERVICES["grafana"]
     assert int(grafana["mem_limit"].removesuffix("m")) >= 512
     assert grafana["environment"]["GF_SERVER_ENABLE_GZIP"] == "false"
+
+
+@pytest.mark.parametrize("service", ["config", "gateway"])
+def test_who_refuses_development_values_is_given_them(service: str) -> None:
+    given = SERVICES[service]["environment"]
+    for name in defaults(service):
+        assert given[name] == f"${{{name}:-{DEVELOPMENT[name].default}}}", name
+
+
+@pytest.mark.parametrize("service", ["config", "gateway", "migrate", "web", "worker", "shoppers"])
+def test_compose_is_for_development_unless_told_otherwise(service: str) -> None:
+    given = SERVICES[service]["environment"]
+    assert (given["DEBUG"], given["DEMO"]) == ("${DEBUG:-True}", "${DEMO:-False}")

@@ -1,6 +1,7 @@
 """The shop refuses to start with development settings in production, and says what to set."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,9 @@ PRODUCTION = {
     "SECRET_KEY": "m2#vQ8!zR5pL0wX9cT4nB7kJ1sD6fG3hY-uE2aI8oP5qW0eZ0123",
     "GATEWAY_API_KEY": "a-key-of-its-own",
     "METRICS_TOKEN": "a-token-of-its-own",
-    "ALERTS_TOKEN": "another-token",
+    "ALERTS_TOKEN": "another-token-of-its-own",
     "ALLOWED_HOSTS": "shop.example.com",
-    "DATABASE_URL": "postgresql://shop:secret@127.0.0.1:1/shop",
+    "DATABASE_URL": "postgresql://shop:a-long-password@127.0.0.1:1/shop",
 }
 UNREADABLE = (
     "DATABASE_URL is invalid: use sqlite:///path or postgresql://user:password@host:port/name."
@@ -27,6 +28,9 @@ UNREADABLE = (
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, str]:
     return {"VAR_DIR": str(tmp_path / "var"), "LOG_DIR": str(tmp_path / "logs")}
+
+
+DEVELOPMENT = {"DEBUG": "True"}
 
 
 def check(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +66,7 @@ def test_a_gateways_name_is_its_address_without_credentials(folders: dict[str, s
 
 
 def test_development_needs_no_settings(folders: dict[str, str]) -> None:
-    result = check(folders)
+    result = check({**DEVELOPMENT, **folders})
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "System check identified no issues (0 silenced).\n"
 
@@ -71,6 +75,57 @@ def test_a_complete_production_environment_passes_all_checks(folders: dict[str, 
     result = check({**PRODUCTION, **folders}, "--deploy", "--fail-level", "DEBUG")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "System check identified no issues (0 silenced).\n"
+
+
+def test_without_settings_it_says_what_to_set(folders: dict[str, str]) -> None:
+    assert refusal(folders) == (
+        "With DEBUG off, set ALERTS_TOKEN, ALLOWED_HOSTS, GATEWAY_API_KEY, METRICS_TOKEN, "
+        "SECRET_KEY in the environment (see .env.example), or set DEBUG=True for development."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "warnings"),
+    [
+        ({"DATABASE_URL": "sqlite://"}, []),
+        ({"DATABASE_URL": "postgresql:///shop"}, []),
+        (
+            {"HTTPS": "False"},
+            ["security.W004", "security.W008", "security.W011", "security.W016"],
+        ),
+        ({"GATEWAY_URL": "http://192.0.2.1"}, ["config.W001"]),
+        ({"GATEWAY_URL": "https://127.0.0.1:1"}, []),
+        ({"EMAIL_HOST": "mail", "EMAIL_HOST_USER": "shop"}, ["config.W002"]),
+        ({"EMAIL_HOST": "mail", "EMAIL_HOST_USER": "shop", "EMAIL_USE_TLS": "True"}, []),
+        ({"CSRF_TRUSTED_ORIGINS": "https://a.example"}, []),
+        ({"CSRF_TRUSTED_ORIGINS": "http://a.example"}, ["config.W003"]),
+        ({"CSRF_TRUSTED_ORIGINS": "https://*.example"}, ["config.W003"]),
+        ({"DEMO": "True", "GATEWAY_API_KEY": "dev-gateway-key"}, ["config.W004"]),
+    ],
+)
+def test_what_is_weak_but_allowed_is_named(
+    folders: dict[str, str], changed: dict[str, str], warnings: list[str]
+) -> None:
+    result = check({**PRODUCTION, **folders, **changed}, "--deploy")
+    assert result.returncode == 0
+    assert sorted(re.findall(r"^\?: \((.+?)\)", result.stderr, re.MULTILINE)) == warnings
+
+
+@pytest.mark.parametrize("password", ["0x", "secret", "retail_password", "retail%5Fpassword"])
+def test_a_weak_password_of_the_database_is_refused_and_not_shown(
+    folders: dict[str, str], password: str
+) -> None:
+    url = {"DATABASE_URL": f"postgresql://shop:{password}@127.0.0.1:1/shop"}
+    sentence = refusal({**PRODUCTION, **folders, **url})
+    assert "the password in DATABASE_URL" in sentence
+    assert password not in sentence.replace("the password in", "")
+
+
+@pytest.mark.parametrize("hosts", ["*", "shop.example.com,*"])
+def test_production_serves_no_host_of_a_strangers_choice(
+    folders: dict[str, str], hosts: str
+) -> None:
+    assert "set ALLOWED_HOSTS" in refusal({**PRODUCTION, **folders, "ALLOWED_HOSTS": hosts})
 
 
 @pytest.mark.parametrize(
@@ -101,10 +156,11 @@ def test_production_refuses_development_secrets(
     )
 
 
-def test_production_refuses_a_short_secret(folders: dict[str, str]) -> None:
-    short = {"SECRET_KEY": PRODUCTION["SECRET_KEY"][:49]}
+def test_production_refuses_a_weak_secret(folders: dict[str, str]) -> None:
+    short = {"SECRET_KEY": PRODUCTION["SECRET_KEY"][:49], "METRICS_TOKEN": "abcd" * 10}
     assert refusal({**PRODUCTION, **folders, **short}) == (
-        "With DEBUG off, SECRET_KEY must have at least 50 characters."
+        "With DEBUG off, SECRET_KEY must have at least 50 characters, 5 of them different. "
+        "With DEBUG off, METRICS_TOKEN must have at least 16 characters, 5 of them different."
     )
 
 
@@ -142,7 +198,7 @@ def test_production_refuses_a_short_secret(folders: dict[str, str]) -> None:
 def test_an_invalid_value_is_reported_with_what_to_set(
     folders: dict[str, str], name: str, value: str, sentence: str
 ) -> None:
-    assert refusal({**folders, name: value}) == sentence
+    assert refusal({**DEVELOPMENT, **folders, name: value}) == sentence
 
 
 PRINT_SETTINGS = """
@@ -178,7 +234,7 @@ def test_production_uses_only_https(folders: dict[str, str]) -> None:
 
 
 def test_development_uses_http_on_localhost(folders: dict[str, str]) -> None:
-    assert read_settings(folders) == (
+    assert read_settings({**DEVELOPMENT, **folders}) == (
         '{"DEBUG": true, "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"], '
         '"SECURE_SSL_REDIRECT": false, "SECURE_HSTS_SECONDS": 0, '
         '"SESSION_COOKIE_SECURE": false, "CSRF_COOKIE_SECURE": false, '

@@ -138,6 +138,7 @@ def _set_up(database: Path) -> None:
     """Start Django with a fixed time, database and disk."""
     folder = database.parent
     os.environ |= {
+        "DEBUG": "True",
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DATABASE_URL": f"sqlite:///{database}",
         "VAR_DIR": str(folder),

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "config/env.py",
     "config/processes.py",
     "config/wsgi.py",
+    "drills/shoppers.py",  # starts nothing in production
     "gateway_simulator/__main__.py",
     "manage.py",
     "retail/observability/prometheus/slots.py",

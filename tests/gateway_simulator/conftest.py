@@ -36,7 +36,7 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def app(tmp_path: Path, sleeps: list[float], empty_ledger: Path) -> Iterator[Flask]:
     path = shutil.copy(empty_ledger, tmp_path / "ledger.sqlite3")
-    chosen = settings.read({"GATEWAY_LEDGER": str(path)})
+    chosen = settings.read({"DEBUG": "True", "GATEWAY_LEDGER": str(path)})
     app = create_app(chosen, rng=random.Random(7), sleep=sleeps.append)  # noqa: S311 - a fixed chance
     yield app
     app.extensions["gateway"].ledger.close()

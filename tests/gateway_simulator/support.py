@@ -69,6 +69,7 @@ class Process:
         """Start it and wait until it listens."""
         env = {
             "PATH": os.environ["PATH"],
+            "DEBUG": "True",
             "GATEWAY_PORT": "0",
             "GATEWAY_LEDGER": str(self.folder / "ledger.sqlite3"),
             "LOG_DIR": str(self.folder / "logs"),

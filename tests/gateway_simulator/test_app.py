@@ -72,7 +72,7 @@ def test_a_failure_does_not_expose_code_to_the_client(
 
 def test_health(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = client.get("/healthz")
-    assert (answer.status_code, answer.get_json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.get_json()) == (200, {"status": "ok", "simulator": True})
 
     def fail() -> None:
         raise sqlite3.OperationalError("disk I/O error")
@@ -80,6 +80,7 @@ def test_health(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(app.extensions["gateway"].ledger, "check", fail)
     answer = client.get("/healthz")
     assert (answer.status_code, answer.get_json()["status"]) == (503, "unavailable")
+    assert answer.get_json()["simulator"] is True
 
 
 @pytest.mark.parametrize("given", ["a", "Ab9._-x", "x" * 64])

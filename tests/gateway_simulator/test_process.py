@@ -188,7 +188,7 @@ def run(
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=APP,
-        env={"PATH": os.environ["PATH"], **files, **env},
+        env={"PATH": os.environ["PATH"], "DEBUG": "True", **files, **env},
         capture_output=True,
         text=True,
         timeout=120,

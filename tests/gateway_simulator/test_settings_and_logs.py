@@ -16,11 +16,11 @@ from tests.gateway_simulator.support import Call
 
 
 def read_settings(**env: str) -> settings.Settings:
-    return settings.read({"LOG_DIR": "l", "GATEWAY_LEDGER": "g.sqlite3", **env})
+    return settings.read({"DEBUG": "True", "LOG_DIR": "l", "GATEWAY_LEDGER": "g.sqlite3", **env})
 
 
 def test_default_settings() -> None:
-    got = settings.read({})
+    got = settings.read({"DEBUG": "True"})
     home = Path(settings.__file__).resolve().parents[2]
     assert (got.address, got.api_key) == ("127.0.0.1:8001", "dev-gateway-key")
     assert (got.faults_token, got.log_level) == ("dev-faults-token", "INFO")

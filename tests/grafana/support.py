@@ -69,7 +69,7 @@ class Prometheus:
         }
         (self.folder / "prometheus.yml").write_text(json.dumps(config))
         (self.folder / "rules").mkdir()
-        for path, text in render.rendered(render.read({})).items():
+        for path, text in render.rendered(render.read({"DEBUG": "True"})).items():
             if self.rules and path.startswith("prometheus/rules/"):
                 at_once = re.sub(r"(interval|for): \w+$", r"\1: 1s", text, flags=re.MULTILINE)
                 (self.folder / path.removeprefix("prometheus/")).write_text(at_once)

@@ -36,6 +36,7 @@ FOREIGN = (
 GREEN_WITHOUT_THE_SHOP = {"retail-shop: What is up", "retail-watch: Watchdog"}
 DEBUG_OFF = {
     "DEBUG": "False",
+    "DEMO": "True",
     "HTTPS": "False",
     "SECRET_KEY": "a-secret-key-for-tests-of-dashboards-that-is-long-enough",
     "ALLOWED_HOSTS": "127.0.0.1",

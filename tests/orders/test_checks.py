@@ -94,6 +94,7 @@ def test_the_worker_does_not_start_with_it(tmp_path: Path) -> None:
         cwd=django_settings.BASE_DIR,
         env={
             "PATH": os.environ["PATH"],
+            "DEBUG": "True",
             "VAR_DIR": str(tmp_path),
             "LOG_DIR": str(tmp_path),
             "METRIC_FILES_DIR": str(tmp_path),

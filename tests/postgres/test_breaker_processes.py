@@ -82,6 +82,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     )
     environment = {
         "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DEBUG": "True",
         "DATABASE_URL": url,
         "VAR_DIR": str(tmp_path),
         "LOG_DIR": str(tmp_path),

@@ -35,6 +35,7 @@ def environment(folder: Path, settings: str) -> dict[str, str]:
     parameters = connection.get_connection_params()
     return {
         "DJANGO_SETTINGS_MODULE": settings,
+        "DEBUG": "True",
         "DATABASE_URL": (
             f"postgresql://{quote(parameters['user'])}:{quote(parameters['password'])}"
             f"@{parameters['host']}:{parameters['port']}/{quote(parameters['dbname'])}"
