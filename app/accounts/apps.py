@@ -9,14 +9,13 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Register checks, e-mails, throttles, failed log-ins' times, what a log-in remembers."""
-        from axes.models import AccessAttempt  # noqa: PLC0415 - apps are loaded before models
-        from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - the same
+        """Register checks, e-mails, throttles, and what a log-in remembers."""
+        from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - apps come first
 
-        from accounts import checks, emails  # noqa: F401, PLC0415
-        from retail.clocks import StoredTime, stored_times  # noqa: PLC0415
+        from accounts import checks, emails, guessing, hashers  # noqa: F401, PLC0415
+        from accounts.known_browsers import remember_browser  # noqa: PLC0415
         from retail.web.forms_before_login import remember_token  # noqa: PLC0415
 
         user_logged_in.connect(remember_token)
-        stored_times.append(StoredTime(AccessAttempt.objects.all, "attempt_time"))
-        THROTTLE_SCOPES.add("login", "password_reset")
+        user_logged_in.connect(remember_browser)
+        THROTTLE_SCOPES.add(guessing.SCOPE, hashers.SCOPE, "password_reset", "register")

@@ -1,9 +1,6 @@
 """Account pages: registration, login, password reset, profile."""
 
 import hashlib
-from collections.abc import Mapping
-from math import ceil
-from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -14,18 +11,17 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
-from django.template.defaultfilters import pluralize
 from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
 from accounts.forms import OutboxPasswordResetForm, ProfileForm, RegisterForm
+from accounts.known_browsers import remember_browser
 from accounts.services import customer_register, profile_get, profile_lock
-from retail.throttling import ThrottledError, is_first, record_throttled, throttle
+from retail.throttling import ThrottledError, is_first, throttle
+from retail.web.client import client_key
 from retail.web.kept_forms import forget, kept, login_required
-from retail.web.problems import problem
 
-USERNAME_LENGTH = 255
 DOUBLE_CLICK_SECONDS = 10
 TAKEN = User._meta.get_field("username").error_messages["unique"]  # noqa: SLF001 - documented API
 
@@ -56,6 +52,14 @@ def register(request: HttpRequest) -> HttpResponse:
     """Create an account and log in."""
     if request.user.is_authenticated:
         return HttpResponseRedirect(_next(request))
+    if request.method == "POST":
+        throttle(
+            "register",
+            [client_key(request)],
+            limit=settings.THROTTLE_REGISTER_LIMIT,
+            seconds=60,
+            user_id=None,
+        )
     form = RegisterForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid() and (user := _create(form)):
         login(request, user, backend="accounts.backends.AccountBackend")
@@ -80,31 +84,6 @@ class LoginView(auth_views.LoginView):
         return self.render_to_response(self.get_context_data(form=form), status=400)
 
 
-def login_username(request: HttpRequest, credentials: Mapping[str, Any] | None = None) -> str:
-    """Return the username that axes counts failures by, cut to the length of its column."""
-    name = (credentials or request.POST).get("username")
-    return str(name or "")[:USERNAME_LENGTH]
-
-
-def locked_out(request: HttpRequest, response: object, credentials: object) -> HttpResponse:
-    """Respond with 429 after too many failed logins."""
-    record_throttled("login", None)
-    seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
-    return problem(
-        request,
-        429,
-        title="Too many failed login attempts",
-        message=f"Try again in {_in_minutes(seconds)}, or reset your password.",
-        headers={"Retry-After": str(seconds)},
-    )
-
-
-def _in_minutes(seconds: float) -> str:
-    """Return a waiting time in whole minutes, rounded up: "1 minute", "5 minutes"."""
-    minutes = ceil(seconds / 60)
-    return f"{minutes} minute{pluralize(minutes)}"
-
-
 class PasswordResetView(auth_views.PasswordResetView):
     """Send a reset link. The response is the same whether or not the address is known."""
 
@@ -117,22 +96,17 @@ class PasswordResetView(auth_views.PasswordResetView):
         address = form.cleaned_data["email"].strip().lower()
         if self._is_double_click(address):
             return HttpResponseRedirect(self.get_success_url())
+        limits = {
+            f"client:{client_key(self.request)}": settings.THROTTLE_PASSWORD_RESET_CLIENT_LIMIT,
+            hashlib.sha256(address.encode()).hexdigest(): settings.THROTTLE_PASSWORD_RESET_LIMIT,
+        }
+        seconds = settings.THROTTLE_PASSWORD_RESET_SECONDS
         try:
-            throttle(
-                "password_reset",
-                [hashlib.sha256(address.encode()).hexdigest()],
-                limit=settings.THROTTLE_PASSWORD_RESET_LIMIT,
-                seconds=settings.THROTTLE_PASSWORD_RESET_SECONDS,
-                user_id=None,
-            )
+            for key, limit in limits.items():
+                throttle("password_reset", [key], limit=limit, seconds=seconds, user_id=None)
         except ThrottledError as error:
-            return problem(
-                self.request,
-                429,
-                message="We've already sent several e-mails to that address. Check your spam "
-                f"folder, or try again in {_in_minutes(error.retry_after)}.",
-                headers={"Retry-After": str(error.retry_after)},
-            )
+            error.advice = "and check your spam folder for the e-mails that we've already sent"
+            raise
         return super().form_valid(form)
 
     def _is_double_click(self, address: str) -> bool:
@@ -160,6 +134,8 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
     def form_valid(self, form: SetPasswordForm) -> HttpResponse:  # type: ignore[type-arg]
         """Save the new password."""
         messages.success(self.request, "Password changed. Log in with your new password.")
+        assert self.user is not None  # noqa: S101 - for the type checker; the link was valid
+        remember_browser(self.request, self.user)  # who can read the user's mail
         return super().form_valid(form)
 
 

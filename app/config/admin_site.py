@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from axes.handlers.proxy import AxesProxyHandler
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import AdminSite, ModelAdmin
@@ -140,8 +139,6 @@ class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
                 raise BadRequest("invalid id") from error
             if "\x00" in selected:
                 raise BadRequest("invalid id")
-        # Axes' own action needs request attributes that are otherwise set only by a login.
-        AxesProxyHandler.update_request(request)
         return super().response_action(request, queryset, *args, **kwargs)
 
 

@@ -7,6 +7,7 @@ names they read, so that a test can compare them with `.env.example`.
 import os
 import re
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -81,6 +82,20 @@ def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     """Return the variable's comma-separated values."""
     value = _raw(name)
     return [word.strip() for word in value.split(",") if word.strip()] if value else list(default)
+
+
+def proxies(name: str) -> int | tuple[str, ...]:
+    """Return the variable as a number of proxies, or as the networks that proxies are in."""
+    value = _raw(name)
+    if not value or re.fullmatch("[0-9]", value):
+        return int(value or 0)
+    try:
+        return tuple(str(ip_network(word)) for word in words(name))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name}={value!r} must be a number of proxies up to 9, or networks such as "
+            "172.16.0.0/12, separated by commas."
+        ) from error
 
 
 def folder(name: str, default: Path) -> Path:

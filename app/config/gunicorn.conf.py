@@ -39,6 +39,7 @@ keepalive = 5
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 logconfig_dict = {**LOGGING, "disable_existing_loggers": False}
 control_socket_disable = True
+forwarded_allow_ips = ""  # the shop itself knows which proxies to believe (TRUSTED_PROXIES)
 
 
 def on_starting(server: Any) -> None:

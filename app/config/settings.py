@@ -5,11 +5,11 @@ With DEBUG off, the shop refuses to start with development defaults and says wha
 
 import logging
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
@@ -58,7 +58,6 @@ INSTALLED_APPS = [
     "dashboards",
     "quality",
     "drills",
-    "axes",
     "django_q",
     "config.apps.ShopAdminConfig",
     "django.contrib.auth",
@@ -85,7 +84,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "accounts.known_browsers.KnownBrowserMiddleware",
 ]
 
 # Let exceptions reach ProblemMiddleware, which renders error pages.
@@ -212,22 +211,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"accounts.passwords.{name}"} for name in ("OwnWordsValidator", "StaffLengthValidator")
 ]
 SESSION_ENGINE = "accounts.sessions"
-# Lock out a username and address after too many failed logins.
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "accounts.backends.AccountBackend",
-]
-AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURE_LIMIT", 5, least=1)
-AXES_COOLOFF_TIME = timedelta(seconds=env.integer("LOGIN_COOLOFF_SECONDS", 300, least=1))
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_USERNAME_CALLABLE = "accounts.views.login_username"
-AXES_LOCKOUT_CALLABLE = "accounts.views.locked_out"
-AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_DISABLE_ACCESS_LOG = True
-AXES_VERBOSE = False
+AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
+PASSWORD_HASHERS = ["accounts.hashers.BoundedHasher", *global_settings.PASSWORD_HASHERS[1:]]
+PASSWORD_HASHING_THREADS = max(1, env.integer("WEB_THREADS", 8, least=1) // 2)
+# Wrong passwords (docs/adr/0028): for a name from a client, from a client, and for a name.
+LOGIN_FAILURE_LIMIT = env.integer("LOGIN_FAILURE_LIMIT", 5, least=1)
+LOGIN_CLIENT_FAILURE_LIMIT = env.integer("LOGIN_CLIENT_FAILURE_LIMIT", 30, least=1)
+LOGIN_NAME_FAILURE_LIMIT = env.integer("LOGIN_NAME_FAILURE_LIMIT", 20, least=1)
+LOGIN_COOLOFF_SECONDS = env.integer("LOGIN_COOLOFF_SECONDS", 300, least=1)
 PASSWORD_RESET_TIMEOUT = 3600  # seconds
 THROTTLE_PASSWORD_RESET_LIMIT = env.integer("THROTTLE_PASSWORD_RESET_LIMIT", 3, least=1)
+THROTTLE_PASSWORD_RESET_CLIENT_LIMIT = env.integer(
+    "THROTTLE_PASSWORD_RESET_CLIENT_LIMIT", 20, least=1
+)
 THROTTLE_PASSWORD_RESET_SECONDS = env.integer("THROTTLE_PASSWORD_RESET_SECONDS", 3600, least=1)
 LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "products:home"
@@ -239,9 +235,9 @@ SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
-)
+# Who may say which client a request is from, and whether it came over https (retail.web.client).
+TRUSTED_PROXIES = env.proxies("TRUSTED_PROXIES")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_FAILURE_VIEW = "retail.web.problems.csrf_failure"
@@ -253,7 +249,7 @@ CONTENT_SECURITY_POLICY = (
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-# Forms are a few hundred bytes, and nothing uploads files yet.
+# Forms are a few hundred bytes, and nothing uploads files yet (retail.web.uploads).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Language and time --------------------------------------------------------------------------
@@ -329,6 +325,9 @@ PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds a worker has to finis
 # --- Throttling ---------------------------------------------------------------------------------
 THROTTLE_CHECKOUT_LIMIT = env.integer("THROTTLE_CHECKOUT_LIMIT", 15, least=1)
 THROTTLE_CHECKOUT_SECONDS = env.integer("THROTTLE_CHECKOUT_SECONDS", 60, least=1)
+# Per client (retail.web.client) and minute.
+THROTTLE_REGISTER_LIMIT = env.integer("THROTTLE_REGISTER_LIMIT", 30, least=1)
+THROTTLE_SEARCH_LIMIT = env.integer("THROTTLE_SEARCH_LIMIT", 240, least=1)
 
 # --- Background jobs ----------------------------------------------------------------------------
 Q_CLUSTER = {

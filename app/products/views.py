@@ -5,12 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from products import selectors
 from products.models import Category, Product
+from retail.throttling import throttle
+from retail.web.client import client_key
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 12
 FEATURED = 7
 QUERY_LENGTH = 100
+SEARCH_SCOPE = "search"
 
 
 @require_safe
@@ -65,6 +69,14 @@ def product_list(request: HttpRequest) -> HttpResponse:
     query = request.GET.get("q", "").replace("\x00", "").strip()[:QUERY_LENGTH]
     slug = request.GET.get("category", "").replace("\x00", "")
     category = get_object_or_404(Category, slug=slug) if slug else None
+    if query:
+        throttle(
+            SEARCH_SCOPE,
+            [client_key(request)],
+            limit=settings.THROTTLE_SEARCH_LIMIT,
+            seconds=60,
+            user_id=None,
+        )
     page, more = _page(request, query, category)
     return render(
         request,

@@ -93,29 +93,15 @@ def test_the_reset_token_is_never_logged(
     assert token not in caplog.text
 
 
-def test_repeated_failed_logins_are_locked_out_for_a_while(
+def test_resets_from_one_client_are_throttled(
     client: Client, buyer: User, settings: Settings
 ) -> None:
-    wrong = {"username": "buyer", "password": "guess"}
-    right = {"username": "buyer", "password": "correct-horse-battery"}
-    statuses = [client.post("/accounts/login/", wrong).status_code for _ in range(4)]
-    assert statuses == [400] * 4
-    with moved() as changes:
-        response = client.post("/accounts/login/", wrong)
-    assert response.status_code == 429
-    assert response.headers["Retry-After"] == "300"
-    assert "Try again in 5 minutes, or reset your password." in response.content.decode()
-    assert changes['retail_throttled_requests_total{scope="login"}'] == 1
-    assert client.post("/accounts/login/", right).status_code == 429
-    other = make_buyer("other")
-    good = {"username": other.username, "password": "correct-horse-battery"}
-    assert client.post("/accounts/login/", good).status_code == 302
-
-
-def test_the_admin_login_is_locked_out_too(client: Client, buyer: User) -> None:
-    wrong = {"username": "buyer", "password": "guess"}
-    statuses = [client.post("/admin/login/", wrong).status_code for _ in range(5)]
-    assert statuses == [200] * 4 + [429]
+    settings.THROTTLE_PASSWORD_RESET_CLIENT_LIMIT = 2
+    for name in ("a", "b"):
+        assert request_reset(client, f"{name}@example.com")[0] == 302
+    assert request_reset(client, "buyer@example.com")[0] == 429
+    other = {"REMOTE_ADDR": "198.51.100.1"}
+    assert client.post(RESET, {"email": "buyer@example.com"}, **other).status_code == 302
 
 
 def test_the_page_neither_sends_the_email_nor_stores_its_link(client: Client, buyer: User) -> None:

@@ -47,7 +47,8 @@ def test_every_name_read_is_recorded(put: Put) -> None:
     env.one_of("D", "a", ("a",))
     env.words("E")
     env.folder("F", Path("/"))
-    assert env.names_read == {"A", "B", "C", "D", "E", "F", "X"}
+    env.proxies("G")
+    assert env.names_read == {"A", "B", "C", "D", "E", "F", "G", "X"}
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,27 @@ def test_a_folder_is_absolute(put: Put, monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert env.folder("X", Path("/d")) == tmp_path.resolve() / "metrics"
     put("~/shop")
     assert env.folder("X", Path("/d")) == Path("/home/bea/shop")
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        (None, 0),
+        ("0", 0),
+        ("2", 2),
+        ("10.0.0.0/8, fd00::/8", ("10.0.0.0/8", "fd00::/8")),
+        ("192.0.2.1", ("192.0.2.1/32",)),
+    ],
+)
+def test_proxies_are_a_number_or_networks(
+    put: Put, value: str | None, result: int | tuple[str, ...]
+) -> None:
+    put(value)
+    assert env.proxies("X") == result
+
+
+@pytest.mark.parametrize("value", ["all", "-1", "10", "10.0.0.1/8", "10.0.0.0/8,proxy"])
+def test_other_proxies_are_refused(put: Put, value: str) -> None:
+    put(value)
+    with pytest.raises(ImproperlyConfigured, match="a number of proxies up to 9, or networks"):
+        env.proxies("X")

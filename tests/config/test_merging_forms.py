@@ -58,7 +58,6 @@ ROWS: dict[str, Callable[[], models.Model]] = {
 # Nothing of these rows is in a form: libraries' read-only pages, and the breaker's own form, which
 # is tested in tests/payments/test_forcing.py.
 WITHOUT_FIELDS = {
-    *("axes.AccessAttempt", "axes.AccessLog", "axes.AccessFailureLog"),
     *("django_q.Success", "django_q.Failure", "payments.CircuitBreaker"),
 }
 IMAGES = ("products/olive-tree.svg", "products/stoneware-teapot.svg")

@@ -223,7 +223,7 @@ def read_settings(environment: dict[str, str]) -> str:
 
 def test_production_uses_only_https(folders: dict[str, str]) -> None:
     assert read_settings(
-        {**PRODUCTION, **folders, "BEHIND_PROXY": "yes", "EMAIL_HOST": "mail"}
+        {**PRODUCTION, **folders, "TRUSTED_PROXIES": "1", "EMAIL_HOST": "mail"}
     ) == (
         '{"DEBUG": false, "ALLOWED_HOSTS": ["shop.example.com"], "SECURE_SSL_REDIRECT": true, '
         '"SECURE_HSTS_SECONDS": 31536000, "SESSION_COOKIE_SECURE": true, '

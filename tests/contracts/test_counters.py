@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from django.conf import settings as shop_settings
 from django.utils import timezone
 
+from accounts import hashers
 from orders.models import Payment, Sale, new_payment_key
 from orders.recovery import settle_payments
 from orders.reservation import reserve
@@ -117,12 +119,20 @@ def _refusals(buyer: User, lamp: Product, monkeypatch: pytest.MonkeyPatch) -> No
 def _floods(client: Client, buyer: User, lamp: Product, settings: Settings) -> None:
     """Exceed every rate limit."""
     settings.THROTTLE_CHECKOUT_LIMIT = settings.THROTTLE_PASSWORD_RESET_LIMIT = 0
+    settings.THROTTLE_REGISTER_LIMIT = settings.THROTTLE_SEARCH_LIMIT = 0
     with pytest.raises(ThrottledError):
         sale_checkout(order=order_for(buyer, lamp))
     reset = client.post("/accounts/password-reset/", {"email": buyer.email})
     wrong = {"username": buyer.username, "password": "guess"}
-    logins = [client.post("/accounts/login/", wrong).status_code for _ in range(5)]
-    assert (reset.status_code, logins[-1]) == (429, 429)
+    logins = [client.post("/accounts/login/", wrong).status_code for _ in range(6)]
+    searched, registered = client.get("/products/?q=lamp"), client.post("/accounts/register/")
+    statuses = [answer.status_code for answer in (reset, searched, registered)]
+    assert [*statuses, logins[-1]] == [429] * 4
+    with ExitStack() as hashing:
+        for _ in range(settings.PASSWORD_HASHING_THREADS):
+            hashing.enter_context(hashers._free)
+        with pytest.raises(ThrottledError):
+            hashers.BoundedHasher().encode("guess", "salt")
 
 
 def _checkout_fails(client: Client, buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ def session(
     from tests.fuzz.world import make_world  # noqa: PLC0415
 
     settings.THROTTLE_CHECKOUT_LIMIT = settings.THROTTLE_PASSWORD_RESET_LIMIT = 10**9
+    settings.THROTTLE_REGISTER_LIMIT = settings.THROTTLE_SEARCH_LIMIT = 10**9
+    settings.LOGIN_CLIENT_FAILURE_LIMIT = settings.THROTTLE_PASSWORD_RESET_CLIENT_LIMIT = 10**9
     world = make_world()
     with observed(monkeypatch) as (database, errors):
         fuzzer = Fuzzer(world, database, errors)

@@ -11,23 +11,18 @@ if TYPE_CHECKING:
 
 CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
-# Failed logins are counted; old ones expire, and a successful login resets them.
-LOGIN_ATTEMPTS = frozenset({"axes_accessattempt"})
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "cart:add": CART | SESSION,  # the session stores a visitor's cart id
     "cart:update": CART | SESSION,
-    "accounts:register": CART
-    | SESSION
-    | LOGIN_ATTEMPTS
-    | {"auth_user"},  # logs in and merges the cart
-    "accounts:login": CART | SESSION | LOGIN_ATTEMPTS | {"auth_user"},  # last_login
+    "accounts:register": CART | SESSION | {"auth_user"},  # logs in and merges the cart
+    "accounts:login": CART | SESSION | {"auth_user"},  # last_login
     "accounts:logout": SESSION,
     "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
     "accounts:password_reset": frozenset({"retail_email"}),
     "accounts:password_reset_confirm": SESSION | {"auth_user"},
-    "admin:login": SESSION | LOGIN_ATTEMPTS | {"auth_user"},
+    "admin:login": SESSION | {"auth_user"},
     "admin:logout": SESSION,
     "admin:password_change": SESSION | {"auth_user"},  # staff may change their own
     "orders:checkout": CART
@@ -47,16 +42,13 @@ ADMIN = frozenset(
         *("cart_cart", "cart_cartitem"),  # deleted with their customer
         *("django_admin_log", "accounts_session"),
         "payments_circuitbreaker",  # may be forced open or closed
-        *("axes_accessattempt", "axes_accessfailurelog", "axes_accesslog"),
         *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
         "retail_email",  # may be sent again
     }
 )
-# A refused form changes nothing, except that failed logins are counted and the first checkout
+# A refused form changes nothing, except that the first checkout
 # creates the circuit breaker's row.
 REFUSALS: dict[str, frozenset[str]] = {
-    "accounts:login": LOGIN_ATTEMPTS,
-    "admin:login": LOGIN_ATTEMPTS,
     "orders:checkout": frozenset({"payments_circuitbreaker"}),
 }
 # Django moves the reset token from the URL into the session, so that no Referer header leaks it.

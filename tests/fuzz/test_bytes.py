@@ -37,7 +37,6 @@ def fuzzer(session: FuzzSession, settings: Settings, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("django.test.client.WSGIRequest", Request)
     settings.METRICS_TOKEN = settings.ALERTS_TOKEN = odd.TOKEN
     settings.CSRF_TRUSTED_ORIGINS = ["https://shop.example"]  # or Origin is hardly read
-    settings.AXES_ENABLED = True
     return session.fuzzer
 
 

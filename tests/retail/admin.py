@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.db import connection, models
@@ -85,12 +84,6 @@ def make_metric(number: int) -> Metric:
     return Metric.objects.create(metric_type="error_rate", value=number, timestamp=when)
 
 
-def make_access(model: type[models.Model], number: int, **fields: object) -> models.Model:
-    return model._default_manager.create(
-        username=f"u{number}", ip_address="127.0.0.1", user_agent="x", path_info="/", **fields
-    )
-
-
 ROWS: dict[type[models.Model], Callable[[int], object]] = {
     User: lambda n: make_buyer(f"user{n}"),
     Group: lambda n: Group.objects.create(name=f"group{n}"),
@@ -129,9 +122,6 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
     Success: lambda n: make_task(n, success=True),
     Failure: lambda n: make_task(n, success=False),
     OrmQ: lambda n: async_task("math.floor", n, broker=get_broker()),
-    AccessAttempt: lambda n: make_access(AccessAttempt, n, failures_since_start=1),
-    AccessFailureLog: lambda n: make_access(AccessFailureLog, n),
-    AccessLog: lambda n: make_access(AccessLog, n),
 }
 REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
 every_model = pytest.mark.parametrize("model", REGISTERED, ids=lambda model: model._meta.label)

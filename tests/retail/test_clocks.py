@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from axes.models import AccessAttempt
 from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
@@ -51,19 +50,12 @@ def audited(at: Any) -> Model:
     return AuditCheck.objects.create(invariant="stock", checked_at=at, full_checked_at=at)
 
 
-def failed_log_in(at: Any) -> Model:
-    attempt: Model = AccessAttempt.objects.create(username="a", failures_since_start=1)
-    AccessAttempt.objects.update(attempt_time=at)
-    return attempt
-
-
 CASES = {
     "lock": (queued, timedelta(seconds=Conf.RETRY)),
     "next_run": (scheduled, timedelta(minutes=1)),
     "at": (succeeded, timedelta(0)),
     "checked_at": (audited, timedelta(0)),
     "full_checked_at": (audited, timedelta(0)),
-    "attempt_time": (failed_log_in, timedelta(0)),
 }
 
 

@@ -151,6 +151,7 @@ class RunningShop:
             "PORT": str(self.port),
             "WORKER_METRICS_PORT": str(self.worker_port),
             "GATEWAY_URL": self.gateway.url,
+            "THROTTLE_REGISTER_LIMIT": "1000000",
             **self.settings,
         }
         try:

@@ -22,7 +22,6 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from django_q.models import Schedule
-from axes.models import AccessAttempt
 import accounts.services
 from accounts.models import Notice, UserProfile
 from accounts.services import profile_save_delivery
@@ -142,13 +141,6 @@ CASES = {
         "call_command('create_admin')",
         "User.objects.filter(username='admin').count() == 1",
         "already exists",
-    ),
-    # django-axes: unique together in AccessAttempt.
-    "a failed log-in": Case(
-        "AccessAttempt.objects.all().delete()",
-        "Client(SERVER_NAME='localhost').post('/accounts/login/', "
-        "{'username': 'anna', 'password': 'wrong'})",
-        "[attempt.failures_since_start for attempt in AccessAttempt.objects.all()] == [2]",
     ),
 }
 

@@ -36,6 +36,7 @@ SETTINGS = {
     # Shorter than in production, so that the test does not wait minutes for the worker.
     "PAYMENT_RESEND_AFTER": "3",
     "THROTTLE_CHECKOUT_LIMIT": "100000",
+    "THROTTLE_REGISTER_LIMIT": "100000",
     # Without tokens, the shop accepts Prometheus and Alertmanager anyway.
     "METRICS_TOKEN": "stack-test-scrapes",
     "ALERTS_TOKEN": "stack-test-alerts",
@@ -122,11 +123,12 @@ def order(shopper: Shopper, request_id: str = "", card: str = "tok_good") -> req
     shopper.put_in_cart(LAMP)
     page = shopper.get("/checkout/")
     shopper.session.headers["X-Request-ID"] = request_id or f"stack-{secrets.token_hex(6)}"
+    shopper.session.headers["Authorization"] = f"Bearer {SETTINGS['METRICS_TOKEN']}"
     fields = {"delivery_name": "Sam", "delivery_address": "1 Street", "payment_token": card}
     try:
         return shopper.submit(page, "/checkout/", **fields)
     finally:
-        del shopper.session.headers["X-Request-ID"]
+        del shopper.session.headers["X-Request-ID"], shopper.session.headers["Authorization"]
 
 
 def restock() -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from functools import lru_cache
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.wsgi import WSGIRequest
 
+from retail.web.client import ignore_forged, parse_address
 from retail.web.problems import problem
 
 if TYPE_CHECKING:
@@ -55,15 +54,6 @@ def _fault(request: HttpRequest) -> HTTPStatus | None:
     return None
 
 
-@lru_cache(maxsize=1024)
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 class MalformedMiddleware:
     """Refuses malformed requests, before anything reads their query or body."""
 
@@ -72,7 +62,8 @@ class MalformedMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Refuse the request, or pass it on."""
-        if not _is_address(request.META.get("REMOTE_ADDR", "")):
+        if parse_address(request.META.get("REMOTE_ADDR", "")) is None:
             request.META["REMOTE_ADDR"] = ""  # of a Unix socket; PostgreSQL takes only addresses
+        ignore_forged(request)
         fault = _fault(request)
         return self.get_response(request) if fault is None else problem(request, fault)

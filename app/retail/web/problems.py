@@ -17,6 +17,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.debug import technical_500_response
 
+from retail.throttling import ThrottledError
 from retail.web.forms_before_login import fields_to_confirm
 
 if TYPE_CHECKING:
@@ -116,6 +117,18 @@ def problem_message(request: HttpRequest, text: str) -> None:
     messages.error(request, text, extra_tags=getattr(request, "request_id", ""))
 
 
+def too_many_requests(request: HttpRequest, error: ThrottledError) -> HttpResponse:
+    """Return the response for a client that has to wait."""
+    advice = f", {error.advice}" if error.advice else ""
+    return problem(
+        request,
+        429,
+        title=error.title,
+        message=f"Try again in {error.wait}{advice}.",
+        headers={"Retry-After": str(error.retry_after)},
+    )
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Handle a request that Django rejected: 400 or 413."""
     return problem(request, 413 if isinstance(exception, RequestDataTooBig) else 400)
@@ -187,3 +200,7 @@ class ProblemMiddleware:
         if response.status_code == 405 and not getattr(response, "content", b"x"):  # noqa: PLR2004
             return problem(request, 405, headers={"Allow": response.headers["Allow"]})
         return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer a request that a view has found to be one too many."""
+        return too_many_requests(request, error) if isinstance(error, ThrottledError) else None

@@ -261,8 +261,6 @@ def logging_config(  # noqa: PLR0913 - one keyword argument per setting
             # It logs every start, end and schedule; the shop logs each run once, with its outcome.
             "django-q": {"level": "WARNING"},
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-            # It logs the user names of failed log-ins; the shop's own events are enough.
-            "axes": {"level": "CRITICAL"},
             "gunicorn.access": {"level": "ERROR", "handlers": [], "propagate": True},
         },
     }

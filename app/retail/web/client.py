@@ -1,0 +1,94 @@
+"""Who is asking: the client's address, as told by the proxies in TRUSTED_PROXIES.
+
+Anybody can send X-Forwarded-For. Each proxy appends the address that it was called from, so only
+the last addresses, those that trusted proxies have appended, are true.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+IPV6_PREFIX = 64  # one household or server gets at least so many addresses
+
+
+@lru_cache(maxsize=4096)
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address in `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`; None for anything else.
+
+    IPv6 addresses lose their zone; those that stand for an IPv4 address become it.
+    """
+    host, port = text.strip(), "0"
+    if host.startswith("["):
+        host, bracket, rest = host[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            return None
+        port = rest[1:] if rest else port
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
+    if not (port.isascii() and port.isdigit()):
+        return None
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(maxsize=4096)
+def _is_in(networks: tuple[str, ...], address: IPv4Address | IPv6Address) -> bool:
+    return any(address in ip_network(network) for network in networks)
+
+
+def is_from_proxy(request: HttpRequest) -> bool:
+    """Return whether the request came over a connection from a trusted proxy."""
+    trusted = settings.TRUSTED_PROXIES
+    if isinstance(trusted, int):  # a number of proxies: nothing else can reach the shop
+        return trusted > 0
+    peer = parse_address(request.META.get("REMOTE_ADDR", ""))
+    return peer is not None and _is_in(trusted, peer)
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the client's address; "" for one that is unknown, such as behind a Unix socket.
+
+    If trusted proxies name no valid address, it is the last proxy that has one.
+    """
+    peer_text: str = request.META.get("REMOTE_ADDR", "")
+    peer = parse_address(peer_text)
+    if not is_from_proxy(request):
+        return "" if peer is None else str(peer)
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    trusted = settings.TRUSTED_PROXIES
+    if isinstance(trusted, int):
+        named = parse_address(forwarded[-trusted]) if len(forwarded) >= trusted else None
+        return str(named or peer or "")
+    for text in reversed(forwarded):
+        named = parse_address(text)
+        if named is None:
+            break
+        peer = named
+        if not _is_in(trusted, named):
+            break
+    return str(peer)
+
+
+def client_key(request: HttpRequest) -> str:
+    """Return what rate limits count clients by: the address, or the /64 network of IPv6."""
+    text = client_address(request)
+    address = parse_address(text)
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, IPV6_PREFIX), strict=False))
+    return text
+
+
+def ignore_forged(request: HttpRequest) -> None:
+    """Remove what only a proxy may say from a request that no trusted proxy has sent."""
+    if not is_from_proxy(request):
+        request.META.pop("HTTP_X_FORWARDED_PROTO", None)
