@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import RequestFactory
 from django.utils import timezone
 
 from accounts.models import Notice, UserProfile
@@ -19,7 +18,7 @@ from accounts.services import (
 )
 from accounts.sessions import SessionStore
 from accounts.tasks import prune_notices
-from accounts.views import _in_minutes, login_username
+from retail.throttling import ThrottledError
 from tests.support import make_buyer
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +30,7 @@ def bea() -> User:
 
 
 def notice(user: User, link: str, text: str = "Paid.") -> None:
-    notice_add(user_id=user.pk, is_good=True, text=text, link=link, link_text="See")
+    notice_add(user_id=user.pk, is_good=True, text=text, link=link)
 
 
 def test_a_session_key_that_is_not_stored_is_not_adopted() -> None:
@@ -94,14 +93,10 @@ def test_a_notice_that_replaces_another_is_kept_from_then_on(bea: User) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1, "1 minute"), (60, "1 minute"), (61, "2 minutes"), (300, "5 minutes")],
+    [
+        *((1, "1 second"), (59, "59 seconds"), (60, "1 minute")),
+        *((61, "2 minutes"), (300, "5 minutes")),
+    ],
 )
-def test_a_waiting_time_is_rounded_up_to_minutes(seconds: float, text: str) -> None:
-    assert _in_minutes(seconds) == text
-
-
-def test_a_username_is_counted_as_long_as_its_column() -> None:
-    request = RequestFactory().post("/", {"username": "x" * 300})
-    assert login_username(request) == "x" * 255
-    assert login_username(request, {"username": "bea"}) == "bea"
-    assert login_username(request, {"password": "?"}) == ""
+def test_a_waiting_time_is_rounded_up_to_minutes(seconds: int, text: str) -> None:
+    assert ThrottledError("login", seconds).wait == text

@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
@@ -41,7 +41,7 @@ CASES = [
 WITH_SECRETS = sorted(name for name, known in DEVELOPMENT.items() if known.least)
 
 
-def given(name: str, value: str) -> dict[str, str]:
+def given(name: str, value: str) -> dict[str, Any]:
     """Return the variable with this value, which is only a part of some."""
     if name == "DATABASE_URL":
         return {name: f"postgresql://retail_user:{value}@127.0.0.1:1/retail_db"}
@@ -86,7 +86,7 @@ def test_a_development_value_is_refused_by_who_reads_it(
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_development_needs_none_of_them(program: str, tmp_path: Path) -> None:
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     for name, known in DEVELOPMENT.items():
         values |= given(name, known.default)
     assert start(program, tmp_path, DEBUG="True", **values).returncode == 0

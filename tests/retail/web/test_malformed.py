@@ -41,10 +41,9 @@ def test_a_text_in_another_encoding_is_refused(charset: str, status: int) -> Non
     ids=["no encoding of text", "an encoding that always fails", "too many fields"],
 )
 def test_a_content_type_for_which_django_raises_is_ignored(charset: str, query: str) -> None:
-    environ = RequestFactory()._base_environ(
-        CONTENT_TYPE=f"text/plain; charset={charset}", QUERY_STRING=query
-    )
-    request = Request(environ)
+    environ = RequestFactory().get("/").environ
+    kind = {"CONTENT_TYPE": f"text/plain; charset={charset}", "QUERY_STRING": query}
+    request = Request({**environ, **kind})
     assert (request.encoding, request.content_type, request.content_params) == (None, "", {})
 
 

@@ -69,4 +69,4 @@ def test_the_value_of_somebody_else_is_named(row: str, shown: str) -> None:
     form = sent({}, {"full_name": "Dot"}, {"full_name": row})
     assert form.conflicts == {"full_name"}
     [error] = form.errors["full_name"]
-    assert error.startswith(f"This was changed to {shown} after you opened this page.")
+    assert str(error).startswith(f"This was changed to {shown} after you opened this page.")
