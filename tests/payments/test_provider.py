@@ -198,6 +198,26 @@ def test_a_gateway_that_never_answers_holds_nobody_up_for_long(
         assert provider.is_simulator()
 
 
+def test_while_one_asks_again_the_others_go_by_the_last_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = [True, False]
+    seen = []
+
+    def slow() -> bool:
+        if provider._known.simulator:  # it was asked before: what does another thread do now?
+            seen.append(provider.is_simulator())
+        return answers.pop(0)
+
+    now = 1000.0
+    monkeypatch.setattr(provider, "monotonic", lambda: now)
+    monkeypatch.setattr(gateway_client, "is_marked", slow)
+    assert provider.is_simulator()
+    now += 61
+    assert not provider.is_simulator()
+    assert (seen, answers) == ([True], [])
+
+
 def test_the_question_counts_for_the_longest_charge(settings: Settings) -> None:
     longest = longest_charge()
     settings.STAND_INS = True
