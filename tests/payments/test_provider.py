@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
@@ -104,6 +105,14 @@ def test_staff_are_told(gateway: Process) -> None:
 def test_web_and_worker_do_not_start_with_a_simulator(gateway: Process) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"is a simulator.*GATEWAY_URL.*DEMO=True"):
         refuse_errors()
+
+
+def test_check_deploy_reports_it_and_other_commands_do_not_ask(
+    gateway: Process, asked: list[bool]
+) -> None:
+    assert "payments.E001" not in {message.id for message in run_checks()}
+    assert asked == []
+    assert "payments.E001" in {message.id for message in run_checks(include_deployment_checks=True)}
 
 
 @pytest.mark.parametrize("mode", ["development or demo", "elsewhere"])
