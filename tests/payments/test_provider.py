@@ -21,7 +21,7 @@ from payments.health import accepts_payments
 from payments.health import breaker as breaker_finding
 from payments.models import CircuitBreaker
 from payments.provider import SimulatorError
-from payments.services import longest_charge, payment_acquire, payment_charge
+from payments.services import longest_charge, payment_acquire, payment_cancel, payment_charge
 from retail.calls import Server
 from retail.startup import refuse_errors
 from tests.gateway_simulator.support import Process
@@ -83,6 +83,12 @@ def test_a_simulator_is_refused_and_asked_once_a_minute(
         payment_acquire(key="k")
     assert asked == [True, True]
     assert gateway.get("/v1/charges").json()["charges"] == []
+
+
+def test_it_is_not_believed_that_a_charge_is_cancelled(gateway: Process) -> None:
+    with pytest.raises(SimulatorError):
+        payment_cancel(key="sent-to-the-provider")
+    assert gateway.get("/v1/charges/sent-to-the-provider").status_code == 404
 
 
 def test_the_breakers_probe_is_left_to_others(gateway: Process) -> None:
