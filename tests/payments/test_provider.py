@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from payments.health import accepts_payments
 from payments.health import breaker as breaker_finding
 from payments.models import CircuitBreaker
 from payments.provider import SimulatorError
-from payments.services import longest_charge, payment_acquire, payment_charge
+from payments.services import longest_charge, payment_acquire, payment_cancel, payment_charge
 from retail.calls import Server
 from retail.startup import refuse_errors
 from tests.gateway_simulator.support import Process
@@ -84,6 +85,12 @@ def test_a_simulator_is_refused_and_asked_once_a_minute(
     assert gateway.get("/v1/charges").json()["charges"] == []
 
 
+def test_it_is_not_believed_that_a_charge_is_cancelled(gateway: Process) -> None:
+    with pytest.raises(SimulatorError):
+        payment_cancel(key="sent-to-the-provider")
+    assert gateway.get("/v1/charges/sent-to-the-provider").status_code == 404
+
+
 def test_the_breakers_probe_is_left_to_others(gateway: Process) -> None:
     CircuitBreaker.objects.create(
         name="payments", state="half_open", opened_at=timezone.now(), open_since=timezone.now()
@@ -104,6 +111,14 @@ def test_staff_are_told(gateway: Process) -> None:
 def test_web_and_worker_do_not_start_with_a_simulator(gateway: Process) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"is a simulator.*GATEWAY_URL.*DEMO=True"):
         refuse_errors()
+
+
+def test_check_deploy_reports_it_and_other_commands_do_not_ask(
+    gateway: Process, asked: list[bool]
+) -> None:
+    assert "payments.E001" not in {message.id for message in run_checks()}
+    assert asked == []
+    assert "payments.E001" in {message.id for message in run_checks(include_deployment_checks=True)}
 
 
 @pytest.mark.parametrize("mode", ["development or demo", "elsewhere"])
