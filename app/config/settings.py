@@ -79,6 +79,7 @@ MIDDLEWARE = [
     "retail.web.probes.ProbeMiddleware",
     "oncall.webhook.AlertWebhookMiddleware",
     "retail.web.problems.ProblemMiddleware",
+    "retail.web.uploads.BodyLimitMiddleware",
     "retail.web.redirects.HttpsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -255,8 +256,9 @@ CONTENT_SECURITY_POLICY = (
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-# Forms are a few hundred bytes, and nothing uploads files yet.
+# Forms are a few hundred bytes, and nothing uploads files yet (retail.web.uploads).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["retail.web.uploads.NoUploads"]
 
 # --- Language and time --------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
