@@ -2,9 +2,9 @@
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, register
 
-from retail.startup import startup_check
+from retail.startup import STARTUP, startup_check
 from retail.web.public_url import exact_hosts
 
 DEFAULT_PASSWORD = "admin123"  # noqa: S105 - documented in the guide
@@ -17,8 +17,8 @@ def staff_with_default_password() -> list[str]:
     return [user.username for user in staff if user.check_password(DEFAULT_PASSWORD)]
 
 
-@startup_check
-def links_of_emails() -> list[CheckMessage]:
+@register(STARTUP)
+def links_of_emails(**_: object) -> list[CheckMessage]:
     """Report that links in e-mails would have no host that a stranger cannot choose."""
     if settings.SHOP_URL or exact_hosts():
         return []

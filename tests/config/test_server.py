@@ -42,7 +42,7 @@ def test_every_probe_has_threads() -> None:
         # Bodies.
         (b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", Arrival(b"/a")),
         (b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nab", Arrival(b"/a", 42)),
-        (b"POST /a HTTP/1.1\r\nX: y\r\ncontent-length:\t3 \r\n\r\nab", Arrival(b"/a", 48)),
+        (b"POST /a HTTP/1.1\r\nX: y\r\ncontent-length:\t3 \r\n\r\nab", Arrival(b"/a", 49)),
         (b"POST /a HTTP/1.1\r\nX: Content-Length: 3\r\n\r\n", Arrival(b"/a")),
         (b"POST /a HTTP/1.1\r\nContent-Length: 65537\r\n\r\n", Arrival(b"/a", is_slow=True)),
         (b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", Arrival(b"/a", is_slow=True)),

@@ -167,6 +167,6 @@ def test_staff_name_the_request(stranger: Client, lines: Lines) -> None:
     assert response.headers["X-Request-ID"] == "of-another-customer"
     assert lines()[-1]["request_id"] == "of-another-customer"
     assert "client_request_id" not in lines()[-1]["extra"]
-    page = stranger.get("/no-such-page/", headers=OFFERED).content.decode()
+    page = stranger.get("/fail/", headers=OFFERED).content.decode()
     assert "of-another-customer" in page
     assert current_request_id() == ""

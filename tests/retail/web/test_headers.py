@@ -127,3 +127,4 @@ def test_static_files_may_be_cached(client: Client) -> None:
     assert answer.status_code == 200
     assert "no-store" not in answer.headers["Cache-Control"]
     check(answer, private=False)  # type: ignore[arg-type]  # a stream has headers, too
+    answer.close()
