@@ -42,6 +42,7 @@ SLOW = (
     *("quality/test_catalogue.py", "config/test_settings.py", "config/test_env_example.py"),
     *("config/test_server.py", "retail/test_admin.py", "retail/test_admin_lists.py"),
     *("retail/web/test_redirects.py", "retail/web/test_probes.py", "retail/web/test_live.py"),
+    *("retail/web/test_headers.py",),
     *("retail/history/test_rollups.py", "retail/history/test_late_rows.py"),
     *("retail/history/test_pruning.py", "retail/observability/test_slots.py"),
     *("retail/observability/test_log_writer_processes.py",),
