@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.test import Client
+    from pytest_django import Settings
 
     from tests.support import ScriptedGateway
 
@@ -35,12 +36,13 @@ hypothesis.settings.register_profile(
 # What starts processes or browsers, or takes seconds: `make quick` leaves it out, and `make test`
 # begins with it, since what takes longest must not come last. By measured durations.
 SLOW = (
-    *("blind", "browser", "tools", "fuzz", "running", "faults", "postgres"),
+    *("blind", "browser", "tools", "fuzz", "running", "faults", "postgres", "security"),
     *("grafana/test_painted.py", "contracts/test_thresholds.py", "orders/test_audit_books.py"),
     *("retail/history/test_read.py", "contracts/test_links.py", "contracts/test_names.py"),
     *("quality/test_catalogue.py", "config/test_settings.py", "config/test_env_example.py"),
     *("config/test_server.py", "retail/test_admin.py", "retail/test_admin_lists.py"),
     *("retail/web/test_redirects.py", "retail/web/test_probes.py", "retail/web/test_live.py"),
+    *("retail/web/test_headers.py",),
     *("retail/history/test_rollups.py", "retail/history/test_late_rows.py"),
     *("retail/history/test_pruning.py", "retail/observability/test_slots.py"),
     *("retail/observability/test_log_writer_processes.py",),
@@ -164,6 +166,12 @@ def scripted_gateway(monkeypatch: pytest.MonkeyPatch) -> ScriptedGateway:
     monkeypatch.setattr(gateway, "cancel", scripted.cancel)
     monkeypatch.setattr(services, "BACKOFF_SECONDS", 0)
     return scripted
+
+
+@pytest.fixture
+def trusted_proxy(settings: Settings) -> None:
+    """Let requests come from a proxy that may name the client and the request id."""
+    settings.TRUSTED_PROXIES = 1
 
 
 @pytest.fixture

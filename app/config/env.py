@@ -70,6 +70,14 @@ def amount(name: str, default: str) -> Decimal:
     return Decimal(value)
 
 
+def address(name: str) -> str:
+    """Return the variable as the address of a web site, without the last slash."""
+    value = _raw(name).rstrip("/")
+    if value and not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", value):
+        raise ImproperlyConfigured(f"{name}={value!r} is not an address: use https://…")
+    return value
+
+
 def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
     """Return the variable, which must be one of `choices`."""
     value = text(name, default)

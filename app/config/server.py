@@ -1,81 +1,126 @@
-"""gunicorn's threaded worker, with threads kept free for probes (docs/adr/0018)."""
+"""gunicorn's threaded worker: threads only for requests that have arrived (docs/adr/0018)."""
 
 from __future__ import annotations
 
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.util import write_error
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from config.arrivals import Arrival, arrival_of, unread_bytes
 from retail.observability.context import accepted_request_id, request_context, waited
+from retail.web.headers import BARE_HEADERS
 
 # Threads of each probe. One probe never waits for another.
 PROBE_THREADS = {b"/healthz": 1, b"/readyz": 2, b"/metrics": 2}
-_HEADER_BYTES = 8192  # a probe's request is shorter
-
-
-def probe_of(client: socket.socket) -> bytes | None:
-    """Return the path of the probe that a client has requested; b"" for any other request.
-
-    None if it has sent nothing yet. The request stays unread, and must have arrived completely: a
-    client that sends half of one must not hold a thread of the probes.
-    """
-    try:
-        head = client.recv(_HEADER_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-    path = head.split(b" ", 2)[1:2]
-    probe = path[0].partition(b"?")[0] if path else b""
-    return probe if probe in PROBE_THREADS and b"\r\n\r\n" in head else b""
+ARRIVAL_SECONDS = 10.0  # for the header and a small body
+SLOW_THREADS = 2  # for what cannot be waited for without a thread, such as large bodies
+SLOW_SECONDS = 20.0
+_SEND_BUFFER = 256 * 1024  # bytes: holds a page, so that a client that reads slowly holds no thread
 
 
 class ProbeWorker(ThreadWorker):  # type: ignore[misc]  # it has no types
-    """Answers probes even while all other threads wait, for example for a database that hangs.
+    """Gives no thread to slow clients, and answers probes even while all threads wait.
 
-    It also tells the shop for how long a request has waited for its thread, and sends a request id
-    with the errors that gunicorn answers by itself.
+    A connection gets a thread once its request has arrived, with a small body; until then, the main
+    thread waits for it, not for long. If all threads are busy, for example with a database that
+    hangs, probes have threads of their own. The worker also tells the shop for how long a request
+    has waited for its thread, and completes the headers of errors that gunicorn answers by itself.
     """
 
     def init_process(self) -> None:
-        """Start the threads of the probes, then serve."""
+        """Start the threads of probes and slow requests, then serve."""
         self._busy = 0  # threads of ordinary requests in use, and requests that wait for one
         self._lanes = {path: ThreadPoolExecutor(most) for path, most in PROBE_THREADS.items()}
+        self._slow_lane = ThreadPoolExecutor(SLOW_THREADS)
+        # Connections by the time at which they are given up, the next first.
+        self._arriving: dict[TConn, float] = {}
+        self._slow: dict[TConn, float] = {}
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Pass a connection to a free thread; if there is none, a probe to one of its own."""
+        """Pass a connection to a thread if its request has arrived; otherwise wait for it."""
+        if not conn.initialized:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if conn.initialized and conn.parser.unreader.buf.getvalue():
+            self._submit(conn, Arrival(is_slow=True))  # part of it has been read already
+            return
+        arrival = arrival_of(conn.sock)
+        if arrival.missing_until:
+            self._await(conn, arrival.missing_until)
+        else:
+            self._submit(conn, arrival)
+
+    def _await(self, conn: TConn, size: int) -> None:
+        """Wait, without a thread, until so many bytes have arrived."""
+        conn.sock.setblocking(False)
+        conn.awaited = size
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+        self._arriving.setdefault(conn, time.monotonic() + ARRIVAL_SECONDS)
+        self.poller.register(conn.sock, EVENT_READ, partial(self._on_arrival, conn))
+
+    def _on_arrival(self, conn: TConn, client: socket.socket) -> None:
+        """Look at a request of which more has arrived."""
+        self.poller.unregister(client)
+        if unread_bytes(client) < conn.awaited:  # no more will come
+            self._submit(conn, Arrival(is_slow=True))
+            return
+        self.enqueue_req(conn)
+
+    def _submit(self, conn: TConn, arrival: Arrival) -> None:
+        """Pass a connection to a thread that reads it; if none is free, a probe to one of its."""
+        if self._arriving.pop(conn, None) is not None:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        conn.data_ready = True
         conn.lane = None
-        if self._busy >= self.cfg.threads:
-            probe = probe_of(conn.sock)
-            if probe is None and not conn.initialized:
-                self._await_request(conn)
-                return
-            conn.lane = self._lanes.get(probe or b"")
+        if arrival.is_slow:
+            conn.lane = self._slow_lane
+            self._slow[conn] = time.monotonic() + SLOW_SECONDS
+        elif self._busy >= self.cfg.threads:
+            conn.lane = self._lanes.get(arrival.path)
         if conn.lane is None:
             self._busy += 1
         conn.enqueued_at = time.monotonic()
         done = (conn.lane or self.tpool).submit(self.handle, conn)
         done.add_done_callback(lambda it: self.method_queue.defer(self.finish_request, conn, it))
 
-    def _await_request(self, conn: TConn) -> None:
-        """Wait until a new connection has sent something, without a thread."""
-        conn.sock.setblocking(False)
-        conn.set_timeout()
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
-
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """Count the thread as free, and do what gunicorn does."""
+        self._slow.pop(conn, None)
         if conn.lane is None:
             self._busy -= 1
         super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Give up connections whose request has not arrived in time; called all the time."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [*takewhile(lambda conn: self._slow[conn] < now, self._slow)]:
+            del self._slow[conn]
+            with suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RD)  # whoever reads it sees its end
+        if not self.alive:
+            now += ARRIVAL_SECONDS - STOP_KEEPALIVE_LINGER
+        for conn in [*takewhile(lambda conn: self._arriving[conn] < now, self._arriving)]:
+            self._give_up(conn)
+
+    def _give_up(self, conn: TConn) -> None:
+        del self._arriving[conn]
+        self.poller.unregister(conn.sock)
+        if unread_bytes(conn.sock):
+            with suppress(OSError):
+                client = _Labelled(conn.sock, accepted_request_id(None))
+                write_error(client, 408, "Request Timeout", "The request has not arrived in time.")
+        self.nr_conns -= 1
+        conn.close()
 
     def handle(self, conn: TConn) -> Any:
         """Handle a request, in its thread."""
@@ -92,16 +137,17 @@ class ProbeWorker(ThreadWorker):  # type: ignore[misc]  # it has no types
 
 
 class _Labelled:
-    """A client's socket that adds the request id to the one response sent through it."""
+    """A client's socket that adds the common headers to the one response sent through it."""
 
     def __init__(self, client: socket.socket, request_id: str) -> None:
         self._client = client
-        self._header = f"X-Request-ID: {request_id}\r\n".encode()
+        headers = {"X-Request-ID": request_id, **BARE_HEADERS}
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
     def sendall(self, response: bytes) -> None:
-        """Send the response with the header after its first line."""
+        """Send the response with the headers after its first line."""
         status, end, rest = response.partition(b"\r\n")
-        self._client.sendall(status + end + self._header + rest)
+        self._client.sendall(status + end + self._headers + rest)

@@ -37,6 +37,8 @@ SECRET_KEY = _given["SECRET_KEY"]
 GATEWAY_API_KEY = _given["GATEWAY_API_KEY"]
 METRICS_TOKEN = _given["METRICS_TOKEN"]
 ALERTS_TOKEN = _given["ALERTS_TOKEN"]
+# Where links in e-mails lead (retail.web.public_url).
+SHOP_URL = env.address("SHOP_URL")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]") if DEBUG else ())
 _given["DATABASE_URL"] = env.password_in(DATABASE_URL)
 if not _given["DATABASE_URL"]:  # SQLite, or a server that knows its users otherwise
@@ -69,19 +71,21 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "retail.observability.middleware.ObservabilityMiddleware",
+    "retail.web.headers.HeadersMiddleware",
     "retail.web.head.HeadMiddleware",
     "retail.web.malformed.MalformedMiddleware",
     "retail.web.probes.ProbeMiddleware",
     "oncall.webhook.AlertWebhookMiddleware",
     "retail.web.problems.ProblemMiddleware",
+    "retail.web.uploads.BodyLimitMiddleware",
     "retail.web.redirects.HttpsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "retail.web.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "retail.web.redirects.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "retail.web.access.StaffRequestIdMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.known_browsers.KnownBrowserMiddleware",
@@ -234,7 +238,9 @@ HTTPS = env.flag("HTTPS", default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
+# Browsers ship the preload list: there is no quick way back. Ask for it yourself.
+SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD", default=False)
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # which asks for it
 # Who may say which client a request is from, and whether it came over https (retail.web.client).
 TRUSTED_PROXIES = env.proxies("TRUSTED_PROXIES")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
@@ -251,6 +257,7 @@ CONTENT_SECURITY_POLICY = (
 )
 # Forms are a few hundred bytes, and nothing uploads files yet (retail.web.uploads).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["retail.web.uploads.NoUploads"]
 
 # --- Language and time --------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import os
+import socket
 import sqlite3
 import sys
 from typing import Any
@@ -13,7 +14,7 @@ from gunicorn.http.errors import InvalidHeader, UnsupportedTransferCoding
 from gunicorn.workers.gthread import ThreadWorker
 
 from gateway_simulator import logs, settings
-from gateway_simulator.app import create_app
+from gateway_simulator.app import HEADERS, create_app
 from gateway_simulator.ledger import Ledger
 
 THREADS = 32
@@ -26,7 +27,23 @@ class Worker(ThreadWorker):  # type: ignore[misc] # its base has no types
         """Answer a request that gunicorn cannot read."""
         if isinstance(exc, UnsupportedTransferCoding):
             exc = InvalidHeader("TRANSFER-ENCODING")  # 400 in place of 501
-        super().handle_error(req, client, addr, exc)
+        super().handle_error(req, _WithHeaders(client), addr, exc)
+
+
+class _WithHeaders:
+    """A client's socket that adds the common headers to the one response sent through it."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def sendall(self, response: bytes) -> None:
+        """Send the response with the headers after its first line."""
+        status, end, rest = response.partition(b"\r\n")
+        headers = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+        self._client.sendall(status + end + headers.encode() + rest)
 
 
 class Server(BaseApplication):  # type: ignore[misc] # its base has no types

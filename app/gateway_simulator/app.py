@@ -29,12 +29,14 @@ _HTTP_ERRORS: dict[int, tuple[str, str]] = {
 }
 _UNANSWERED = {"off", "hang", "lost_answer"}
 _QUIET = {"health", "metrics"}  # polled every few seconds
-_HEADERS = {
+HEADERS = {
+    "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
 
@@ -78,8 +80,14 @@ def _begin() -> None:
     g.started = time.perf_counter()
     g.outcome = None
     g.fields = {}
+    logs.request_id.set(str(uuid.uuid4()))
     given = request.headers.get("X-Request-ID", "")
-    logs.request_id.set(given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()))
+    if not _REQUEST_ID.fullmatch(given):
+        return
+    if authorised(request.headers.get("Authorization"), gateway().settings.api_key):
+        logs.request_id.set(given)  # the shop's: its order can be followed here
+    else:
+        note(client_request_id=given)
 
 
 def _admit() -> Response | None:
@@ -120,7 +128,7 @@ def _operation() -> str:
 def _finish(response: Response) -> Response:
     """Add the common headers; count and log the request."""
     response.headers["X-Request-ID"] = logs.request_id.get() or ""
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"

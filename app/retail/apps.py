@@ -22,13 +22,15 @@ class RetailConfig(AppConfig):
         from retail.db import checks  # noqa: F401, PLC0415
         from retail.history import rollups  # noqa: PLC0415
         from retail.mail import outbox  # noqa: PLC0415
-        from retail.web import health, probes, routes  # noqa: F401, PLC0415
+        from retail.web import access, client, health, probes, routes  # noqa: F401, PLC0415
 
         autodiscover_modules("metrics", "tasks")
         ObservabilityMiddleware.static_url = settings.STATIC_URL
         ObservabilityMiddleware.probes = frozenset(probes.PROBES)
         ObservabilityMiddleware.match_of = staticmethod(routes.match_of)
         ObservabilityMiddleware.views = staticmethod(routes.views)
+        ObservabilityMiddleware.believes = staticmethod(access.may_name_request)
+        ObservabilityMiddleware.client_of = staticmethod(client.client_address)
         recorder.writer = rollups.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS
         exposition.database_gauges.refresh.release = connections.close_all

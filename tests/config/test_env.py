@@ -48,7 +48,8 @@ def test_every_name_read_is_recorded(put: Put) -> None:
     env.words("E")
     env.folder("F", Path("/"))
     env.proxies("G")
-    assert env.names_read == {"A", "B", "C", "D", "E", "F", "G", "X"}
+    env.address("H")
+    assert env.names_read == {"A", "B", "C", "D", "E", "F", "G", "H", "X"}
 
 
 @pytest.mark.parametrize(
@@ -144,3 +145,23 @@ def test_other_proxies_are_refused(put: Put, value: str) -> None:
     put(value)
     with pytest.raises(ImproperlyConfigured, match="a number of proxies up to 9, or networks"):
         env.proxies("X")
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        (None, ""),
+        ("https://shop.example.com/", "https://shop.example.com"),
+        ("http://localhost:8000", "http://localhost:8000"),
+    ],
+)
+def test_addresses_have_a_scheme(put: Put, value: str | None, result: str) -> None:
+    put(value)
+    assert env.address("X") == result
+
+
+@pytest.mark.parametrize("value", ["shop.example.com", "ftp://x", "https://", "https://u@x", "//x"])
+def test_other_addresses_are_refused(put: Put, value: str) -> None:
+    put(value)
+    with pytest.raises(ImproperlyConfigured, match="is not an address"):
+        env.address("X")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.server import PROBE_THREADS, probe_of
+from config.arrivals import Arrival, arrival_of, unread_bytes
+from config.server import PROBE_THREADS
+from retail.web.headers import BARE_HEADERS as HEADERS
 from retail.web.probes import PROBES
 from tests.running.support import PATIENCE, RunningShop
 
@@ -23,33 +25,43 @@ def test_every_probe_has_threads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "probe"),
+    ("sent", "arrival"),
     [
-        (b"", None),
-        (b"GET /healthz HTTP/1.1" + END, b"/healthz"),
-        (b"HEAD /readyz?x=1 HTTP/1.1" + END, b"/readyz"),
-        (b"GET /metrics HTTP/1.1" + END, b"/metrics"),
-        (b"GET /metrics/dashboard/ HTTP/1.1" + END, b""),
-        (b"GET / HTTP/1.1\r\nX: GET /healthz HTTP/1.1" + END, b""),
-        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b""),  # the rest may never come
-        (b"GET", b""),
-        (b"\r\n\r\n", b""),
+        (b"", Arrival(missing_until=1)),
+        (b"G", Arrival(missing_until=2)),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", Arrival(missing_until=33)),
+        (b"GET /healthz HTTP/1.1" + END, Arrival(b"/healthz")),
+        (b"HEAD /readyz?x=1 HTTP/1.1" + END, Arrival(b"/readyz")),
+        (b"GET /metrics/dashboard/ HTTP/1.1" + END, Arrival(b"/metrics/dashboard/")),
+        (b"GET / HTTP/1.1\r\nX: GET /healthz HTTP/1.1" + END, Arrival(b"/")),
+        (b"nonsense\r\n\r\n", Arrival()),
+        # What follows may never come, and gunicorn would wait for it.
+        (b"\r\n\r\n", Arrival(is_slow=True)),
+        (b"\r\n", Arrival(is_slow=True)),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000, Arrival(is_slow=True)),
+        # Bodies.
+        (b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", Arrival(b"/a")),
+        (b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nab", Arrival(b"/a", 42)),
+        (b"POST /a HTTP/1.1\r\nX: y\r\ncontent-length:\t3 \r\n\r\nab", Arrival(b"/a", 49)),
+        (b"POST /a HTTP/1.1\r\nX: Content-Length: 3\r\n\r\n", Arrival(b"/a")),
+        (b"POST /a HTTP/1.1\r\nContent-Length: 65537\r\n\r\n", Arrival(b"/a", is_slow=True)),
+        (b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", Arrival(b"/a", is_slow=True)),
+        (b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\n\r\n", Arrival(b"/a", is_slow=True)),
     ],
 )
-def test_only_a_complete_request_for_a_probe_is_one(sent: bytes, probe: bytes | None) -> None:
+def test_what_has_arrived_is_seen_without_reading_it(sent: bytes, arrival: Arrival) -> None:
     here, there = socket.socketpair()
     with here, there:
         here.sendall(sent)
-        assert probe_of(there) == probe
-        if sent:
-            assert there.recv(1000) == sent  # it is still unread
+        assert arrival_of(there) == arrival
+        assert unread_bytes(there) == len(sent)
 
 
-def test_a_closed_connection_is_no_probe() -> None:
+def test_a_closed_connection_is_for_a_thread_to_find() -> None:
     here, there = socket.socketpair()
     with there:
         here.close()
-        assert probe_of(there) == b""
+        assert arrival_of(there) == Arrival()
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +97,8 @@ def test_what_the_server_answers_by_itself_has_a_request_id(
     assert int(head.split()[1]) == status
     ids = re.findall(r"^X-Request-ID: (\S+)\r?$", head, re.MULTILINE)
     assert len(ids) == 1
+    for name in HEADERS:
+        assert len(re.findall(rf"^{name}: \S.*$", head, re.MULTILINE)) == 1, name
     assert body
     if status != 200:
         log: set[str] = set()

@@ -46,7 +46,10 @@ if TYPE_CHECKING:
     from dashboards.measures import Value
 
 __all__ = ["site"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("trusted_proxy"),
+]
 
 NO_ANSWER = NoAnswerError("away")
 MINUTE = timedelta(minutes=1)

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway_simulator.app import HEADERS
 from tests.gateway_simulator.support import API, FAULTS, GOOD, Call, Knobs
 
 
@@ -84,13 +85,33 @@ def test_health(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("given", ["a", "Ab9._-x", "x" * 64])
-def test_request_id_is_kept(client: FlaskClient, given: str) -> None:
-    assert client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
+def test_the_shops_request_id_is_kept(client: FlaskClient, given: str) -> None:
+    headers = {"X-Request-ID": given, **API}
+    assert client.get("/v1/charges", headers=headers).headers["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize("headers", [{}, FAULTS])
+def test_a_strangers_request_id_is_only_logged(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, headers: dict[str, str]
+) -> None:
+    with caplog.at_level("INFO"):
+        answer = client.get("/", headers={"X-Request-ID": "an-order", **headers})
+    assert answer.headers["X-Request-ID"] != "an-order"
+    [record] = [record for record in caplog.records if record.message == "event=gateway.page"]
+    assert record.__dict__["extra"]["client_request_id"] == "an-order"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/metrics", "/nowhere", "/v1/charges"]
+)
+def test_every_answer_has_the_security_headers(client: FlaskClient, path: str) -> None:
+    assert dict(client.get(path).headers).items() >= HEADERS.items()
 
 
 @pytest.mark.parametrize("given", ["", "-a", "a b", "x" * 65, 'a"b'])
 def test_bad_request_id_is_replaced(client: FlaskClient, given: str) -> None:
-    made = client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
+    headers = {"X-Request-ID": given, **API}
+    made = client.get("/v1/charges", headers=headers).headers["X-Request-ID"]
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", made)
 
 

@@ -19,7 +19,10 @@ from products.services import SoldOutError
 from tests.orders.test_views import form, state
 from tests.support import ScriptedGateway, make_product, order_for
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("trusted_proxy"),
+]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ LEDGER = (
 def test_an_order_can_be_followed_through_all_processes_by_its_request_id(
     open_shop: OpenShop,
 ) -> None:
-    shop = open_shop()
+    shop = open_shop(TRUSTED_PROXIES="127.0.0.0/8")
     shop.start("web", "worker")
     shopper = shop.shopper()
     shopper.put_in_cart(FLASH)

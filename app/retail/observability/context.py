@@ -26,11 +26,21 @@ def current_request_id() -> str:
     return "" if current is None else current.request_id
 
 
+def well_formed(offered: str | None) -> str:
+    """Return `offered` if it is 1 to 64 letters, digits, `.`, `_` or `-`; otherwise ""."""
+    return offered if offered and _WELL_FORMED.fullmatch(offered) else ""
+
+
 def accepted_request_id(offered: str | None) -> str:
-    """Return `offered` if it is 1 to 64 letters, digits, `.`, `_` or `-`; otherwise a new id."""
-    if offered and _WELL_FORMED.fullmatch(offered):
-        return offered
-    return _new_id()
+    """Return `offered` if it is well-formed; otherwise a new id."""
+    return well_formed(offered) or _new_id()
+
+
+def rename_request(request_id: str) -> None:
+    """Give the current request another id."""
+    current = _current.get()
+    if current is not None:
+        current.request_id = request_id
 
 
 _random: list[str] = []  # 32 hexadecimal digits each, none used yet

@@ -6,7 +6,7 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from retail.observability.context import accepted_request_id, request_context, waited
+from retail.observability.context import accepted_request_id, request_context, waited, well_formed
 from retail.observability.logs.formatter import log_event
 from retail.observability.prometheus import catalogue
 from retail.observability.rows.recorder import recorder
@@ -45,6 +45,9 @@ class ObservabilityMiddleware:
     It is the outermost middleware, so the duration is the time from the request's arrival to its
     answer, whatever answers it, and includes the wait for a free thread.
 
+    An id in X-Request-ID is kept from those whom `believes` believes, and from staff (see
+    retail.web.access). A stranger's could join another's trace: it is only a field of the line.
+
     Probes and static files get an id but are not recorded, because they would dilute the error
     rate. What a view or another middleware sets on the request:
 
@@ -59,6 +62,8 @@ class ObservabilityMiddleware:
     probes: frozenset[str] = frozenset()
     match_of: Callable[[HttpRequest], ResolverMatch | None] = staticmethod(lambda _request: None)
     views: Callable[[], Iterable[str]] = staticmethod(lambda: ())
+    believes: Callable[[HttpRequest], bool] = staticmethod(lambda _request: False)
+    client_of: Callable[[HttpRequest], str] = staticmethod(lambda _request: "")
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -67,27 +72,36 @@ class ObservabilityMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Process and record a request."""
         started = perf_counter() - waited.seconds
-        request_id = accepted_request_id(request.META.get("HTTP_X_REQUEST_ID"))
-        request.request_id = request_id  # type: ignore[attr-defined]
+        request_id = self._request_id(request)
         path = request.path
         if path in self.probes or path.startswith(self.static_url):
             with request_context(request_id):
                 response = self.get_response(request)
                 response.headers["X-Request-ID"] = request_id
                 return response
-        context = request_context(request_id, answers=True)
+        context = request_context(request_id, answers=True)  # which staff's request may rename
         with context:
             catalogue.HTTP_IN_PROGRESS.inc()
             status = _SERVER_ERROR
             try:
                 response = self.get_response(request)
                 status = response.status_code
-                response.headers["X-Request-ID"] = request_id
+                response.headers["X-Request-ID"] = context.request_id
                 return response
             finally:
                 catalogue.HTTP_IN_PROGRESS.inc(-1)
                 if not getattr(request, "unrecorded", False):
                     self._record(request, status, perf_counter() - started, context)
+
+    def _request_id(self, request: HttpRequest) -> str:
+        """Set and return the request's id: the one it has brought along, if that is believed."""
+        offered = well_formed(request.META.get("HTTP_X_REQUEST_ID"))
+        believed = offered if offered and self.believes(request) else None
+        request_id = accepted_request_id(believed)
+        request.request_id = request_id  # type: ignore[attr-defined]
+        if offered and believed is None:
+            request.client_request_id = offered  # type: ignore[attr-defined]
+        return request_id
 
     def _record(
         self, request: HttpRequest, status: int, seconds: float, context: request_context
@@ -100,6 +114,7 @@ class ObservabilityMiddleware:
             self._count(request, view, status, seconds, user_id or "")
             context.answered(seconds)
         recorder.start()
+        offered: str | None = getattr(request, "client_request_id", None)
         log_event(
             logger,
             logging.WARNING if status >= _SERVER_ERROR else logging.INFO,
@@ -111,6 +126,8 @@ class ObservabilityMiddleware:
                 "status": status,
                 "duration_ms": round(seconds * 1000, 3),
                 "user_id": user_id,
+                "client": self.client_of(request),
+                **({"client_request_id": offered} if offered else {}),
             },
         )
 

@@ -11,13 +11,16 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 
+from retail.observability.context import rename_request
 from retail.observability.prometheus import exposition
+from retail.web.client import is_from_proxy
 from retail.web.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
     View = Callable[..., HttpResponse]
 
@@ -51,6 +54,29 @@ def has_metrics_token(request: HttpRequest) -> bool:
     return exposition.may_read(
         request.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=settings.DEBUG
     )
+
+
+def may_name_request(request: HttpRequest) -> bool:
+    """Return whether a request's X-Request-ID is kept, as far as is known before the session."""
+    return is_from_proxy(request) or exposition.may_read(
+        request.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=False
+    )
+
+
+class StaffRequestIdMiddleware:
+    """Keeps the X-Request-ID of staff. Comes after the session."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Give the request the id that it has brought along, if it is staff's; pass it on."""
+        offered: str | None = getattr(request, "client_request_id", None)
+        if offered is not None and request.user.is_staff:
+            request.request_id = offered  # type: ignore[attr-defined]
+            request.client_request_id = None  # type: ignore[attr-defined]
+            rename_request(offered)
+        return self.get_response(request)
 
 
 def staff_or_token(view: View) -> View:

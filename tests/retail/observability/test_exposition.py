@@ -207,6 +207,7 @@ def test_a_scrape_without_accept_header_is_text(client: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("trusted_proxy")
 def test_openmetrics_has_request_ids_as_exemplars(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

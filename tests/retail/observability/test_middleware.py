@@ -32,8 +32,12 @@ def http(view: str, method: str, status: str) -> str:
     return f"retail_http_request_duration_seconds_count{{{labels}}}"
 
 
-def test_a_request_is_one_line_with_its_fields(site: Client, lines: Lines) -> None:
-    site.get("/products/?q=lamp", headers={"X-Request-ID": "r1"})
+def test_a_request_is_one_line_with_its_fields(
+    site: Client, settings: Settings, lines: Lines
+) -> None:
+    settings.TRUSTED_PROXIES = 1
+    headers = {"X-Request-ID": "r1", "X-Forwarded-For": "198.51.100.1"}
+    site.get("/products/?q=lamp", headers=headers)
     (line,) = lines()
     assert line["extra"].pop("duration_ms") > 0
     del line["timestamp"]
@@ -48,6 +52,7 @@ def test_a_request_is_one_line_with_its_fields(site: Client, lines: Lines) -> No
             "view": "products:list",
             "status": 200,
             "user_id": None,
+            "client": "198.51.100.1",
         },
     }
 

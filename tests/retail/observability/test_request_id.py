@@ -3,15 +3,18 @@
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from retail.observability import current_request_id
 from retail.observability.context import accepted_request_id
-from tests.support import moved
+from tests.retail.conftest import Lines
+from tests.support import make_buyer, moved
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("trusted_proxy")]
 
 
 def is_new(request_id: str) -> bool:
@@ -105,3 +108,65 @@ def test_a_static_file_has_an_id_but_is_not_counted(client: Client) -> None:
     assert answer.status_code == 200
     assert answer.headers["X-Request-ID"]
     assert changes == {}
+
+
+OFFERED = {"X-Request-ID": "of-another-customer"}
+
+
+@pytest.fixture
+def stranger(site: Client, settings: Settings) -> Client:
+    """A client that no proxy stands in front of."""
+    settings.TRUSTED_PROXIES = 0
+    return site
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_stranger_cannot_join_another_trace(
+    stranger: Client, settings: Settings, lines: Lines, debug: bool
+) -> None:
+    settings.DEBUG, settings.METRICS_TOKEN = debug, ""
+    stranger.force_login(make_buyer())
+    response = stranger.get("/id/", headers=OFFERED)
+    assert is_new(response.headers["X-Request-ID"])
+    assert response.json()["id"] == response.headers["X-Request-ID"]
+    (line,) = lines()
+    assert line["request_id"] == response.headers["X-Request-ID"]
+    assert line["extra"]["client_request_id"] == "of-another-customer"
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "Basic right"])
+def test_a_wrong_token_is_a_strangers(
+    stranger: Client, settings: Settings, authorization: str
+) -> None:
+    settings.METRICS_TOKEN = "right"
+    headers = {**OFFERED, "Authorization": authorization}
+    assert is_new(stranger.get("/id/", headers=headers).headers["X-Request-ID"])
+
+
+def test_nonsense_of_a_stranger_is_not_logged(stranger: Client, lines: Lines) -> None:
+    stranger.get("/id/", headers={"X-Request-ID": "two words"})
+    assert "client_request_id" not in lines()[0]["extra"]
+
+
+def test_who_has_the_metrics_token_names_the_request(
+    stranger: Client, settings: Settings, lines: Lines
+) -> None:
+    settings.METRICS_TOKEN = "right"
+    headers = {**OFFERED, "Authorization": "Bearer right"}
+    assert stranger.get("/id/", headers=headers).json()["id"] == "of-another-customer"
+    assert lines()[0]["request_id"] == "of-another-customer"
+    assert "client_request_id" not in lines()[0]["extra"]
+
+
+def test_staff_name_the_request(stranger: Client, lines: Lines) -> None:
+    user = make_buyer()
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    stranger.force_login(user)
+    response = stranger.get("/id/", headers=OFFERED)
+    assert response.json()["id"] == "of-another-customer"
+    assert response.headers["X-Request-ID"] == "of-another-customer"
+    assert lines()[-1]["request_id"] == "of-another-customer"
+    assert "client_request_id" not in lines()[-1]["extra"]
+    page = stranger.get("/fail/", headers=OFFERED).content.decode()
+    assert "of-another-customer" in page
+    assert current_request_id() == ""

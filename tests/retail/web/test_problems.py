@@ -44,6 +44,7 @@ def _pages(settings: Settings) -> Iterator[None]:
         path("posted/", require_POST(lambda _: HttpResponse())),
     ]
     settings.ROOT_URLCONF = "config.urls"
+    settings.TRUSTED_PROXIES = 1
     yield
     del urls.urlpatterns[-2:]
 

@@ -24,6 +24,7 @@ from retail.observability.context import accepted_request_id
 from retail.observability.prometheus import exposition
 from retail.queue_processes import STOP_SECONDS, STOP_SIGNALS, JobQueue
 from retail.startup import refuse_errors
+from retail.web.headers import BARE_HEADERS
 from retail.web.probes import readiness, worker_name
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class MetricsHandler(BaseHTTPRequestHandler):
     """Serves the worker's /metrics and probes, with the same access rules as the web process."""
 
     timeout = 10
+    default_request_version = "HTTP/1.0"  # of nonsense; the answer to HTTP/0.9 has no headers
 
     def do_GET(self) -> None:
         """Serve a GET or HEAD request."""
@@ -69,8 +71,9 @@ class MetricsHandler(BaseHTTPRequestHandler):
     def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
-        offered = getattr(self, "headers", {}).get("X-Request-ID")  # none if they were unreadable
-        self.send_header("X-Request-ID", accepted_request_id(offered))
+        self.send_header("X-Request-ID", accepted_request_id(None))
+        for name, value in BARE_HEADERS.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
