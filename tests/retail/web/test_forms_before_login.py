@@ -6,13 +6,16 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.handlers.wsgi import WSGIRequest
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from cart.models import CartItem
 from orders.models import Sale
 from products.models import Product
-from retail.web.forms_before_login import fields_to_confirm
+from retail.web.forms_before_login import fields_to_confirm, remember_token
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -169,6 +172,48 @@ def test_a_buyer_keeps_the_cart_of_before_the_log_in(browser: Client, lamp: Prod
     answer = send(browser, before)
     send(browser, hidden(answer.content.decode(), "/cart/add/"))
     assert CartItem.objects.get(cart__user__username="buyer").quantity == 6
+
+
+def test_a_form_with_a_file_is_not_confirmed(browser: Client, lamp: Product) -> None:
+    form = open_product(browser, lamp)
+    log_in(browser)
+    answer = browser.post("/cart/add/", {**form, "picture": SimpleUploadedFile("a.png", b"a")})
+    assert refused(answer)
+
+
+def test_a_form_is_not_confirmed_for_an_account_that_has_been_closed(
+    browser: Client, lamp: Product
+) -> None:
+    form = open_product(browser, lamp)
+    log_in(browser)
+    User.objects.update(is_active=False)
+    assert refused(send(browser, form))
+
+
+def test_the_newest_three_tokens_are_remembered_if_they_can_be_tokens() -> None:
+    session: dict[str, Any] = {}
+    for token in ("a" * 64, "b" * 32, "c" * 65, "", "d" * 64, "e" * 64):
+        request: Any = RequestFactory().get("/")
+        request.COOKIES[settings.CSRF_COOKIE_NAME] = token
+        request.session = session
+        remember_token(request)
+    remember_token(without_cookie := RequestFactory().get("/"))
+    assert not hasattr(without_cookie, "session")
+    assert session == {"csrf_before": ["e" * 64, "d" * 64, "b" * 32]}
+
+
+def test_a_request_keeps_its_own_cookies_when_earlier_tokens_are_tried(
+    browser: Client, lamp: Product
+) -> None:
+    form = open_product(browser, lamp)
+    request: Any = RequestFactory().post("/cart/add/", form)
+    request.user = User.objects.get()
+    request.session = {"csrf_before": ["a" * 64, browser.cookies["csrftoken"].value, "b" * 64]}
+    request.COOKIES["csrftoken"] = "now"
+    assert fields_to_confirm(request) == [
+        (name, value) for name, value in form.items() if name != "csrfmiddlewaretoken"
+    ]
+    assert request.COOKIES == {"csrftoken": "now"}
 
 
 class _Gone(io.BytesIO):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from accounts.models import Session, UserProfile
 from accounts.sessions import SessionStore
@@ -106,6 +106,33 @@ def test_it_is_shown_on_its_own_page_only_and_for_an_hour(
         assert ("Ann Other" in shopper.get("/checkout/").content.decode()) is is_shown
 
 
+@pytest.mark.parametrize(
+    ("seconds", "is_kept"), [(3600, True), (3601, False), (-3600, True), (-3601, False)]
+)
+def test_it_is_kept_for_exactly_an_hour_even_if_the_clock_was_wrong(
+    monkeypatch: pytest.MonkeyPatch, seconds: int, is_kept: bool
+) -> None:
+    request: Any = RequestFactory().post("/checkout/", {"delivery_name": "Ann"})
+    request.session = {}
+    for at in (50_000, 50_000 + seconds):
+        monkeypatch.setattr("retail.web.kept_forms.time.time", lambda now=at: now)
+        if not request.session:
+            kept_forms.keep(request, ["delivery_name"])
+    assert kept_forms.kept(request) == ({"delivery_name": "Ann"} if is_kept else {})
+    assert bool(request.session) is is_kept
+
+
+def test_a_form_with_the_same_fields_on_another_page_does_not_get_it() -> None:
+    request: Any = RequestFactory().post("/checkout/", {"name": "Ann", "shown_to": "x" * 5000})
+    request.session = {}
+    kept_forms.keep(request, ["name"])
+    assert request.session["kept_form"]["shown_to"] == "x" * 1000
+    request.session["kept_form"]["shown_to"] = ""
+    assert kept_forms.kept(request) == {"name": "Ann"}
+    request.path = "/accounts/profile/"
+    assert kept_forms.kept(request) == {}
+
+
 def test_a_strangers_form_is_kept_in_part_only(client: Client) -> None:
     data = dict.fromkeys(("delivery_name", "payment_token", "password", "other"), "x" * 5000)
     assert client.post("/checkout/", data).status_code == 302
@@ -141,6 +168,7 @@ def test_the_profile_form_is_kept_too(shopper: Client, buyer: User, stored: str 
     assert shopper.post(path, sent).status_code == 302
     profiles = UserProfile.objects.values_list("full_name", "phone", "address")
     assert profiles.get() == tuple(data.values())
+    assert kept_forms.SESSION_KEY not in shopper.session
 
 
 def test_a_refused_profile_creates_no_row(shopper: Client) -> None:
