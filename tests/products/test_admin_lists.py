@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.test import Client
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from products.models import Category, Product
+from products.models import Category, Product, StockMovement
 from products.services import stock_reserve
 from tests.products.support import change_url
 from tests.support import make_product
@@ -78,3 +80,30 @@ def test_the_products_page_links_to_its_movements(admin_client: Client) -> None:
         f'<a href="{url}">Stock movements</a>'
         in admin_client.get(change_url(lamp)).content.decode()
     )
+
+
+def test_a_word_of_many_products_finds_the_movements_of_the_first_hundred(
+    admin_client: Client,
+) -> None:
+    shelf = make_product("Lamp 0").category
+    products = Product.objects.bulk_create(
+        Product(category=shelf, name=f"Lamp {number}", slug=f"many{number}", price=1)
+        for number in range(1, 101)
+    )
+    StockMovement.objects.bulk_create(
+        StockMovement(product=product, quantity=1, reason="admin", reference="new")
+        for product in Product.objects.order_by("pk")
+    )
+    assert "+1 admin new" in shown(admin_client, "stockmovement", q=products[-2].name)
+    response = admin_client.get("/admin/products/stockmovement/", {"q": "lamp"})
+    found = set(response.context["cl"].queryset.values_list("product_id", flat=True))
+    assert found == set(Product.objects.order_by("pk")[:100].values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("model", [Product, StockMovement])
+@pytest.mark.parametrize("term", [" ", "lamp"])
+def test_a_search_needs_no_search_for_duplicates(
+    rf: RequestFactory, model: type[Model], term: str
+) -> None:
+    page = admin.site._registry[model]
+    assert page.get_search_results(rf.get("/"), model._default_manager.all(), term)[1] is False
