@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orders import audit as sale_audit
+from orders import audit_stock
 from orders.models import Payment, Sale
 from orders.reservation import reserve
 from orders.settlement import payment_settle
@@ -30,7 +31,8 @@ PAID, PENDING = "confirmed_sale_is_paid_once", "pending_within_deadline"
 
 @pytest.fixture
 def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sale_audit, "CHUNK", 2)
+    for module in (sale_audit, audit_stock):
+        monkeypatch.setattr(module, "CHUNK", 2)
 
 
 def make_payments(count: int, name: str = "buyer") -> list[Payment]:

@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.models import F
 
 from cart.models import CartItem
+from orders import audit, audit_stock
 from orders.models import Payment, Sale, SaleItem
 from orders.reservation import reserve
 from orders.settlement import payment_settle
@@ -45,6 +46,13 @@ def _without_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the invariants that need a gateway."""
     own = {name: each for name, each in declare.declared.items() if name in OWN}
     monkeypatch.setattr("retail.audit.runner.declared", own)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scan in several parts."""
+    for module in (audit, audit_stock):
+        monkeypatch.setattr(module, "CHUNK", 3)
 
 
 @pytest.fixture

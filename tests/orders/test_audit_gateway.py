@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db.models import F
 
-from orders import audit as sale_audit
+from orders import audit_gateway
 from orders.models import Payment
 from orders.reservation import reserve
 from orders.settlement import payment_settle
@@ -74,7 +74,7 @@ def ledger(process: Process, settings: Settings, monkeypatch: pytest.MonkeyPatch
     settings.GATEWAY_URL = process.url
     for name in ("PAGE", "KEYS"):
         monkeypatch.setattr(selectors, name, 2)
-    monkeypatch.setattr(sale_audit, "CHUNK", 2)
+    monkeypatch.setattr(audit_gateway, "CHUNK", 2)
     empty = Ledger(process.folder / "ledger.sqlite3")
     for table in ("refunds", "charges", "sqlite_sequence"):
         empty.execute(f"DELETE FROM {table}")  # noqa: S608 - one of three
@@ -227,6 +227,49 @@ def test_scans_resume_at_the_checkpoint_and_full_scans_start_over(
     }
     assert all_violations(full=True) == wrong
     assert all_violations() == wrong
+
+
+def test_a_payment_settled_behind_the_checkpoint_is_still_compared(ledger: Ledger) -> None:
+    waiting, paid = make_payments(2, settled=False)
+    payment_settle(payment=paid, answer=charge(paid))
+    ledger.age()
+    assert open_violations(CHARGED) == {}
+    assert checkpoint_of(CHARGED) < waiting.pk
+    payment_settle(payment=waiting, answer=Answer.APPROVED)  # without a charge
+    assert open_violations(CHARGED) == {waiting.key: "payment 10.00 EUR COMPLETED, no charge"}
+
+
+def test_each_range_of_payments_is_compared_once(ledger: Ledger) -> None:
+    payments = make_payments(5)
+    ledger.execute("DELETE FROM charges")
+    parts = list(audit_gateway.payment_has_charge({}))
+    found = [[violation.subject for violation in part.violations] for part in parts]
+    keys = [payment.key for payment in payments]
+    assert found == [keys[:2], keys[2:4], keys[4:]]
+    assert [part.checked for part in parts] == [2, 2, 1]
+
+
+def test_a_recheck_reads_only_the_given_keys(ledger: Ledger) -> None:
+    first, second, third = make_payments(3)
+    ledger.execute("DELETE FROM charges")
+    Payment.objects.filter(pk=third.pk).update(status="FAILED")
+    assert [one.subject for one in audit_gateway.payment_has_charge_of([first.key])] == [first.key]
+    assert audit_gateway.payment_has_charge_of([third.key]) == []
+    for payment in (first, second):
+        charge(payment)
+    charges = selectors.gateway_charges_of(keys=[first.key]).values()
+    assert set(audit_gateway._payments_of(charges)) == {first.key}
+
+
+def test_a_charge_is_overdue_exactly_at_the_payments_deadline(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (waiting,) = make_payments(1, settled=False)
+    now = waiting.created_at + audit_gateway.OVERDUE
+    monkeypatch.setattr("orders.audit_gateway.timezone.now", lambda: now)
+    assert not audit_gateway._in_time(waiting)
+    waiting.created_at += timedelta(microseconds=1)
+    assert audit_gateway._in_time(waiting)
 
 
 def test_without_the_gateway_its_invariants_are_reported_as_not_checked(
