@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tools.mutants.mutations import Mutant
@@ -14,17 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class Seen:
-    """CPU seconds of each test, and the tests that execute each line, without any mutant."""
+    """CPU seconds of each test, and the tests that execute each line, without any mutant.
+
+    `imported` has the lines executed before the tests, such as those that apps run on start.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     tests_by_line: dict[Path, dict[int, set[str]]] = field(default_factory=dict)
+    imported: dict[Path, set[int]] = field(default_factory=dict)
 
     def tests(self, mutant: Mutant, lines: range | None = None) -> list[str]:
         """Return the tests of these lines, or of the whole file, the fastest first."""
         by_line = self.tests_by_line[mutant.path]
         chosen = by_line if lines is None else [line for line in lines if line in by_line]
         found = {test for line in chosen for test in by_line[line]}
-        return sorted(found, key=lambda test: (self.seconds[test], test))
+        return self.fastest_first(found)
+
+    def fastest_first(self, tests: Iterable[str]) -> list[str]:
+        """Return the tests by how long they take."""
+        return sorted(tests, key=lambda test: (self.seconds[test], test))
 
     def leave_out(self, test: str) -> None:
         """Forget a test."""

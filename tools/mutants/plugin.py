@@ -2,7 +2,8 @@
 
 All tests run once while coverage records which lines each executes. Then the forked process of a
 mutant replaces the function's code and runs the tests of the mutated lines, the fastest first.
-Code outside functions runs on import, so a mutant of it needs a new Python process.
+Code outside functions runs on import, so a mutant of it needs a new Python process; so does a
+function that only runs when Django starts, of which any test may notice the effect.
 """
 
 from __future__ import annotations
@@ -68,8 +69,11 @@ def _import_mutant(path: str, source: str) -> None:
     loader.get_code = get_mutated
 
 
+watch = coverage.Coverage(data_file=None, config_file=False, include=[str(path) for path in FILES])
 if IMPORTED:
     _import_mutant(**json.loads(IMPORTED))
+elif FILES:
+    watch.start()  # before Django is imported
 
 
 class Runner:
@@ -93,9 +97,7 @@ class Runner:
 
     def baseline(self) -> None:
         """Run all tests and see which lines each executes."""
-        watch = coverage.Coverage(
-            data_file=None, config_file=False, include=[str(path) for path in FILES]
-        )
+        watch.stop()
         for nodeid, item in self.items.items():
             watch.start()
             watch.switch_context(nodeid)
@@ -111,6 +113,7 @@ class Runner:
             self.seen.tests_by_line[path] = {
                 line: set(tests) & set(self.items) for line, tests in contexts.items()
             }
+            self.seen.imported[path] = {line for line, tests in contexts.items() if "" in tests}
 
     def try_all(self, say: Callable[[str], None]) -> None:
         """Try each chosen mutant and keep the result."""
@@ -142,11 +145,13 @@ class Runner:
         """Return how many tests run the mutant, and what kills it; None if it survives."""
         name = str(mutant.path.resolve())
         swaps = swaps_of(mutant)
-        if swaps is None:
-            tests = self.seen.tests(mutant)
-            return len(tests), self._kills_on_import(mutant, tests) if tests else None
-        tests = self.seen.tests(mutant, statement_at(ast.parse(mutant.source), mutant.first_line))
-        return len(tests), self._tried(database, name, swaps, tests) if tests else None
+        lines = statement_at(ast.parse(mutant.source), mutant.first_line)
+        tests = self.seen.tests(mutant, None if swaps is None else lines)
+        if swaps is not None and tests:
+            return len(tests), self._tried(database, name, swaps, tests)
+        if not tests and not self.seen.imported[mutant.path].isdisjoint(lines):
+            tests = self.seen.fastest_first(self.seen.seconds)
+        return len(tests), self._kills_on_import(mutant, tests) if tests else None
 
     def _tried(self, database: Path, name: str, swaps: Swaps, tests: list[str]) -> str | None:
         """Run tests in a forked process with swapped code; return what kills it."""
