@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 
 from accounts.emails import PASSWORD_RESET
 from accounts.models import UserProfile
+from retail.security.trail import record, subject_of
 from retail.web.merging_forms import MergingForm
 
 
@@ -32,6 +33,7 @@ class OutboxPasswordResetForm(PasswordResetForm):
     def send_mail(self, *args: Any, **_options: Any) -> None:
         """Put the e-mail into the outbox; the link is made when it is sent."""
         context = args[2]
+        record("reset_requested", user_id=None, subject=subject_of(context["user"]))
         PASSWORD_RESET.write(
             about=str(context["user"].pk), protocol=context["protocol"], domain=context["domain"]
         )

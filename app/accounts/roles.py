@@ -60,6 +60,7 @@ ROLES = (
             "products.product": "view change",
             "products.stockmovement": "view",
             "retail.email": "view change",
+            "retail.securityevent": "view",
             "axes.accessattempt": "view delete",
         },
     ),

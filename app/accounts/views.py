@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.forms import OutboxPasswordResetForm, ProfileForm, RegisterForm
 from accounts.services import customer_register, profile_get, profile_lock
+from retail.security.trail import record, subject_of
 from retail.throttling import ThrottledError, is_first, record_throttled, throttle
 from retail.web.kept_forms import forget, kept, login_required
 from retail.web.problems import problem
@@ -159,6 +160,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
 
     def form_valid(self, form: SetPasswordForm) -> HttpResponse:  # type: ignore[type-arg]
         """Save the new password."""
+        record("reset_used", user_id=None, subject=subject_of(form.user))
         messages.success(self.request, "Password changed. Log in with your new password.")
         return super().form_valid(form)
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
 # Failed logins are counted; old ones expire, and a successful login resets them.
-LOGIN_ATTEMPTS = frozenset({"axes_accessattempt"})
+TRAIL = frozenset({"retail_securityevent"})
+LOGIN_ATTEMPTS = frozenset({"axes_accessattempt"}) | TRAIL
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
@@ -23,13 +24,13 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     | LOGIN_ATTEMPTS
     | {"auth_user"},  # logs in and merges the cart
     "accounts:login": CART | SESSION | LOGIN_ATTEMPTS | {"auth_user"},  # last_login
-    "accounts:logout": SESSION,
+    "accounts:logout": SESSION | TRAIL,
     "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
-    "accounts:password_reset": frozenset({"retail_email"}),
-    "accounts:password_reset_confirm": SESSION | {"auth_user"},
+    "accounts:password_reset": frozenset({"retail_email"}) | TRAIL,
+    "accounts:password_reset_confirm": SESSION | TRAIL | {"auth_user"},
     "admin:login": SESSION | LOGIN_ATTEMPTS | {"auth_user"},
-    "admin:logout": SESSION,
-    "admin:password_change": SESSION | {"auth_user"},  # staff may change their own
+    "admin:logout": SESSION | TRAIL,
+    "admin:password_change": SESSION | TRAIL | {"auth_user"},  # staff may change their own
     "orders:checkout": CART
     | SESSION  # a form is kept while its sender logs in
     | {
@@ -50,6 +51,7 @@ ADMIN = frozenset(
         *("axes_accessattempt", "axes_accessfailurelog", "axes_accesslog"),
         *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
         "retail_email",  # may be sent again
+        *TRAIL,
     }
 )
 # A refused form changes nothing, except that failed logins are counted and the first checkout

@@ -25,7 +25,7 @@ FIELDS_BY_PATH = {
     ),
 }
 # Failed logins are counted, and a visitor gets a session.
-MAY_CHANGE = {"axes.AccessAttempt", "axes.AccessFailureLog", "accounts.Session"}
+MAY_CHANGE = {"retail.SecurityEvent", "axes.AccessAttempt", "axes.AccessFailureLog", "accounts.Session"}
 
 Values = st.one_of(
     st.text(max_size=200),

@@ -68,7 +68,7 @@ class ObservabilityMiddleware:
                 response = self.get_response(request)
                 response.headers["X-Request-ID"] = request_id
                 return response
-        context = request_context(request_id, answers=True)
+        context = request_context(request_id, answers=True, request=request)
         with context:
             catalogue.HTTP_IN_PROGRESS.inc()
             status = _SERVER_ERROR
