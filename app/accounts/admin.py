@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
 from django.db import transaction
 
 from accounts.models import UserProfile
@@ -25,12 +25,37 @@ class UserProfileInline(admin.StackedInline):  # type: ignore[type-arg]
     can_delete = False
 
 
-admin.site.unregister(User)
+admin.site.unregister([User, Group])
+# What makes somebody staff, or says what they may do.
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+def _may_edit(request: HttpRequest, user: object) -> bool:
+    """Return whether the user of the request may edit this account, or any at all.
+
+    Who sets the password or the e-mail address of a staff account can log in with its rights, so
+    these are for superusers. All others change their own password on the page for that.
+    """
+    visitor = request.user
+    return visitor.is_active and (
+        visitor.is_superuser
+        or not (isinstance(user, User) and (user.is_staff or user.is_superuser))
+    )
 
 
 @admin.register(User)
 class ShopUserAdmin(UserAdmin):  # type: ignore[type-arg]
     inlines = (UserProfileInline,)
+
+    def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return _may_edit(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return _may_edit(request, obj) and super().has_delete_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *RIGHTS)
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         # The page that adds a user has only a username and a password.
@@ -52,6 +77,24 @@ class ShopUserAdmin(UserAdmin):  # type: ignore[type-arg]
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         to_delete, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
         return to_delete, counts, perms_needed - DELETED_WITH_USER, protected
+
+
+class OnlySuperusersChange:
+    """Denies everyone else every permission except view."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_active and request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return self.has_add_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return self.has_add_permission(request)
+
+
+@admin.register(Group)
+class ShopGroupAdmin(OnlySuperusersChange, GroupAdmin):
+    pass
 
 
 @admin.register(UserProfile)

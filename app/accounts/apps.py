@@ -1,6 +1,6 @@
 """Customer accounts: registration, login, sessions, profiles."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
 
@@ -9,13 +9,17 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Register checks, e-mails, throttles, and what a log-in remembers."""
+        """Register checks, e-mails, groups, throttles, and what a log-in remembers."""
         from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - apps come first
+        from django.db.models.signals import post_migrate  # noqa: PLC0415 - the same
 
-        from accounts import checks, emails, guessing, hashers  # noqa: F401, PLC0415
+        from accounts import checks, emails, guessing, hashers, roles  # noqa: F401, PLC0415
         from accounts.known_browsers import remember_browser  # noqa: PLC0415
         from retail.web.forms_before_login import remember_token  # noqa: PLC0415
 
         user_logged_in.connect(remember_token)
         user_logged_in.connect(remember_browser)
+        # Of the app that is migrated last: then the permissions of all others exist.
+        last = [app for app in apps.get_app_configs() if app.models_module][-1]
+        post_migrate.connect(roles.create_groups, sender=last)
         THROTTLE_SCOPES.add(guessing.SCOPE, hashers.SCOPE, "password_reset", "register")

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from accounts.emails import PASSWORD_RESET
 from accounts.models import UserProfile
+from retail.security.trail import record, subject_of
 from retail.web.merging_forms import MergingForm
 from retail.web.public_url import public_address
 
@@ -41,6 +42,7 @@ class OutboxPasswordResetForm(PasswordResetForm):
     def send_mail(self, *args: Any, **_options: Any) -> None:
         """Put the e-mail into the outbox; the link is made when it is sent."""
         context = args[2]
+        record("reset_requested", user_id=None, subject=subject_of(context["user"]))
         PASSWORD_RESET.write(
             about=str(context["user"].pk), protocol=context["protocol"], domain=context["domain"]
         )

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.forms import OutboxPasswordResetForm, ProfileForm, RegisterForm
 from accounts.known_browsers import remember_browser
 from accounts.services import customer_register, profile_get, profile_lock
+from retail.security.trail import record, subject_of
 from retail.throttling import ThrottledError, is_first, throttle
 from retail.web.client import client_key
 from retail.web.kept_forms import forget, kept, login_required
@@ -133,6 +134,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
 
     def form_valid(self, form: SetPasswordForm) -> HttpResponse:  # type: ignore[type-arg]
         """Save the new password."""
+        record("reset_used", user_id=None, subject=subject_of(form.user))
         messages.success(self.request, "Password changed. Log in with your new password.")
         assert self.user is not None  # noqa: S101 - for the type checker; the link was valid
         remember_browser(self.request, self.user)  # who can read the user's mail

@@ -13,6 +13,7 @@ from django.core.exceptions import BadRequest, ValidationError
 from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
 from django.shortcuts import redirect
 
+from retail.security.trail import record, subject_of
 from retail.web.merging_forms import merging
 
 if TYPE_CHECKING:
@@ -104,6 +105,22 @@ class CheckedAdmin(ModelAdmin):  # type: ignore[type-arg]
         if kept := [form[name].label.lower() for name in sorted(getattr(form, "kept", ()))]:
             text = f"Changed by someone else while you edited, and kept: {', '.join(kept)}."
             self.message_user(request, text, messages.WARNING)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Log a new row, in its transaction."""
+        record("admin_added", user_id=request.user.pk, subject=subject_of(obj))
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Log a changed row, in its transaction."""
+        record("admin_changed", user_id=request.user.pk, subject=subject_of(obj))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Log rows that will be deleted, in their transaction."""
+        for obj in queryset:
+            record("admin_deleted", user_id=request.user.pk, subject=subject_of(obj))
+        return super().log_deletions(request, queryset)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Show or save a row's form."""

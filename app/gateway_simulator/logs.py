@@ -11,6 +11,7 @@ from typing import Any
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from gateway_simulator.settings import LEVELS, Settings
+from redaction import cleaned, redacted
 
 LOGGER = logging.getLogger("gateway_simulator")
 FILE_NAME = "gateway.log"
@@ -21,7 +22,7 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class JsonFormatter(OrjsonFormatter):
-    """Writes timestamp, level, logger, message, request_id and extra, and nothing else."""
+    """Writes timestamp, level, logger, message, request_id and extra, without secrets."""
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -38,9 +39,9 @@ class JsonFormatter(OrjsonFormatter):
         )
         log_data["level"] = record.levelname
         log_data["logger"] = record.name
-        log_data["message"] = message
+        log_data["message"] = redacted(message)
         log_data["request_id"] = request_id.get()
-        log_data["extra"] = extra
+        log_data["extra"] = {name: cleaned(name, value) for name, value in extra.items()}
 
 
 class FollowingFileHandler(logging.handlers.RotatingFileHandler):

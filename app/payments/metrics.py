@@ -13,6 +13,7 @@ from retail.observability.prometheus.catalogue import USUAL
 from retail.observability.prometheus.instruments import Counter, DatabaseGauge, Histogram
 from retail.observability.rows.intervals import BREAKER_STATES, BREAKER_VALUE
 from retail.observability.rows.recorder import recorder
+from retail.security.trail import record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -91,6 +92,7 @@ def record_transition(breaker: str, old: str, to: str, failures: int) -> None:
 
 def record_forced(breaker: str, to: str, reason: str, until: datetime, user_id: int | None) -> None:
     """Record that an operator forced the breaker's state."""
+    record("breaker_forced", user_id=user_id, subject=breaker, detail=to)
     logger.warning(
         "event=breaker.forced",
         extra={
@@ -105,6 +107,8 @@ def record_forced(breaker: str, to: str, reason: str, until: datetime, user_id: 
 
 def record_unforced(breaker: str, to: str, user_id: int | None) -> None:
     """Record the end of a forced state; without `user_id`, it expired."""
+    if user_id is not None:
+        record("breaker_released", user_id=user_id, subject=breaker, detail=to)
     logger.warning(
         "event=breaker.released", extra={"breaker": breaker, "to": to, "user_id": user_id}
     )

@@ -22,6 +22,7 @@ from retail.models import (
     Email,
     Metric,
     MetricRollup,
+    SecurityEvent,
     WorkerHeartbeat,
 )
 from retail.observability.prometheus import catalogue
@@ -224,6 +225,13 @@ class EmailAdmin(ReadOnlyAdmin):
     def send_again(self, request: HttpRequest, queryset: QuerySet[Email]) -> None:
         count = outbox.send_again(queryset)
         self.message_user(request, f"E-mails that will be sent again: {count}.", messages.SUCCESS)
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(ReadOnlyAdmin):
+    list_display = ("at", "event", "outcome", "user_id", "subject", "detail", "client")
+    list_filter = ("event", "outcome", recent("at"))
+    search_fields = ("user_id__exact", "=client", "=subject", "=request_id")
 
 
 # A schedule can call any function with any arguments, so anyone who may edit schedules in the admin

@@ -22,9 +22,11 @@ class RetailConfig(AppConfig):
         from retail.db import checks  # noqa: F401, PLC0415
         from retail.history import rollups  # noqa: PLC0415
         from retail.mail import outbox  # noqa: PLC0415
+        from retail.security import signals  # noqa: PLC0415
         from retail.web import access, client, health, probes, routes  # noqa: F401, PLC0415
 
         autodiscover_modules("metrics", "tasks")
+        signals.connect()
         ObservabilityMiddleware.static_url = settings.STATIC_URL
         ObservabilityMiddleware.probes = frozenset(probes.PROBES)
         ObservabilityMiddleware.match_of = staticmethod(routes.match_of)

@@ -1,4 +1,4 @@
-"""Metric rows and rollups, heartbeats, successes of jobs, audit results, and the outbox."""
+"""Metric rows and rollups, heartbeats, jobs, audit results, the outbox, security events."""
 
 import uuid
 from typing import ClassVar
@@ -6,6 +6,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
+from retail.observability.prometheus.catalogue import SECURITY_EVENTS
 from retail.observability.rows.types import METRIC_TYPES
 
 
@@ -200,3 +201,31 @@ class Email(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.about}"
+
+
+class SecurityEvent(models.Model):
+    """A log-in or a change that matters for security. Rows outlive the accounts that they name."""
+
+    class Outcome(models.TextChoices):
+        """Whether what was tried was done."""
+
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    event = models.CharField(max_length=20, choices=[(name, name) for name in SECURITY_EVENTS])
+    outcome = models.CharField(max_length=9, choices=Outcome.choices)
+    user_id = models.BigIntegerField(null=True, help_text="who did it; of a log-in, whose account")
+    subject = models.CharField(max_length=100, blank=True, help_text="model and id of the row")
+    detail = models.CharField(max_length=200, blank=True, help_text="names of what changed")
+    client = models.CharField(max_length=45, blank=True, help_text="IP address")
+    request_id = models.CharField(max_length=64, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["at"], name="security_time"),
+            models.Index(fields=["user_id", "at"], name="security_user_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.outcome}, {self.at:%Y-%m-%d %H:%M:%S}"

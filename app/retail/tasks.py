@@ -1,4 +1,4 @@
-"""Periodic jobs for metrics, audits and the outbox."""
+"""Periodic jobs for metrics, audits, the outbox and security events."""
 
 from django.conf import settings
 from django.utils import timezone
@@ -7,6 +7,7 @@ from retail.audit import runner
 from retail.history import rollups
 from retail.jobs import job
 from retail.mail import outbox
+from retail.security import trail
 
 ROLL_UP_SECONDS = 30  # per run; catching up after a long outage takes several runs
 
@@ -27,6 +28,12 @@ def prune_metrics() -> int:
 def prune_emails() -> int:
     """Delete e-mails from the outbox that ended EMAIL_KEEP_DAYS ago."""
     return outbox.prune(timezone.now())
+
+
+@job(every_minutes=24 * 60, success_within_minutes=48 * 60)
+def prune_security_events() -> int:
+    """Delete security events older than SECURITY_KEEP_DAYS."""
+    return trail.prune(timezone.now())
 
 
 @job(every_minutes=1, success_within_minutes=10)

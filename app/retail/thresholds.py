@@ -51,6 +51,12 @@ class FastFail:
 
 
 @dataclass(frozen=True)
+class FailedLogins:
+    most_failures: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
 class StockConflicts:
     most_conflicts: int
     window_seconds: int
@@ -240,6 +246,7 @@ class Thresholds:
     periodic_jobs: PeriodicJobs
     gauges: Gauges
     telemetry: Telemetry
+    failed_logins: FailedLogins
     clocks: Clocks
     notifications: Notifications
     log_errors: LogErrors

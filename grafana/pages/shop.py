@@ -147,6 +147,20 @@ PAGE = page(
             stacked=True,
             links=[SLOW],
         ),
+        series(
+            "Log-ins per minute, by outcome",
+            "Normally a few fail. Above the alert's limit RetailLoginFailuresHigh fires: the "
+            "admin's Security events show which accounts and clients.",
+            [
+                query(
+                    'sum by (outcome) (rate(retail_security_events_total{event="log_in"}'
+                    "[$__rate_interval])) * 60",
+                    "{{outcome}}",
+                )
+            ],
+            size=(24, 7),
+            unit="none",
+        ),
         row("Quality scenarios and invariants (checked every minute)"),
         stat(
             "Quality scenarios",

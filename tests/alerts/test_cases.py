@@ -29,6 +29,7 @@ NEEDED = {
     "RetailTrafficGone": SHARE,
     "RetailStockConflict": EVENTS,
     "RetailTelemetryFailing": EVENTS,
+    "RetailLoginFailuresHigh": EVENTS,
     "RetailRestarting": EVENTS - {"first"},  # a first start is no restart
     "RetailCircuitBreakerOpen": GAUGE | {"reset"},  # a new process says that it is closed
     "RetailQualityScenarioFailing": GAUGE | {"reset"},

@@ -11,20 +11,21 @@ if TYPE_CHECKING:
 
 CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
+TRAIL = frozenset({"retail_securityevent"})
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "cart:add": CART | SESSION,  # the session stores a visitor's cart id
     "cart:update": CART | SESSION,
-    "accounts:register": CART | SESSION | {"auth_user"},  # logs in and merges the cart
-    "accounts:login": CART | SESSION | {"auth_user"},  # last_login
-    "accounts:logout": SESSION,
+    "accounts:register": CART | SESSION | TRAIL | {"auth_user"},  # logs in and merges the cart
+    "accounts:login": CART | SESSION | TRAIL | {"auth_user"},  # last_login
+    "accounts:logout": SESSION | TRAIL,
     "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
-    "accounts:password_reset": frozenset({"retail_email"}),
-    "accounts:password_reset_confirm": SESSION | {"auth_user"},
-    "admin:login": SESSION | {"auth_user"},
-    "admin:logout": SESSION,
-    "admin:password_change": SESSION | {"auth_user"},  # staff may change their own
+    "accounts:password_reset": frozenset({"retail_email"}) | TRAIL,
+    "accounts:password_reset_confirm": SESSION | TRAIL | {"auth_user"},
+    "admin:login": SESSION | TRAIL | {"auth_user"},
+    "admin:logout": SESSION | TRAIL,
+    "admin:password_change": SESSION | TRAIL | {"auth_user"},  # staff may change their own
     "orders:checkout": CART
     | SESSION  # a form is kept while its sender logs in
     | {
@@ -44,11 +45,14 @@ ADMIN = frozenset(
         "payments_circuitbreaker",  # may be forced open or closed
         *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
         "retail_email",  # may be sent again
+        *TRAIL,
     }
 )
-# A refused form changes nothing, except that the first checkout
+# A refused form changes nothing, except that a failed log-in is recorded and the first checkout
 # creates the circuit breaker's row.
 REFUSALS: dict[str, frozenset[str]] = {
+    "accounts:login": TRAIL,
+    "admin:login": TRAIL,
     "orders:checkout": frozenset({"payments_circuitbreaker"}),
 }
 # Django moves the reset token from the URL into the session, so that no Referer header leaks it.

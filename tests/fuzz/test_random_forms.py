@@ -24,8 +24,8 @@ FIELDS_BY_PATH = {
         "lines_shown",
     ),
 }
-# A visitor gets a session.
-MAY_CHANGE = {"accounts.Session"}
+# Failed log-ins are recorded, and a visitor gets a session.
+MAY_CHANGE = {"retail.SecurityEvent", "accounts.Session"}
 
 Values = st.one_of(
     st.text(max_size=200),

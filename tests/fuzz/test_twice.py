@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Each request that succeeds may add one.
-BY_REQUEST = {"admin.LogEntry", "accounts.Session"}
+BY_REQUEST = {"admin.LogEntry", "retail.SecurityEvent", "accounts.Session"}
 # A visitor without a cart gets one with each request; the browser keeps the last.
 BY_REQUEST |= {"cart.Cart", "cart.CartItem"}
 # An order has several of them, and a second order would be counted itself.

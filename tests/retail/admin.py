@@ -25,7 +25,15 @@ from oncall.models import Alert, LostAlerts
 from orders.models import Payment, Sale, SaleItem
 from payments.models import CircuitBreaker
 from products.models import Category, Product, StockMovement
-from retail.models import AuditCheck, AuditViolation, Email, Metric, MetricRollup, WorkerHeartbeat
+from retail.models import (
+    AuditCheck,
+    AuditViolation,
+    Email,
+    Metric,
+    MetricRollup,
+    SecurityEvent,
+    WorkerHeartbeat,
+)
 from tests.support import make_buyer, make_product
 
 if TYPE_CHECKING:
@@ -118,6 +126,7 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
         reason="cut", count=n + 1, at=timezone.now(), detail="x"
     ),
     Email: lambda n: Email.objects.create(kind="note", about=str(n)),
+    SecurityEvent: lambda n: SecurityEvent.objects.create(event="log_in", outcome="failed"),
     Schedule: lambda n: Schedule.objects.create(name=f"schedule{n}", func="math.floor"),
     Success: lambda n: make_task(n, success=True),
     Failure: lambda n: make_task(n, success=False),

@@ -22,6 +22,7 @@ from retail.models import (
     Email,
     Metric,
     MetricRollup,
+    SecurityEvent,
     WorkerHeartbeat,
 )
 from tests.retail.admin import REGISTERED, ROWS, address, every_model
@@ -35,7 +36,7 @@ WRITTEN_BY_STAFF = {User, Group, UserProfile, Category, Product}
 READ_ONLY = {
     *(Sale, SaleItem, Payment, StockMovement, Cart, CartItem, CircuitBreaker),
     *(Metric, MetricRollup, WorkerHeartbeat, Schedule, Alert, LostAlerts),
-    *(AuditCheck, AuditViolation, Email),
+    *(AuditCheck, AuditViolation, Email, SecurityEvent),
 }
 READ_ONLY_MODELS = [model for model in REGISTERED if model in READ_ONLY]
 every_read_only = pytest.mark.parametrize(
@@ -160,6 +161,6 @@ def test_the_index_shows_the_shop_and_its_groups(admin_client: Client) -> None:
     assert shown["Orders"] == {"Sale", "SaleItem", "Payment"}
     assert shown["Retail (Observability)"] == {
         *("Metric", "MetricRollup", "WorkerHeartbeat", "AuditCheck", "AuditViolation"),
-        "Email",
+        *("Email", "SecurityEvent"),
     }
     assert settings.SHOP_NAME == "Vitrine"

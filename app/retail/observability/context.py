@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from django.http import HttpRequest
+
     ObserveAnswer = Callable[[float, str], None]
     """Takes the seconds until the answer, and the request id."""
 
@@ -29,6 +31,12 @@ def current_request_id() -> str:
 def well_formed(offered: str | None) -> str:
     """Return `offered` if it is 1 to 64 letters, digits, `.`, `_` or `-`; otherwise ""."""
     return offered if offered and _WELL_FORMED.fullmatch(offered) else ""
+
+
+def current_request() -> HttpRequest | None:
+    """Return the current request, or None outside of one."""
+    current = _current.get()
+    return None if current is None else current.request
 
 
 def accepted_request_id(offered: str | None) -> str:
@@ -65,10 +73,13 @@ class request_context:  # noqa: N801 - a context manager; contextlib's cost twic
     With `answers`, that code is a request's, and `answered` runs what it gave to `at_answer`.
     """
 
-    __slots__ = ("_answers", "_token", "request_id")
+    __slots__ = ("_answers", "_token", "request", "request_id")
 
-    def __init__(self, request_id: str, *, answers: bool = False) -> None:
+    def __init__(
+        self, request_id: str, *, answers: bool = False, request: HttpRequest | None = None
+    ) -> None:
         self.request_id = request_id
+        self.request = request
         # None if there is no answer to observe; most requests observe nothing.
         self._answers: Sequence[ObserveAnswer] | None = () if answers else None
 

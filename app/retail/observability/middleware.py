@@ -32,13 +32,6 @@ def view_name(match: ResolverMatch) -> str:
     return match.view_name if match.url_name else catalogue.UNNAMED
 
 
-def _path(request: HttpRequest) -> str:
-    """Return the path, with a token in it (as in a password reset link) hidden."""
-    match = request.resolver_match
-    secret = str(match.kwargs.get("token") or "") if match is not None else ""
-    return request.path.replace(secret, "[hidden]") if secret else request.path
-
-
 class ObservabilityMiddleware:
     """Assigns each request an id, returns it as a header, and records duration and status.
 
@@ -79,7 +72,8 @@ class ObservabilityMiddleware:
                 response = self.get_response(request)
                 response.headers["X-Request-ID"] = request_id
                 return response
-        context = request_context(request_id, answers=True)  # which staff's request may rename
+        # Staff's request may rename its context.
+        context = request_context(request_id, answers=True, request=request)
         with context:
             catalogue.HTTP_IN_PROGRESS.inc()
             status = _SERVER_ERROR
@@ -121,7 +115,7 @@ class ObservabilityMiddleware:
             "event=http.request",
             {
                 "method": request.method,
-                "path": _path(request),
+                "path": request.path,
                 "view": view,
                 "status": status,
                 "duration_ms": round(seconds * 1000, 3),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,6 +12,7 @@ import orjson
 from pythonjsonlogger.core import RESERVED_ATTRS, LogData
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
+from redaction import cleaned, names_secret, redacted
 from retail.observability.context import current_request_id
 from retail.observability.logs.writer import LineWriter
 
@@ -23,24 +23,10 @@ if TYPE_CHECKING:
 # No line has the thread or process, so logging need not look them up for each record.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
-_SECRET_NAME = re.compile(
-    r"pass(word|wd)|secret|authori[sz]ation|cookie|session|csrf|token|api_?key|card|e?mail",
-    re.IGNORECASE,
-)
-# Starting only at the beginning of a word keeps long texts without an address cheap.
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")
 # Objects that Django and gunicorn attach to their records; not log fields.
 _OBJECTS = frozenset({"request", "response", "server_time"})
 _NOT_FIELDS = frozenset(RESERVED_ATTRS) | _OBJECTS
-_NESTED = (dict, list, tuple, set, frozenset)
 _SCALARS = frozenset({int, float, bool, type(None)})
-_HIDDEN = "[hidden]"
-_DEEPEST = 8  # fields are nearly flat; deeper nesting may be a cycle
-
-
-@lru_cache(maxsize=1024)  # there are few field names, and each line has several
-def _names_secret(name: str) -> bool:
-    return _SECRET_NAME.search(name) is not None
 
 
 @lru_cache(maxsize=8)  # shared by all lines of a second
@@ -48,32 +34,10 @@ def _date_and_time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, tz=UTC).isoformat()[:-6]
 
 
-def _without_addresses(text: str) -> str:
-    return _EMAIL.sub("[e-mail]", text) if "@" in text else text
-
-
-def _clean(name: str, value: Any, depth: int = 0) -> Any:
-    """Return `value` without secrets and e-mail addresses, also inside nested values."""
-    if _names_secret(name):
-        return _HIDDEN
-    if isinstance(value, str):
-        return _without_addresses(value)
-    if not isinstance(value, _NESTED):
-        return value
-    if depth == _DEEPEST:
-        return "[too deep]"
-    if isinstance(value, dict):
-        return {
-            _without_addresses(str(key)): _clean(str(key), item, depth + 1)
-            for key, item in value.items()
-        }
-    return [_clean("", item, depth + 1) for item in value]
-
-
 def _text(value: object) -> str:
     """Return a text for a value that JSON cannot represent."""
     text = str(orjson_default(value))
-    return _without_addresses(text.encode("utf-8", "backslashreplace").decode())
+    return redacted(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _writable(value: Any) -> Any:
@@ -99,12 +63,13 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
-    # What nearly all fields are needs no call of _clean.
+    # What nearly all fields are needs no call of `cleaned`.
     return {
         name: value
-        if not _names_secret(name)
-        and ((kind := type(value)) in _SCALARS or (kind is str and "@" not in value))
-        else _clean(name, value)
+        if (kind := type(value)) in _SCALARS and not names_secret(name)
+        else redacted(value)
+        if kind is str and not names_secret(name)
+        else cleaned(name, value)
         for name, value in fields.items()
     }
 
@@ -112,11 +77,11 @@ def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _six_keys(record: logging.LogRecord | Event, extra: dict[str, Any]) -> dict[str, Any]:
     """Return the line as a dictionary. A message without `event=` moves to `extra.text`."""
     message = record.message
-    if "@" in message:
-        message = _without_addresses(message)
     if not message.startswith("event="):
-        extra["text"] = message
+        extra["text"] = redacted(message)
         message = "event=log"
+    elif "@" in message or " " in message:  # names of events have neither
+        message = redacted(message)
     # A record formatted after its request has ended carries the request id itself.
     request_id = extra.pop("request_id", getattr(record, "request_id", None))
     seconds, milliseconds = divmod(round(record.created * 1_000_000) // 1000, 1000)
@@ -196,7 +161,7 @@ class JsonFormatter(OrjsonFormatter):
         for name, value in message_dict.items():
             if name not in _OBJECTS:
                 shown = "traceback" if name == "exc_info" else name
-                extra[shown] = _clean(shown, value)
+                extra[shown] = cleaned(shown, value)
         log_data.update(_six_keys(record, extra))
 
     def jsonify_log_record(self, log_data: LogData) -> str:
@@ -258,6 +223,8 @@ def logging_config(  # noqa: PLR0913 - one keyword argument per setting
             "django.security": {"level": "CRITICAL"},
             "django.security.csrf": {"level": "WARNING"},
             "django": {"level": "INFO", "handlers": [], "propagate": True},
+            # `runserver` would print each path as it is; the shop logs it without secrets.
+            "django.server": {"level": "ERROR", "handlers": [], "propagate": True},
             # It logs every start, end and schedule; the shop logs each run once, with its outcome.
             "django-q": {"level": "WARNING"},
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},

@@ -23,7 +23,13 @@ from retail.thresholds import THRESHOLDS, in_words
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other")
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-SINKS = ("metrics", "rows", "collector", "log", "audit")
+SINKS = ("metrics", "rows", "collector", "log", "audit", "security")
+# What the trail of security events records (retail/security).
+SECURITY_EVENTS = (
+    *("log_in", "log_out", "account_created", "password_changed", "email_changed"),
+    *("reset_requested", "reset_used", "rights_changed"),
+    *("admin_added", "admin_changed", "admin_deleted", "breaker_forced", "breaker_released"),
+)
 
 TASKS = LabelValues()  # added by `retail.jobs.job`
 PERIODIC_TASKS = LabelValues()  # those of them that declare an interval
@@ -116,6 +122,11 @@ EMAILS_WAITING = DatabaseGauge(
 EMAILS_OLDEST_WAITING = DatabaseGauge(
     "retail_emails_oldest_waiting_seconds",
     "Age of the oldest e-mail that the mail server has not accepted yet; 0 if there is none.",
+)
+SECURITY = Counter(
+    "retail_security_events_total",
+    "Log-ins, and changes that matter for security, by outcome. Only a log-in may fail.",
+    {"event": SECURITY_EVENTS, "outcome": ("succeeded", "failed")},
 )
 METRIC_ROWS_DROPPED = Counter(
     "retail_metric_rows_dropped_total",

@@ -1,0 +1,1 @@
+"""The trail of security events: who logged in, and who changed what matters."""
