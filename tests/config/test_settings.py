@@ -57,12 +57,12 @@ def refusal(environment: dict[str, str]) -> str:
 
 def test_a_gateways_name_is_its_address_without_credentials(folders: dict[str, str]) -> None:
     secret, too_long = "http://user:" + 100 * "s" + "@{}/api", 97 * "g"
-    assert check({**folders, "GATEWAY_URL": secret.format(too_long[1:])}).returncode == 0
+    assert check({**DEVELOPMENT, **folders, "GATEWAY_URL": secret.format(too_long[1:])}).returncode == 0
     for named in ({}, {"GATEWAY_NAME": 101 * "x"}):
-        sentence = refusal({**folders, "GATEWAY_URL": secret.format(too_long), **named})
+        sentence = refusal({**DEVELOPMENT, **folders, "GATEWAY_URL": secret.format(too_long), **named})
         assert sentence == "Set GATEWAY_NAME to a name of at most 100 characters."
     named = {"GATEWAY_URL": secret.format(too_long), "GATEWAY_NAME": "ours"}
-    assert check({**folders, **named}).returncode == 0
+    assert check({**DEVELOPMENT, **folders, **named}).returncode == 0
 
 
 def test_development_needs_no_settings(folders: dict[str, str]) -> None:
