@@ -14,6 +14,7 @@ from django.db.models import F
 
 from orders import audit_gateway
 from orders.models import Payment
+from orders.selectors import OVERDUE
 from orders.reservation import reserve
 from orders.settlement import payment_settle
 from payments import gateway, selectors
@@ -265,7 +266,7 @@ def test_a_charge_is_overdue_exactly_at_the_payments_deadline(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (waiting,) = make_payments(1, settled=False)
-    now = waiting.created_at + audit_gateway.OVERDUE
+    now = waiting.created_at + OVERDUE
     monkeypatch.setattr("orders.audit_gateway.timezone.now", lambda: now)
     assert not audit_gateway._in_time(waiting)
     waiting.created_at += timedelta(microseconds=1)

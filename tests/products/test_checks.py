@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils import timezone
@@ -46,7 +46,7 @@ def test_both_prices_of_what_is_on_sale_are_checked(
 ) -> None:
     now = timezone.now()
     times = {"flash_starts_at": now, "flash_ends_at": now + timedelta(hours=1)}
-    sale = {"flash_price": flash_price, **times} if flash_price else {}
+    sale: dict[str, Any] = {"flash_price": flash_price, **times} if flash_price else {}
     make_product("Lamp", price, is_active=is_active, **sale)
     assert bool(warnings()) is warned
 

@@ -47,7 +47,7 @@ def test_a_text_in_another_encoding_is_refused(charset: str, status: int) -> Non
     ids=["no encoding of text", "an encoding that always fails", "too many fields"],
 )
 def test_a_content_type_for_which_django_raises_is_ignored(charset: str, query: str) -> None:
-    environ = RequestFactory()._base_environ(
+    environ = RequestFactory()._base_environ(  # type: ignore[attr-defined]  # not in the stubs
         CONTENT_TYPE=f"text/plain; charset={charset}", QUERY_STRING=query
     )
     request = Request(environ)
