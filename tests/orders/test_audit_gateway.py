@@ -14,8 +14,8 @@ from django.db.models import F
 
 from orders import audit_gateway
 from orders.models import Payment
-from orders.selectors import OVERDUE
 from orders.reservation import reserve
+from orders.selectors import OVERDUE
 from orders.settlement import payment_settle
 from payments import gateway, selectors
 from payments.services import Answer, Charge

@@ -11,6 +11,7 @@ from django.utils import timezone
 from orders import recovery
 from orders.models import Payment, new_payment_key
 from orders.reservation import reserve
+from orders.settlement import RETRY_AFTER
 from payments.services import BreakerOpenError, NoAnswerError
 from retail import jobs
 from tests.support import ScriptedGateway, order_for
@@ -93,7 +94,7 @@ def test_a_cancellation_without_an_answer_leaves_the_payment_unknown(
     recovery.finish(payment)
     assert (stored(payment).status, stored(payment).due_at) == (
         "UNKNOWN",
-        now + recovery.RETRY_AFTER,
+        now + RETRY_AFTER,
     )
 
 
