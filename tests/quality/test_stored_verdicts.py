@@ -229,3 +229,30 @@ def test_a_scenario_that_cannot_be_evaluated_stops_no_other(
     assert shown(board(days=1, now=NOON), "A1").evaluation.verdict == Verdict.NO_EVIDENCE
     named = [line for line in lines() if line["message"] == "event=scenario.not_evaluated"]
     assert {line["extra"]["scenario"] for line in named} == {"A1"}
+
+
+def test_each_scenario_has_intervals_of_its_own() -> None:
+    store(3, A1=Verdict.PASS, A2=Verdict.PASS)
+    for minutes in (2, 1):
+        store(minutes, A1=Verdict.PASS, A2=Verdict.FAIL)
+    assert stored("A1") == [("PASS", 3, 1)]
+    assert stored("A2") == [("PASS", 3, 3), ("FAIL", 2, 1)]
+
+
+def test_a_later_minute_of_one_scenario_holds_up_no_other() -> None:
+    store(4, A1=Verdict.PASS)
+    store(5, A1=Verdict.FAIL, A2=Verdict.PASS)
+    assert stored("A1") == [("PASS", 4, 4)]
+    assert stored("A2") == [("PASS", 5, 5)]
+
+
+def test_the_worker_evaluates_the_last_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def evaluations(days: int, _now: datetime) -> dict[Scenario, Evaluation]:
+        asked.append(days)
+        return {A1: Evaluation(Verdict.FAIL)}
+
+    monkeypatch.setattr("quality.tasks.evaluations", evaluations)
+    assert judge_scenarios() == 1
+    assert asked == [1]
