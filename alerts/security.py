@@ -9,7 +9,7 @@ FAILED = THRESHOLDS.failed_logins
 FAILED_LOGINS = Alert(
     name="RetailLoginFailuresHigh",
     expr=happened(
-        'retail_security_events_total{event="log_in",outcome="failed"}',
+        'retail_security_events_total{event="log_in_failed"}',
         span(FAILED.window_seconds),
         FAILED.most_failures,
     ),

@@ -1,7 +1,7 @@
 """Removes secrets from what is logged. Imports nothing: the shop and the gateway both use it.
 
-A text cannot say by itself that it is a password, so texts are searched for what secrets look like
-(tokens, keys, cards, e-mail addresses) and for what is written before them (`password=`, `Cookie:`).
+Texts are searched for what secrets look like (tokens, keys, cards, e-mail addresses), and for what
+is written before those that may look like anything (`password=`, `Cookie:`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ _QUOTED = (
 _VALUE = re.compile(rf"""{_QUOTED}|[^\s,;&"'{{}})\]]+""")
 _HEADER = re.compile(r"cookie|authori[sz]ation", re.IGNORECASE)  # with blanks in the value
 _HEADER_VALUE = re.compile(rf"""{_QUOTED}|[^"'\n]+""")
-_BEARER = re.compile(r"\b((?:bearer|basic(?=\W{1,3}[\w+/]{6}))(?:[\s+]|%20)+)[\w.~+/=-]+", re.IGNORECASE)
+_BEARER = re.compile(
+    r"\b((?:bearer|basic(?=\W{1,3}[\w+/]{6}))(?:[\s+]|%20)+)[\w.~+/=-]+", re.IGNORECASE
+)
 _LINK = re.compile(r"(password-reset(?:/|%2[fF])[^/\s%]*(?:/|%2[fF]))[^/\s\"'?#]+")
 _RUN = re.compile(r"[\w-]{32,}", re.ASCII)  # in which tokens are searched for
 _TOKEN = re.compile(

@@ -1,4 +1,4 @@
-"""Ready-made groups of staff, and what each may do in the admin (docs/security.md has the table)."""
+"""Ready-made groups of staff, and what each may do in the admin (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def codes(role: Role) -> set[str]:
 def create_groups(apps: Any = all_apps, using: str = "default", **_signal: Any) -> None:
     """Create the groups, and give each exactly its permissions; other groups are left alone."""
     try:
-        Group = apps.get_model("auth", "Group")  # noqa: N806 - a class
-        Permission = apps.get_model("auth", "Permission")  # noqa: N806 - the same
+        Group = apps.get_model("auth", "Group")
+        Permission = apps.get_model("auth", "Permission")
     except LookupError:  # not migrated yet
         return
     known = {

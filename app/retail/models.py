@@ -38,7 +38,7 @@ class Metric(models.Model):
 class MetricRollup(models.Model):
     """One metric type over a minute, hour or day; can be rebuilt at any time (retail/history).
 
-    `count` and `total` are weighted: a row for 40 requests counts 40 times, so `total / count` is
+    `count` and `total` are weighted: a row for 12 requests counts 12 times, so `total / count` is
     the true average. Minutes are kept for two days, hours and days forever.
     """
 

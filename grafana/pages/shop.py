@@ -148,14 +148,14 @@ PAGE = page(
             links=[SLOW],
         ),
         series(
-            "Log-ins per minute, by outcome",
+            "Log-ins per minute",
             "Normally a few fail. Above the alert's limit RetailLoginFailuresHigh fires: the "
             "admin's Security events show which accounts and clients.",
             [
                 query(
-                    'sum by (outcome) (rate(retail_security_events_total{event="log_in"}'
+                    'sum by (event) (rate(retail_security_events_total{event=~"log_in.*"}'
                     "[$__rate_interval])) * 60",
-                    "{{outcome}}",
+                    "{{event}}",
                 )
             ],
             size=(24, 7),

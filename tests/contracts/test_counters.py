@@ -11,10 +11,16 @@ from pathlib import Path
 from smtplib import SMTPRecipientsRefused
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from django.conf import settings as shop_settings
+from django.contrib.auth.tokens import default_token_generator
+from django.db import DatabaseError
+from django.test import Client
 from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
 
 from accounts import hashers
 from orders.models import Payment, Sale, new_payment_key
@@ -24,19 +30,21 @@ from orders.services import StockConflictError, sale_checkout
 from payments.breaker import BreakerOpenError
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
-from products.models import Product
+from payments.services import breaker_force, breaker_unforce
+from products.models import Category, Product
 from products.services import SoldOutError
 from retail import jobs
 from retail.audit import declare, runner
 from retail.mail import smtp
 from retail.mail.kinds import Content, registered
-from retail.models import Email
+from retail.models import Email, SecurityEvent
 from retail.observability import record_metric
 from retail.observability.logs.sinks import SharedFile
 from retail.observability.prometheus import catalogue
 from retail.observability.prometheus.exposition import DatabaseCollector
 from retail.observability.prometheus.instruments import Counter
 from retail.observability.rows import recorder
+from retail.security import trail
 from retail.throttling import ThrottledError
 from tests.retail.conftest import forgiving
 from tests.retail.observability.log_writing import open_writer, say
@@ -46,7 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.contrib.auth.models import User
-    from django.test import Client
     from pytest_django import Settings
 
     from tests.retail.observability.log_writing import Open
@@ -114,6 +121,29 @@ def _refusals(buyer: User, lamp: Product, monkeypatch: pytest.MonkeyPatch) -> No
         line.product.stock = line.quantity  # an outdated read
     with pytest.raises(StockConflictError):
         sale_checkout(order=order)
+
+
+def _security(buyer: User) -> None:
+    """Log in and out, change an account, use a reset link, and let staff work in the admin."""
+    visitor = Client()
+    visitor.post("/accounts/password-reset/", {"email": buyer.email})
+    uid = urlsafe_base64_encode(force_bytes(buyer.pk))
+    link = f"/accounts/password-reset/{uid}/{default_token_generator.make_token(buyer)}/"
+    new = dict.fromkeys(("new_password1", "new_password2"), "another-horse-battery")
+    assert visitor.post(visitor.get(link).headers["Location"], new).status_code == 302
+    root = make_buyer("root")
+    root.email, root.is_staff, root.is_superuser = "new@example.com", True, True
+    root.save()
+    visitor.force_login(root, "accounts.backends.AccountBackend")
+    page, form = "/admin/products/category/", {"name": "Board", "slug": "board"}
+    assert visitor.post(f"{page}add/", form).status_code == 302
+    row = f"{page}{Category.objects.get(slug='board').pk}"
+    assert visitor.post(f"{row}/change/", {**form, "name": "Rack"}).status_code == 302
+    assert visitor.post(f"{row}/delete/", {"post": "yes"}).status_code == 302
+    breaker_force(state="open", reason="test", minutes=5, by="root", user_id=root.pk)
+    breaker_unforce(user_id=root.pk)
+    visitor.post("/admin/logout/")
+    buyer.refresh_from_db()  # the new password
 
 
 def _floods(client: Client, buyer: User, lamp: Product, settings: Settings) -> None:
@@ -189,6 +219,9 @@ def _telemetry(open_writer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
         declare.declared, declare.OVERSOLD, replace(declare.declared[declare.OVERSOLD], scan=fail)
     )
     runner.audit([declare.OVERSOLD])
+    with monkeypatch.context() as patched:
+        patched.setattr(SecurityEvent.objects, "create", Mock(side_effect=DatabaseError))
+        trail.record("log_out", user_id=None)
 
 
 @pytest.fixture
@@ -217,6 +250,7 @@ def test_every_counter_is_incremented(
         _outage(buyer, lamp, scripted_gateway)
         with monkeypatch.context() as patched:
             _refusals(buyer, lamp, patched)
+        _security(buyer)
         _floods(client, buyer, lamp, settings)
         _checkout_fails(client, buyer, monkeypatch)
         _jobs(monkeypatch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from retail.observability.logs.formatter import JsonFormatter
@@ -28,7 +28,7 @@ PATHS = (
     f"/{SESSION}",
 )
 # In a request's headers a client may write anything. The shop logs X-Request-ID, so it is not here.
-HEADERS = {
+HEADERS: dict[str, Any] = {
     "HTTP_AUTHORIZATION": f"Bearer {BEARER}",
     "HTTP_X_API_KEY": KEY,
     "HTTP_REFERER": f"http://testserver/accounts/password-reset/MQ/{RESET}/?email={MAIL}",

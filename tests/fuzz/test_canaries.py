@@ -33,6 +33,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def world(scripted_gateway: ScriptedGateway, settings: Settings) -> World:
+    settings.METRICS_TOKEN = "of-the-scrape"
     settings.THROTTLE_CHECKOUT_LIMIT = settings.THROTTLE_PASSWORD_RESET_LIMIT = 10**9
     return make_world()
 
@@ -99,9 +100,7 @@ def assert_nothing_leaked(world: World, lines: list[str]) -> None:
     assert leaks(texts) == []
 
 
-def test_no_header_query_or_path_is_logged_with_its_secrets(
-    world: World, lines: list[str]
-) -> None:
+def test_no_header_query_or_path_is_logged_with_its_secrets(world: World, lines: list[str]) -> None:
     for actor, path in paths_of(world):
         client_of(world, actor, COOKIES).get(path, QUERY_STRING=QUERY, **HEADERS)
     sent = len(lines)
@@ -142,6 +141,7 @@ def refuse_writes(
     )
 
 
+@pytest.mark.django_db(transaction=True)
 def test_no_failed_statement_is_logged_with_its_row(world: World, lines: list[str]) -> None:
     every = forms(world)
     with connection.execute_wrapper(refuse_writes):

@@ -126,7 +126,9 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
         reason="cut", count=n + 1, at=timezone.now(), detail="x"
     ),
     Email: lambda n: Email.objects.create(kind="note", about=str(n)),
-    SecurityEvent: lambda n: SecurityEvent.objects.create(event="log_in", outcome="failed"),
+    SecurityEvent: lambda n: SecurityEvent.objects.create(
+        event="log_in", outcome="failed", user_id=n
+    ),
     Schedule: lambda n: Schedule.objects.create(name=f"schedule{n}", func="math.floor"),
     Success: lambda n: make_task(n, success=True),
     Failure: lambda n: make_task(n, success=False),

@@ -47,7 +47,7 @@ def before_save(instance: User, update_fields: Collection[str] | None, **_signal
         instance._stored = stored  # type: ignore[attr-defined]  # noqa: SLF001 - ours
 
 
-def after_save(instance: User, created: bool, **_signal: Any) -> None:  # noqa: FBT001 - a signal
+def after_save(instance: User, created: bool, **_signal: Any) -> None:
     """Record a new account, and what was changed of an existing one."""
     subject = subject_of(instance)
     stored = getattr(instance, "_stored", None)

@@ -55,7 +55,7 @@ def record(
         "detail": detail[:200],
         "client": client_address(request)[:45] if request is not None else "",
     }
-    catalogue.SECURITY.inc(event=event, outcome=outcome.value)
+    catalogue.SECURITY.inc(event=event if succeeded else f"{event}_failed")
     kept = True
     try:
         with transaction.atomic():

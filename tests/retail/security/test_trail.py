@@ -26,8 +26,6 @@ from retail.tasks import prune_security_events
 from tests.support import make_buyer, moved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_django import Settings
 
     from tests.retail.conftest import Lines
@@ -83,8 +81,8 @@ def test_a_log_in_and_a_log_out(bea: User, visitor: Client, lines: Lines) -> Non
     assert timezone.now() - row.at < timedelta(minutes=1)
     name = "retail_security_events_total"
     assert {key: value for key, value in changes.items() if name in key} == {
-        f'{name}{{event="log_in",outcome="succeeded"}}': 1,
-        f'{name}{{event="log_out",outcome="succeeded"}}': 1,
+        f'{name}{{event="log_in"}}': 1,
+        f'{name}{{event="log_out"}}': 1,
     }
     [line] = [line for line in lines() if line["message"] == "event=security.log_in"]
     assert (line["level"], line["logger"], line["request_id"]) == ("INFO", "retail.security", "r1")
@@ -100,13 +98,11 @@ def test_a_log_in_and_a_log_out(bea: User, visitor: Client, lines: Lines) -> Non
 
 @pytest.mark.parametrize("page", ["/accounts/login/", "/admin/login/"])
 @pytest.mark.parametrize("name", ["bea", "nobody", "", "\x00", "x" * 300])
-def test_a_failed_log_in(
-    bea: User, visitor: Client, lines: Lines, page: str, name: str
-) -> None:
+def test_a_failed_log_in(bea: User, visitor: Client, lines: Lines, page: str, name: str) -> None:
     SecurityEvent.objects.all().delete()
     visitor.post(page, {"username": name, "password": "hunter2-secret"})
     expected = [("log_in", "failed", bea.pk if name == "bea" else None, "", "")]
-    assert rows() == (expected if name in {"bea", "nobody"} else [])
+    assert rows() == (expected if name.strip("\x00") else [])
     assert "hunter2" not in json.dumps(lines())
 
 
@@ -227,9 +223,7 @@ def test_a_change_that_is_rolled_back_takes_its_row_along(root: User) -> None:
     assert rows() == []
 
 
-def test_a_forced_breaker(
-    root: User, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_a_forced_breaker(root: User, django_capture_on_commit_callbacks: Any) -> None:
     SecurityEvent.objects.all().delete()
     with django_capture_on_commit_callbacks(execute=True):
         breaker_force(state="open", reason="drill", minutes=5, by="root", user_id=root.pk)
@@ -237,19 +231,18 @@ def test_a_forced_breaker(
         breaker_unforce(user_id=root.pk)
     assert [(row[0], row[2], row[4]) for row in rows()] == [
         ("breaker_forced", root.pk, "open"),
-        ("breaker_released", root.pk, "closed"),
+        ("breaker_released", root.pk, "half_open"),
     ]
 
 
 @pytest.fixture
-def unwritable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unwritable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no row be written."""
 
     def refuse(*_args: object, **_fields: object) -> None:
         raise DatabaseError("no space left")
 
     monkeypatch.setattr(SecurityEvent.objects, "create", refuse)
-    yield
 
 
 @pytest.mark.usefixtures("unwritable")
@@ -263,7 +256,7 @@ def test_without_its_row_a_log_in_succeeds_and_the_line_says_so(
     assert (line["level"], line["extra"]["kept"]) == ("ERROR", False)
     assert line["extra"]["user_id"] == bea.pk
     assert changes['retail_telemetry_errors_total{sink="security"}'] == 1
-    assert changes['retail_security_events_total{event="log_in",outcome="succeeded"}'] == 1
+    assert changes['retail_security_events_total{event="log_in"}'] == 1
 
 
 def test_the_trail_is_read_in_the_admin_by_those_with_the_permission(bea: User) -> None:
@@ -310,7 +303,9 @@ def test_rows_are_pruned_by_age(settings: Settings) -> None:
     settings.SECURITY_KEEP_DAYS = 10
     now = timezone.now()
     for days in (9, 11):
-        SecurityEvent.objects.create(event="log_in", outcome="failed", at=now - timedelta(days=days))
+        SecurityEvent.objects.create(
+            event="log_in", outcome="failed", at=now - timedelta(days=days)
+        )
     assert prune_security_events() == 1
     assert SecurityEvent.objects.get().at == now - timedelta(days=9)
 
