@@ -1,17 +1,21 @@
 """Forms of the account pages."""
 
-from typing import Any, ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib.auth.forms import PasswordResetForm, UserCreationForm
 from django.contrib.auth.models import User
-from django.http import HttpRequest
 
 from accounts.emails import PASSWORD_RESET
 from accounts.models import UserProfile
 from retail.security.trail import record, subject_of
 from retail.web.merging_forms import MergingForm
 from retail.web.public_url import public_address
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 
 class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
@@ -32,12 +36,13 @@ class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
 class OutboxPasswordResetForm(PasswordResetForm):
     """Asks for the address of an account, and leaves its e-mail to the worker."""
 
-    def save(self, *args: Any, request: HttpRequest | None = None, **options: Any) -> None:
+    def save(self, *args: Any, **options: Any) -> None:
         """Write to the account's address, with links to the shop's public address."""
+        request: HttpRequest | None = options.get("request")
         if request is not None:
             scheme, host = public_address(request)
             options |= {"domain_override": host, "use_https": scheme == "https"}
-        super().save(*args, request=request, **options)
+        super().save(*args, **options)
 
     def send_mail(self, *args: Any, **_options: Any) -> None:
         """Put the e-mail into the outbox; the link is made when it is sent."""

@@ -10,7 +10,7 @@ from tests.support import migrate
 
 @pytest.mark.usefixtures("migrated_afterwards")
 def test_what_axes_has_stored_is_dropped() -> None:
-    migrate(("accounts", "0003_notices"))
+    migrate(("accounts", "0004_notices_about_orders"))
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE axes_accessattempt (id integer PRIMARY KEY)")
         cursor.execute(
@@ -19,7 +19,7 @@ def test_what_axes_has_stored_is_dropped() -> None:
         )
     kind = ContentType.objects.create(app_label="axes", model="accessattempt")
     Permission.objects.create(content_type=kind, codename="view_accessattempt", name="view")
-    migrate(("accounts", "0004_drop_axes"))
+    migrate(("accounts", "0005_drop_axes"))
     assert "axes_accessattempt" not in connection.introspection.table_names()
     assert not ContentType.objects.filter(app_label="axes").exists()
     assert not Permission.objects.filter(codename="view_accessattempt").exists()

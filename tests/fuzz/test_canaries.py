@@ -42,7 +42,7 @@ def world(scripted_gateway: ScriptedGateway, settings: Settings) -> World:
 def lines() -> Iterator[list[str]]:
     """Collect all lines of all loggers, those that are quiet in production too."""
     handler = Lines()
-    quiet = ("django.request", "django.security", "axes")
+    quiet = ("django.request", "django.security")
     levels = {name: logging.getLogger(name).level for name in quiet}
     for name in quiet:
         logging.getLogger(name).setLevel(logging.DEBUG)
@@ -132,7 +132,7 @@ def refuse_writes(
 ) -> Any:
     """Refuse a statement as PostgreSQL does, which quotes the row."""
     match = _WRITE.match(sql)
-    if match is None or match[1] in {"accounts_session", "axes_accessattempt"}:
+    if match is None or match[1] == "accounts_session":
         return execute(sql, params, many, context)
     row = ", ".join(map(str, params or ()))
     raise IntegrityError(

@@ -101,9 +101,7 @@ def test_a_strangers_request_id_is_only_logged(
     assert record.__dict__["extra"]["client_request_id"] == "an-order"
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/healthz", "/metrics", "/nowhere", "/v1/charges"]
-)
+@pytest.mark.parametrize("path", ["/", "/healthz", "/metrics", "/nowhere", "/v1/charges"])
 def test_every_answer_has_the_security_headers(client: FlaskClient, path: str) -> None:
     assert dict(client.get(path).headers).items() >= HEADERS.items()
 
