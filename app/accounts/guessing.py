@@ -1,4 +1,4 @@
-"""Limits for guessing passwords (docs/adr/0028).
+"""Limits for guessing passwords (docs/adr/0024).
 
 Each attempt is counted before its password is checked, so that none slips through meanwhile; one
 with the right password is taken back. An attempt from a browser that the user has logged in from

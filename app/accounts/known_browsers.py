@@ -1,4 +1,4 @@
-"""Browsers that a user has logged in from before, known by a signed cookie (docs/adr/0028).
+"""Browsers that a user has logged in from before, known by a signed cookie (docs/adr/0024).
 
 It is no session: it only spares its user the limits that strangers may have used up.
 """

@@ -218,7 +218,7 @@ SESSION_ENGINE = "accounts.sessions"
 AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
 PASSWORD_HASHERS = ["accounts.hashers.BoundedHasher", *global_settings.PASSWORD_HASHERS[1:]]
 PASSWORD_HASHING_THREADS = max(1, env.integer("WEB_THREADS", 8, least=1) // 2)
-# Wrong passwords (docs/adr/0028): for a name from a client, from a client, and for a name.
+# Wrong passwords (docs/adr/0024): for a name from a client, from a client, and for a name.
 LOGIN_FAILURE_LIMIT = env.integer("LOGIN_FAILURE_LIMIT", 5, least=1)
 LOGIN_CLIENT_FAILURE_LIMIT = env.integer("LOGIN_CLIENT_FAILURE_LIMIT", 30, least=1)
 LOGIN_NAME_FAILURE_LIMIT = env.integer("LOGIN_NAME_FAILURE_LIMIT", 20, least=1)
