@@ -125,7 +125,9 @@ def text_of(line: str) -> str:
     )
 
 
-@pytest.mark.parametrize(("secret", "text"), TEXTS)
+@pytest.mark.parametrize(
+    ("secret", "text"), TEXTS, ids=[str(number) for number in range(len(TEXTS))]
+)
 def test_a_secret_is_nowhere_in_a_line(secret: str, text: str) -> None:
     full = text.format(*[secret] * 3)
     assert full not in SHOWN
