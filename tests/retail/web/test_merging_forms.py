@@ -67,6 +67,6 @@ def test_a_form_shown_again_has_the_rows_value_where_it_was_kept() -> None:
 @pytest.mark.parametrize(("row", "shown"), [("", "“nothing”"), ("Cem", "“Cem”")])
 def test_the_value_of_somebody_else_is_named(row: str, shown: str) -> None:
     form = sent({}, {"full_name": "Dot"}, {"full_name": row})
-    assert form.conflicts == {"full_name"}
     [error] = form.errors["full_name"]
     assert str(error).startswith(f"This was changed to {shown} after you opened this page.")
+    assert form.conflicts == {"full_name"}
