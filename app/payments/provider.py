@@ -1,6 +1,6 @@
 """Whether the gateway is a simulator, through which a shop in production sells nothing.
 
-Each process asks now and then, not for each charge: the gateway's answer holds for a minute.
+Each process asks now and then, not for each charge: its answer is remembered.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # All that end a process unless it handles them, such as SIGTERM and SIGUSR1. Not those that it may
 # send itself for a fault of its own; Python ignores SIGPIPE and SIGXFSZ.
 _UNSTOPPABLE = {signal.SIGKILL, signal.SIGSTOP}
+_TIMERS = {signal.SIGALRM}  # by which django-q ends a job that takes too long
 _HARMLESS = {
     *(signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH),
     *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE, signal.SIGXFSZ),
@@ -38,7 +39,7 @@ _FAULTS = {
     *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL),
     *(signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS),
 }
-STOP_SIGNALS = frozenset(signal.valid_signals() - _UNSTOPPABLE - _HARMLESS - _FAULTS)
+STOP_SIGNALS = frozenset(signal.valid_signals() - _UNSTOPPABLE - _TIMERS - _HARMLESS - _FAULTS)
 STOP_SECONDS = 10.0  # below the 12 of tools/supervisord.conf; then what still runs is killed
 JOB_SECONDS = 9.0  # of these, for the jobs that run when the stop comes
 LOOK_SECONDS = 0.5

@@ -38,7 +38,7 @@ class ThrottledError(Exception):
 
     @property
     def wait(self) -> str:
-        """The waiting time in words, rounded up: "20 seconds", "5 minutes"."""
+        """The waiting time in words, rounded up: "1 minute", "5 minutes"."""
         if self.retry_after < MINUTE:
             return f"{self.retry_after} second{pluralize(self.retry_after)}"
         minutes = ceil(self.retry_after / MINUTE)

@@ -90,7 +90,8 @@ def test_the_reset_token_is_never_logged(
     with caplog.at_level("INFO"):
         client.get(link())
     lines = [JsonFormatter().format(record) for record in caplog.records]
-    assert "/accounts/password-reset/MQ/[hidden]/" in lines[-1]
+    shown = link().partition("/accounts/")[2].replace(token, "[hidden]")
+    assert f"/accounts/{shown}" in lines[-1]
     assert token not in "".join(lines)
 
 

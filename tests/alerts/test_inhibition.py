@@ -42,6 +42,7 @@ ALERTS: dict[str, Labels] = {
     "clock": alert("RetailClockWrong", "warning", job="worker", instance="b", **WATCH),
     "undelivered": alert("RetailNotificationsFailing", "warning", integration="webhook", **WATCH),
     "telemetry": alert("RetailTelemetryFailing", "ticket", sink="collector", **WATCH),
+    "log-ins": alert("RetailLoginFailuresHigh", "warning", **SHOP),
     "log lines": alert("RetailLogErrorsBurst", "warning", service_name="web", **SHOP),
     "home": alert("RetailProbeFailing", "critical", probe="home", **SHOP),
     "worker": alert("RetailProbeFailing", "critical", probe="worker", **SHOP),

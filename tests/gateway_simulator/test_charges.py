@@ -269,7 +269,7 @@ def test_amounts_within_other_limits(
 ) -> None:
     limits = {"GATEWAY_MIN_AMOUNT": "5.00", "GATEWAY_MAX_AMOUNT": "2000000"}
     path = shutil.copy(empty_ledger, tmp_path / "ledger.sqlite3")
-    app = create_app(settings.read({"GATEWAY_LEDGER": str(path), **limits}))
+    app = create_app(settings.read({"DEBUG": "True", "GATEWAY_LEDGER": str(path), **limits}))
     headers = {**API, "Idempotency-Key": "k"}
     answer = app.test_client().post("/v1/charges", json={**GOOD, "amount": amount}, headers=headers)
     assert answer.status_code == status

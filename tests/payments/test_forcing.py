@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TRANSITION = 'retail_circuit_breaker_transitions_total{{breaker="payments",to="{}"}}'.format
 GAUGE = 'retail_circuit_breaker_state{{breaker="payments",state="{}"}}'.format
 AUTOMATIC = {"forced_state": "", "forced_reason": "", "forced_until": None, "forced_by": ""}
+FORCED = 'retail_security_events_total{event="breaker_forced"}'
 MINUTE = 60
 
 
@@ -53,7 +54,7 @@ def test_forced_open_it_refuses_everybody_with_at_most_the_usual_wait(
     with moved() as changes:
         until = force("open")
     assert until == clock.now + timedelta(minutes=10)
-    assert changes == {TRANSITION("open"): 1, GAUGE("open"): 1, GAUGE("closed"): -1}
+    assert changes == {TRANSITION("open"): 1, GAUGE("open"): 1, GAUGE("closed"): -1, FORCED: 1}
     assert row() == {
         "name": "payments",
         "state": "open",
@@ -125,7 +126,7 @@ def test_forced_closed_it_admits_everybody_and_counts_no_failures(clock: Clock) 
     fail(5)
     with moved() as changes:
         force("closed")
-    assert changes == {TRANSITION("closed"): 1, GAUGE("closed"): 1, GAUGE("open"): -1}
+    assert changes == {TRANSITION("closed"): 1, GAUGE("closed"): 1, GAUGE("open"): -1, FORCED: 1}
     forced = row()
     with moved() as changes:
         fail(50)
@@ -185,14 +186,14 @@ def test_a_new_force_replaces_the_old_and_the_same_state_is_no_transition(clock:
     clock.forward(MINUTE)
     with moved() as changes:
         force("open", 1, "shorter")
-    assert changes == {}
+    assert changes == {FORCED: 1}
     assert (row()["forced_reason"], row()["forced_until"]) == (
         "shorter",
         clock.now + timedelta(minutes=1),
     )
     with moved() as changes:
         force("closed", 240)
-    assert changes == {TRANSITION("closed"): 1, GAUGE("closed"): 1, GAUGE("open"): -1}
+    assert changes == {TRANSITION("closed"): 1, GAUGE("closed"): 1, GAUGE("open"): -1, FORCED: 1}
 
 
 def test_a_write_between_reading_and_forcing_is_not_lost(

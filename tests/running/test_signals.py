@@ -18,7 +18,7 @@ TERM, INT, QUIT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIG
 USR1, USR2 = signal.SIGUSR1, signal.SIGUSR2
 # Seldom sent, but they end a process as well: by timers, limits, power supplies, init programs.
 OTHERS = (
-    *(signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
+    *(signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
     *(signal.SIGSTKFLT, signal.SIGXCPU, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)),
 )
 SETTINGS = "tests.running.signalled.settings"

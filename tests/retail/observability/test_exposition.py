@@ -202,7 +202,8 @@ def test_a_scrape_without_accept_header_is_text(client: Client) -> None:
     body = response.content.decode()
     assert '\nretail_orders_total{outcome="conflict"} ' in body  # before any event: test_slots
     assert '\nretail_build_info{version="0.1.0"} 1.0\n' in body
-    assert "_created" not in body
+    assert "_created{" not in body
+    assert "_created " not in body
     assert {family.name for family in plain(body)} >= {"retail_orders", "retail_jobs_waiting"}
 
 

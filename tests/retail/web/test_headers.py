@@ -124,6 +124,7 @@ def test_every_route_has_the_headers(admin_client: Client, method: str) -> None:
             check(answer, private=not path.startswith("/metrics/api/"))
 
 
+@pytest.mark.django_db  # the end of an answer looks at connections
 def test_static_files_may_be_cached(client: Client) -> None:
     answer = client.get("/static/vitrine/vitrine.css")
     assert answer.status_code == 200
