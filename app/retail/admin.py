@@ -216,6 +216,7 @@ class EmailAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "kind", "about", "state", "attempts", "last_error", "due_at")
     list_filter = ("state", recent("created_at"))
     search_fields = ("=about",)
+    search_help_text = "Search by what it is about: an order's reference or a user's id."
     actions = ("send_again",)
 
     def has_send_permission(self, request: HttpRequest) -> bool:
@@ -229,9 +230,10 @@ class EmailAdmin(ReadOnlyAdmin):
 
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ReadOnlyAdmin):
-    list_display = ("at", "event", "outcome", "user_id", "subject", "detail", "client")
+    list_display = ("at", "event", "outcome", "user_id", "client", "subject", "detail")
     list_filter = ("event", "outcome", recent("at"))
     search_fields = ("user_id__exact", "=client", "=subject", "=request_id")
+    search_help_text = "Search by a user's id, a client's address, a subject or a request id."
 
 
 # A schedule can call any function with any arguments, so anyone who may edit schedules in the admin

@@ -40,6 +40,13 @@ def test_a_list_of_many_takes_no_more_queries_than_a_list_of_one(
     assert taken == [(True, taken[0][1])] * 2
 
 
+@every_model
+def test_a_search_says_what_it_searches(admin_client: Client, model: type[models.Model]) -> None:
+    page = admin_client.get(address(model, "changelist"))
+    help_text = page.context["cl"].search_help_text
+    assert ('id="searchbar_helptext"' in page.content.decode()) is bool(help_text)
+
+
 @pytest.mark.parametrize(
     ("model", "query"),
     [
