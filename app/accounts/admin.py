@@ -79,9 +79,9 @@ class ShopUserAdmin(UserAdmin):  # type: ignore[type-arg]
         return to_delete, counts, perms_needed - DELETED_WITH_USER, protected
 
 
-class OnlySuperusersChange:
-    """Denies everyone else every permission except view."""
-
+@admin.register(Group)
+class ShopGroupAdmin(GroupAdmin):
+    # Everyone else may only view groups.
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and request.user.is_superuser
 
@@ -90,11 +90,6 @@ class OnlySuperusersChange:
 
     def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
         return self.has_add_permission(request)
-
-
-@admin.register(Group)
-class ShopGroupAdmin(OnlySuperusersChange, GroupAdmin):
-    pass
 
 
 @admin.register(UserProfile)
