@@ -299,21 +299,6 @@ def test_a_worker_that_dies_with_the_text_handed_over_costs_one_repetition(
     assert (Email.objects.get().state, server.texts) == (State.UNCERTAIN, [])
 
 
-def test_only_the_latest_claim_counts(
-    server: MailServer, note: EmailKind, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("retail.mail.smtp.QUIT_SECONDS", 0.2)
-    note.write(about="bea")
-    late = outbox.claim(clock.now)
-    assert late
-    clock.now += timedelta(minutes=3)
-    assert outbox.claim(clock.now)  # by another worker, which is composing it
-    outbox._send(late)
-    assert (Email.objects.get().state, server.texts) == (State.WAITING, [])
-    outbox._end(late, State.SENT)  # nor is its outcome stored
-    assert Email.objects.get().state == State.WAITING
-
-
 def test_a_worker_that_slept_past_its_lease_hands_nothing_over(
     server: MailServer, note: EmailKind, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,3 +189,18 @@ def test_the_oldest_waiting_email_is_no_younger_than_now(
     Email.objects.filter(about="bea").update(created_at=clock.now + timedelta(hours=1))
     read = {gauge.name: values[()] for gauge, values in outbox.read_waiting().items()}
     assert read == {"retail_emails_waiting": 2, "retail_emails_oldest_waiting_seconds": age}
+
+
+def test_only_the_latest_claim_counts(
+    server: MailServer, note: EmailKind, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retail.mail.smtp.QUIT_SECONDS", 0.2)
+    note.write(about="bea")
+    late = outbox.claim(clock.now)
+    assert late
+    clock.now += timedelta(minutes=3)
+    assert outbox.claim(clock.now)  # by another worker, which is composing it
+    outbox._send(late)
+    assert (Email.objects.get().state, server.texts) == (State.WAITING, [])
+    outbox._end(late, State.SENT)  # nor is its outcome stored
+    assert Email.objects.get().state == State.WAITING
