@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from django.db.models import F
+from django.utils import timezone
 
 from cart.models import CartItem
 from orders.models import Payment, Sale
@@ -43,3 +47,13 @@ def assert_nothing_reserved(product: Product, user: User, in_cart: int) -> None:
     assert not Payment.objects.exists()
     assert not Email.objects.exists()
     assert cart_of(user) == {product.pk: in_cart}
+
+
+def pass_time(seconds: float) -> None:
+    """Let the time pass for all payments; whatever they wait for is due then."""
+    past = timedelta(seconds=seconds)
+    Payment.objects.update(
+        created_at=F("created_at") - past,
+        sent_at=F("sent_at") - past,
+        due_at=timezone.now() - timedelta(seconds=1),
+    )

@@ -8,7 +8,6 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import IntegrityError
-from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -21,6 +20,7 @@ from orders.services import sale_checkout
 from payments import breaker, services
 from payments.gateway import Answer, Charge, NoAnswerError
 from products.models import Product
+from tests.orders.state import pass_time
 from tests.support import ScriptedGateway, ledger, make_product, moved, order_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,16 +44,6 @@ def flash(buyer: User, lamp: Product) -> Payment:
     sale, payment = reserve(order_for(buyer, lamp, 2), new_payment_key())
     assert (sale.kind, payment.sent_at) == (Sale.Kind.FLASH, None)
     return payment
-
-
-def pass_time(seconds: float) -> None:
-    """Let the time pass for all payments; whatever they wait for is due then."""
-    past = timedelta(seconds=seconds)
-    Payment.objects.update(
-        created_at=F("created_at") - past,
-        sent_at=F("sent_at") - past,
-        due_at=timezone.now() - timedelta(seconds=1),
-    )
 
 
 def states() -> tuple[str, str, str]:

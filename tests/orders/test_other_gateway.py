@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
-from django.db.models import F
 from django.utils import timezone
 
 from orders import health, recovery
@@ -20,6 +19,7 @@ from payments.gateway import Answer, NoAnswerError
 from retail.audit import runner
 from retail.startup import refuse_errors
 from tests.audits import checkpoint_of, open_violations
+from tests.orders.state import pass_time
 from tests.support import make_product, migrate, order_for
 
 if TYPE_CHECKING:
@@ -48,15 +48,6 @@ def unknown(buyer: User, lamp: Product, scripted_gateway: ScriptedGateway) -> Pa
     scripted_gateway.charged.clear()
     assert (payment.status, payment.gateway) == ("UNKNOWN", OLD)
     return payment
-
-
-def pass_time(seconds: float) -> None:
-    past = timedelta(seconds=seconds)
-    Payment.objects.update(
-        created_at=F("created_at") - past,
-        sent_at=F("sent_at") - past,
-        due_at=timezone.now() - timedelta(seconds=1),
-    )
 
 
 def status() -> str:
