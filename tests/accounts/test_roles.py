@@ -186,3 +186,17 @@ def test_other_groups_are_left_alone() -> None:
 def test_the_page_has_the_table() -> None:
     page = Path(__file__).parents[2] / "docs" / "security.md"
     assert table() in page.read_text(encoding="utf-8")
+
+
+def test_groups_get_exactly_their_permissions_again_and_others_are_left_alone() -> None:
+    own = Group.objects.create(name="own")
+    extra = Permission.objects.get(codename="delete_user")
+    for group in Group.objects.all():
+        group.permissions.set([extra])
+    create_groups()
+    assert {group.name for group in Group.objects.filter(permissions=extra)} == {"own"}
+    assert own.permissions.get() == extra
+    for role in ROLES:
+        kept = Group.objects.get(name=role.name).permissions
+        names = kept.values_list("content_type__app_label", "codename")
+        assert {f"{app}.{code}" for app, code in names} == codes(role)
