@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
+# Some are also set by Django's middlewares, which `check --deploy` asks for, but which see neither
+# probes nor the answers of the middlewares before them.
 # Static files and views that say otherwise keep their own Cache-Control. All else may be private:
 # even the page of a product shows the visitor's cart.
 HEADERS = {
