@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BARE = server.ROOT / "benchmarks" / "bare"
-_BREAKER = "UPDATE payments_circuitbreaker SET state = %s, opened_at = now() + %s::interval"
+# As staff force it open; an open one by itself would let probes through.
+_FORCE_OPEN = """
+UPDATE payments_circuitbreaker SET state = 'open', opened_at = now(), open_since = now(),
+    forced_state = 'open', forced_reason = 'benchmark', forced_by = 'benchmark',
+    forced_until = now() + interval '1 hour', version = version + 1
+"""
+_CLOSE = """
+UPDATE payments_circuitbreaker SET state = 'closed', opened_at = NULL, open_since = NULL,
+    forced_state = '', forced_reason = '', forced_by = '', forced_until = NULL,
+    version = version + 1
+"""
 
 
 @dataclass(frozen=True)
@@ -76,11 +86,11 @@ class Stage:
     @contextlib.contextmanager
     def breaker_open(self) -> Iterator[None]:
         """Hold the circuit breaker open."""
-        books.rows(self.url, _BREAKER, "open", "1 hour")
+        books.rows(self.url, _FORCE_OPEN)
         try:
             yield
         finally:
-            books.rows(self.url, _BREAKER, "closed", "0")
+            books.rows(self.url, _CLOSE)
 
 
 def _bare_orders(made: Made) -> Iterator[bytes]:
