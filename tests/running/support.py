@@ -131,11 +131,13 @@ class RunningShop:
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    gateway_settings: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     console: subprocess.Popen[str] | None = None
 
     def __post_init__(self) -> None:
-        self.gateway = Process(self.folder, {"LOG_DIR": str(self.folder / "logs")}).start()
+        logs = {"LOG_DIR": str(self.folder / "logs")}
+        self.gateway = Process(self.folder, {**logs, **self.gateway_settings}).start()
         self.port, self.worker_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
