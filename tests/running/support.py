@@ -23,7 +23,7 @@ import psycopg2
 import requests
 
 from drills.shoppers import Shopper
-from tests.gateway_simulator.support import Process
+from tests.gateway_simulator.support import MEASURED, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,6 @@ CircuitBreaker.objects.filter(state="open").update(opened_at=F("opened_at") - re
 """
 DUE = "Payment.objects.filter(settled_at=None).update(due_at=F('created_at'))"
 KEYS = {"timestamp", "level", "logger", "message", "request_id", "extra"}
-
 
 _given: set[int] = set()
 _filled: list[Path] = []  # a database with the sample products, once there is one
@@ -154,6 +153,7 @@ class RunningShop:
             "WORKER_METRICS_PORT": str(self.worker_port),
             "GATEWAY_URL": self.gateway.url,
             "THROTTLE_REGISTER_LIMIT": "1000000",
+            **MEASURED,
             **self.settings,
         }
         try:
