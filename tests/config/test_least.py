@@ -148,6 +148,19 @@ def test_published_ports_need_a_network_that_is_not_internal(name: str) -> None:
     assert _first(name)
 
 
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
+def test_who_calls_the_shop_does_not_listen_where_the_shop_is(name: str) -> None:
+    flag = "--web.listen-address="
+    listening = [c.removeprefix(flag) for c in SERVICES[name]["command"] if c.startswith(flag)]
+    port = SERVICES[name]["ports"][0].rpartition(":")[2]
+    assert listening == [f"127.0.0.1:{port}", f"{name}.monitoring:{port}"]
+    given = SERVICES[name]["networks"]
+    assert given["monitoring"] == {"aliases": [f"{name}.monitoring"]}
+    assert not any(value for network, value in given.items() if network != "monitoring")
+    assert _first(name) == "monitoring"  # else its port could not be published
+    assert not members("monitoring") & {*SHOP, "gateway", "db"}
+
+
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Return the names of all variables that the shop's settings read."""
