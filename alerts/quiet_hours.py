@@ -69,7 +69,7 @@ DATABASE_DOWN = Alert(
             "(df -h)? If it is down: docker compose up -d db."
         ),
         (
-            "If it is running but hangs: docker compose exec db psql -U retail_user retail_db -c "
+            "If it is running but hangs: docker compose exec db psql -U postgres retail_db -c "
             "'SELECT * FROM pg_stat_activity'. If that hangs too: docker compose restart db."
         ),
     ),

@@ -109,7 +109,7 @@ def checkout_burn(severity: str) -> Alert:
             ),
             (
                 "If requests are slow, check the gateway (duration_ms of event=payment.attempt) "
-                "and the database (docker compose exec db psql -U retail_user retail_db -c 'SELECT "
+                "and the database (docker compose exec db psql -U postgres retail_db -c 'SELECT "
                 "* FROM pg_stat_activity')."
             ),
             "If checkouts return 503, see RetailCircuitBreakerOpen.",

@@ -59,6 +59,7 @@ DEVELOPMENT = {
     ),
     "GRAFANA_PASSWORD": Development("admin", least=12, readers=("config",)),
     "POSTGRES_PASSWORD": Development("retail_password", least=12, readers=("config",)),
+    "POSTGRES_EXPORTER_PASSWORD": Development("exporter_password", least=12, readers=("config",)),
 }
 
 

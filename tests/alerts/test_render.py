@@ -24,6 +24,7 @@ PRODUCTION = {
     "ALERTS_TOKEN": "notify-me-of-every-alert",
     "GRAFANA_PASSWORD": "not-admin-but-long",
     "POSTGRES_PASSWORD": "not-retail-but-long",
+    "POSTGRES_EXPORTER_PASSWORD": "another-and-long",
 }
 NOT_SET = (
     "With DEBUG off, set {} in the environment (see .env.example), or set DEBUG=True for "

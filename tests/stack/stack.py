@@ -71,7 +71,7 @@ def compose(*arguments: str, text: str | None = None) -> str:
     done = subprocess.run(
         ["docker", "compose", "--project-name", PROJECT, *arguments],
         cwd=ROOT,
-        env={**os.environ, "COMPOSE_ENV_FILES": str(ENV_FILE), "VITRINE_ENV_FILE": str(ENV_FILE)},
+        env={**os.environ, "COMPOSE_ENV_FILES": str(ENV_FILE)},
         input=text,
         capture_output=True,
         text=True,

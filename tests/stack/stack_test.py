@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "app")]
 import requests
 
 from drills.shoppers import Shopper, form_of
-from tests.stack import monitoring
+from tests.stack import least, monitoring
 from tests.stack.stack import (
     ENV_FILE,
     LAMP,
@@ -176,6 +176,7 @@ def main() -> None:
     compose("down", "--volumes", "--remove-orphans")
     try:
         start()
+        least.everything()
         commands()
         order_survives_down_and_up()
         killed_during_an_order()

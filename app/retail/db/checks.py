@@ -1,11 +1,22 @@
-"""System check: what PostgreSQL has committed is on disk."""
+"""System checks: what PostgreSQL has committed is on disk, and the shop's user has few rights."""
 
 from __future__ import annotations
 
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's name
+from typing import TYPE_CHECKING, Any
+
+from django.core.checks import (
+    CheckMessage,
+    Error,
+    Tags,
+    Warning,  # noqa: A004 - Django's name
+    register,
+)
 from django.db import connection
 
 from retail.startup import startup_check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @startup_check
@@ -38,3 +49,26 @@ def commits_are_durable() -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(Tags.database, deploy=True)
+def user_has_few_rights(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Report a database user whose password opens more than the shop's tables."""
+    if not databases or connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles"
+            " WHERE rolname = current_user"
+        )
+        if not cursor.fetchone()[0]:
+            return []
+    return [
+        Warning(
+            "The user in DATABASE_URL may do anything with the database server, or create users "
+            "or databases there.",
+            hint="Let it own the schema of its tables only. With Docker Compose, see "
+            '"An existing database" in docs/going-live.md.',
+            id="retail.W002",
+        )
+    ]
