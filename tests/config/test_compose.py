@@ -14,7 +14,7 @@ TEXT = FILE.read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 ALL = pytest.mark.parametrize("name", sorted(SERVICES))
 MEGABYTES = 2300
-ONCE = {"migrate", "config"}
+ONCE = {"migrate", "config", "backup"}
 # The collector's image has no command for one, and no service depends on shoppers.
 WITHOUT_HEALTH_CHECK = {*ONCE, "collector", "shoppers"}
 PUBLISHED = {
@@ -48,7 +48,7 @@ def test_only_the_demo_has_synthetic_shoppers() -> None:
     profiles = {
         name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
     }
-    assert profiles == {"shoppers": ["demo"]}
+    assert profiles == {"shoppers": ["demo"], "backup": ["backup"]}
 
 
 def test_no_service_has_the_docker_socket_or_extra_privileges() -> None:
