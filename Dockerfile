@@ -26,6 +26,7 @@ COPY app /app
 COPY docs/runbooks /docs/runbooks
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH \
+    REVISION=${REVISION} \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOST=0.0.0.0 \

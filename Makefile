@@ -33,14 +33,23 @@ WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks blind browser config co
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test quick test-blind test-faults stack-test lint types check bench mutants audit-deps sbom lock \
-	format docs generate
+.PHONY: help run backup restore restore-test test quick test-blind test-faults stack-test lint types check bench mutants \
+	audit-deps sbom lock format docs generate
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/.runtime ## run the shop on SQLite; options: SHOPPERS=0, PORT=8080, GATEWAY_PORT=…
 	@exec $(BIN)/python tools/run.py
+
+backup: ## back up the database: of the containers, if they run, or of `make run` (docs/backups.md)
+	@tools/backup.sh backup
+
+restore: ## restore FILE=…; REPLACE=yes: although there are orders in the database
+	@tools/backup.sh restore "$(FILE)" $(if $(filter yes,$(REPLACE)),--replace)
+
+restore-test: ## restore the last backup into a new database, audit and delete it; measures RTO
+	@tools/backup.sh restore-test $(if $(FILE),"$(FILE)")
 
 test: .venv/.dev ## run all tests on SQLite and on PostgreSQL; ARGS="-k cart" selects tests
 	@tools/system_tools.sh

@@ -1,9 +1,10 @@
-"""What fails silently: periodic jobs, gauges that nobody reports, clocks, notifications, disks."""
+"""What fails silently: periodic jobs, backups, gauges nobody reports, clocks, messages, disks."""
 
 from alerts.model import Alert, Group, span
 from alerts.queries import happened, last_known
 from retail.thresholds import THRESHOLDS, in_words
 
+BACKUPS = THRESHOLDS.backups
 CLOCKS = THRESHOLDS.clocks
 DISK = THRESHOLDS.disk
 JOBS = THRESHOLDS.periodic_jobs
@@ -20,6 +21,8 @@ GAUGES = (
     "retail_emails_oldest_waiting_seconds",
     "retail_job_last_success_timestamp_seconds",
     "retail_job_most_age_seconds",
+    "retail_backup_last_success_timestamp_seconds",
+    "retail_backups_expected",
     "retail_circuit_breaker_state",
     "retail_payments_unknown",
     "retail_payments_unknown_oldest_seconds",
@@ -61,6 +64,36 @@ JOB_OVERDUE = Alert(
     ),
     dashboard="retail-jobs",
     logs=(("var-service", "worker"), ("var-level", "ERROR")),
+)
+
+LAST_BACKUP = last_known(
+    "service:retail_backup_last_success_timestamp_seconds:last",
+    "max(retail_backup_last_success_timestamp_seconds)",
+)
+BACKUPS_EXPECTED = last_known(
+    "service:retail_backups_expected:last", "max(retail_backups_expected)"
+)
+BACKUP_OLD = Alert(
+    name="RetailBackupOld",
+    # Before the first backup, the age is that of the database.
+    expr=f"(time() - {LAST_BACKUP.record} > {BACKUPS.most_age_seconds})\n"
+    f"and on () {BACKUPS_EXPECTED.record} == 1",
+    for_seconds=BACKUPS.for_seconds,
+    severity="warning",
+    service="shop",
+    summary="The last good backup is {{ $value | humanizeDuration }} old",
+    description=f"For more than {in_words(BACKUPS.most_age_seconds)}, no backup has succeeded. If "
+    "the database were lost now, all orders since then would be lost with it. First steps:",
+    steps=(
+        "Run make backup on the host. What does it say?",
+        (
+            "If it succeeds, the schedule does not run: look at the cron line of docs/backups.md "
+            "and at its log."
+        ),
+        "If it fails, check free space (df -h), docker compose ps db, and BACKUP_KEY in .env.",
+    ),
+    dashboard="retail-system",
+    logs=(),  # who makes backups reads what they say
 )
 
 GAUGE_MISSING = Alert(
@@ -190,7 +223,10 @@ GROUPS = (
             LAST_SUCCESS,
             MOST_AGE,
             FREE,
+            LAST_BACKUP,
+            BACKUPS_EXPECTED,
             JOB_OVERDUE,
+            BACKUP_OLD,
             GAUGE_MISSING,
             CLOCK_WRONG,
             UNDELIVERED,

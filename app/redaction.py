@@ -52,7 +52,9 @@ _TOKEN = re.compile(
     r"(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{32,}|(?=[a-fA-F]*\d)[0-9a-fA-F]{40,})(?![\w-])",
     re.ASCII,
 )
-_KEY = re.compile(r"(?<![A-Za-z0-9])(?:tok|whsec|(?:sk|pk|rk)_(?:live|test))_\w+")
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:tok|whsec|(?:sk|pk|rk)_(?:live|test))_|AGE-SECRET-KEY-)\w+"
+)
 _PASSWORD_HASH = re.compile(r"\b(?:pbkdf2_\w+|argon2\w*|scrypt|bcrypt\w*|md5|sha1)\$\S+")
 _URL_PASSWORD = re.compile(r"(://)[^/\s\"']*@")
 # Starting only at the beginning of a word keeps long texts without an address cheap.

@@ -21,6 +21,7 @@ VAR_DIR = env.folder("VAR_DIR", BASE_DIR.parent / "var")
 LOG_DIR = env.folder("LOG_DIR", BASE_DIR.parent / "logs")
 
 VERSION = "0.1.0"
+REVISION = env.text("REVISION")
 SHOP_NAME = "Vitrine"
 
 DEBUG = env.flag("DEBUG", default=False)
@@ -180,6 +181,10 @@ def _database(url: str) -> dict[str, Any]:
 
 DATABASES = {"default": _database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Where `manage.py backup` writes to; and the key for it, or the half that only makes backups.
+BACKUP_DIR = env.folder("BACKUP_DIR", VAR_DIR / "backups")
+BACKUP_KEY = env.text("BACKUP_KEY")
 
 # --- Cache: throttle counts ---------------------------------------------------------------------
 CACHE_URL = env.text("CACHE_URL")

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from oncall import views
+from oncall import backups, views
 
 app_name = "oncall"
 urlpatterns = [
     path("alerts/", views.alerts, name="alerts"),
     path("alerts/list/", views.alerts_list, name="alerts_list"),
+    path("backups/", backups.backups, name="backups"),
     path("runbooks/", views.runbook_list, name="runbooks"),
     path("runbooks/<str:alert>/", views.runbook, name="runbook"),
 ]

@@ -150,7 +150,7 @@ def sale_status_matches_payments(ids: str) -> list[Violation]:
     ]
 
 
-@invariant("pending_within_deadline", full_every=None)
+@invariant("pending_within_deadline", full_every=None, since_backup=True)
 def pending_within_deadline(_checkpoint: Checkpoint) -> Iterator[Part]:
     """Look for payments that are not settled though their deadline has passed."""
     unfinished = Payment.objects.filter(status__in=UNFINISHED)

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 
+from retail.backup import ledgers
 from retail.observability.prometheus import exposition
 
 
@@ -10,7 +11,8 @@ class PaymentsConfig(AppConfig):
     verbose_name = "Payments"
 
     def ready(self) -> None:
-        """Register the checks, and the breaker's gauge."""
-        from payments import checks, health, metrics  # noqa: F401, PLC0415 - apps come before models
+        """Register the checks, the breaker's gauge, and the gateway's ledger."""
+        from payments import checks, health, metrics, selectors  # noqa: F401, PLC0415 - apps come before models
 
         exposition.database_gauges.add("breakers", metrics.read_breakers)
+        ledgers.register("gateway", selectors.gateway_ledger_position)

@@ -7,13 +7,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from django.conf import settings
+
 from payments import gateway
 from payments.breaker import NAME as BREAKER
 from payments.gateway import NoAnswerError
 from payments.models import CircuitBreaker
+from retail.audit.declare import NotCheckedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PAGE = 1000  # maximum rows per response
 KEYS = 50  # maximum keys per request
@@ -91,6 +94,23 @@ def gateway_refunds(*, after: int) -> list[GatewayRefund]:
     """Return the next page of refunds with an id above `after`. Raises NoAnswerError."""
     rows = _rows("refunds", {"after": after, "limit": PAGE})
     return _parsed(GatewayRefund.from_row(row) for row in rows)
+
+
+def gateway_ledger_position(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the last ids in the gateway's ledger, reading on from a known position.
+
+    What the gateway charges later has a higher id. Raises NotCheckedError without an answer.
+    """
+    same = known.get("gateway") == settings.GATEWAY_NAME
+    charge, refund = (known.get(name, 0) if same else 0 for name in ("charge", "refund"))
+    try:
+        while charges := gateway_charges(after=charge):
+            charge = charges[-1].id
+        while refunds := gateway_refunds(after=refund):
+            refund = refunds[-1].id
+    except NoAnswerError as error:
+        raise NotCheckedError(f"the gateway does not answer: {error}") from error
+    return {"gateway": settings.GATEWAY_NAME, "charge": charge, "refund": refund}
 
 
 def _rows(table: str, query: dict[str, object]) -> Iterator[dict[str, Any]]:

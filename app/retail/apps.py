@@ -19,6 +19,7 @@ class RetailConfig(AppConfig):
 
         from retail import clocks, jobs, models  # noqa: PLC0415
         from retail.audit import results  # noqa: PLC0415
+        from retail.backup import health as backups  # noqa: PLC0415
         from retail.db import checks  # noqa: F401, PLC0415
         from retail.history import rollups  # noqa: PLC0415
         from retail.mail import outbox  # noqa: PLC0415
@@ -39,9 +40,11 @@ class RetailConfig(AppConfig):
         exposition.database_gauges.add("queue", jobs.read_queue)
         exposition.database_gauges.add("jobs", jobs.read_successes)
         exposition.database_gauges.add("emails", outbox.read_waiting)
+        exposition.database_gauges.add("backups", backups.read_backups)
         jobs.pollers += [outbox.send_next] * outbox.SENDERS
         exposition.database_gauges.add("audit", results.read_audit)
         for field in ("checked_at", "full_checked_at"):
             clocks.stored_times.append(clocks.StoredTime(models.AuditCheck.objects.all, field))
         clocks.stored_times.append(clocks.StoredTime(outbox.waiting, "due_at", outbox.longest_wait))
+        clocks.stored_times.append(clocks.StoredTime(models.Backup.objects.all, "taken_at"))
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

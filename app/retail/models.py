@@ -1,4 +1,4 @@
-"""Metric rows and rollups, heartbeats, jobs, audit results, the outbox, security events."""
+"""Metric rows and rollups, heartbeats, jobs, audit results, outbox, security events, backups."""
 
 import uuid
 from typing import ClassVar
@@ -229,3 +229,20 @@ class SecurityEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.outcome}, {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Backup(models.Model):
+    """A good backup, and the last restore of it. Rows are added by `manage.py backup`."""
+
+    name = models.CharField(max_length=100, unique=True, help_text="of the file")
+    taken_at = models.DateTimeField(db_index=True, help_text="what is committed later is not in it")
+    seconds = models.FloatField(help_text="that it took")
+    size = models.PositiveBigIntegerField(help_text="in bytes")
+    encrypted = models.BooleanField()
+    ledgers = models.JSONField(default=dict, help_text="how far other programs' ledgers were")
+    restored_at = models.DateTimeField(null=True)
+    restore_seconds = models.FloatField(null=True, help_text="to the end of the audit")
+    restore_problem = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -174,6 +174,12 @@ class Telemetry:
 
 
 @dataclass(frozen=True)
+class Backups:
+    most_age_seconds: int
+    for_seconds: int
+
+
+@dataclass(frozen=True)
 class Clocks:
     most_seconds: int
     for_seconds: int
@@ -247,6 +253,7 @@ class Thresholds:
     gauges: Gauges
     telemetry: Telemetry
     failed_logins: FailedLogins
+    backups: Backups
     clocks: Clocks
     notifications: Notifications
     log_errors: LogErrors

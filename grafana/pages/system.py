@@ -6,6 +6,7 @@ from grafana.queries import or_none, query
 from retail.thresholds import THRESHOLDS
 
 DB = 'datname!~"|postgres|template.*"'
+BACKUPS = THRESHOLDS.backups
 DISK = THRESHOLDS.disk
 UP = mapping({0: ("DOWN", BAD), 1: ("up", GOOD)})
 BUSY = steps((0.7, WARN), (0.9, BAD))
@@ -246,6 +247,18 @@ PAGE = page(
             unit="short",
             decimals=0,
             soft_most=8,
+        ),
+        series(
+            "Age of the last backup",
+            "What would be lost if the database were lost now. Normally the time between two "
+            "backups. Above the red line, RetailBackupOld fires in production: run make backup, "
+            "and read what it says.",
+            [
+                query("time() - max(retail_backup_last_success_timestamp_seconds)", "age"),
+            ],
+            unit="s",
+            thresholds=steps((BACKUPS.most_age_seconds, BAD)),
+            soft_most=BACKUPS.most_age_seconds,
         ),
     ],
 )

@@ -18,6 +18,7 @@ CALLS = {
     "worker": {"db", "gateway"},
     "migrate": {"db"},
     "populate": {"db"},
+    "backup": {"db", "gateway"},
     "shoppers": {"web"},
     "postgres-exporter": {"db"},
     "blackbox": {"web", "worker"},
@@ -31,7 +32,7 @@ CALLS = {
     "grafana": {"prometheus", "loki", "alertmanager"},
 }
 # One program with the same rights: they do not call each other, but may share networks.
-SHOP = {"web", "worker", "migrate", "populate"}
+SHOP = {"web", "worker", "migrate", "populate", "backup"}
 
 
 def networks(service: str) -> set[str]:

@@ -9,7 +9,7 @@ from tests.config.compose import ROOT, SERVICES, TEXT
 
 ALL = pytest.mark.parametrize("name", sorted(SERVICES))
 MEGABYTES = 2300
-ONCE = {"migrate", "config", "populate"}
+ONCE = {"migrate", "config", "populate", "backup"}
 # The collector's image has no command for one, and no service depends on shoppers.
 WITHOUT_HEALTH_CHECK = {*ONCE, "collector", "shoppers"}
 PUBLISHED = {
@@ -43,7 +43,7 @@ def test_only_the_demo_has_synthetic_shoppers() -> None:
     profiles = {
         name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
     }
-    assert profiles == {"populate": ["demo"], "shoppers": ["demo"]}
+    assert profiles == {"populate": ["demo"], "shoppers": ["demo"], "backup": ["backup"]}
 
 
 def test_no_service_has_the_docker_socket_or_extra_privileges() -> None:

@@ -36,10 +36,11 @@ SECRETS = {
     "SECRET_KEY": {"web", "worker"},
     "METRICS_TOKEN": {"web", "worker", "config"},
     "ALERTS_TOKEN": {"web", "worker", "config"},
-    "GATEWAY_API_KEY": {"web", "worker", "gateway"},
+    "GATEWAY_API_KEY": {"web", "worker", "gateway", "backup"},
     "GATEWAY_FAULTS_TOKEN": {"gateway"},
     "GATEWAY_CARDS": {"gateway"},
-    "DATABASE_URL": {"web", "worker", "migrate", "populate"},
+    "DATABASE_URL": {"web", "worker", "migrate", "populate", "backup"},
+    "BACKUP_KEY": {"backup"},
     "CACHE_URL": {"web", "worker"},
     "EMAIL_HOST_PASSWORD": {"web", "worker"},
     "POSTGRES_PASSWORD": {"db", "config"},
@@ -178,7 +179,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_web_and_worker_get_exactly_the_settings_that_the_shop_reads(read: set[str]) -> None:
-    assert set(environment("web")) == read - IN_IMAGE
+    assert set(environment("web")) == read - IN_IMAGE - {"BACKUP_KEY", "BACKUP_DIR"}
     assert environment("worker") == {**environment("web"), "LOG_DIR": "/app/logs/worker"}
 
 

@@ -54,6 +54,7 @@ FOLLOW = {
     "stock_conflicts.window_seconds": "rules grafana",
     "oversold.most_units": f"rules grafana {QS}",
     "circuit_breaker.window_seconds": "rules grafana",
+    "backups.most_age_seconds": "rules grafana",
     "unknown_payments.most_age_seconds": f"rules grafana dashboard api audit {QS}",
     "flash_payments.most_seconds": QS,
     "flash_payments.least_ratio": QS,

@@ -11,6 +11,7 @@ from pytest_django import Settings
 from payments import gateway as client
 from payments import selectors
 from payments.gateway import Charge, NoAnswerError
+from retail.audit.declare import NotCheckedError
 from tests.gateway_simulator.support import Process
 
 
@@ -74,6 +75,37 @@ def test_an_unreachable_or_slow_gateway_is_no_answer(
             selectors.gateway_charges(after=0)
     finally:
         gateway.knobs()
+
+
+def test_the_ledgers_position_is_read_on_from_where_it_was(
+    gateway: Process, settings: Settings
+) -> None:
+    keys = [charge() for _ in range(3)]
+    charges = selectors.gateway_charges_of(keys=keys)
+    asked: list[int] = []
+    read = selectors.gateway_charges
+
+    def counted(*, after: int) -> list[selectors.GatewayCharge]:
+        asked.append(after)
+        return read(after=after)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(selectors, "PAGE", 2)
+        patched.setattr(selectors, "gateway_charges", counted)
+        position = selectors.gateway_ledger_position({})
+        assert (position["gateway"], position["charge"]) == (
+            settings.GATEWAY_NAME,
+            charges[keys[2]].id,
+        )
+        asked.clear()
+        assert selectors.gateway_ledger_position(position) == position
+        assert asked == [position["charge"]]
+        asked.clear()
+        assert selectors.gateway_ledger_position({**position, "gateway": "other"}) == position
+        assert asked[0] == 0  # another gateway counts on its own
+    settings.GATEWAY_URL = "http://127.0.0.1:1"
+    with pytest.raises(NotCheckedError, match="does not answer"):
+        selectors.gateway_ledger_position(position)
 
 
 def test_an_error_status_is_no_answer(gateway: Process, settings: Settings) -> None:

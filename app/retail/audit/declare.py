@@ -61,24 +61,30 @@ class Invariant:
 
     `recheck` returns those of the given subjects that still violate it. Without `recheck`, a scan
     from a checkpoint finds all violations too. With `full_every` None, every scan is a full one.
+    `since_backup`: a restored database violates it through what has happened since its backup.
     """
 
     name: str
     scan: Scan
     recheck: Recheck | None = None
     full_every: timedelta | None = EACH_DAY
+    since_backup: bool = False
 
 
 declared: dict[str, Invariant] = {}
 
 
 def invariant(
-    name: str, *, recheck: Recheck | None = None, full_every: timedelta | None = EACH_DAY
+    name: str,
+    *,
+    recheck: Recheck | None = None,
+    full_every: timedelta | None = EACH_DAY,
+    since_backup: bool = False,
 ) -> Callable[[Scan], Scan]:
     """Declare an invariant and the function that scans for violations of it."""
 
     def declare(scan: Scan) -> Scan:
-        declared[name] = Invariant(name, scan, recheck, full_every)
+        declared[name] = Invariant(name, scan, recheck, full_every, since_backup)
         INVARIANTS.add(name)
         return scan
 

@@ -128,6 +128,14 @@ SECURITY = Counter(
     "Log-ins, failed log-ins, and changes that matter for security.",
     {"event": (*SECURITY_EVENTS, "log_in_failed")},
 )
+BACKUP_LAST_SUCCESS = DatabaseGauge(
+    "retail_backup_last_success_timestamp_seconds",
+    "Time of the snapshot in the last good backup; without any, when the database was made.",
+)
+BACKUPS_EXPECTED = DatabaseGauge(
+    "retail_backups_expected",
+    "1 in production, where somebody must make backups; 0 in development and in a demo.",
+)
 METRIC_ROWS_DROPPED = Counter(
     "retail_metric_rows_dropped_total",
     "Metric rows dropped because the buffer was full or the database rejected them.",

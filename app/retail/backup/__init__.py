@@ -1,0 +1,1 @@
+"""Backups of the database: made, checked, restored and measured (docs/backups.md)."""
