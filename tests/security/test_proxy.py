@@ -246,7 +246,7 @@ def status_for(proxy: Proxy, client: str, path: str = "/") -> int:
 
 
 def test_the_requests_of_each_client_are_limited(nginx: str, shop: Shop, tmp_path: Path) -> None:
-    few = {"rate=100r/s": "rate=1r/m", "burst=500": "burst=2"}
+    few = {"rate=300r/s": "rate=1r/m", "burst=1500": "burst=2"}
     with running_proxy(nginx, tmp_path, f"127.0.0.1:{shop.server_port}", changes=few) as proxy:
         assert [status_for(proxy, "203.0.113.1") for _ in range(4)] == [200, 200, 200, 429]
         assert status_for(proxy, "203.0.113.2") == 200
@@ -261,7 +261,7 @@ def test_the_requests_of_each_client_are_limited(nginx: str, shop: Shop, tmp_pat
 def test_the_simultaneous_requests_of_each_client_are_limited(
     nginx: str, shop: Shop, tmp_path: Path
 ) -> None:
-    few = {"connections 400": "connections 1"}
+    few = {"connections 1000": "connections 1"}
     with running_proxy(nginx, tmp_path, f"127.0.0.1:{shop.server_port}", changes=few) as proxy:
         waiting = socket.create_connection(("127.0.0.1", proxy.balancers_port), timeout=PATIENCE)
         forwarded = "X-Forwarded-For: 203.0.113.1\r\n"
