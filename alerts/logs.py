@@ -1,4 +1,4 @@
-"""The alert rule that Loki evaluates. Loki sends alerts to Alertmanager as Prometheus does."""
+"""The alert rules that Loki evaluates. Loki sends alerts to Alertmanager as Prometheus does."""
 
 from alerts.model import Alert, Group, span
 from retail.thresholds import THRESHOLDS, in_words
@@ -35,4 +35,33 @@ LOG_ERRORS_BURST = Alert(
     ),
 )
 
-GROUPS = (Group("retail_logs", (LOG_ERRORS_BURST,), every=30),)
+PROXY = THRESHOLDS.proxy_errors
+
+PROXY_ERRORS_HIGH = Alert(
+    name="RetailProxyErrorsHigh",
+    # What the proxy answers because the shop does not. The shop cannot count it.
+    expr='sum(count_over_time({service_name="proxy",logger="proxy.errors",level="WARNING"} '
+    f"| keep service_name [{span(PROXY.window_seconds)}])) > {PROXY.most_responses}",
+    for_seconds=PROXY.for_seconds,
+    severity="critical",
+    service="shop",
+    summary="The proxy answers visitors with errors, because the shop does not answer",
+    description=f"For {in_words(PROXY.for_seconds)}, the proxy has answered more than "
+    f"{PROXY.most_responses} requests in {in_words(PROXY.window_seconds)} with a 5xx of its own. "
+    "The shop's own error rate does not include them. First steps:",
+    steps=(
+        (
+            "Run docker compose ps web proxy and docker compose logs --since 10m web. If web is "
+            "down: docker compose up -d web. If it hangs: docker compose restart web."
+        ),
+        (
+            "Run docker compose logs --since 10m proxy. Status 502: it cannot reach web; 504: web "
+            "does not answer in time; 500: its /tmp is full."
+        ),
+        "If web is healthy, run docker compose restart proxy.",
+    ),
+    dashboard="retail-logs",
+    logs=(("var-service", "proxy"), ("var-level", "WARNING")),
+)
+
+GROUPS = (Group("retail_logs", (LOG_ERRORS_BURST, PROXY_ERRORS_HIGH), every=30),)

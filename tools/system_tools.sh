@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install programs that tests use and pip cannot install: promtool (Prometheus), amtool (Alertmanager),
-# the blackbox exporter, a cache server and Chromium. Runs only as root on Debian (on Ubuntu: without
+# the blackbox exporter, nginx, a cache server and Chromium. Runs only as root on Debian (on Ubuntu: without
 # Chromium); otherwise does nothing, and the tests report what they left out. Never fails.
 set -u
 
@@ -9,6 +9,7 @@ command -v promtool >/dev/null || packages=prometheus
 command -v amtool >/dev/null || packages="$packages prometheus-alertmanager"
 command -v prometheus-blackbox-exporter >/dev/null || command -v blackbox_exporter >/dev/null ||
     packages="$packages prometheus-blackbox-exporter"
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || packages="$packages nginx"
 command -v valkey-server >/dev/null || command -v redis-server >/dev/null ||
     packages="$packages redis-server"
 

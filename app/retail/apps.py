@@ -32,7 +32,8 @@ class RetailConfig(AppConfig):
         ObservabilityMiddleware.probes = frozenset(probes.PROBES)
         ObservabilityMiddleware.match_of = staticmethod(routes.match_of)
         ObservabilityMiddleware.views = staticmethod(routes.views)
-        ObservabilityMiddleware.believes = staticmethod(access.may_name_request)
+        ObservabilityMiddleware.ids_of = staticmethod(access.request_ids)
+        ObservabilityMiddleware.since_arrival = staticmethod(client.seconds_since_arrival)
         ObservabilityMiddleware.client_of = staticmethod(client.client_address)
         recorder.writer = rollups.write_rows
         recorder.flush_seconds = settings.METRIC_FLUSH_SECONDS

@@ -198,6 +198,13 @@ class LogErrors:
 
 
 @dataclass(frozen=True)
+class ProxyErrors:
+    most_responses: int
+    window_seconds: int
+    for_seconds: int
+
+
+@dataclass(frozen=True)
 class QualityScenarios:
     keep_seconds: int
     for_seconds: int
@@ -257,6 +264,7 @@ class Thresholds:
     clocks: Clocks
     notifications: Notifications
     log_errors: LogErrors
+    proxy_errors: ProxyErrors
     quality_scenarios: QualityScenarios
     slo: Slo
 

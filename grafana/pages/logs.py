@@ -1,4 +1,4 @@
-"""Logs of shop and gateway, by request, order, level and logger."""
+"""Logs of shop, proxy and gateway, by request, order, level and logger."""
 
 from grafana.page import choice, page, text_field
 from grafana.parts import PLAIN, WARN, panel, series, stat, steps
@@ -38,8 +38,8 @@ def lines_of(level: str) -> str:
 
 PAGE = page(
     "retail-logs",
-    "Logs of web, worker and gateway. To see one request or order, paste its id above. Text is a "
-    'regular expression, such as "status":5 for failed requests.',
+    "Logs of web, worker, proxy and gateway. To see one request or order, paste its id above. Text "
+    'is a regular expression, such as "status":5 for failed requests.',
     [
         stat(
             "Errors",
@@ -104,8 +104,8 @@ PAGE = page(
             "logs",
             "Lines",
             "Newest first. Open a line to see its fields. The request_id links to all lines of "
-            "that request from web, worker and gateway. If there are no lines, widen the time "
-            "range or clear the filters above.",
+            "that request from web, worker, proxy and gateway. If there are no lines, widen the "
+            "time range or clear the filters above.",
             [
                 log_query(
                     f"{{{STREAMS}}} {TEXT} | {FILTER}"

@@ -44,6 +44,7 @@ ALERTS: dict[str, Labels] = {
     "telemetry": alert("RetailTelemetryFailing", "ticket", sink="collector", **WATCH),
     "log-ins": alert("RetailLoginFailuresHigh", "warning", **SHOP),
     "log lines": alert("RetailLogErrorsBurst", "warning", service_name="web", **SHOP),
+    "proxy": alert("RetailProxyErrorsHigh", "critical", **SHOP),
     "home": alert("RetailProbeFailing", "critical", probe="home", **SHOP),
     "worker": alert("RetailProbeFailing", "critical", probe="worker", **SHOP),
     "database": alert("RetailDatabaseDown", "critical", **SHOP),
@@ -75,7 +76,7 @@ SILENCES = {
     # The shop answers nobody.
     "home": {
         "errors", "checkouts burn", "checkouts smoulder", "last requests", "last checkouts",
-        "no web", "one web", "no visitors", "grafana's errors",
+        "no web", "one web", "no visitors", "proxy", "grafana's errors",
     },
     "worker": {"no worker", "one worker", "audit stale", "queue", "e-mails", "job"},
     "no worker": {"one worker", "audit stale", "queue", "e-mails", "job"},

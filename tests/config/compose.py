@@ -14,6 +14,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 # Who calls whom: the one list that the networks must follow.
 CALLS = {
+    "proxy": {"web"},
     "web": {"db", "gateway"},
     "worker": {"db", "gateway"},
     "migrate": {"db"},
@@ -21,7 +22,7 @@ CALLS = {
     "backup": {"db", "gateway"},
     "shoppers": {"web"},
     "postgres-exporter": {"db"},
-    "blackbox": {"web", "worker"},
+    "blackbox": {"proxy", "web", "worker"},
     "prometheus": {
         *("web", "worker", "gateway", "blackbox", "node-exporter", "postgres-exporter"),
         *("alertmanager", "loki", "collector", "grafana"),

@@ -10,10 +10,11 @@ from tests.config.compose import ROOT, SERVICES, TEXT
 ALL = pytest.mark.parametrize("name", sorted(SERVICES))
 MEGABYTES = 2300
 ONCE = {"migrate", "config", "populate", "backup"}
-# The collector's image has no command for one, and no service depends on shoppers.
-WITHOUT_HEALTH_CHECK = {*ONCE, "collector", "shoppers"}
+# The collector's image has no command for one, no service depends on shoppers, and the proxy is
+# asked from outside.
+WITHOUT_HEALTH_CHECK = {*ONCE, "collector", "shoppers", "proxy"}
 PUBLISHED = {
-    "web": "127.0.0.1:${WEB_PORT:-8000}:8000",
+    "proxy": "127.0.0.1:${WEB_PORT:-8000}:8080",
     "db": "127.0.0.1:${DB_PORT:-5432}:5432",
     "gateway": "127.0.0.1:${GATEWAY_PAGE_PORT:-8001}:8001",
     "grafana": "127.0.0.1:${GRAFANA_PORT:-3000}:3000",
@@ -25,7 +26,16 @@ PUBLISHED = {
 def test_the_services_are_the_shop_and_its_monitoring() -> None:
     exporters = {"postgres-exporter", "blackbox", "node-exporter"}
     monitoring = {*exporters, "prometheus", "alertmanager", "loki", "collector", "grafana"}
-    assert set(SERVICES) == {"db", "gateway", "web", "worker", "shoppers", *ONCE, *monitoring}
+    assert set(SERVICES) == {
+        "db",
+        "gateway",
+        "web",
+        "proxy",
+        "worker",
+        "shoppers",
+        *ONCE,
+        *monitoring,
+    }
 
 
 def test_memory_limits_add_up_to_at_most_2_3_gigabytes() -> None:
@@ -105,3 +115,18 @@ def test_who_refuses_development_values_is_given_them(service: str) -> None:
 def test_compose_is_for_development_unless_told_otherwise(service: str) -> None:
     given = SERVICES[service]["environment"]
     assert (given["DEBUG"], given["DEMO"]) == ("${DEBUG:-True}", "${DEMO:-False}")
+
+
+def test_the_proxy_reaches_only_web_and_writes_only_its_log_and_a_sized_tmp() -> None:
+    proxy = SERVICES["proxy"]
+    assert proxy["networks"] == ["edge"]
+    reached = {name for name, service in SERVICES.items() if "edge" in service.get("networks", ())}
+    assert reached == {"proxy", "web", "blackbox"}
+    assert proxy["tmpfs"] == ["/tmp:size=48m"]
+    assert [volume for volume in proxy["volumes"] if not volume.endswith(":ro")] == ["logs:/logs"]
+    assert proxy["pids_limit"] > 0
+    assert not proxy["user"].startswith(("0", "root"))
+
+
+def test_web_believes_its_proxy() -> None:
+    assert SERVICES["web"]["environment"]["TRUSTED_PROXIES"] == "${TRUSTED_PROXIES:-1}"

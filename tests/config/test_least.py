@@ -96,6 +96,7 @@ def _scraped() -> tuple[set[str], set[str]]:
 def _called(service: str) -> set[str]:
     """Return whom a service calls, by its command, its variables and its configuration."""
     files = {
+        "proxy": ["nginx/shop.conf"],
         "alertmanager": ["alerts/alertmanager.yml"],
         "loki": ["loki/loki.yml"],
         "collector": ["loki/collector.yaml"],

@@ -20,10 +20,13 @@ from grafana.build import DASHBOARDS
 from grafana.page import TITLES
 from grafana.parts import KEEP
 from tests.contracts.emitted import LAMP
-from tests.running.support import DUE, RunningShop, wait_until
+from tests.running.proxy import nginx_program, running_proxy
+from tests.running.support import DUE, PATIENCE, RunningShop, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.left_out import LeaveOut
 
 VARIABLES = {variable["name"] for variable in DASHBOARDS["logs"]["templating"]["list"]}
 LABELS = {"service": "service_name", "level": "level", "logger": "logger"}
@@ -49,7 +52,12 @@ class Line(NamedTuple):
 
 def lines_of(shop: RunningShop) -> list[Line]:
     """Return the lines that the collector would have shipped by now."""
-    files = {"web": "application.log", "worker": "worker/application.log", "gateway": "gateway.log"}
+    files = {
+        "web": "application.log",
+        "worker": "worker/application.log",
+        "gateway": "gateway.log",
+        "proxy": "proxy.log",
+    }
     return [
         Line(
             service_name=service,
@@ -60,6 +68,7 @@ def lines_of(shop: RunningShop) -> list[Line]:
             text=text,
         )
         for service, path in files.items()
+        if (shop.folder / "logs" / path).exists()
         for text, line in zip(
             (shop.folder / "logs" / path).read_text().splitlines(),
             shop.log(f"logs/{path}"),
@@ -158,7 +167,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture(scope="module")
-def lines(shop: Shop) -> list[Line]:
+def lines(shop: Shop, left_out: LeaveOut) -> list[Line]:
+    with running_proxy(nginx_program(left_out), shop.folder, f"127.0.0.1:{free_port()}") as proxy:
+        requests.get(proxy.url, timeout=PATIENCE)
+        proxy.lines(1)
     return lines_of(shop)
 
 

@@ -1,4 +1,4 @@
-"""Clients that send slowly, or far too much, do not stop a shop without a proxy."""
+"""Clients that send slowly, or far too much, do not stop a shop, with or without its proxy."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from drills.shoppers import Shopper
+from tests.running.proxy import nginx_program, running_proxy
 from tests.running.support import PATIENCE, RunningShop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.left_out import LeaveOut
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 POST = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n" + FORM
@@ -30,14 +34,29 @@ SLOW = {
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
-    shop = RunningShop(tmp_path_factory.mktemp("shop"))
+    shop = RunningShop(tmp_path_factory.mktemp("shop"), {"TRUSTED_PROXIES": "1"})
     shop.start("web")
     yield shop
     shop.close()
 
 
-def connected(shop: RunningShop, sent: bytes) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", shop.port), timeout=PATIENCE)
+@pytest.fixture(scope="module", params=["alone", "behind its proxy"])
+def port(
+    request: pytest.FixtureRequest, shop: RunningShop, left_out: LeaveOut,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[int]:  # fmt: skip
+    """Return the port to which the shop's visitors connect."""
+    if request.param == "alone":
+        yield shop.port
+        return
+    folder = tmp_path_factory.mktemp("proxy")
+    with running_proxy(nginx_program(left_out), folder, f"127.0.0.1:{shop.port}") as proxy:
+        yield proxy.port
+
+
+def connected(port: int, sent: bytes) -> socket.socket:
+    address = ("127.0.0.2", 0)  # not the buyer's
+    client = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=address)
     client.sendall(sent)
     return client
 
@@ -55,9 +74,10 @@ def answer(client: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_a_buyer_buys_while_slow_clients_hold_connections(shop: RunningShop, kind: str) -> None:
-    slow = [connected(shop, SLOW[kind]) for _ in range(20)]
-    buyer = shop.shopper()
+def test_a_buyer_buys_while_slow_clients_hold_connections(port: int, kind: str) -> None:
+    slow = [connected(port, SLOW[kind]) for _ in range(200)]
+    buyer = Shopper(f"http://127.0.0.1:{port}")
+    buyer.register()
     buyer.put_in_cart("/products/lumen-desk-lamp/")
     page = buyer.order()
     assert page.status_code == 200
@@ -67,7 +87,7 @@ def test_a_buyer_buys_while_slow_clients_hold_connections(shop: RunningShop, kin
 
 
 def test_slow_clients_are_given_up(shop: RunningShop) -> None:
-    for kind, client in {kind: connected(shop, sent) for kind, sent in SLOW.items()}.items():
+    for kind, client in {kind: connected(shop.port, sent) for kind, sent in SLOW.items()}.items():
         received = answer(client)
         if kind in {"half a header", "half a body"}:
             assert received.startswith(b"HTTP/1.1 408 Request Timeout\r\nX-Request-ID: "), kind
@@ -90,12 +110,12 @@ def test_a_client_that_reads_nothing_holds_no_thread(shop: RunningShop) -> None:
 def test_a_large_body_is_refused_before_it_is_sent(shop: RunningShop) -> None:
     for kind in (FORM, b"Content-Type: multipart/form-data; boundary=b\r\n"):
         head = POST.replace(FORM, kind) + b"Content-Length: 64000000\r\nConnection: close\r\n\r\n"
-        received = answer(connected(shop, head))
+        received = answer(connected(shop.port, head))
         assert received.startswith(b"HTTP/1.1 413 "), received[:100]
 
 
 def test_trickling_a_header_gains_no_time(shop: RunningShop) -> None:
-    client = connected(shop, b"GET / HTTP/1.1\r\nX: ")
+    client = connected(shop.port, b"GET / HTTP/1.1\r\nX: ")
     client.settimeout(0.5)
     received = b""
     for _ in range(PATIENCE):

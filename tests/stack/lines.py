@@ -16,7 +16,7 @@ SOON = 15  # seconds from an order to its lines in Loki
 OUTAGE = 120  # seconds without Loki
 PAUSE = 0.4  # between orders: their lines must fit into one response of Loki
 MOST = 5000  # lines in one response
-FILES = ("application.log", "worker/application.log", "gateway/gateway.log")
+FILES = ("application.log", "worker/application.log", "gateway/gateway.log", "proxy.log")
 
 
 def loki(path: str, **params: str | int) -> Any:
@@ -55,6 +55,8 @@ def found_by_request_id() -> None:
     check(f"labels: {labels}", labels == ("web", "INFO", "retail.orders", request_id))
     gateway = f'{{service_name="gateway"}} | request_id="{request_id}"'
     wait_for("the gateway's lines of the request are in Loki", lambda: lines(gateway), SOON)
+    proxy = f'{{service_name="proxy", logger="proxy.requests"}} | request_id="{request_id}"'
+    wait_for("the proxy's line of the request is in Loki", lambda: lines(proxy), SOON)
 
 
 def written(prefix: str) -> Counter[str]:

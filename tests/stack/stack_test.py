@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "app")]
 import requests
 
 from drills.shoppers import Shopper, form_of
+from tests.security.test_slow_clients import SLOW
 from tests.stack import least, monitoring
 from tests.stack.stack import (
     ENV_FILE,
@@ -37,6 +40,7 @@ from tests.stack.stack import (
     customer,
     everything_is_settled_and_consistent,
     manage,
+    order,
     ready,
     set_faults,
     sql,
@@ -44,6 +48,8 @@ from tests.stack.stack import (
 )
 
 EXPECTED = {200, 409, 429, 503}
+SLOW_CLIENTS = 200
+BOUGHT_WITHIN = 2  # seconds
 
 
 def start() -> None:
@@ -114,6 +120,35 @@ def killed_during_an_order() -> None:
     everything_is_settled_and_consistent()
 
 
+def slow_clients() -> None:
+    print(f"{SLOW_CLIENTS} slow connections of each kind")
+    for kind, sent in SLOW.items():
+        address = ("127.0.0.1", PORTS["WEB_PORT"])
+        slow = [socket.create_connection(address) for _ in range(SLOW_CLIENTS)]
+        for client in slow:
+            client.sendall(sent)
+        shopper = customer()
+        began = time.monotonic()
+        shopper.put_in_cart(LAMP)
+        page = shopper.order()
+        took = time.monotonic() - began
+        check(f"{kind}: bought in {took:.1f} s", "Thank you" in page.text and took < BOUGHT_WITHIN)
+        for client in slow:
+            client.close()
+
+
+def web_at_a_new_address() -> None:
+    print("web stops, and comes back")
+    compose("rm", "--stop", "--force", "web")
+    page = requests.get(WEB, timeout=30)
+    check("the proxy answers instead", page.status_code == HTTPStatus.BAD_GATEWAY)
+    # Another container takes the old address.
+    compose("run", "--detach", "--rm", "--no-deps", "web", "sleep", "60")
+    compose("up", "-d", "web")
+    wait_for("the proxy finds it", ready)
+    check("an order is confirmed", "Thank you" in order(customer()).text)
+
+
 def restart_of_the_database_under_load() -> None:
     print("restart db, under load")
     statuses: Counter[int] = Counter()
@@ -180,6 +215,8 @@ def main() -> None:
         commands()
         order_survives_down_and_up()
         killed_during_an_order()
+        slow_clients()
+        web_at_a_new_address()
         restart_of_the_database_under_load()
         monitoring.everything()
         clean_stop()

@@ -6,7 +6,7 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from retail.observability.context import accepted_request_id, request_context, waited, well_formed
+from retail.observability.context import accepted_request_id, request_context, waited
 from retail.observability.logs.formatter import log_event
 from retail.observability.prometheus import catalogue
 from retail.observability.rows.recorder import recorder
@@ -36,10 +36,11 @@ class ObservabilityMiddleware:
     """Assigns each request an id, returns it as a header, and records duration and status.
 
     It is the outermost middleware, so the duration is the time from the request's arrival to its
-    answer, whatever answers it, and includes the wait for a free thread.
+    answer, whatever answers it: it includes the wait for a free thread, and the time since a
+    trusted proxy has passed the request on.
 
-    An id in X-Request-ID is kept from those whom `believes` believes, and from staff (see
-    retail.web.access). A stranger's could join another's trace: it is only a field of the line.
+    The id is the one that `ids_of` believes, or a new one. A stranger's could join another's trace:
+    it is only a field of the line, unless the stranger turns out to be staff (retail.web.access).
 
     Probes and static files get an id but are not recorded, because they would dilute the error
     rate. What a view or another middleware sets on the request:
@@ -55,7 +56,8 @@ class ObservabilityMiddleware:
     probes: frozenset[str] = frozenset()
     match_of: Callable[[HttpRequest], ResolverMatch | None] = staticmethod(lambda _request: None)
     views: Callable[[], Iterable[str]] = staticmethod(lambda: ())
-    believes: Callable[[HttpRequest], bool] = staticmethod(lambda _request: False)
+    ids_of: Callable[[HttpRequest], tuple[str, str]] = staticmethod(lambda _request: ("", ""))
+    since_arrival: Callable[[HttpRequest], float] = staticmethod(lambda _request: 0.0)
     client_of: Callable[[HttpRequest], str] = staticmethod(lambda _request: "")
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -64,7 +66,7 @@ class ObservabilityMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Process and record a request."""
-        started = perf_counter() - waited.seconds
+        started = perf_counter() - max(waited.seconds, self.since_arrival(request))
         request_id = self._request_id(request)
         path = request.path
         if path in self.probes or path.startswith(self.static_url):
@@ -89,11 +91,10 @@ class ObservabilityMiddleware:
 
     def _request_id(self, request: HttpRequest) -> str:
         """Set and return the request's id: the one it has brought along, if that is believed."""
-        offered = well_formed(request.META.get("HTTP_X_REQUEST_ID"))
-        believed = offered if offered and self.believes(request) else None
+        believed, offered = self.ids_of(request)
         request_id = accepted_request_id(believed)
         request.request_id = request_id  # type: ignore[attr-defined]
-        if offered and believed is None:
+        if offered:
             request.client_request_id = offered  # type: ignore[attr-defined]
         return request_id
 

@@ -11,7 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 
-from retail.observability.context import rename_request
+from retail.observability.context import rename_request, well_formed
 from retail.observability.prometheus import exposition
 from retail.web.client import is_from_proxy
 from retail.web.problems import problem
@@ -56,11 +56,19 @@ def has_metrics_token(request: HttpRequest) -> bool:
     )
 
 
-def may_name_request(request: HttpRequest) -> bool:
-    """Return whether a request's X-Request-ID is kept, as far as is known before the session."""
-    return is_from_proxy(request) or exposition.may_read(
+def request_ids(request: HttpRequest) -> tuple[str, str]:
+    """Return the id that a request is believed to have, and one that a stranger wants; "" for none.
+
+    A trusted proxy gives requests its own id, and sends a client's as X-Client-Request-ID.
+    """
+    believed, offered = "", well_formed(request.META.get("HTTP_X_REQUEST_ID"))
+    if is_from_proxy(request):
+        believed, offered = offered, well_formed(request.META.get("HTTP_X_CLIENT_REQUEST_ID"))
+    if offered and exposition.may_read(
         request.headers.get("Authorization", ""), settings.METRICS_TOKEN, debug=False
-    )
+    ):
+        return offered, ""
+    return believed, offered
 
 
 class StaffRequestIdMiddleware:

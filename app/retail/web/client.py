@@ -6,6 +6,8 @@ the last addresses, those that trusted proxies have appended, are true.
 
 from __future__ import annotations
 
+import re
+import time
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -15,6 +17,9 @@ from django.conf import settings
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+LONGEST_WAIT = 60.0  # seconds; proxies give up before
+# Such as nginx's `t=$msec`: seconds since 1970.
+_STAMP = re.compile(r"t=([0-9]{10}\.[0-9]{3})")
 IPV6_PREFIX = 64  # one household or server gets at least so many addresses
 
 
@@ -86,6 +91,19 @@ def client_key(request: HttpRequest) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, IPV6_PREFIX), strict=False))
     return text
+
+
+def seconds_since_arrival(request: HttpRequest) -> float:
+    """Return how long ago a trusted proxy received the request, by X-Request-Start; 0 if unknown.
+
+    A time in the future, or too long ago to be true, is one of a wrong clock.
+    """
+    stamp = request.META.get("HTTP_X_REQUEST_START")
+    if stamp is None or not is_from_proxy(request):
+        return 0.0
+    found = _STAMP.fullmatch(stamp)
+    seconds = time.time() - float(found[1]) if found else 0.0
+    return seconds if 0 < seconds < LONGEST_WAIT else 0.0
 
 
 def ignore_forged(request: HttpRequest) -> None:

@@ -258,3 +258,12 @@ def test_what_is_observed_at_the_answer_gets_the_whole_time(site: Client) -> Non
     with request_context("a-job"):
         at_answer(lambda seconds, request_id: seen.append((seconds, request_id)), 1.5)
     assert seen == [(1.5, "a-job")]
+
+
+@pytest.mark.parametrize(("trusted", "counted"), [(1, True), (0, False)])
+def test_the_time_of_a_request_includes_its_way_from_a_trusted_proxy(
+    site: Client, settings: Settings, lines: Lines, trusted: int, counted: bool
+) -> None:
+    settings.TRUSTED_PROXIES = trusted
+    site.get("/id/", headers={"X-Request-Start": f"t={time.time() - 30:.3f}"})
+    assert (lines()[-1]["extra"]["duration_ms"] >= 30_000) == counted

@@ -170,3 +170,32 @@ def test_staff_name_the_request(stranger: Client, lines: Lines) -> None:
     page = stranger.get("/fail/", headers=OFFERED).content.decode()
     assert "of-another-customer" in page
     assert current_request_id() == ""
+
+
+THROUGH_THE_PROXY = {"X-Request-ID": "of-the-proxy", "X-Client-Request-ID": "of-another-customer"}
+
+
+def test_a_strangers_id_is_not_kept_through_a_proxy(site: Client, lines: Lines) -> None:
+    response = site.get("/id/", headers=THROUGH_THE_PROXY)
+    assert response.headers["X-Request-ID"] == "of-the-proxy"
+    assert lines()[0]["request_id"] == "of-the-proxy"
+    assert lines()[0]["extra"]["client_request_id"] == "of-another-customer"
+
+
+def test_staff_and_who_has_the_token_name_the_request_through_a_proxy(
+    site: Client, settings: Settings
+) -> None:
+    settings.METRICS_TOKEN = "right"
+    headers = {**THROUGH_THE_PROXY, "Authorization": "Bearer right"}
+    assert site.get("/id/", headers=headers).json()["id"] == "of-another-customer"
+    user = make_buyer()
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    site.force_login(user)
+    response = site.get("/id/", headers=THROUGH_THE_PROXY)
+    assert response.headers["X-Request-ID"] == "of-another-customer"
+
+
+def test_without_a_proxy_there_is_no_clients_id(stranger: Client, lines: Lines) -> None:
+    response = stranger.get("/id/", headers={"X-Client-Request-ID": "of-another-customer"})
+    assert is_new(response.headers["X-Request-ID"])
+    assert "client_request_id" not in lines()[0]["extra"]

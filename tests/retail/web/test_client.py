@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from django.test import RequestFactory
 
-from retail.web.client import client_address, client_key, ignore_forged
+from retail.web.client import (
+    client_address,
+    client_key,
+    ignore_forged,
+    seconds_since_arrival,
+)
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -119,3 +124,29 @@ def test_only_a_trusted_proxy_says_that_a_request_came_over_https(
         request = RequestFactory().get("/", headers=headers, REMOTE_ADDR=peer)
         ignore_forged(request)
         assert request.is_secure() is secure
+
+
+@pytest.mark.parametrize(
+    ("stamp", "seconds"),
+    [
+        ("t=1700000000.000", 1.5),
+        (None, 0),
+        ("", 0),
+        ("t=1700000001.600", 0),  # the proxy's clock is ahead
+        ("t=1699999900.000", 0),  # or behind
+        ("1700000000.000", 0),
+        ("t=1700000000.000, t=1700000000.000", 0),
+        ("t=170000000\u0660.000", 0),
+        ("t=nan", 0),
+        ("t=1e9", 0),
+    ],
+)
+def test_a_trusted_proxy_says_when_a_request_arrived(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, stamp: str | None, seconds: float
+) -> None:
+    monkeypatch.setattr("retail.web.client.time.time", lambda: 1_700_000_001.5)
+    headers = {} if stamp is None else {"X-Request-Start": stamp}
+    request = RequestFactory().get("/", headers=headers, REMOTE_ADDR=PEER)
+    assert seconds_since_arrival(request) == 0
+    settings.TRUSTED_PROXIES = NETWORKS
+    assert seconds_since_arrival(request) == seconds
