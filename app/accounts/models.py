@@ -51,8 +51,13 @@ class Notice(models.Model):
 class Session(AbstractBaseSession):
     """A visitor's session, with its account's id so that both are read together (`sessions.py`)."""
 
+    session_key = models.CharField(max_length=64, primary_key=True, help_text="hash of the key")
     # No foreign key: a user deleted while logged in becomes an anonymous visitor.
-    user_id = models.BigIntegerField(null=True, editable=False)
+    user_id = models.BigIntegerField(null=True, editable=False, db_index=True)
+    started_at = models.DateTimeField(default=timezone.now, help_text="when the user logged in")
+    seen_at = models.DateTimeField(default=timezone.now)
+    client = models.CharField(max_length=45, blank=True, help_text="IP address")
+    browser = models.CharField(max_length=60, blank=True)
 
     @classmethod
     def get_session_store_class(cls) -> type[SessionBase]:

@@ -89,6 +89,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.known_browsers.KnownBrowserMiddleware",
+    "accounts.last_seen.LastSeenMiddleware",
 ]
 
 # Let exceptions reach ProblemMiddleware, which renders error pages.
@@ -215,6 +216,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"accounts.passwords.{name}"} for name in ("OwnWordsValidator", "StaffLengthValidator")
 ]
 SESSION_ENGINE = "accounts.sessions"
+# Staff log in again after so many seconds, and after so many without opening a page.
+STAFF_SESSION_SECONDS = 12 * 3600
+STAFF_IDLE_SECONDS = 3600
 AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
 PASSWORD_HASHERS = ["accounts.hashers.BoundedHasher", *global_settings.PASSWORD_HASHERS[1:]]
 PASSWORD_HASHING_THREADS = max(1, env.integer("WEB_THREADS", 8, least=1) // 2)

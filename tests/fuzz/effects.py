@@ -20,6 +20,7 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "accounts:register": CART | SESSION | TRAIL | {"auth_user"},  # logs in and merges the cart
     "accounts:login": CART | SESSION | TRAIL | {"auth_user"},  # last_login
     "accounts:logout": SESSION | TRAIL,
+    "accounts:sessions": SESSION | TRAIL,
     "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
     "accounts:password_reset": frozenset({"retail_email"}) | TRAIL,
     "accounts:password_reset_confirm": SESSION | TRAIL | {"auth_user"},
