@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import RecoveryCodes, Session
+from accounts.second_factor import app_add
 from retail.models import SecurityEvent
 from tests.accounts.factors import (
     BASE,
@@ -153,6 +154,13 @@ def test_nothing_is_set_up_with_a_wrong_entry(
     assert message in answer.content.decode()
     assert not TOTPDevice.objects.exists()
     assert is_in(client)
+
+
+def test_a_password_alone_adds_no_app_beside_another(stella: User, clock: Clock) -> None:
+    """Two forms may be sent at once: the second one sees the first one's app only when locked."""
+    assert app_add(user=stella, key="00" * 20, code=clock.code("00" * 20), may_replace=False)
+    assert app_add(user=stella, key=KEY, code=clock.code(), may_replace=False) is None
+    assert TOTPDevice.objects.get().key == "00" * 20
 
 
 def test_a_secret_of_somebody_elses_page_is_refused(stella: User, clock: Clock) -> None:
