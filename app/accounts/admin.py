@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django_otp.plugins.otp_totp.admin import TOTPDevice
 
+from accounts.factor_admin import FactorResetAdmin
 from accounts.models import UserProfile
 from accounts.services import users_lock
 
@@ -25,7 +27,8 @@ class UserProfileInline(admin.StackedInline):  # type: ignore[type-arg]
     can_delete = False
 
 
-admin.site.unregister([User, Group])
+# Nobody reads the secrets of others' second factors.
+admin.site.unregister([User, Group, TOTPDevice])
 # What makes somebody staff, or says what they may do.
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -44,7 +47,7 @@ def _may_edit(request: HttpRequest, user: object) -> bool:
 
 
 @admin.register(User)
-class ShopUserAdmin(UserAdmin):  # type: ignore[type-arg]
+class ShopUserAdmin(FactorResetAdmin):
     inlines = (UserProfileInline,)
 
     def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:

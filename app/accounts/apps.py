@@ -13,13 +13,19 @@ class AccountsConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - apps come first
         from django.db.models.signals import post_migrate  # noqa: PLC0415 - the same
 
-        from accounts import checks, emails, guessing, hashers, roles  # noqa: F401, PLC0415
+        from accounts import checks, emails, guessing, hashers, roles, second_factor  # noqa: F401, PLC0415
+        from accounts.factor_gate import ask_for_factor  # noqa: PLC0415
         from accounts.known_browsers import remember_browser  # noqa: PLC0415
+        from accounts.last_seen import remember_log_in  # noqa: PLC0415
         from retail.web.forms_before_login import remember_token  # noqa: PLC0415
 
         user_logged_in.connect(remember_token)
         user_logged_in.connect(remember_browser)
+        user_logged_in.connect(remember_log_in)
+        user_logged_in.connect(ask_for_factor)
         # Of the app that is migrated last: then the permissions of all others exist.
         last = [app for app in apps.get_app_configs() if app.models_module][-1]
         post_migrate.connect(roles.create_groups, sender=last)
-        THROTTLE_SCOPES.add(guessing.SCOPE, hashers.SCOPE, "password_reset", "register")
+        THROTTLE_SCOPES.add(
+            *(guessing.SCOPE, hashers.SCOPE, second_factor.SCOPE, "password_reset", "register")
+        )

@@ -1,4 +1,4 @@
-"""Customer profiles, notices and sessions."""
+"""Customer profiles, notices, sessions and recovery codes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django_otp.models import Device, ThrottlingMixin
 
 if TYPE_CHECKING:
     from django.contrib.sessions.backends.base import SessionBase
@@ -51,11 +52,45 @@ class Notice(models.Model):
 class Session(AbstractBaseSession):
     """A visitor's session, with its account's id so that both are read together (`sessions.py`)."""
 
+    session_key = models.CharField(max_length=64, primary_key=True, help_text="hash of the key")
     # No foreign key: a user deleted while logged in becomes an anonymous visitor.
-    user_id = models.BigIntegerField(null=True, editable=False)
+    user_id = models.BigIntegerField(null=True, editable=False, db_index=True)
+    started_at = models.DateTimeField(default=timezone.now, help_text="when the user logged in")
+    seen_at = models.DateTimeField(default=timezone.now)
+    client = models.CharField(max_length=45, blank=True, help_text="IP address")
+    browser = models.CharField(max_length=60, blank=True)
 
     @classmethod
     def get_session_store_class(cls) -> type[SessionBase]:
         """Return SESSION_ENGINE's store. Imported late because the store imports this model."""
         store: type[SessionBase] = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
         return store
+
+
+class RecoveryCodes(ThrottlingMixin, Device):  # type: ignore[misc]  # the library has no types
+    """What is left of a user's recovery codes; each stands in for the second factor once."""
+
+    hashes = models.JSONField(default=list)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user"], name="recovery_codes_of_a_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Recovery codes of user {self.user_id}"
+
+    def verify_token(self, token: str) -> bool:
+        """Return whether it is the hash of a code that is left, and use it up."""
+        if not self.verify_is_allowed()[0]:
+            return False
+        if token not in self.hashes:
+            self.throttle_increment()
+            return False
+        self.hashes.remove(token)
+        self.throttle_reset()
+        return True
+
+    def get_throttle_factor(self) -> int:
+        """Return the seconds to wait after a wrong code; each further one doubles them."""
+        return 1

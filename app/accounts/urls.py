@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounts import views
+from accounts import factor_views, session_views, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -18,4 +18,14 @@ urlpatterns = [
         name="password_reset_confirm",
     ),
     path("profile/", views.profile, name="profile"),
+    path("sessions/", session_views.sessions, name="sessions"),
+    path("second-factor/", factor_views.second_factor, name="second_factor"),
+    path("second-factor/check/", factor_views.FactorCheckView.as_view(), name="factor_check"),
+    path("second-factor/set-up/", factor_views.SetUpView.as_view(), name="factor_set_up"),
+    path(
+        "second-factor/recovery-codes/",
+        factor_views.RecoveryCodesView.as_view(),
+        name="recovery_codes",
+    ),
+    path("second-factor/remove/", factor_views.RemoveView.as_view(), name="factor_remove"),
 ]

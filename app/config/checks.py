@@ -43,3 +43,9 @@ def _weak_settings() -> Iterator[CheckMessage]:
             hint="Unset DEMO, and set GATEWAY_URL to your payment provider's.",
             id="config.W004",
         )
+    if not settings.STAFF_MFA:
+        yield Warning(
+            "STAFF_MFA is off: a password alone is enough to log in as staff.",
+            hint="Unset STAFF_MFA.",
+            id="config.W005",
+        )

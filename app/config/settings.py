@@ -53,6 +53,7 @@ if refused := list(problems(_given, _MODE)):
 INSTALLED_APPS = [
     "retail",
     "accounts",
+    "django_otp.plugins.otp_totp",
     "products",
     "cart",
     "payments",
@@ -86,10 +87,12 @@ MIDDLEWARE = [
     "retail.web.redirects.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.factor_gate.SecondFactorMiddleware",
     "retail.web.access.StaffRequestIdMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.known_browsers.KnownBrowserMiddleware",
+    "accounts.last_seen.LastSeenMiddleware",
 ]
 
 # Let exceptions reach ProblemMiddleware, which renders error pages.
@@ -220,6 +223,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"accounts.passwords.{name}"} for name in ("OwnWordsValidator", "StaffLengthValidator")
 ]
 SESSION_ENGINE = "accounts.sessions"
+# Staff log in again after so many seconds, and after so many without opening a page.
+STAFF_SESSION_SECONDS = 12 * 3600
+STAFF_IDLE_SECONDS = 3600
+# Whether staff need a second factor (docs/adr/0027).
+STAFF_MFA = env.flag("STAFF_MFA", default=not DEBUG)
+OTP_TOTP_ISSUER = SHOP_NAME
 AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
 PASSWORD_HASHERS = ["accounts.hashers.BoundedHasher", *global_settings.PASSWORD_HASHERS[1:]]
 PASSWORD_HASHING_THREADS = max(1, env.integer("WEB_THREADS", 8, least=1) // 2)

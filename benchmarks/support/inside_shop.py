@@ -21,7 +21,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from accounts.models import Session, UserProfile
-from accounts.sessions import SessionStore
+from accounts.sessions import SessionStore, stored_key
 from benchmarks.support.buyers import Wanted
 from benchmarks.support.captured import reservation
 from benchmarks.support.client import post
@@ -74,9 +74,10 @@ def _users(wanted: Wanted) -> list[User]:
 def _sessions(users: list[User]) -> list[str]:
     """Log the users in; return their session keys."""
     store, expires = SessionStore(), timezone.now() + timedelta(days=1)
-    sessions = [
+    keys = [uuid.uuid4().hex for _ in users]
+    Session.objects.bulk_create(
         Session(
-            session_key=uuid.uuid4().hex,
+            session_key=stored_key(key),
             expire_date=expires,
             user_id=user.pk,
             session_data=store.encode(
@@ -87,10 +88,9 @@ def _sessions(users: list[User]) -> list[str]:
                 }
             ),
         )
-        for user in users
-    ]
-    Session.objects.bulk_create(sessions)
-    return [session.session_key for session in sessions]
+        for key, user in zip(keys, users, strict=True)
+    )
+    return keys
 
 
 def _make(wanted: Wanted) -> dict[str, object]:

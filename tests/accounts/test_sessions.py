@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.backends import AccountBackend
 from accounts.models import Session
-from accounts.sessions import SessionStore
+from accounts.sessions import SessionStore, stored_key
 from accounts.tasks import prune_sessions
 from tests.support import make_buyer
 
@@ -59,7 +59,7 @@ def test_the_session_stores_its_account(client: Client, bea: User, key: str) -> 
     session = client.session  # a visitor's
     session["chosen"] = "a lamp"
     session.save()
-    assert Session.objects.get(pk=session.session_key).user_id is None
+    assert Session.objects.get(pk=stored_key(str(session.session_key))).user_id is None
     assert SessionStore(session.session_key)["chosen"] == "a lamp"
     assert isinstance(user_of(str(session.session_key)), AnonymousUser)
 
@@ -72,6 +72,15 @@ def test_a_changed_account_is_logged_out_at_the_next_request(
     SessionStore(key).load()  # a request that never read its user
     User.objects.update(**change)
     assert isinstance(user_of(key), AnonymousUser)
+
+
+def test_what_is_stored_of_a_key_opens_no_session(bea: User, key: str) -> None:
+    stored = Session.objects.get()
+    assert stored.pk != key
+    assert key not in f"{vars(stored)} {stored.get_decoded()}"
+    assert user_of(key) == bea
+    assert isinstance(user_of(stored.pk), AnonymousUser)
+    assert isinstance(user_of(stored.pk[:32]), AnonymousUser)
 
 
 def test_a_deleted_user_becomes_an_anonymous_visitor(bea: User, key: str) -> None:
@@ -101,10 +110,12 @@ def test_a_loaded_account_is_used_once(bea: User, key: str) -> None:
 
 def test_an_expired_session_is_ignored_and_then_deleted(bea: User, key: str) -> None:
     kept = log_in(bea)
-    Session.objects.filter(pk=key).update(expire_date=timezone.now() - timedelta(seconds=1))
+    Session.objects.filter(pk=stored_key(key)).update(
+        expire_date=timezone.now() - timedelta(seconds=1)
+    )
     assert isinstance(user_of(key), AnonymousUser)
     prune_sessions()
-    assert list(Session.objects.values_list("pk", flat=True)) == [kept]
+    assert list(Session.objects.values_list("pk", flat=True)) == [stored_key(kept)]
     assert user_of(kept) == bea
 
 

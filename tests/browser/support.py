@@ -67,6 +67,7 @@ class ShopWithoutDebug(RunningShop):
                 "DEBUG": "False",
                 "DEMO": "True",
                 "HTTPS": "False",
+                "STAFF_MFA": "False",
                 "SECRET_KEY": "a-secret-key-for-tests-in-a-browser-that-is-long-enough",
                 "ALLOWED_HOSTS": "127.0.0.1",
                 "METRICS_TOKEN": "metrics-token-of-the-browser-tests",

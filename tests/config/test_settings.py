@@ -106,6 +106,7 @@ def test_without_settings_it_says_what_to_set(folders: dict[str, str]) -> None:
         ({"CSRF_TRUSTED_ORIGINS": "http://a.example"}, ["config.W003"]),
         ({"CSRF_TRUSTED_ORIGINS": "https://*.example"}, ["config.W003"]),
         ({"DEMO": "True", "GATEWAY_API_KEY": "dev-gateway-key"}, ["config.W004"]),
+        ({"STAFF_MFA": "False"}, ["config.W005"]),
     ],
 )
 def test_what_is_weak_but_allowed_is_named(
@@ -211,7 +212,8 @@ import json
 from config import settings
 print(json.dumps({name: getattr(settings, name) for name in (
     "DEBUG", "ALLOWED_HOSTS", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS",
-    "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_PROXY_SSL_HEADER", "EMAIL_BACKEND")}))
+    "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_PROXY_SSL_HEADER", "EMAIL_BACKEND",
+    "STAFF_MFA")}))
 """
 
 
@@ -234,7 +236,7 @@ def test_production_uses_only_https(folders: dict[str, str]) -> None:
         '"SECURE_HSTS_SECONDS": 31536000, "SESSION_COOKIE_SECURE": true, '
         '"CSRF_COOKIE_SECURE": true, '
         '"SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"], '
-        '"EMAIL_BACKEND": "retail.mail.smtp.EmailBackend"}'
+        '"EMAIL_BACKEND": "retail.mail.smtp.EmailBackend", "STAFF_MFA": true}'
     )
 
 
@@ -244,7 +246,7 @@ def test_development_uses_http_on_localhost(folders: dict[str, str]) -> None:
         '"SECURE_SSL_REDIRECT": false, "SECURE_HSTS_SECONDS": 0, '
         '"SESSION_COOKIE_SECURE": false, "CSRF_COOKIE_SECURE": false, '
         '"SECURE_PROXY_SSL_HEADER": null, '
-        '"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend"}'
+        '"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend", "STAFF_MFA": false}'
     )
 
 

@@ -23,6 +23,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from accounts import hashers
+from accounts.second_factor import factor_remove
 from orders.models import Payment, Sale, new_payment_key
 from orders.recovery import settle_payments
 from orders.reservation import reserve
@@ -46,6 +47,7 @@ from retail.observability.prometheus.instruments import Counter
 from retail.observability.rows import recorder
 from retail.security import trail
 from retail.throttling import ThrottledError
+from tests.accounts.factors import CHECK, Clock, enrol, log_in, make_staff
 from tests.retail.conftest import forgiving
 from tests.retail.observability.log_writing import open_writer, say
 from tests.support import make_buyer, make_product, moved, order_for, send_emails, without_the_guard
@@ -144,6 +146,17 @@ def _security(buyer: User) -> None:
     breaker_unforce(user_id=root.pk)
     visitor.post("/admin/logout/")
     buyer.refresh_from_db()  # the new password
+
+
+def _second_factor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set it up, give right and wrong codes, end a session, and remove it."""
+    clock, user = Clock(monkeypatch), make_staff()
+    enrol(user, clock)
+    here, there = log_in(user), log_in(user)
+    assert here.post(CHECK, {"code": clock.code()}).status_code == 302
+    assert [there.post(CHECK, {"code": "0"}).status_code for _ in range(2)] == [400, 429]
+    here.post("/accounts/sessions/", {"others": "all"})
+    assert factor_remove(user=user)
 
 
 def _floods(client: Client, buyer: User, lamp: Product, settings: Settings) -> None:
@@ -251,6 +264,8 @@ def test_every_counter_is_incremented(
         with monkeypatch.context() as patched:
             _refusals(buyer, lamp, patched)
         _security(buyer)
+        with monkeypatch.context() as patched:
+            _second_factor(patched)
         _floods(client, buyer, lamp, settings)
         _checkout_fails(client, buyer, monkeypatch)
         _jobs(monkeypatch)

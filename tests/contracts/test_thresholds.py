@@ -116,6 +116,9 @@ NOT_IN_SOURCES = {
     r"one in two minutes": "how many intervals there are",
     r"than a minute|1 h 12 min|`15 minutes`, `1 hour`, `0\.5 seconds`": "how times are written",
     r'"1 minute", "5 minutes"': "the same",
+    r"and 1 h after the|known to five minutes, so after 55 to 60 minutes": "sessions of staff",
+    r"exact to five minutes": "the same",
+    r"a wait of 1 s that|off by more than 30 s": "codes of the second factor",
 }
 GENERATED = {"metrics.md", "QS-Catalog.md"}
 SEPARATE_PROGRAMS = {"gateway_simulator", "migrations", "static"}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
 TRAIL = frozenset({"retail_securityevent"})
+FACTOR = frozenset({"otp_totp_totpdevice", "accounts_recoverycodes"})
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
@@ -20,6 +21,11 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "accounts:register": CART | SESSION | TRAIL | {"auth_user"},  # logs in and merges the cart
     "accounts:login": CART | SESSION | TRAIL | {"auth_user"},  # last_login
     "accounts:logout": SESSION | TRAIL,
+    "accounts:sessions": SESSION | TRAIL,
+    "accounts:factor_check": SESSION | TRAIL | FACTOR,
+    "accounts:factor_set_up": SESSION | TRAIL | FACTOR,
+    "accounts:recovery_codes": TRAIL | FACTOR,
+    "accounts:factor_remove": SESSION | TRAIL | FACTOR,
     "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
     "accounts:password_reset": frozenset({"retail_email"}) | TRAIL,
     "accounts:password_reset_confirm": SESSION | TRAIL | {"auth_user"},
@@ -45,6 +51,7 @@ ADMIN = frozenset(
         "payments_circuitbreaker",  # may be forced open or closed
         *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
         "retail_email",  # may be sent again
+        *FACTOR,  # removed by superusers
         *TRAIL,
     }
 )
@@ -53,6 +60,10 @@ ADMIN = frozenset(
 REFUSALS: dict[str, frozenset[str]] = {
     "accounts:login": TRAIL,
     "admin:login": TRAIL,
+    # So is a wrong password.
+    **dict.fromkeys(
+        ("accounts:factor_set_up", "accounts:recovery_codes", "accounts:factor_remove"), TRAIL
+    ),
     "orders:checkout": frozenset({"payments_circuitbreaker"}),
 }
 # Django moves the reset token from the URL into the session, so that no Referer header leaks it.

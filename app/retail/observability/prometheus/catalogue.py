@@ -27,7 +27,8 @@ SINKS = ("metrics", "rows", "collector", "log", "audit", "security")
 # What the trail of security events records (retail/security).
 SECURITY_EVENTS = (
     *("log_in", "log_out", "account_created", "password_changed", "email_changed"),
-    *("reset_requested", "reset_used", "rights_changed"),
+    *("reset_requested", "reset_used", "rights_changed", "session_ended"),
+    *("factor_added", "factor_removed", "factor_used"),
     *("admin_added", "admin_changed", "admin_deleted", "breaker_forced", "breaker_released"),
 )
 
@@ -126,7 +127,7 @@ EMAILS_OLDEST_WAITING = DatabaseGauge(
 SECURITY = Counter(
     "retail_security_events_total",
     "Log-ins, failed log-ins, and changes that matter for security.",
-    {"event": (*SECURITY_EVENTS, "log_in_failed")},
+    {"event": (*SECURITY_EVENTS, "log_in_failed", "factor_used_failed")},
 )
 BACKUP_LAST_SUCCESS = DatabaseGauge(
     "retail_backup_last_success_timestamp_seconds",

@@ -1,0 +1,106 @@
+"""Forms about the second factor."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import segno
+from django import forms
+from django.contrib.auth import authenticate
+from django.core import signing
+from django.utils.functional import cached_property
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from django_otp.util import random_hex
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from django.http import HttpRequest
+
+SET_UP_SECONDS = 3600  # how long the page to set up an app is good for
+
+
+class CodeForm(forms.Form):
+    """Asks for a code of the app, or a recovery code."""
+
+    code = forms.CharField(
+        max_length=60,
+        help_text="Six digits from your authenticator app, or one of your recovery codes.",
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autofocus": True}),
+    )
+
+
+class PasswordForm(forms.Form):
+    """Asks for the user's password, with the limits of the log-in."""
+
+    password = forms.CharField(
+        label="Your password",
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean_password(self) -> None:
+        """Check the password; nothing needs it later. Raises ThrottledError, too."""
+        user = self.request.user
+        known = authenticate(
+            self.request, username=user.get_username(), password=self.cleaned_data["password"]
+        )
+        if known is None or known.pk != user.pk:
+            raise forms.ValidationError("This is not your password.")
+
+
+class SetUpForm(PasswordForm):
+    """Asks for the first code of an app. Its secret is in the form, and stored only with it."""
+
+    key = forms.CharField(widget=forms.HiddenInput)
+    code = forms.CharField(
+        max_length=20,
+        help_text="Six digits that the app shows.",
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+    field_order = ("key", "code", "password")
+
+    @property
+    def _salt(self) -> str:
+        return f"accounts.set_up:{self.request.user.pk}"
+
+    def _sent(self) -> str | None:
+        try:
+            secret: str = signing.loads(
+                self.data.get("key", ""), salt=self._salt, max_age=SET_UP_SECONDS
+            )
+        except signing.BadSignature:
+            return None
+        return secret
+
+    @cached_property
+    def secret(self) -> str:
+        """Return the secret of the form that was sent; for a new or an old form, a new secret."""
+        return self._sent() or random_hex(20)
+
+    @property
+    def signed_secret(self) -> str:
+        """What the page sends back."""
+        return signing.dumps(self.secret, salt=self._salt)
+
+    def clean_key(self) -> str:
+        """Refuse a form that was open for too long."""
+        if self._sent() is None:
+            self.add_error(None, "This page was open for too long. Scan the new code.")
+        return self.secret
+
+    @property
+    def qr_code(self) -> str:
+        """The address of an image that the app scans."""
+        user: User | Any = self.request.user
+        device = TOTPDevice(user=user, key=self.secret)
+        return str(segno.make(device.config_url).svg_data_uri(scale=5, border=4, light="#fff"))
+
+    @property
+    def typed_secret(self) -> str:
+        """The secret for apps that can't scan it, in groups of four."""
+        text = base64.b32encode(bytes.fromhex(self.secret)).decode()
+        return " ".join(text[start : start + 4] for start in range(0, len(text), 4))

@@ -1,0 +1,27 @@
+"""Remove a user's second factor and recovery codes, and log them out everywhere.
+
+For the last superuser who has lost theirs; others are helped in the admin, under Users.
+"""
+
+from argparse import ArgumentParser
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.second_factor import factor_remove
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--username", required=True)
+
+    def handle(self, *args: object, username: str, **options: object) -> None:
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            raise CommandError(f"There is no user {username}.")
+        removed = factor_remove(user=user)
+        self.stdout.write(
+            f"Second factor of {username} removed." if removed else f"{username} had none."
+        )
