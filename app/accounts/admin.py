@@ -9,6 +9,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 
+from accounts.address_emails import changed_by_staff
 from accounts.models import UserProfile
 from accounts.services import users_lock
 
@@ -60,6 +61,11 @@ class ShopUserAdmin(UserAdmin):  # type: ignore[type-arg]
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         # The page that adds a user has only a username and a password.
         return super().get_inlines(request, obj) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "email" in form.changed_data:
+            changed_by_staff(request, obj, former=form.initial.get("email") or "")
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         users_lock(ids=[obj.pk])

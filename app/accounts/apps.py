@@ -13,7 +13,14 @@ class AccountsConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - apps come first
         from django.db.models.signals import post_migrate  # noqa: PLC0415 - the same
 
-        from accounts import checks, emails, guessing, hashers, roles  # noqa: F401, PLC0415
+        from accounts import (  # noqa: PLC0415
+            address_emails,  # noqa: F401
+            checks,  # noqa: F401
+            emails,  # noqa: F401
+            guessing,
+            hashers,
+            roles,
+        )
         from accounts.known_browsers import remember_browser  # noqa: PLC0415
         from retail.web.forms_before_login import remember_token  # noqa: PLC0415
 
@@ -23,3 +30,4 @@ class AccountsConfig(AppConfig):
         last = [app for app in apps.get_app_configs() if app.models_module][-1]
         post_migrate.connect(roles.create_groups, sender=last)
         THROTTLE_SCOPES.add(guessing.SCOPE, hashers.SCOPE, "password_reset", "register")
+        THROTTLE_SCOPES.add("confirm_email")

@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from accounts.addresses import verified_address
 from retail.mail.kinds import Content, EmailKind
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def _password_reset(email: Email) -> Content | None:
     """Compose the e-mail with a link made now: no link is stored, and its hour begins now."""
     user = User.objects.filter(pk=email.about, is_active=True).first()
-    if user is None or not user.email or not user.has_usable_password():
+    address = verified_address(user) if user is not None else None
+    if user is None or address is None or not user.has_usable_password():
         return None
     context = {
         **email.context,
@@ -31,7 +33,7 @@ def _password_reset(email: Email) -> Content | None:
     }
     subject = render_to_string("accounts/password_reset_subject.txt", context)
     text = render_to_string("accounts/password_reset_email.txt", context)
-    return Content(user.email, " ".join(subject.split()), text)
+    return Content(address, " ".join(subject.split()), text)
 
 
 PASSWORD_RESET = EmailKind("password_reset", _password_reset)

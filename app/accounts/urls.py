@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounts import views
+from accounts import views, views_email
 
 app_name = "accounts"
 urlpatterns = [
@@ -17,5 +17,8 @@ urlpatterns = [
         views.PasswordResetConfirmView.as_view(),
         name="password_reset_confirm",
     ),
+    path("email/", views_email.email, name="email"),
+    path("email/resend/", views_email.resend, name="email_resend"),
+    path("confirm-email/<uidb64>/<token>/", views_email.confirm, name="confirm_email"),
     path("profile/", views.profile, name="profile"),
 ]

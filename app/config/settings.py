@@ -284,16 +284,12 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 # --- E-mail -------------------------------------------------------------------------------------
 # Without a mail server, e-mails are written to files: on the console they would mix with JSON logs.
-EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_HOST = _given["EMAIL_HOST"]
 EMAIL_PORT = env.integer("EMAIL_PORT", 25, least=1)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
-EMAIL_BACKEND = (
-    "retail.mail.smtp.EmailBackend"
-    if EMAIL_HOST
-    else "django.core.mail.backends.filebased.EmailBackend"
-)
+EMAIL_BACKEND = "retail.mail.smtp.EmailBackend" if EMAIL_HOST else "retail.mail.files.EmailBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 # Seconds by the wall clock for a conversation with the mail server, and for its answer to the text.
 # Servers may scan a text for minutes; who gives up early sends it twice (RFC 5321, 4.5.3.2.6).

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import stat
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -374,12 +376,15 @@ def test_an_acceptance_is_stored_once_the_database_is_back(
 def test_without_a_mail_server_an_email_is_a_file(
     note: EmailKind, settings: Settings, tmp_path: Path
 ) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    settings.EMAIL_FILE_PATH = tmp_path
+    settings.EMAIL_BACKEND = "retail.mail.files.EmailBackend"
+    settings.EMAIL_FILE_PATH = tmp_path / "mail"
+    settings.EMAIL_FILE_PATH.mkdir(mode=0o755)  # by an older version
     note.write(about="bea")
     send_emails()
-    [file] = tmp_path.iterdir()
+    [file] = settings.EMAIL_FILE_PATH.iterdir()
     assert "To: bea@example.com" in file.read_text()
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (file, settings.EMAIL_FILE_PATH)]
+    assert modes == [0o600, 0o700]
     assert (Email.objects.get().state, mail.outbox) == (State.SENT, [])
 
 
@@ -391,3 +396,15 @@ def test_ended_emails_are_deleted_after_a_while(note: EmailKind, settings: Setti
             Email.objects.filter(about=about).update(state=State.SENT, ended_at=ended)
     assert outbox.prune(timezone.now()) == 1
     assert set(Email.objects.values_list("about", flat=True)) == {"new", "waiting"}
+
+
+def test_emails_in_files_are_deleted_after_a_while(settings: Settings, tmp_path: Path) -> None:
+    settings.EMAIL_FILE_PATH = tmp_path / "mail"
+    assert outbox.prune(timezone.now()) == 0  # before the first e-mail
+    settings.EMAIL_FILE_PATH.mkdir()
+    for name, days in (("old.log", 31), ("new.log", 29), ("old.txt", 31)):
+        (file := settings.EMAIL_FILE_PATH / name).touch()
+        written = (timezone.now() - timedelta(days=days)).timestamp()
+        os.utime(file, (written, written))
+    assert outbox.prune(timezone.now()) == 1
+    assert {path.name for path in settings.EMAIL_FILE_PATH.iterdir()} == {"new.log", "old.txt"}
