@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth import authenticate
+from django.contrib.auth.forms import PasswordChangeForm
 
 from accounts.addresses import normalized, verified_address
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+
+
+def is_own_password(request: HttpRequest, password: str) -> bool:
+    """Return whether it is the password of the request's user. Raises ThrottledError."""
+    user = authenticate(request, username=request.user.get_username(), password=password)
+    return user is not None and user.pk == request.user.pk
 
 
 class OwnPasswordForm(forms.Form):
@@ -30,12 +37,26 @@ class OwnPasswordForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Check the password of a form without other errors. Raises ThrottledError."""
         data: dict[str, Any] = super().clean() or self.cleaned_data
-        if not self.errors:
-            name = self.request.user.get_username()
-            user = authenticate(self.request, username=name, password=data["password"])
-            if user is None or user.pk != self.request.user.pk:
-                self.add_error("password", "That isn't your password.")
+        if not self.errors and not is_own_password(self.request, data["password"]):
+            self.add_error("password", "That isn't your password.")
         return data
+
+
+class PasswordForm(PasswordChangeForm):
+    """Django's form for a new password. Guesses of the old one are limited as at the log-in."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        """Refuse a wrong old password. Raises ThrottledError."""
+        password: str = self.cleaned_data["old_password"]
+        if not is_own_password(self.request, password):
+            raise forms.ValidationError(
+                self.error_messages["password_incorrect"], code="password_incorrect"
+            )
+        return password
 
 
 class ChangeEmailForm(OwnPasswordForm):

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.address_emails import ask_to_confirm, throttle_letters
 from accounts.addresses import address_key, verified_address
+from accounts.emails import password_changed
 from accounts.forms import OutboxPasswordResetForm, ProfileForm, RegisterForm
 from accounts.known_browsers import remember_browser
 from accounts.services import customer_register, profile_get, profile_lock
@@ -140,6 +141,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         messages.success(self.request, "Password changed. Log in with your new password.")
         assert self.user is not None  # noqa: S101 - for the type checker; the link was valid
         remember_browser(self.request, self.user)  # who can read the user's mail
+        password_changed(self.request, self.user)
         return super().form_valid(form)
 
 
