@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
-import stat
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from django.core import mail
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
@@ -21,8 +18,6 @@ from tests.retail.mail.server import running
 from tests.support import moved, send_emails
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_django import Settings
 
     from retail.mail.kinds import EmailKind
@@ -373,21 +368,6 @@ def test_an_acceptance_is_stored_once_the_database_is_back(
     assert Email.objects.get().state == State.SENT
 
 
-def test_without_a_mail_server_an_email_is_a_file(
-    note: EmailKind, settings: Settings, tmp_path: Path
-) -> None:
-    settings.EMAIL_BACKEND = "retail.mail.files.EmailBackend"
-    settings.EMAIL_FILE_PATH = tmp_path / "mail"
-    settings.EMAIL_FILE_PATH.mkdir(mode=0o755)  # by an older version
-    note.write(about="bea")
-    send_emails()
-    [file] = settings.EMAIL_FILE_PATH.iterdir()
-    assert "To: bea@example.com" in file.read_text()
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (file, settings.EMAIL_FILE_PATH)]
-    assert modes == [0o600, 0o700]
-    assert (Email.objects.get().state, mail.outbox) == (State.SENT, [])
-
-
 def test_ended_emails_are_deleted_after_a_while(note: EmailKind, settings: Settings) -> None:
     for about, days in (("old", 31), ("new", 29), ("waiting", 0)):
         note.write(about=about)
@@ -396,15 +376,3 @@ def test_ended_emails_are_deleted_after_a_while(note: EmailKind, settings: Setti
             Email.objects.filter(about=about).update(state=State.SENT, ended_at=ended)
     assert outbox.prune(timezone.now()) == 1
     assert set(Email.objects.values_list("about", flat=True)) == {"new", "waiting"}
-
-
-def test_emails_in_files_are_deleted_after_a_while(settings: Settings, tmp_path: Path) -> None:
-    settings.EMAIL_FILE_PATH = tmp_path / "mail"
-    assert outbox.prune(timezone.now()) == 0  # before the first e-mail
-    settings.EMAIL_FILE_PATH.mkdir()
-    for name, days in (("old.log", 31), ("new.log", 29), ("old.txt", 31)):
-        (file := settings.EMAIL_FILE_PATH / name).touch()
-        written = (timezone.now() - timedelta(days=days)).timestamp()
-        os.utime(file, (written, written))
-    assert outbox.prune(timezone.now()) == 1
-    assert {path.name for path in settings.EMAIL_FILE_PATH.iterdir()} == {"new.log", "old.txt"}
