@@ -39,7 +39,7 @@ ENV PATH=/venv/bin:$PATH \
 # Collect static files with hashed names. The values are placeholders; nothing is served here.
 RUN build=only-to-collect-static-files-while-building-this-image \
     && export LOG_DIR=/tmp DEBUG=False ALLOWED_HOSTS=build SECRET_KEY=$build METRICS_TOKEN=$build ALERTS_TOKEN=$build \
-        GATEWAY_API_KEY=$build \
+        GATEWAY_API_KEY=$build EMAIL_HOST=build \
     && python manage.py collectstatic --noinput --verbosity 0 \
     && mkdir -p /app/logs /app/var /app/queue /config/prometheus /config/alertmanager \
         /config/blackbox /config/loki /config/grafana \

@@ -51,6 +51,7 @@ DEVELOPMENT = {
     ),
     "DATABASE_URL": Development("retail_password", least=12, part="the password in "),
     "ALLOWED_HOSTS": Development("", ("*",)),
+    "EMAIL_HOST": Development(""),
     "SHOP_URL": Development(
         "http://localhost:8000", ("http://127.0.0.1:8000",), readers=("config",)
     ),

@@ -42,7 +42,9 @@ _HEADER_VALUE = re.compile(rf"""{_QUOTED}|[^"'\n]+""")
 _BEARER = re.compile(
     r"\b((?:bearer|basic(?=\W{1,3}[\w+/]{6}))(?:[\s+]|%20)+)[\w.~+/=-]+", re.IGNORECASE
 )
-_LINK = re.compile(r"(password-reset(?:/|%2[fF])[^/\s%]*(?:/|%2[fF]))[^/\s\"'?#]+")
+_LINK = re.compile(
+    r"((?:password-reset|confirm-email)(?:/|%2[fF])[^/\s%]*(?:/|%2[fF]))[^/\s\"'?#]+"
+)
 _RUN = re.compile(r"[\w-]{32,}", re.ASCII)  # in which tokens are searched for
 _TOKEN = re.compile(
     # Of Django's reset links: base 36, then a keyed hash. A UUID of 32 digits alone is an id.

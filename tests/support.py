@@ -15,6 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F
 from prometheus_client import REGISTRY
 
+from accounts.addresses import address_trust
 from cart.models import CartItem
 from cart.selectors import cart_lines, lines_total
 from cart.services import cart_add, cart_of_user
@@ -108,8 +109,10 @@ def make_product(
 
 
 def make_buyer(name: str = "buyer") -> User:
-    """Create a customer with the password "correct-horse-battery"."""
-    return User.objects.create_user(name, f"{name}@example.com", "correct-horse-battery")
+    """Create a customer with the password "correct-horse-battery" and a verified address."""
+    user = User.objects.create_user(name, f"{name}@example.com", "correct-horse-battery")
+    address_trust(user=user)
+    return user
 
 
 def fill_cart(user: User, **quantities: int) -> None:

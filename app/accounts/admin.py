@@ -11,6 +11,7 @@ from django.db import transaction
 from django_otp.plugins.otp_totp.admin import TOTPDevice
 
 from accounts.factor_admin import FactorResetAdmin
+from accounts.address_emails import changed_by_staff
 from accounts.models import UserProfile
 from accounts.services import users_lock
 
@@ -63,6 +64,11 @@ class ShopUserAdmin(FactorResetAdmin):
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         # The page that adds a user has only a username and a password.
         return super().get_inlines(request, obj) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "email" in form.changed_data:
+            changed_by_staff(request, obj, former=form.initial.get("email") or "")
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         users_lock(ids=[obj.pk])

@@ -13,7 +13,15 @@ class AccountsConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in  # noqa: PLC0415 - apps come first
         from django.db.models.signals import post_migrate  # noqa: PLC0415 - the same
 
-        from accounts import checks, emails, guessing, hashers, roles, second_factor  # noqa: F401, PLC0415
+        from accounts import (  # noqa: PLC0415
+            address_emails,  # noqa: F401
+            checks,  # noqa: F401
+            emails,  # noqa: F401
+            guessing,
+            hashers,
+            roles,
+            second_factor,
+        )
         from accounts.factor_gate import ask_for_factor  # noqa: PLC0415
         from accounts.known_browsers import remember_browser  # noqa: PLC0415
         from accounts.last_seen import remember_log_in  # noqa: PLC0415
@@ -27,5 +35,6 @@ class AccountsConfig(AppConfig):
         last = [app for app in apps.get_app_configs() if app.models_module][-1]
         post_migrate.connect(roles.create_groups, sender=last)
         THROTTLE_SCOPES.add(
-            *(guessing.SCOPE, hashers.SCOPE, second_factor.SCOPE, "password_reset", "register")
+            *(guessing.SCOPE, hashers.SCOPE, second_factor.SCOPE),
+            *("password_reset", "register", "confirm_email"),
         )

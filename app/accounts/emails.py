@@ -11,16 +11,22 @@ from django.template.loader import render_to_string
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from accounts.addresses import verified_address
 from retail.mail.kinds import Content, EmailKind
+from retail.web.public_url import public_address
 
 if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.http import HttpRequest
+
     from retail.models import Email
 
 
 def _password_reset(email: Email) -> Content | None:
     """Compose the e-mail with a link made now: no link is stored, and its hour begins now."""
     user = User.objects.filter(pk=email.about, is_active=True).first()
-    if user is None or not user.email or not user.has_usable_password():
+    address = verified_address(user) if user is not None else None
+    if user is None or address is None or not user.has_usable_password():
         return None
     context = {
         **email.context,
@@ -31,7 +37,24 @@ def _password_reset(email: Email) -> Content | None:
     }
     subject = render_to_string("accounts/password_reset_subject.txt", context)
     text = render_to_string("accounts/password_reset_email.txt", context)
-    return Content(user.email, " ".join(subject.split()), text)
+    return Content(address, " ".join(subject.split()), text)
+
+
+def _password_changed(email: Email) -> Content | None:
+    user = User.objects.filter(pk=email.about).first()
+    address = verified_address(user) if user is not None else None
+    if address is None:
+        return None
+    context = {**email.context, "user": user, "shop_name": settings.SHOP_NAME}
+    text = render_to_string("accounts/password_changed_email.txt", context)
+    return Content(address, f"Your {settings.SHOP_NAME} password was changed", text)
 
 
 PASSWORD_RESET = EmailKind("password_reset", _password_reset)
+PASSWORD_CHANGED = EmailKind("password_changed", _password_changed)
+
+
+def password_changed(request: HttpRequest, user: AbstractBaseUser) -> None:
+    """Notify a user of a new password."""
+    scheme, host = public_address(request)
+    PASSWORD_CHANGED.write(about=str(user.pk), protocol=scheme, domain=host)

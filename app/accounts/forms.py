@@ -8,6 +8,7 @@ from django import forms
 from django.contrib.auth.forms import PasswordResetForm, UserCreationForm
 from django.contrib.auth.models import User
 
+from accounts.addresses import account_of
 from accounts.emails import PASSWORD_RESET
 from accounts.models import UserProfile
 from retail.security.trail import record, subject_of
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
     """Registration of a new customer."""
 
-    email = forms.EmailField(required=False, help_text="We'll e-mail your receipts here.")
+    email = forms.EmailField(
+        required=False,
+        max_length=254,
+        help_text="For your receipts, and for a new password if you forget yours.",
+    )
 
     class Meta:
         model = User
@@ -35,6 +40,11 @@ class RegisterForm(UserCreationForm):  # type: ignore[type-arg]
 
 class OutboxPasswordResetForm(PasswordResetForm):
     """Asks for the address of an account, and leaves its e-mail to the worker."""
+
+    def get_users(self, email: str) -> list[User]:
+        """Return the account whose verified address this is, if it has a password."""
+        user = account_of(email)
+        return [user] if user is not None and user.has_usable_password() else []
 
     def save(self, *args: Any, **options: Any) -> None:
         """Write to the account's address, with links to the shop's public address."""

@@ -1,4 +1,4 @@
-"""Customer profiles, notices, sessions and recovery codes."""
+"""Customer profiles, e-mail addresses, notices, sessions and recovery codes."""
 
 from __future__ import annotations
 
@@ -47,6 +47,26 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"Notice for user {self.user_id}"
+
+
+class EmailAddress(models.Model):
+    """Which address of an account is verified, and which waits for its link to be opened.
+
+    The account's own, `User.email`, is verified if `verified` is its normalised form.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="email_address"
+    )
+    verified = models.CharField(  # noqa: DJ001 - unique, and several accounts may have none
+        max_length=254, unique=True, null=True, help_text="normalised (accounts.addresses)"
+    )
+    verified_at = models.DateTimeField(null=True)
+    pending = models.EmailField(blank=True, help_text="waits for its link to be opened")
+    pending_since = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"E-mail address of user {self.user_id}"
 
 
 class Session(AbstractBaseSession):

@@ -56,7 +56,8 @@ def profile_save_delivery(*, user_id: int, full_name: str, address: str) -> None
     """Save an order's name and address to the profile where these are still empty."""
     profile = profile_lock(user_id=user_id)
     if not (profile.full_name and profile.address):
-        UserProfile.objects.filter(pk=profile.pk).update(
+        # Not of an account that was erased meanwhile.
+        UserProfile.objects.filter(pk=profile.pk, user__is_active=True).update(
             full_name=profile.full_name or full_name, address=profile.address or address
         )
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 from retail.jobs import job
 
 NOTICES_KEPT = timedelta(days=30)
+ADDRESSES_KEPT = timedelta(days=30)
 
 
 @job(every_minutes=24 * 60, success_within_minutes=48 * 60)
@@ -23,3 +24,12 @@ def prune_notices() -> int:
     from accounts.models import Notice  # noqa: PLC0415 - apps are loaded before models
 
     return Notice.objects.filter(created_at__lt=timezone.now() - NOTICES_KEPT).delete()[0]
+
+
+@job(every_minutes=24 * 60, success_within_minutes=48 * 60)
+def prune_addresses() -> int:
+    """Forget new e-mail addresses that nobody has confirmed; the account's own one stays."""
+    from accounts.models import EmailAddress  # noqa: PLC0415 - apps are loaded before models
+
+    old = EmailAddress.objects.filter(pending_since__lt=timezone.now() - ADDRESSES_KEPT)
+    return old.update(pending="", pending_since=None)

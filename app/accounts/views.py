@@ -15,6 +15,9 @@ from django.urls import reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
+from accounts.address_emails import ask_to_confirm, throttle_letters
+from accounts.addresses import address_key, verified_address
+from accounts.emails import password_changed
 from accounts.forms import OutboxPasswordResetForm, ProfileForm, RegisterForm
 from accounts.known_browsers import remember_browser
 from accounts.services import customer_register, profile_get, profile_lock
@@ -37,12 +40,15 @@ def _next(request: HttpRequest) -> str:
     return resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
-def _create(form: RegisterForm) -> User | None:
+def _create(request: HttpRequest, form: RegisterForm) -> User | None:
     """Create the account, or add an error to the form if the username is taken by now."""
     data = form.cleaned_data
-    user = customer_register(
-        username=data["username"], email=data["email"], password=data["password1"]
-    )
+    with transaction.atomic():
+        user = customer_register(
+            username=data["username"], email=data["email"], password=data["password1"]
+        )
+        if user is not None and data["email"]:
+            ask_to_confirm(request, user_id=user.pk, address=data["email"])
     if user is None:
         form.add_error("username", TAKEN)
     return user
@@ -62,9 +68,12 @@ def register(request: HttpRequest) -> HttpResponse:
             user_id=None,
         )
     form = RegisterForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid() and (user := _create(form)):
+    if request.method == "POST" and form.is_valid() and (user := _create(request, form)):
         login(request, user, backend="accounts.backends.AccountBackend")
-        messages.success(request, f"Welcome, {user.username}.")
+        confirm = (
+            " Open the link that we've sent you to confirm your address." if user.email else ""
+        )
+        messages.success(request, f"Welcome, {user.username}.{confirm}")
         return HttpResponseRedirect(_next(request))
     return render(
         request,
@@ -94,17 +103,11 @@ class PasswordResetView(auth_views.PasswordResetView):
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
         """Queue the e-mail, at most THROTTLE_PASSWORD_RESET_LIMIT times per period."""
-        address = form.cleaned_data["email"].strip().lower()
+        address = address_key(form.cleaned_data["email"])
         if self._is_double_click(address):
             return HttpResponseRedirect(self.get_success_url())
-        limits = {
-            f"client:{client_key(self.request)}": settings.THROTTLE_PASSWORD_RESET_CLIENT_LIMIT,
-            hashlib.sha256(address.encode()).hexdigest(): settings.THROTTLE_PASSWORD_RESET_LIMIT,
-        }
-        seconds = settings.THROTTLE_PASSWORD_RESET_SECONDS
         try:
-            for key, limit in limits.items():
-                throttle("password_reset", [key], limit=limit, seconds=seconds, user_id=None)
+            throttle_letters(self.request, "password_reset", address)
         except ThrottledError as error:
             error.advice = "and check your spam folder for the e-mails that we've already sent"
             raise
@@ -138,6 +141,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         messages.success(self.request, "Password changed. Log in with your new password.")
         assert self.user is not None  # noqa: S101 - for the type checker; the link was valid
         remember_browser(self.request, self.user)  # who can read the user's mail
+        password_changed(self.request, self.user)
         return super().form_valid(form)
 
 
@@ -159,4 +163,5 @@ def profile(request: HttpRequest) -> HttpResponse:
         status = 409 if form.conflicts else 400
     else:
         form = ProfileForm(instance=profile_get(user_id=request.user.pk), initial=kept(request))
-    return render(request, "accounts/profile.html", {"form": form}, status=status)
+    context = {"form": form, "email_verified": verified_address(request.user) is not None}
+    return render(request, "accounts/profile.html", context, status=status)

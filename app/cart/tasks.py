@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from cart.models import Cart
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 MAX_AGE = timedelta(days=30)
+CUSTOMERS_MAX_AGE = timedelta(days=365)
 
 
 @job(every_minutes=24 * 60, success_within_minutes=48 * 60)
 def prune_carts() -> int:
-    """Delete visitors' carts that have not changed for 30 days; return how many.
+    """Delete visitors' carts unchanged for 30 days, and customers' for a year; return how many.
 
     A cart is locked before its items, and one that is just being changed stays.
     """
-    abandoned = Cart.objects.filter(user=None, updated_at__lt=timezone.now() - MAX_AGE)
+    now = timezone.now()
+    abandoned = Cart.objects.filter(
+        Q(user=None, updated_at__lt=now - MAX_AGE) | Q(updated_at__lt=now - CUSTOMERS_MAX_AGE)
+    )
     keys = list(abandoned.values_list("pk", flat=True))
     parts, kept = in_parts(keys, partial(_delete, abandoned), batch="prune_carts")
     if kept:

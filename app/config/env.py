@@ -106,6 +106,16 @@ def proxies(name: str) -> int | tuple[str, ...]:
         ) from error
 
 
+def contact(name: str) -> str:
+    """Return the variable, an e-mail or an https address, as a URL."""
+    value = _raw(name)
+    if re.fullmatch(r"[^\s@:/]+@[^\s@/]+", value):
+        return f"mailto:{value}"
+    if value and not re.fullmatch(r"(?:https://|mailto:)\S+", value):
+        raise ImproperlyConfigured(f"{name}={value!r} must be an e-mail or an https address.")
+    return value
+
+
 def folder(name: str, default: Path) -> Path:
     """Return the variable as an absolute path. Does not create the folder."""
     value = _raw(name)

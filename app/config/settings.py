@@ -269,6 +269,8 @@ CONTENT_SECURITY_POLICY = (
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+# Whom to write to about a vulnerability: an e-mail address, or an https address (retail.web).
+SECURITY_CONTACT = env.contact("SECURITY_CONTACT")
 SECURITY_KEEP_DAYS = env.integer("SECURITY_KEEP_DAYS", 365, least=1, most=36_500)
 # Forms are a few hundred bytes, and nothing uploads files yet (retail.web.uploads).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
@@ -298,16 +300,12 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 # --- E-mail -------------------------------------------------------------------------------------
 # Without a mail server, e-mails are written to files: on the console they would mix with JSON logs.
-EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_HOST = _given["EMAIL_HOST"]
 EMAIL_PORT = env.integer("EMAIL_PORT", 25, least=1)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
-EMAIL_BACKEND = (
-    "retail.mail.smtp.EmailBackend"
-    if EMAIL_HOST
-    else "django.core.mail.backends.filebased.EmailBackend"
-)
+EMAIL_BACKEND = "retail.mail.smtp.EmailBackend" if EMAIL_HOST else "retail.mail.files.EmailBackend"
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 # Seconds by the wall clock for a conversation with the mail server, and for its answer to the text.
 # Servers may scan a text for minutes; who gives up early sends it twice (RFC 5321, 4.5.3.2.6).
@@ -343,6 +341,9 @@ PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since 
 # What was never sent is sent within this time of the reservation, later the order is cancelled.
 PAYMENT_SEND_WITHIN = env.number("PAYMENT_SEND_WITHIN", 600, least=1)  # seconds
 PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds a worker has to finish what it claimed
+
+# Who bought what is forgotten this long after an order's end (docs/personal-data.md).
+ORDER_DETAILS_KEEP_DAYS = env.integer("ORDER_DETAILS_KEEP_DAYS", 1095, least=1, most=36_500)
 
 # --- Throttling ---------------------------------------------------------------------------------
 THROTTLE_CHECKOUT_LIMIT = env.integer("THROTTLE_CHECKOUT_LIMIT", 15, least=1)

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from retail.web import probes
+from retail.web.security_txt import security_txt
 
 handler400 = "retail.web.problems.bad_request"
 handler403 = "retail.web.problems.permission_denied"
@@ -19,6 +20,7 @@ urlpatterns = [
     path("metrics/", include("oncall.urls")),
     path("metrics/", include("quality.urls")),
     path("metrics", probes.metrics, name="metrics"),
+    path(".well-known/security.txt", security_txt, name="security_txt"),
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
 ]

@@ -71,6 +71,7 @@ class SaleAdmin(SaleSearchAdmin):
         "user",
         "delivery_name",
         "delivery_address",
+        "email",
         ("created_at", "finished_at", "confirmation_sent_at"),
         ("request_id", "idempotency_key"),
     )

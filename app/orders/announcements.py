@@ -61,10 +61,12 @@ def _sale_of(email: Email) -> Sale:
 
 
 def _content(sale: Sale, subject: str, template: str, **context: object) -> Content | None:
-    if not sale.user.email:
+    """Compose an e-mail to the address that the buyer gave for the order."""
+    recipient = sale.email or sale.user.email
+    if not recipient:
         return None
     words = {"sale": sale, "shop_name": settings.SHOP_NAME, **context}
-    return Content(sale.user.email, subject, render_to_string(template, words))
+    return Content(recipient, subject, render_to_string(template, words))
 
 
 def _confirmation(email: Email) -> Content | None:

@@ -20,6 +20,13 @@ class CheckoutForm(forms.Form):
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "street-address"}),
     )
+    email = forms.EmailField(
+        label="E-mail",
+        required=False,
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        help_text="Your receipt goes here. If empty, to your account's address.",
+    )
     payment_token = forms.CharField(
         label="Card token",
         max_length=64,

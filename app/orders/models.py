@@ -63,6 +63,11 @@ class Sale(models.Model):
     idempotency_key = models.UUIDField()
     delivery_name = models.CharField(max_length=120)
     delivery_address = models.TextField(max_length=500)
+    email = models.EmailField(
+        blank=True,
+        db_default="",  # for what an older version inserts
+        help_text="where e-mails about the order go; empty: to the account's address",
+    )
     request_id = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -33,6 +33,7 @@ class CheckoutRequest:
     delivery_name: str
     delivery_address: str
     payment_token: str
+    email: str = ""  # where e-mails about it go, unless to the account's address
     form_used: bool | None = None
     breaker: CircuitBreaker | None = None
 

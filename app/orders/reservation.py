@@ -40,6 +40,7 @@ def reserve(order: CheckoutRequest, payment_key: str) -> tuple[Sale, Payment]:
         idempotency_key=order.idempotency_key,
         delivery_name=order.delivery_name,
         delivery_address=order.delivery_address,
+        email=order.email,
         request_id=current_request_id(),
         created_at=now,
     )

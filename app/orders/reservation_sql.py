@@ -56,9 +56,9 @@ WITH wanted AS (
     SELECT product_id, -quantity, 'sale', %(reference)s, at FROM wanted, ready
 ), sale AS (
     INSERT INTO orders_sale (reference, user_id, status, kind, total, currency, idempotency_key,
-        delivery_name, delivery_address, request_id, created_at)
+        delivery_name, delivery_address, email, request_id, created_at)
     SELECT %(reference)s, %(user)s, 'PENDING', %(kind)s, %(total)s, %(currency)s, %(form)s,
-        %(name)s, %(address)s, %(request)s, at FROM ready
+        %(name)s, %(address)s, %(email)s, %(request)s, at FROM ready
     RETURNING id
 ), item AS (
     INSERT INTO orders_saleitem (sale_id, product_id, product_name, unit_price, quantity)
@@ -90,6 +90,7 @@ _PARAMETERS = {
     "form": "uuid",
     "name": "text",
     "address": "text",
+    "email": "text",
     "request": "text",
     "now": "timestamptz",
     "key": "text",
@@ -130,6 +131,7 @@ def reserve(order: CheckoutRequest, sale: Sale, payment: Payment) -> Result:
         "form": sale.idempotency_key,
         "name": sale.delivery_name,
         "address": sale.delivery_address,
+        "email": sale.email,
         "request": sale.request_id,
         "now": sale.created_at,
         "key": payment.key,

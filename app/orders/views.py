@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PAGE_SIZE = 20
-TYPED = ("delivery_name", "delivery_address")  # kept while the customer logs in again
+TYPED = ("delivery_name", "delivery_address", "email")  # kept while the customer logs in again
 NOT_PAID = (Sale.Status.FAILED, Sale.Status.CANCELLED)
 
 
@@ -142,6 +142,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
         initial={
             "delivery_name": profile.full_name,
             "delivery_address": profile.address,
+            "email": getattr(request.user, "email", ""),
             "lines_shown": fingerprint(lines),
             **kept(request),
         }
@@ -182,6 +183,7 @@ def _buy(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
             delivery_name=data["delivery_name"],
             delivery_address=data["delivery_address"],
             payment_token=data["payment_token"],
+            email=data["email"],
             form_used=cart.form_used,
             breaker=cart.breaker,
         ),

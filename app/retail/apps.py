@@ -13,7 +13,7 @@ class RetailConfig(AppConfig):
     verbose_name = "Retail (Observability)"
 
     def ready(self) -> None:
-        """Connect the recorder to the database; import each app's `metrics` and `tasks`, if any."""
+        """Connect the recorder to the database; import what each app registers in its modules."""
         from django.conf import settings  # noqa: PLC0415 - apps are loaded before models
         from django.db import connections  # noqa: PLC0415
 
@@ -26,7 +26,7 @@ class RetailConfig(AppConfig):
         from retail.security import signals  # noqa: PLC0415
         from retail.web import access, client, health, probes, routes  # noqa: F401, PLC0415
 
-        autodiscover_modules("metrics", "tasks")
+        autodiscover_modules("metrics", "tasks", "personal")
         signals.connect()
         ObservabilityMiddleware.static_url = settings.STATIC_URL
         ObservabilityMiddleware.probes = frozenset(probes.PROBES)

@@ -53,6 +53,7 @@ def shop_environment(
         "METRICS_TOKEN": secrets.token_urlsafe(20),
         "ALERTS_TOKEN": secrets.token_urlsafe(20),
         "ALLOWED_HOSTS": HOST,
+        "EMAIL_HOST": HOST,  # nothing is sent: there is no worker
         "DATABASE_URL": database_url,
         "VAR_DIR": str(folder / "var"),
         "LOG_DIR": str(folder / "logs"),

@@ -7,6 +7,9 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from accounts.addresses import verified_address
+from tests.support import make_buyer
+
 pytestmark = pytest.mark.django_db
 
 STRONG = "correct-horse-battery"
@@ -36,7 +39,7 @@ def development(settings: Settings) -> None:
 
 def test_in_development_it_creates_the_guides_admin(development: None) -> None:
     assert create() == "Admin admin created.\n"
-    assert admin().email == "admin@example.com"
+    assert verified_address(admin()) == "admin@example.com"
     assert admin().check_password("admin123")
 
 
@@ -48,6 +51,13 @@ def test_the_options_set_username_email_and_password(development: None) -> None:
     assert admin("myadmin").email == "myadmin@example.com"
     assert admin("myadmin").check_password("mypassword123")
     assert User.objects.count() == 1
+
+
+def test_an_address_of_another_account_is_not_taken_from_it(development: None) -> None:
+    buyer = make_buyer()
+    output = create("--email", "Buyer@example.com")
+    assert "Buyer@example.com belongs to another account: it must be confirmed." in output
+    assert (verified_address(admin()), verified_address(buyer)) == (None, "buyer@example.com")
 
 
 def test_running_it_again_changes_neither_admin_nor_password(development: None) -> None:

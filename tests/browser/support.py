@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
+from tests.retail.mail.server import running
 from tests.running.support import PATIENCE, RunningShop
 
 if TYPE_CHECKING:
@@ -61,9 +62,13 @@ class ShopWithoutDebug(RunningShop):
     """A shop as in production except for HTTPS: hashed static files, no debug pages."""
 
     def __init__(self, folder: Path) -> None:
+        self._mail = running()
+        self.mail = self._mail.__enter__()
         super().__init__(
             folder,
             {
+                "EMAIL_HOST": "127.0.0.1",
+                "EMAIL_PORT": str(self.mail.port),
                 "DEBUG": "False",
                 "DEMO": "True",
                 "HTTPS": "False",
@@ -88,6 +93,11 @@ class ShopWithoutDebug(RunningShop):
         self.environment["GATEWAY_URL"] = self.gateway.start().url
         self.manage("collectstatic", "--noinput")
         self.run(EXTRA_PRODUCTS)
+
+    def close(self) -> None:
+        """End everything."""
+        super().close()
+        self._mail.__exit__(None, None, None)
 
 
 class PageMonitor:

@@ -160,6 +160,13 @@ STATES = {
     "password-reset": State("Reset your password", at("/accounts/password-reset/")),
     "password-sent": State("Check your e-mail", at("/accounts/password-reset/sent/")),
     "password-stale": State("This link no longer works", at("/accounts/password-reset/MQ/a-b/")),
+    "confirm-stale": State(
+        "This link no longer works", at("/accounts/confirm-email/MQ/a-b/"), refused=(404,)
+    ),
+    "email": State("Your e-mail address", at("/accounts/email/"), customer=True),
+    "password-change": State("Change your password", at("/accounts/password/"), customer=True),
+    "data": State("Download your data", at("/accounts/data/"), customer=True),
+    "erase": State("Delete your account", at("/accounts/delete/"), customer=True),
     "profile": State("Your account", at("/accounts/profile/"), customer=True),
     "not-found": State("Page not found", at("/no/such/page/"), refused=(404,)),
     "not-yours": State(

@@ -212,6 +212,12 @@ def test_visitors_carts_unchanged_for_a_month_are_deleted(
     assert not Cart.objects.filter(pk=old.pk).exists()
 
 
+def test_a_customers_cart_is_kept_for_a_year(cart: Cart) -> None:
+    for days, deleted in ((364, 0), (366, 1)):
+        Cart.objects.update(updated_at=timezone.now() - timedelta(days=days))
+        assert prune_carts() == deleted
+
+
 def test_a_cart_that_cannot_be_deleted_keeps_no_other_and_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

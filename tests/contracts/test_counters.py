@@ -23,6 +23,8 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from accounts import hashers
+from accounts.addresses import tokens
+from accounts.models import EmailAddress
 from accounts.second_factor import factor_remove
 from orders.models import Payment, Sale, new_payment_key
 from orders.recovery import settle_payments
@@ -159,6 +161,19 @@ def _second_factor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert factor_remove(user=user)
 
 
+def _own_data() -> None:
+    """Change an address, download everything, and delete the account."""
+    user, visitor = make_buyer("leaver"), Client()
+    visitor.force_login(user, "accounts.backends.AccountBackend")
+    form = {"password": "correct-horse-battery", "email": "other@example.com"}
+    assert visitor.post("/accounts/email/", form).status_code == 302
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    token = tokens.make_token(EmailAddress.objects.get(user=user))  # type: ignore[arg-type]
+    assert visitor.post(f"/accounts/confirm-email/{uid}/{token}/").status_code == 302
+    assert visitor.post("/accounts/data/", form).status_code == 200
+    assert visitor.post("/accounts/delete/", form).status_code == 302
+
+
 def _floods(client: Client, buyer: User, lamp: Product, settings: Settings) -> None:
     """Exceed every rate limit."""
     settings.THROTTLE_CHECKOUT_LIMIT = settings.THROTTLE_PASSWORD_RESET_LIMIT = 0
@@ -166,11 +181,14 @@ def _floods(client: Client, buyer: User, lamp: Product, settings: Settings) -> N
     with pytest.raises(ThrottledError):
         sale_checkout(order=order_for(buyer, lamp))
     reset = client.post("/accounts/password-reset/", {"email": buyer.email})
+    own = Client()
+    own.force_login(buyer, "accounts.backends.AccountBackend")
+    resent = own.post("/accounts/email/resend/")
     wrong = {"username": buyer.username, "password": "guess"}
     logins = [client.post("/accounts/login/", wrong).status_code for _ in range(6)]
     searched, registered = client.get("/products/?q=lamp"), client.post("/accounts/register/")
-    statuses = [answer.status_code for answer in (reset, searched, registered)]
-    assert [*statuses, logins[-1]] == [429] * 4
+    statuses = [answer.status_code for answer in (reset, resent, searched, registered)]
+    assert [*statuses, logins[-1]] == [429] * 5
     with ExitStack() as hashing:
         for _ in range(settings.PASSWORD_HASHING_THREADS):
             hashing.enter_context(hashers._free)
@@ -266,6 +284,7 @@ def test_every_counter_is_incremented(
         _security(buyer)
         with monkeypatch.context() as patched:
             _second_factor(patched)
+        _own_data()
         _floods(client, buyer, lamp, settings)
         _checkout_fails(client, buyer, monkeypatch)
         _jobs(monkeypatch)

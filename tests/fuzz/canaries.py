@@ -24,6 +24,7 @@ BEARER = "canary-bearer"
 CANARIES = (*SECRETS, WORD, BEARER, "canary.bird", RESET[7:])
 PATHS = (
     *(f"/accounts/password-reset/MQ/{RESET}", f"/accounts/password-reset/MQ/{RESET}/"),
+    *(f"/accounts/confirm-email/MQ/{RESET}", f"/accounts/confirm-email/MQ/{RESET}/"),
     *(f"/{RESET}/", f"/orders/{CARD}/", f"/nowhere/{MAIL}", f"/nowhere/password={WORD}"),
     f"/{SESSION}",
 )

@@ -40,6 +40,7 @@ DEBUG_OFF = {
     "HTTPS": "False",
     "SECRET_KEY": "a-secret-key-for-tests-of-dashboards-that-is-long-enough",
     "ALLOWED_HOSTS": "127.0.0.1",
+    "EMAIL_HOST": "127.0.0.1",
     "METRICS_TOKEN": "metrics-token-of-the-dashboards-tests",
     "ALERTS_TOKEN": "alerts-token-of-the-dashboards-tests",
     "GATEWAY_API_KEY": "gateway-key-of-the-dashboards-tests",

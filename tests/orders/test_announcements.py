@@ -9,7 +9,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from accounts.models import Notice
+from accounts.models import EmailAddress, Notice
 from accounts.services import notice_add
 from accounts.tasks import prune_notices
 from orders.models import Payment, Sale, new_payment_key
@@ -18,7 +18,7 @@ from orders.reservation import reserve
 from orders.services import sale_checkout
 from payments.gateway import Answer, NoAnswerError
 from retail.models import Email
-from tests.support import make_buyer, make_product, order_for, send_emails
+from tests.support import fill_cart, make_buyer, make_product, order_for, send_emails
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -215,7 +215,7 @@ def test_without_notices_no_page_asks_for_them(
     visitor: Client, buyer: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     text(visitor, "/accounts/profile/")
-    with django_assert_num_queries(3):  # session, profile, cart
+    with django_assert_num_queries(4):  # session, profile, address, cart
         text(visitor, "/accounts/profile/")
 
 
@@ -226,3 +226,24 @@ def test_old_notices_are_deleted(buyer: User) -> None:
         Notice.objects.filter(link=link).update(created_at=then)
     assert prune_notices() == 1
     assert Notice.objects.get().link == "/new/"
+
+
+@pytest.mark.parametrize("given", ["gift@example.org", ""])
+def test_the_email_goes_to_the_address_given_for_the_order(
+    visitor: Client, buyer: User, lamp: Product, scripted_gateway: ScriptedGateway, given: str
+) -> None:
+    fill_cart(buyer, **{f"p{lamp.pk}": 1})
+    page = visitor.get("/checkout/").context["form"]
+    assert page.initial["email"] == "buyer@example.com"
+    form = {
+        "delivery_name": "Bea",
+        "delivery_address": "1 Example Street",
+        "email": given,
+        "payment_token": "tok_good",
+        "idempotency_key": page.fields["idempotency_key"].initial(),
+        "lines_shown": page.initial["lines_shown"],
+    }
+    assert visitor.post("/checkout/", form).status_code == 302
+    EmailAddress.objects.all().delete()  # whether the account's is verified does not matter
+    send_emails()
+    assert [message.to for message in mail.outbox] == [[given or "buyer@example.com"]]

@@ -6,11 +6,12 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from orders.models import Sale
 from retail.models import Email
 from tests.support import make_buyer, migrate
 
@@ -21,14 +22,16 @@ OLD_JOB = "orders.confirmation_email.send_confirmation"
 def test_unsent_confirmations_of_the_last_day_are_sent_by_the_outbox() -> None:
     migrate(("orders", "0003_help_texts"))
     buyer, now = make_buyer(), timezone.now()
+    state = MigrationExecutor(connection).loader.project_state(("orders", "0003_help_texts"))
+    sales = state.apps.get_model("orders", "Sale").objects
     for reference, status, hours, sent_at in (
         ("VT-UNSENT", "CONFIRMED", 1, None),
         ("VT-SENT", "CONFIRMED", 1, now),
         ("VT-OLD", "CONFIRMED", 25, None),
         ("VT-FAILED", "FAILED", 1, None),
     ):
-        Sale.objects.create(
-            user=buyer, reference=reference, status=status, total="1.00", currency="EUR",
+        sales.create(
+            user_id=buyer.pk, reference=reference, status=status, total="1.00", currency="EUR",
             idempotency_key=uuid.uuid4(), finished_at=now - timedelta(hours=hours),
             confirmation_sent_at=sent_at, request_id="r-1",
         )  # fmt: skip

@@ -245,6 +245,7 @@ def test_a_refused_form_can_be_resubmitted_unchanged_whatever_it_contains(
     data = form(
         delivery_name='"><script>alert(1)</script>',
         delivery_address='<!-- fields -->\n1 "Long" Street & Co',
+        email="bea@example.com",
     )
     for _ in range(5):
         breaker.report(breaker.acquire("x"), succeeded=False)

@@ -19,6 +19,7 @@ from django.db.models import Count, F, Min
 from django.utils import timezone
 
 from retail.db.reads import bounded_read
+from retail.mail import files
 from retail.mail.kinds import registered
 from retail.mail.smtp import EmailBackend, NoAnswerError, OutgoingEmail
 from retail.models import Email
@@ -260,6 +261,6 @@ def read_waiting() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
 
 
 def prune(now: datetime) -> int:
-    """Delete e-mails that ended more than EMAIL_KEEP_DAYS ago; return how many."""
+    """Delete e-mails that ended, or were written to files, EMAIL_KEEP_DAYS ago; return how many."""
     before = now - timedelta(days=settings.EMAIL_KEEP_DAYS)
-    return Email.objects.filter(ended_at__lt=before).delete()[0]
+    return Email.objects.filter(ended_at__lt=before).delete()[0] + files.prune(before)

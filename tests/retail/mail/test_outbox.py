@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from django.core import mail
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
@@ -19,8 +18,6 @@ from tests.retail.mail.server import running
 from tests.support import moved, send_emails
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_django import Settings
 
     from retail.mail.kinds import EmailKind
@@ -369,18 +366,6 @@ def test_an_acceptance_is_stored_once_the_database_is_back(
     send_emails()
     assert (failures, len(server.texts)) == ([], 1)
     assert Email.objects.get().state == State.SENT
-
-
-def test_without_a_mail_server_an_email_is_a_file(
-    note: EmailKind, settings: Settings, tmp_path: Path
-) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    settings.EMAIL_FILE_PATH = tmp_path
-    note.write(about="bea")
-    send_emails()
-    [file] = tmp_path.iterdir()
-    assert "To: bea@example.com" in file.read_text()
-    assert (Email.objects.get().state, mail.outbox) == (State.SENT, [])
 
 
 def test_ended_emails_are_deleted_after_a_while(note: EmailKind, settings: Settings) -> None:

@@ -39,6 +39,7 @@ TEXTS = [
     (RESET, "/accounts//password-reset/MQ/{}/"),
     (RESET.partition("-")[2], "GET /accounts/password-reset/MQ/c1abcd%2D{}"),
     ("c1-zz", "/accounts/password-reset/MQ/{}/"),
+    ("c1-zz", "/accounts/confirm-email/MQ/{}/"),
     (SESSION, "{}"),
     (SESSION, "no session {} found"),
     (SESSION, "/{}/"),

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
+from accounts.addresses import address_trust
 from accounts.checks import DEFAULT_PASSWORD
 
 
@@ -53,4 +54,6 @@ class Command(BaseCommand):
             user.save()
         except IntegrityError as error:  # by another process, since it was looked up
             raise CommandError(f"{username} already exists: it was created just now.") from error
+        if not existed and email and not address_trust(user=user):
+            self.stdout.write(f"{email} belongs to another account: it must be confirmed.")
         self.stdout.write(f"Admin {username} {'updated' if existed else 'created'}.")

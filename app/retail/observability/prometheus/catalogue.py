@@ -28,6 +28,7 @@ SINKS = ("metrics", "rows", "collector", "log", "audit", "security")
 SECURITY_EVENTS = (
     *("log_in", "log_out", "account_created", "password_changed", "email_changed"),
     *("reset_requested", "reset_used", "rights_changed", "session_ended"),
+    *("email_change_asked", "email_confirmed", "data_exported", "account_erased"),
     *("factor_added", "factor_removed", "factor_used"),
     *("admin_added", "admin_changed", "admin_deleted", "breaker_forced", "breaker_released"),
 )

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('retail', '0009_security_events'),
+        ('retail', '0010_account_events'),
     ]
 
     operations = [
