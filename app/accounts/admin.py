@@ -10,8 +10,8 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django_otp.plugins.otp_totp.admin import TOTPDevice
 
-from accounts.factor_admin import FactorResetAdmin
 from accounts.address_emails import changed_by_staff
+from accounts.factor_admin import FactorResetAdmin
 from accounts.models import UserProfile
 from accounts.services import users_lock
 

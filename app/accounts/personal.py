@@ -10,9 +10,10 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts import address_emails, emails
-from accounts.models import EmailAddress, Notice, Session, UserProfile
+from accounts.models import EmailAddress, Notice, RecoveryCodes, Session, UserProfile
 from accounts.services import users_lock
 from retail import personal_data
 from retail.models import Email
@@ -53,6 +54,11 @@ def _erase_account(user_id: int) -> None:
     )
     about = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(User))
     about.filter(object_id=str(user_id)).update(object_repr=name)
+
+
+def _erase_second_factor(user_id: int) -> None:
+    for model in (TOTPDevice, RecoveryCodes):
+        model.objects.filter(user=user_id).delete()
 
 
 def _emails(user_id: int) -> QuerySet[Email]:
@@ -115,11 +121,27 @@ register(
         section="sessions",
         models=["accounts.Session"],
         export=lambda user_id: list(
-            Session.objects.filter(user_id=user_id).values("expire_date").order_by("expire_date")
+            Session.objects.filter(user_id=user_id)
+            .values("started_at", "seen_at", "client", "browser", "expire_date")
+            .order_by("started_at")
         ),
         erase=lambda user_id: Session.objects.filter(user_id=user_id).delete(),
         left="nothing",
         kept="until they end",
+    )
+)
+register(
+    PersonalData(
+        section="second_factor",
+        models=["otp_totp.TOTPDevice", "accounts.RecoveryCodes"],
+        export=lambda user_id: [
+            found
+            for model in (TOTPDevice, RecoveryCodes)
+            for found in rows(model.objects.filter(user=user_id), "name", "confirmed")
+        ],
+        erase=_erase_second_factor,
+        left="nothing",
+        kept="until it is removed",
     )
 )
 register(

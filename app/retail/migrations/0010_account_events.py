@@ -1,4 +1,4 @@
-"""Events of sessions and of second factors."""
+"""Events of sessions, e-mail addresses, own data and second factors."""
 
 from django.db import migrations, models
 
