@@ -163,6 +163,16 @@ def test_who_calls_the_shop_does_not_listen_where_the_shop_is(name: str) -> None
     assert not members("monitoring") & {*SHOP, "gateway", "db"}
 
 
+def test_blackbox_listens_only_where_prometheus_calls_it() -> None:
+    flag = "--web.listen-address="
+    given = SERVICES["blackbox"]
+    listening = [c.removeprefix(flag) for c in given["command"] if c.startswith(flag)]
+    assert listening == ["127.0.0.1:9115", "blackbox.scrape-probes:9115"]
+    aliases = {"scrape-probes": {"aliases": ["blackbox.scrape-probes"]}}
+    assert given["networks"] == {"edge": None, "health": None, **aliases}
+    assert members("scrape-probes") == {"blackbox", "prometheus"}
+
+
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Return the names of all variables that the shop's settings read."""

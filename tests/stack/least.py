@@ -9,7 +9,7 @@ from tests.stack.stack import check, compose, sql
 
 LISTENING = {
     "db": 5432, "gateway": 8001, "web": 8000, "worker": 8002, "loki": 3100, "grafana": 3000,
-    "prometheus": 9090, "alertmanager": 9093, "collector": 8888, "blackbox": 9115,
+    "prometheus": 9090, "alertmanager": 9093, "collector": 8888, "blackbox": 9115, "proxy": 8080,
     "postgres-exporter": 9187, "node-exporter": 9100,
 }  # fmt: skip
 REACHES = """
@@ -51,6 +51,7 @@ def everything() -> None:
     rendered_as_tested()
     for service in ("web", "worker", "gateway"):
         allowed = CALLS.get(service, set()) | (SHOP - {service} if service in SHOP else set())
+        allowed |= {"proxy"}  # open to everybody
         found = reached(service)
         check(
             f"{service} reaches only {', '.join(sorted(found)) or 'nobody'}",
