@@ -51,7 +51,8 @@ def everything() -> None:
     rendered_as_tested()
     for service in ("web", "worker", "gateway"):
         allowed = CALLS.get(service, set()) | (SHOP - {service} if service in SHOP else set())
-        allowed |= {"proxy"}  # open to everybody
+        # A network has two directions: who is called can also connect to who calls.
+        allowed |= {"proxy"} | {caller for caller in CALLS if service in CALLS[caller]}
         found = reached(service)
         check(
             f"{service} reaches only {', '.join(sorted(found)) or 'nobody'}",
