@@ -102,6 +102,7 @@ class SessionStore(db.SessionStore):
         assert isinstance(session, Session)  # noqa: S101 - for the type checker
         session.session_key = stored_key(session.session_key)
         session.user_id = data.get(SESSION_KEY)
+        session.started_at = session.seen_at = timezone.now()
         for name, value in self.facts.items():
             setattr(session, name, value)
         return session
