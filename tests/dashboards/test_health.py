@@ -57,7 +57,9 @@ def test_a_new_shop(staff: Client) -> None:
     assert texts["Unsettled payments"] == "good: none 0 in progress."
     assert texts["Monitoring"] == "warn: not connected No alerts can reach the shop."
     assert texts["Alert receivers"] == "warn: none No one is notified; alerts are only shown here."
+    assert texts["Backups"] == "calm: not expected There is none yet. Production needs them."
     assert list(texts) == [
+        "Backups",
         *("Database", "Worker", "Books", "Job queue", "E-mails", "Periodic jobs", "Telemetry"),
         "Disk",
         *("Circuit breaker", "Sales now", "Unsettled payments", "Gateway", "Monitoring"),

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
 TRAIL = frozenset({"retail_securityevent"})
+ADDRESS = frozenset({"accounts_emailaddress", "retail_email"})  # and the e-mails about it
 FACTOR = frozenset({"otp_totp_totpdevice", "accounts_recoverycodes"})
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "cart:add": CART | SESSION,  # the session stores a visitor's cart id
     "cart:update": CART | SESSION,
-    "accounts:register": CART | SESSION | TRAIL | {"auth_user"},  # logs in and merges the cart
+    # Logs in and merges the cart.
+    "accounts:register": CART | SESSION | TRAIL | ADDRESS | {"auth_user"},
     "accounts:login": CART | SESSION | TRAIL | {"auth_user"},  # last_login
     "accounts:logout": SESSION | TRAIL,
     "accounts:sessions": SESSION | TRAIL,
@@ -27,6 +29,10 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "accounts:recovery_codes": TRAIL | FACTOR,
     "accounts:factor_remove": SESSION | TRAIL | FACTOR,
     "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
+    "accounts:email": ADDRESS | TRAIL,
+    "accounts:email_resend": ADDRESS | TRAIL,
+    "accounts:confirm_email": ADDRESS | TRAIL | {"auth_user"},
+    "accounts:password": SESSION | TRAIL | {"auth_user", "retail_email"},
     "accounts:password_reset": frozenset({"retail_email"}) | TRAIL,
     "accounts:password_reset_confirm": SESSION | TRAIL | {"auth_user"},
     "admin:login": SESSION | TRAIL | {"auth_user"},
@@ -52,6 +58,7 @@ ADMIN = frozenset(
         *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
         "retail_email",  # may be sent again
         *FACTOR,  # removed by superusers
+        "accounts_emailaddress",  # must be confirmed
         *TRAIL,
     }
 )
@@ -62,7 +69,12 @@ REFUSALS: dict[str, frozenset[str]] = {
     "admin:login": TRAIL,
     # So is a wrong password.
     **dict.fromkeys(
-        ("accounts:factor_set_up", "accounts:recovery_codes", "accounts:factor_remove"), TRAIL
+        (
+            *("accounts:factor_set_up", "accounts:recovery_codes", "accounts:factor_remove"),
+            *("accounts:email", "accounts:password", "accounts:erase"),
+            "accounts:data",  # a download is no redirect
+        ),
+        TRAIL,
     ),
     "orders:checkout": frozenset({"payments_circuitbreaker"}),
 }

@@ -17,7 +17,7 @@ from orders.reservation import reserve
 from retail import jobs
 from retail.clocks import MARGIN, pull_back, stored_times
 from retail.management.commands.worker import Command
-from retail.models import AuditCheck, JobSuccess, WorkerHeartbeat
+from retail.models import AuditCheck, Backup, JobSuccess, WorkerHeartbeat
 from tests.orders.state import stock_of
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
@@ -50,7 +50,12 @@ def audited(at: Any) -> Model:
     return AuditCheck.objects.create(invariant="stock", checked_at=at, full_checked_at=at)
 
 
+def backed_up(at: Any) -> Model:
+    return Backup.objects.create(name="a", taken_at=at, seconds=1, size=1, encrypted=False)
+
+
 CASES = {
+    "taken_at": (backed_up, timedelta(0)),
     "lock": (queued, timedelta(seconds=Conf.RETRY)),
     "next_run": (scheduled, timedelta(minutes=1)),
     "at": (succeeded, timedelta(0)),

@@ -30,6 +30,8 @@ PRODUCTION = {
     "ALLOWED_HOSTS": "localhost,127.0.0.1",
     "SHOP_URL": "https://shop.example.com",
     "HTTPS": "False",  # a proxy's business
+    "EMAIL_HOST": "127.0.0.1",
+    "EMAIL_PORT": "9",  # nobody answers, and the letters wait
     "THROTTLE_REGISTER_LIMIT": "30",
 }
 
