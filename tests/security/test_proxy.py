@@ -306,6 +306,11 @@ def test_the_proxy_speaks_tls(nginx: str, shop: Shop, tmp_path: Path) -> None:
         assert page.json()[2]["Host"] == f"localhost:{proxy.tls_port}"
         status, headers, body = answer(proxy.tls_port, f"GET / HTTP/1.1{END}\r\n")
         assert_own(status, headers, body, 400)
+        refused = requests.post(
+            url, data=b"x" * 2_000_000, verify=str(folder / "fullchain.pem"), timeout=PATIENCE
+        )
+        value = "max-age=31536000; includeSubDomains"
+        assert (refused.status_code, refused.headers["Strict-Transport-Security"]) == (413, value)
 
 
 NGINX = (FOLDER / "nginx.conf").read_text("utf-8")
