@@ -35,12 +35,13 @@ backup() {
         shop backup --piped
     ) &
     made=$!
-    read -r snapshot <"$pipes/snapshot" || snapshot=
+    exec 5<"$pipes/snapshot" # open to the end: docker may write after the line that is read
+    read -r snapshot <&5 || snapshot=
     exec 3>"$pipes/dump" 4>&-
     if [ -n "$snapshot" ]; then
         {
             in_db "pg_dump --username \"\$POSTGRES_USER\" --dbname \"\$POSTGRES_DB\" --format=custom \
-                --lock-wait-timeout=10s --snapshot='$snapshot'" </dev/null 3>&- && printf "$complete"
+                --lock-wait-timeout=10s --snapshot='$snapshot'" </dev/null 3>&- 5<&- && printf "$complete"
         } >&3 || true # without its last line, the shop refuses it
     fi
     exec 3>&-

@@ -22,7 +22,7 @@ from retail.backup.client import Client
 from retail.backup.contents import applied, contents, difference, is_empty, known
 from retail.backup.make import other_file
 from retail.models import WorkerHeartbeat
-from retail.thresholds import THRESHOLDS
+from retail.thresholds import THRESHOLDS, in_words
 
 KEPT_ASIDE = ".before-restore"
 
@@ -73,7 +73,10 @@ def _check_nobody_works() -> None:
         return
     alive = timezone.now() - timedelta(seconds=THRESHOLDS.worker.silent_after_seconds)
     if WorkerHeartbeat.objects.filter(seen_at__gt=alive).exists():
-        raise BackupError("The worker runs. Stop web and worker first.")
+        raise BackupError(
+            "The worker runs, or ran until a moment ago. Stop web and worker, wait "
+            f"{in_words(THRESHOLDS.worker.silent_after_seconds)}, and try again."
+        )
 
 
 def restore(dump: Path, manifest: Manifest, key: str) -> None:
