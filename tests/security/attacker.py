@@ -24,7 +24,10 @@ from tests.security.target import BrokenIn, Target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ATTACKS: tuple[Callable[[Target], None], ...] = (*money.ATTACKS, *accounts.ATTACKS, *wire.ATTACKS)
+ATTACKS: tuple[Callable[[Target], None], ...] = (
+    *(*money.ATTACKS, *accounts.ATTACKS, *wire.ATTACKS),
+    *(*accounts.FLOODS, *wire.FLOODS),  # last, because they use up the limits of an address
+)
 
 
 def main() -> int:
@@ -33,8 +36,10 @@ def main() -> int:
     parser.add_argument("url", help="the shop's address")
     parser.add_argument("--gateway", default="", help="the payment gateway's address")
     parser.add_argument("--card", default="", help="a card to buy with, to see that buyers can")
+    parser.add_argument("--staff", default="", help="name:password of staff")
     chosen = parser.parse_args()
-    target = Target(chosen.url.rstrip("/"), chosen.gateway.rstrip("/"), chosen.card)
+    gateway = chosen.gateway.rstrip("/")
+    target = Target(chosen.url.rstrip("/"), gateway, chosen.card, chosen.staff)
     succeeded = 0
     for attack in ATTACKS:
         try:

@@ -49,6 +49,7 @@ class Target:
     url: str
     gateway: str = ""  # where the payment gateway can be reached too
     card: str = ""  # that the gateway accepts
+    staff: str = ""  # whose password was stolen, as name:password
     address: str = ""  # to connect from; empty for any
     https: bool = False  # whether a proxy in front stands for https
     logs: Callable[[], str] | None = None  # all that the shop has logged

@@ -10,7 +10,7 @@ import pytest
 from tests.running.support import RunningShop
 from tests.security.attacker import ATTACKS
 from tests.security.attacks import accounts, money, wire
-from tests.security.target import BrokenIn, Target
+from tests.security.target import PASSWORD, BrokenIn, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +43,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
     settings = {**PRODUCTION, "STATIC_ROOT": str(folder / "static")}
     shop = RunningShop(folder, settings, gateway_settings=gateway)
     shop.manage("collectstatic", "--noinput", "--verbosity", "0")
+    shop.manage("create_admin", "--username", "boss", "--password", PASSWORD)
     shop.start("web", "worker")
     yield shop
     shop.close()
@@ -54,7 +55,7 @@ def target(shop: RunningShop, attack: Callable[[Target], None]) -> Target:
         return "".join(path.read_text() for path in (shop.folder / "logs").rglob("*.log"))
 
     number = ATTACKS.index(attack) + 1  # each has an address, and so limits, of its own
-    everything = Target(shop.url, shop.gateway.url, CARD, logs=logs)
+    everything = Target(shop.url, shop.gateway.url, CARD, f"boss:{PASSWORD}", logs=logs)
     return replace(everything, address=f"127.0.1.{number}")
 
 

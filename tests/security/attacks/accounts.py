@@ -101,6 +101,19 @@ def staff_pages(target: Target) -> None:
                 refused(f"{path} leads astray", "login" in answer.headers["Location"])
 
 
+def stolen_password(target: Target) -> None:
+    """Use the password of staff, without their second factor."""
+    if not target.staff:
+        return
+    name, _, password = target.staff.partition(":")
+    thief = target.visitor()
+    refused("(the password is wrong)", target.log_in(thief, name, password) == 302)
+    for path in STAFF_PAGES:
+        answer = thief.session.get(target.url + path, timeout=TIMEOUT, allow_redirects=False)
+        place = answer.headers.get("Location", "")
+        refused(f"{path}: {answer.status_code}", place.startswith("/accounts/second-factor/"))
+
+
 def own_promotion(target: Target) -> None:
     """Make oneself staff by a field that the form does not have."""
     shopper = target.customer()
@@ -164,6 +177,6 @@ def way_out(target: Target) -> None:
 
 ATTACKS = (
     *(default_accounts, guesses_from_forged_addresses, whether_an_address_is_known, staff_pages),
-    *(own_promotion, forged_forms, fixed_session, way_out, one_password_for_many_names),
-    many_accounts,
+    *(stolen_password, own_promotion, forged_forms, fixed_session, way_out),
 )
+FLOODS = (one_password_for_many_names, many_accounts)

@@ -206,6 +206,6 @@ def searches_in_numbers(target: Target) -> None:
 
 ATTACKS = (
     *(slow_connections, uploads, files, smuggling, foreign_hosts, forged_request_id),
-    *(missing_headers, measurements, scripts_in_names, secrets_in_logs, hashing_in_numbers),
-    searches_in_numbers,
+    *(missing_headers, measurements, scripts_in_names, secrets_in_logs),
 )
+FLOODS = (hashing_in_numbers, searches_in_numbers)
