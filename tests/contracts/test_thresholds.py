@@ -272,7 +272,7 @@ def test_no_handwritten_text_states_a_threshold() -> None:
         ("max(retail_payments_unknown_oldest_seconds) > 900", {"> 900"}),
         ("1 - service:retail_errors:ratio_rate5m / 0.005", {"5m", "/ 0.005"}),
         ("value: 0.95", {"value: 0.95"}),
-        ("Answers per second, 25 of 95 in 4 minutes, a second look, VT-300", set()),
+        ("Answers per second, 25 of 95 in 7 minutes, a second look, VT-300", set()),
     ],
 )
 def test_a_number_is_found_in_every_notation(text: str, expected: set[str]) -> None:
