@@ -37,6 +37,7 @@ ALERTS: dict[str, Labels] = {
     "no loki": alert("RetailTargetDown", "warning", job="loki", instance="loki", **WATCH),
     "queue": alert("RetailQueueStalled", "warning", service="worker"),
     "e-mails": alert("RetailEmailsLate", "warning", service="worker"),
+    "backup": alert("RetailBackupOld", "warning", service="shop"),
     "job": alert("RetailJobOverdue", "warning", task="run_audit", service="worker"),
     "gauge": alert("RetailGaugeMissing", "warning", gauge="retail_oversold_units", **WATCH),
     "clock": alert("RetailClockWrong", "warning", job="worker", instance="b", **WATCH),

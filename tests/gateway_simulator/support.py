@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 APP = Path(__file__).resolve().parents[2] / "app"
 API = {"Authorization": "Bearer dev-gateway-key"}
 FAULTS = {"Authorization": "Bearer dev-faults-token"}
-# With `pytest --cov`, what a process runs counts too, unless it is killed.
+# With `pytest --cov`, what a command runs counts too.
 MEASURED = {name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"}
 GOOD = {"amount": "12.50", "currency": "EUR", "token": "tok_good", "reference": "VT-ABC"}
 ANSWER_SECONDS = 25  # only to end a test that hangs
@@ -75,7 +75,6 @@ class Process:
             "GATEWAY_PORT": "0",
             "GATEWAY_LEDGER": str(self.folder / "ledger.sqlite3"),
             "LOG_DIR": str(self.folder / "logs"),
-            **MEASURED,
             **self.env,
         }
         # To a file, because a full pipe would block.
