@@ -32,7 +32,8 @@ PRODUCTION = {
     "HTTPS": "False",  # a proxy's business
     "EMAIL_HOST": "127.0.0.1",
     "EMAIL_PORT": "9",  # nobody answers, and the letters wait
-    "THROTTLE_REGISTER_LIMIT": "30",
+    "THROTTLE_REGISTER_LIMIT": "10",
+    "THROTTLE_SEARCH_LIMIT": "20",  # or a slow machine never gets there within a minute
 }
 
 
