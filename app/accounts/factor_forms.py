@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import segno
 from django import forms
-from django.contrib.auth import authenticate
 from django.core import signing
 from django.utils.functional import cached_property
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_otp.util import random_hex
 
+from accounts.own_forms import OwnPasswordForm
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-    from django.http import HttpRequest
 
 SET_UP_SECONDS = 3600  # how long the page to set up an app is good for
 
@@ -30,29 +30,7 @@ class CodeForm(forms.Form):
     )
 
 
-class PasswordForm(forms.Form):
-    """Asks for the user's password, with the limits of the log-in."""
-
-    password = forms.CharField(
-        label="Your password",
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
-
-    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.request = request
-
-    def clean_password(self) -> None:
-        """Check the password; nothing needs it later. Raises ThrottledError, too."""
-        user = self.request.user
-        known = authenticate(
-            self.request, username=user.get_username(), password=self.cleaned_data["password"]
-        )
-        if known is None or known.pk != user.pk:
-            raise forms.ValidationError("This is not your password.")
-
-
-class SetUpForm(PasswordForm):
+class SetUpForm(OwnPasswordForm):
     """Asks for the first code of an app. Its secret is in the form, and stored only with it."""
 
     key = forms.CharField(widget=forms.HiddenInput)

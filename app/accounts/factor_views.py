@@ -16,8 +16,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_safe
 from django.views.generic import FormView
 
-from accounts.factor_forms import CodeForm, PasswordForm, SetUpForm
+from accounts.factor_forms import CodeForm, SetUpForm
 from accounts.factor_gate import ASKED, CHECK, SESSION_KEY, VERIFIED, is_verified
+from accounts.own_forms import OwnPasswordForm
 from accounts.own_sessions import sessions_end
 from accounts.second_factor import (
     RECOVERY,
@@ -168,14 +169,14 @@ class RecoveryCodesView(ProtectedView):
     """Replace the recovery codes."""
 
     template_name = "accounts/factor_password.html"
-    form_class = PasswordForm
+    form_class = OwnPasswordForm
     extra_context = {
         "title": "New recovery codes",
         "text": "The codes that you have now will stop working.",
         "button": "Replace my recovery codes",
     }
 
-    def form_valid(self, _form: PasswordForm) -> HttpResponse:
+    def form_valid(self, _form: OwnPasswordForm) -> HttpResponse:
         """Show new codes."""
         if app_of(_user(self.request)) is None:
             return redirect(MANAGE)
@@ -186,14 +187,14 @@ class RemoveView(ProtectedView):
     """Remove the second factor, if the account may be without one."""
 
     template_name = "accounts/factor_password.html"
-    form_class = PasswordForm
+    form_class = OwnPasswordForm
     extra_context = {
         "title": "Remove your second factor",
         "text": "Your password alone will be enough to log in. You'll be logged out elsewhere.",
         "button": "Remove it",
     }
 
-    def form_valid(self, form: PasswordForm) -> HttpResponse:
+    def form_valid(self, form: OwnPasswordForm) -> HttpResponse:
         """Remove it."""
         user = _user(self.request)
         if settings.STAFF_MFA and user.is_staff:

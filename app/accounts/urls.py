@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounts import factor_views, session_views, views, views_data, views_email
+from accounts import data_views, email_views, factor_views, session_views, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -17,12 +17,12 @@ urlpatterns = [
         views.PasswordResetConfirmView.as_view(),
         name="password_reset_confirm",
     ),
-    path("email/", views_email.email, name="email"),
-    path("email/resend/", views_email.resend, name="email_resend"),
-    path("confirm-email/<uidb64>/<token>/", views_email.confirm, name="confirm_email"),
-    path("password/", views_data.PasswordView.as_view(), name="password"),
-    path("data/", views_data.data, name="data"),
-    path("delete/", views_data.erase, name="erase"),
+    path("email/", email_views.email, name="email"),
+    path("email/resend/", email_views.resend, name="email_resend"),
+    path("confirm-email/<uidb64>/<token>/", email_views.confirm, name="confirm_email"),
+    path("password/", data_views.PasswordView.as_view(), name="password"),
+    path("data/", data_views.data, name="data"),
+    path("delete/", data_views.erase, name="erase"),
     path("profile/", views.profile, name="profile"),
     path("sessions/", session_views.sessions, name="sessions"),
     path("second-factor/", factor_views.second_factor, name="second_factor"),

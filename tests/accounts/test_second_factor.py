@@ -140,7 +140,7 @@ def test_the_page_shows_the_secret_as_an_image_and_stores_nothing(
         ({"code": WRONG}, "This code is not right"),
         ({"code": "x"}, "This code is not right"),
         ({"code": "٣٣٣٣٣٣"}, "This code is not right"),
-        ({"password": "wrong"}, "This is not your password"),
+        ({"password": "wrong"}, "That isn&#x27;t your password."),
         ({"key": "forged"}, "This page was open for too long"),
         ({"key": ""}, "Part of the form is missing"),
     ],

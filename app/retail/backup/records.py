@@ -49,7 +49,7 @@ def _fields(manifest: Manifest) -> dict[str, Any]:
 
 def last_positions() -> dict[str, Any]:
     """Return the positions of the ledgers at the last backup."""
-    row = Backup.objects.order_by("-taken_at").first()
+    row = last_good()
     return row.ledgers if row else {}
 
 

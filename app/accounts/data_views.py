@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.emails import password_changed
-from accounts.forms_own import OwnPasswordForm, PasswordForm
+from accounts.own_forms import OwnPasswordForm, PasswordForm
 from accounts.personal import account_erase
 from retail import personal_data
 from retail.personal_data import ErasureRefusedError

@@ -20,7 +20,7 @@ from accounts.address_emails import (
     throttle_letters,
 )
 from accounts.addresses import address_confirm, confirmable, pending_address, verified_address
-from accounts.forms_own import ChangeEmailForm
+from accounts.own_forms import ChangeEmailForm
 from retail.security.trail import record, subject_of
 from retail.web.kept_forms import login_required
 
