@@ -156,6 +156,15 @@ def test_nothing_is_set_up_with_a_wrong_entry(
     assert is_in(client)
 
 
+def test_blanks_around_a_password_belong_to_it(stella: User, clock: Clock) -> None:
+    client = log_in(stella)
+    stella.set_password(" with-blanks-around ")
+    stella.save()
+    client.force_login(stella)
+    assert set_up(client, clock, password=" with-blanks-around ").status_code == 200
+    assert TOTPDevice.objects.get().user == stella
+
+
 def test_a_password_alone_adds_no_app_beside_another(stella: User, clock: Clock) -> None:
     """Two forms may be sent at once: the second one sees the first one's app only when locked."""
     assert app_add(user=stella, key="00" * 20, code=clock.code("00" * 20), may_replace=False)
