@@ -201,7 +201,7 @@ class RunningShop:
                 self.console = subprocess.Popen(
                     [sys.executable, "-c", CONSOLE],
                     cwd=APP,
-                    env=self._unmeasured(),
+                    env=self.unmeasured(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=stderr,
@@ -241,7 +241,7 @@ class RunningShop:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, *commands[name]],
                     cwd=APP,
-                    env={**self._unmeasured(), **settings},
+                    env={**self.unmeasured(), **settings},
                     stdout=stdout,
                     stderr=stdout,
                     start_new_session=True,
@@ -250,8 +250,8 @@ class RunningShop:
             address = f"http://127.0.0.1:{ports[name]}/healthz"
             wait_until(lambda a=address: self._answers(a), f"{name} to answer")  # type: ignore[misc]
 
-    def _unmeasured(self) -> dict[str, str]:
-        """Return the environment of processes that are stopped by signals: they run as usual."""
+    def unmeasured(self) -> dict[str, str]:
+        """Return the environment of processes that are stopped or limited: they run as usual."""
         return {name: value for name, value in self.environment.items() if name not in MEASURED}
 
     @staticmethod
