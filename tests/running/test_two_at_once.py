@@ -109,7 +109,7 @@ CASES = {
         "breaker.is_closed()",
         "CircuitBreaker.objects.count() == 1",
     ),
-    # And unique: MetricRollup's period, start and type. On the hour there is nothing to roll up yet.
+    # And unique: MetricRollup's period, start and type. On the hour there would be no row yet.
     "rollups": Case(
         "RollupMark.objects.all().delete(); MetricRollup.objects.all().delete()",
         "rollups.roll_up(timezone.now().replace(minute=30))",
