@@ -46,18 +46,20 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-@lru_cache(maxsize=4096)
-def _is_in(networks: tuple[str, ...], address: IPv4Address | IPv6Address) -> bool:
-    return any(address in ip_network(network) for network in networks)
+@lru_cache(maxsize=4096)  # by texts: hashing an address takes longer than all the rest
+def _peer(text: str, trusted: int | tuple[str, ...]) -> tuple[str, bool]:
+    """Return the address that a connection came from, "" if unknown, and whether it is a proxy."""
+    address = parse_address(text)
+    if isinstance(trusted, int):  # a number of proxies: nothing else can reach the shop
+        is_proxy = trusted > 0
+    else:
+        is_proxy = address is not None and any(address in ip_network(one) for one in trusted)
+    return str(address or ""), is_proxy
 
 
 def is_from_proxy(request: HttpRequest) -> bool:
     """Return whether the request came over a connection from a trusted proxy."""
-    trusted = settings.TRUSTED_PROXIES
-    if isinstance(trusted, int):  # a number of proxies: nothing else can reach the shop
-        return trusted > 0
-    peer = parse_address(request.META.get("REMOTE_ADDR", ""))
-    return peer is not None and _is_in(trusted, peer)
+    return _peer(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES)[1]
 
 
 def client_address(request: HttpRequest) -> str:
@@ -65,23 +67,20 @@ def client_address(request: HttpRequest) -> str:
 
     If trusted proxies name no valid address, it is the last proxy that has one.
     """
-    peer_text: str = request.META.get("REMOTE_ADDR", "")
-    peer = parse_address(peer_text)
-    if not is_from_proxy(request):
-        return "" if peer is None else str(peer)
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     trusted = settings.TRUSTED_PROXIES
+    client, is_proxy = _peer(request.META.get("REMOTE_ADDR", ""), trusted)
+    if not is_proxy:
+        return client
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if isinstance(trusted, int):
-        named = parse_address(forwarded[-trusted]) if len(forwarded) >= trusted else None
-        return str(named or peer or "")
+        named = _peer(forwarded[-trusted], trusted)[0] if len(forwarded) >= trusted else ""
+        return named or client
     for text in reversed(forwarded):
-        named = parse_address(text)
-        if named is None:
+        named, is_proxy = _peer(text, trusted)
+        client = named or client
+        if not (named and is_proxy):
             break
-        peer = named
-        if not _is_in(trusted, named):
-            break
-    return str(peer)
+    return client
 
 
 def client_key(request: HttpRequest) -> str:

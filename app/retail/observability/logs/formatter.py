@@ -62,13 +62,20 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     return _cleaned(fields)
 
 
+@lru_cache(maxsize=1024)  # there are few events, each with its fields
+def _have_secret(names: tuple[str, ...]) -> bool:
+    return any(map(names_secret, names))
+
+
 def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
-    # What nearly all fields are needs no call of `cleaned`.
+    if _have_secret(tuple(fields)):
+        return {name: cleaned(name, value) for name, value in fields.items()}
+    # What nearly all values are needs no call of `cleaned`.
     return {
         name: value
-        if (kind := type(value)) in _SCALARS and not names_secret(name)
+        if (kind := type(value)) in _SCALARS
         else redacted(value)
-        if kind is str and not names_secret(name)
+        if kind is str
         else cleaned(name, value)
         for name, value in fields.items()
     }
@@ -110,7 +117,7 @@ class Event(NamedTuple):
         """The level's name."""
         return logging.getLevelName(self.levelno)
 
-    def line(self) -> str:
+    def line(self) -> bytes:
         """Return the line, like JsonFormatter's of `record()`."""
         return _json(_six_keys(self, _cleaned(self.fields)))
 
@@ -122,14 +129,14 @@ class Event(NamedTuple):
         return record
 
 
-def _json(line: dict[str, Any]) -> str:
+def _json(line: dict[str, Any]) -> bytes:
     """Return `line` as JSON. A value that cannot be serialized does not affect the others."""
     try:
-        return orjson.dumps(line, _text, orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(line, _text, orjson.OPT_NON_STR_KEYS)
     except TypeError:
         extra = {_text(name): _writable(value) for name, value in line["extra"].items()}
         rest = {name: _writable(value) for name, value in line.items() if name != "extra"}
-        return orjson.dumps({**rest, "extra": extra}, _text, orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps({**rest, "extra": extra}, _text, orjson.OPT_NON_STR_KEYS)
 
 
 class JsonFormatter(OrjsonFormatter):
@@ -149,7 +156,7 @@ class JsonFormatter(OrjsonFormatter):
                 line = super().format(record)
             else:
                 record.message = record.getMessage()
-                line = _json(_six_keys(record, _fields_of(record)))
+                line = _json(_six_keys(record, _fields_of(record))).decode()
             record.__dict__["_line"] = line
         return line
 
@@ -166,7 +173,7 @@ class JsonFormatter(OrjsonFormatter):
 
     def jsonify_log_record(self, log_data: LogData) -> str:
         """Return the line as JSON."""
-        return _json(log_data)
+        return _json(log_data).decode()
 
 
 def log_event(logger: logging.Logger, level: int, message: str, fields: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ class Pending(Protocol):
     def levelno(self) -> int:
         """The level, as LogRecord has it."""
 
-    def line(self) -> str:
+    def line(self) -> bytes:
         """Return the line, without the line break."""
 
     def record(self) -> logging.LogRecord:
@@ -167,9 +167,11 @@ class LineWriter(logging.Handler):
                 break
             try:
                 line = (
-                    self.format(queued) if isinstance(queued, logging.LogRecord) else queued.line()
+                    self.format(queued).encode()
+                    if isinstance(queued, logging.LogRecord)
+                    else queued.line()
                 )
-                lines.append(f"{line}\n".encode())
+                lines.append(line + b"\n")
                 levels.append(queued.levelno)
             except Exception:  # noqa: BLE001 - as in logging's own handlers
                 self._report(queued, 1)
