@@ -12,7 +12,7 @@ from django.utils.html import format_html
 
 from products.forms import ProductForm
 from products.models import Category, Product, StockMovement
-from products.selectors import matches
+from products.selectors import matches, matching_keys
 from products.services import stock_adjust
 from retail.admin import ReadOnlyAdmin, recent
 
@@ -151,6 +151,6 @@ class StockMovementAdmin(ReadOnlyAdmin):
         if not (term := search_term.strip()):
             return queryset, False
         # Look up product ids first: an OR across two tables can use neither table's index.
-        products = Product.objects.filter(matches(term)).order_by("pk")
-        product_ids = list(products.values_list("pk", flat=True)[:100])
+        keys = matching_keys(Product.objects.all(), term).order_by("pk")
+        product_ids = list(keys[:100])
         return queryset.filter(Q(reference=term) | Q(product__in=product_ids)), False

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import QuerySet
+
+    from products.models import Product
 
 logger = logging.getLogger("retail.products")
 
@@ -50,8 +53,8 @@ _DROP = {
         "DROP TABLE IF EXISTS products_search",
     ),
 }
-# As a subquery: the ids of products that contain all quoted words.
-_MATCHING = "SELECT rowid FROM products_search WHERE products_search MATCH %s"
+# Joins the products that contain all quoted words.
+_FOUND = "products_search.rowid = products_product.id AND products_search MATCH %s"
 _INDEXED = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE %s"
 
 _ready: set[str] = set()  # the SQLite databases that have the index
@@ -98,19 +101,21 @@ def _complete(database: BaseDatabaseWrapper) -> bool:
         return bool(cursor.fetchone()[0] == len(_TRIGGERS))
 
 
-def lookup(words: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Return the subquery for the ids of products with these words, and its parameters.
+def narrowed(products: QuerySet[Product], words: Sequence[str]) -> QuerySet[Product]:
+    """Return `products` read through the index, unless the database does that by itself.
 
-    None if the database uses the index by itself, or cannot use it. What the subquery finds must
-    still be compared with the words.
+    What is read must still be compared with the words. The index is joined, so reading may stop
+    early; a subquery would first collect all that it finds. Do not use the result as a subquery.
     """
     long = [word for word in words if len(word) >= TRIGRAM]
     if connection.vendor != "sqlite" or not long:
-        return None
+        return products
     name = str(connection.settings_dict["NAME"])
     if name not in _ready:
         if not _complete(connection):
-            return None
+            return products
         _ready.add(name)
     quoted = ('"' + word.replace('"', '""') + '"' for word in long)
-    return _MATCHING, [" AND ".join(quoted)]
+    return products.extra(  # noqa: S610 - the ORM has no join with a table without a model
+        tables=["products_search"], where=[_FOUND], params=[" AND ".join(quoted)]
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -34,20 +33,28 @@ def shown_products(*, category: Category | None = None) -> QuerySet[Product]:
     return products.order_by("name", "pk")
 
 
-def matches(query: str, *, use_index: bool = True) -> Q:
+def _words(query: str) -> list[str]:
+    return fold(query).split()[:WORD_LIMIT]
+
+
+def matches(query: str) -> Q:
     """Return the condition that every word of `query` is in a product's name or description.
 
     Case and accents make no difference.
     """
-    words = fold(query).split()[:WORD_LIMIT]
+    words = _words(query)
     if not words:
         return Q(pk__in=())  # such as a lone accent
     condition = Q()
-    if use_index and (subquery := search_index.lookup(words)):
-        condition = Q(pk__in=RawSQL(*subquery))  # noqa: S611 - our own text, with parameters
     for word in words:
         condition &= Q(search_text__contains=word)
     return condition
+
+
+def matching_keys(products: QuerySet[Product], query: str) -> QuerySet[Product, int]:
+    """Return the keys of those of `products` that match `query`, in the order of the index."""
+    narrowed = search_index.narrowed(products, _words(query))
+    return narrowed.filter(matches(query)).order_by().values_list("pk", flat=True)
 
 
 def search_products(*, query: str, category: Category | None = None) -> Found:
@@ -57,11 +64,10 @@ def search_products(*, query: str, category: Category | None = None) -> Found:
     products contain, the opposite is: reading products by name, until a page is full.
     """
     shown = shown_products(category=category)
-    narrow = shown.filter(matches(query)).order_by().values_list("pk", flat=True)
-    keys = list(narrow[: MOST_FOUND + 1])
+    keys = list(matching_keys(shown, query)[: MOST_FOUND + 1])
     if len(keys) <= MOST_FOUND:
         return Found(shown.filter(pk__in=keys), len(keys), more=False)
-    return Found(shown.filter(matches(query, use_index=False)), MOST_FOUND, more=True)
+    return Found(shown.filter(matches(query)), MOST_FOUND, more=True)
 
 
 def flash_products() -> QuerySet[Product]:
