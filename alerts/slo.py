@@ -1,7 +1,8 @@
 """Error budgets: the ratio of bad events over several windows, and multi-window burn-rate alerts.
 
 A checkout is any POST of its page, whatever answers it, from its arrival to its answer; it is good
-if that is not a 5xx and comes in time. A call to the gateway is good
+if that is not a 5xx and comes in time. What the proxy answers by itself, such as while web is down,
+is counted by the worker; of several workers, each counts all of it. A call to the gateway is good
 if it gets a response; a decline is a response. Calls that the circuit breaker rejected do not count
 as calls. They count as bad checkouts.
 """
@@ -16,6 +17,7 @@ BASE = SLO.base_seconds
 BUDGET_EVERY = 60  # seconds; the sums over the period are too long for every evaluation
 CHECKOUT = "retail_http_request_duration_seconds"
 CHECKOUT_POST = 'view="orders:checkout",method="POST"'
+PROXY = "retail_proxy_answers_total"
 CALLS = "retail_payment_attempts_total"
 
 
@@ -56,12 +58,22 @@ def _increase(bad: str, seconds: int) -> Recording:
     )
 
 
+def _checkouts(by_web: str, by_proxy: str) -> str:
+    """Return the rate of checkouts that web answered, and the proxy, as far as either is known."""
+    return (
+        f"sum(rate({by_web}[{span(BASE)}])\n"
+        f"  or max by (page, status) (rate({by_proxy}[{span(BASE)}])))"
+    )
+
+
 CHECKOUTS = events(
     "retail_checkouts",
     "retail_checkout_errors",
-    f'sum(rate({CHECKOUT}_bucket{{{CHECKOUT_POST},status!="5xx",le="{SLO.checkout_most_seconds}"}}'
-    f"[{span(BASE)}]))",
-    f"sum(rate({CHECKOUT}_count{{{CHECKOUT_POST}}}[{span(BASE)}]))",
+    _checkouts(
+        f'{CHECKOUT}_bucket{{{CHECKOUT_POST},status!="5xx",le="{SLO.checkout_most_seconds}"}}',
+        f'{PROXY}{{page="checkout",status!="5xx"}}',
+    ),
+    _checkouts(f"{CHECKOUT}_count{{{CHECKOUT_POST}}}", f'{PROXY}{{page="checkout"}}'),
 )
 PAYMENT_CALLS = events(
     "retail_payment_calls",

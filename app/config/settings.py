@@ -375,6 +375,7 @@ WORKER_METRICS_PORT = env.integer("WORKER_METRICS_PORT", 8002, least=1)
 # --- Observability ------------------------------------------------------------------------------
 METRIC_FLUSH_SECONDS = env.number("METRIC_FLUSH_SECONDS", 1, least=0.05)
 METRIC_KEEP_DAYS = env.integer("METRIC_KEEP_DAYS", 90, least=1, most=36_500)
+PROXY_LOG = env.folder("PROXY_LOG", LOG_DIR / "proxy.log")
 RUNBOOKS_DIR = env.folder("RUNBOOKS_DIR", BASE_DIR.parent / "docs" / "runbooks")
 # Grafana's public URL: errors on the dashboard link to their log lines there.
 GRAFANA_URL = env.text("GRAFANA_URL").rstrip("/")

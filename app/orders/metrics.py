@@ -20,6 +20,7 @@ from retail.observability.prometheus.catalogue import (
     USUAL,
 )
 from retail.observability.prometheus.instruments import Counter, DatabaseGauge, Histogram
+from retail.web import proxy_log
 
 logger = logging.getLogger("retail.orders")
 
@@ -81,6 +82,7 @@ THROTTLE_SCOPES.add("checkout")
 CHECKOUT_VIEW = "orders:checkout"  # a POST of it is a checkout; the rules of its objective count it
 for _status in STATUS_CLASSES:
     HTTP_DURATION.create(view=CHECKOUT_VIEW, method="POST", status=_status)
+proxy_log.count_posts(CHECKOUT_VIEW, "checkout")
 
 
 def record_confirmed(sale: Sale) -> None:

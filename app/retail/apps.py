@@ -24,7 +24,7 @@ class RetailConfig(AppConfig):
         from retail.history import rollups  # noqa: PLC0415
         from retail.mail import outbox  # noqa: PLC0415
         from retail.security import signals  # noqa: PLC0415
-        from retail.web import access, client, health, probes, routes  # noqa: F401, PLC0415
+        from retail.web import access, client, health, probes, proxy_log, routes  # noqa: F401, PLC0415
 
         autodiscover_modules("metrics", "tasks", "personal")
         signals.connect()
@@ -43,6 +43,7 @@ class RetailConfig(AppConfig):
         exposition.database_gauges.add("emails", outbox.read_waiting)
         exposition.database_gauges.add("backups", backups.read_backups)
         jobs.pollers += [outbox.send_next] * outbox.SENDERS
+        jobs.pollers.append(proxy_log.count_answers)
         exposition.database_gauges.add("audit", results.read_audit)
         for field in ("checked_at", "full_checked_at"):
             clocks.stored_times.append(clocks.StoredTime(models.AuditCheck.objects.all, field))

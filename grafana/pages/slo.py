@@ -1,7 +1,7 @@
 """Service level objectives: remaining error budgets and burn rates."""
 
 from alerts.model import span
-from alerts.slo import BUDGET_EVERY, CHECKOUT, CHECKOUT_POST
+from alerts.slo import BUDGET_EVERY, CHECKOUT, CHECKOUT_POST, PROXY
 from grafana.page import page
 from grafana.parts import BAD, GOOD, PLAIN, WARN, override, row, series, stat, steps
 from grafana.queries import Json, query
@@ -138,15 +138,15 @@ PAGE = page(
                     "{{outcome}}",
                 )
             ],
-            size=(12, 8),
+            size=(8, 8),
             unit="percentunit",
             most=1,
             stacked=True,
         ),
         series(
             f"Checkouts answered within {SLO.checkout_most_seconds:g} s",
-            "With any outcome. Normally above 99 %. Lower when the gateway is slow, because a cart "
-            "checkout waits for it.",
+            "By web, with any outcome. Normally above 99 %. Lower when the gateway is slow: "
+            "a cart checkout waits for it.",
             [
                 query(
                     f"sum(rate({CHECKOUT}_bucket{{{CHECKOUT_POST},"
@@ -155,13 +155,27 @@ PAGE = page(
                     "in time",
                 )
             ],
-            size=(12, 8),
+            size=(8, 8),
             unit="percentunit",
             least=None,
             soft_least=0.9,
             most=1,
             thresholds=steps((SLO.checkout_objective_ratio, BAD)),
             overrides=[override("in time", color={"mode": "fixed", "fixedColor": PLAIN})],
+        ),
+        series(
+            "Errors of the proxy itself, per minute",
+            "What it answered because web did not, or because a limit was exceeded. Normally none. "
+            "A 5xx to a checkout is a bad checkout. See RetailProxyErrorsHigh.",
+            [
+                query(
+                    f"max by (page, status) (rate({PROXY}[$__rate_interval])) * 60",
+                    "{{status}}, {{page}}",
+                )
+            ],
+            size=(8, 8),
+            unit="short",
+            soft_most=2,
         ),
     ],
     period="now-6h",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
@@ -42,6 +43,7 @@ from retail.mail import smtp
 from retail.mail.kinds import Content, registered
 from retail.models import Email, SecurityEvent
 from retail.observability import record_metric
+from retail.observability.logs.following import Follower
 from retail.observability.logs.sinks import SharedFile
 from retail.observability.prometheus import catalogue
 from retail.observability.prometheus.exposition import DatabaseCollector
@@ -49,6 +51,7 @@ from retail.observability.prometheus.instruments import Counter
 from retail.observability.rows import recorder
 from retail.security import trail
 from retail.throttling import ThrottledError
+from retail.web import proxy_log
 from tests.accounts.factors import CHECK, Clock, enrol, log_in, make_staff
 from tests.retail.conftest import forgiving
 from tests.retail.observability.log_writing import open_writer, say
@@ -255,6 +258,18 @@ def _telemetry(open_writer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
         trail.record("log_out", user_id=None)
 
 
+def _proxy(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the proxy answer by itself, and log nonsense."""
+    monkeypatch.setattr(proxy_log, "follower", Follower(log))
+    proxy_log.count_answers()
+    with log.open("w", encoding="utf-8") as lines:
+        for status, path in itertools.product((429, 502), ("/checkout", "/")):
+            request = {"method": "POST", "path": path, "status": status}
+            lines.write(json.dumps({"logger": "proxy.errors", "extra": request}) + "\n")
+        lines.write("nonsense\n")
+    proxy_log.count_answers()
+
+
 @pytest.fixture
 def buyer() -> User:
     return make_buyer()
@@ -273,6 +288,7 @@ def test_every_counter_is_incremented(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     open_writer: Open,
+    tmp_path: Path,
     forgiving: None,
 ) -> None:
     settings.THROTTLE_CHECKOUT_LIMIT = 100
@@ -289,5 +305,6 @@ def test_every_counter_is_incremented(
         _checkout_fails(client, buyer, monkeypatch)
         _jobs(monkeypatch)
         _emails(monkeypatch)
+        _proxy(tmp_path / "proxy.log", monkeypatch)
         _telemetry(open_writer, monkeypatch)
     assert sorted(set(series()) - {name for name, change in changes.items() if change > 0}) == []

@@ -23,7 +23,7 @@ from retail.thresholds import THRESHOLDS, in_words
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other")
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-SINKS = ("metrics", "rows", "collector", "log", "audit", "security")
+SINKS = ("metrics", "rows", "collector", "log", "audit", "security", "proxy")
 # What the trail of security events records (retail/security).
 SECURITY_EVENTS = (
     *("log_in", "log_out", "account_created", "password_changed", "email_changed"),
@@ -40,6 +40,9 @@ UNMATCHED, UNNAMED = "unmatched", "unnamed"  # an unknown address, a route witho
 VIEWS = LabelValues()  # the names of all routes are added when the web process starts
 VIEWS.add(UNMATCHED, UNNAMED)
 THROTTLE_SCOPES = LabelValues()  # added by the app whose requests are throttled
+PROXY_PAGES = LabelValues()  # added by `retail.web.proxy_log.count_posts`
+PROXY_PAGES.add("other")
+PROXY_STATUSES = ("4xx", "5xx")
 
 # Bucket bounds in seconds. They include the objectives: 0.1 for refusals, 1 for responses.
 QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -59,6 +62,13 @@ HTTP_ERRORS = Counter(
     "retail_http_errors_total",
     "Requests answered with 5xx, by view.",
     {"view": VIEWS},
+)
+PROXY_ANSWERS = Counter(
+    "retail_proxy_answers_total",
+    "Errors that the proxy answered by itself, because web did not answer or a limit was exceeded. "
+    "A page's own name stands for POSTs of it. Every worker counts all of them: aggregate with max "
+    "over the workers, not with sum.",
+    {"page": PROXY_PAGES, "status": PROXY_STATUSES},
 )
 HTTP_IN_PROGRESS = Gauge(
     "retail_http_requests_in_progress",
