@@ -17,6 +17,7 @@ from accounts.own_forms import OwnPasswordForm
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+LONGEST_ANSWER = 20_000  # characters of what a browser answers
 SET_UP_SECONDS = 3600  # how long the page to set up an app is good for
 
 
@@ -28,6 +29,37 @@ class CodeForm(forms.Form):
         help_text="Six digits from your authenticator app, or one of your recovery codes.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autofocus": True}),
     )
+
+
+class RecoveryCodeForm(CodeForm):
+    """Asks users without an app for a recovery code."""
+
+    code = forms.CharField(
+        label="Recovery code",
+        max_length=60,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class PasskeyForm(forms.Form):
+    """Takes the browser's answer of a passkey."""
+
+    answer = forms.CharField(max_length=LONGEST_ANSWER, widget=forms.HiddenInput)
+
+
+class AddPasskeyForm(OwnPasswordForm):
+    """Asks for a passkey's name. The script adds the browser's answer."""
+
+    name = forms.CharField(
+        max_length=60,
+        label="Name of the passkey",
+        help_text="Such as “Laptop” or “Security key”.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    answer = forms.CharField(
+        max_length=LONGEST_ANSWER, required=False, widget=forms.HiddenInput, initial=""
+    )
+    field_order = ("name", "password", "answer")
 
 
 class SetUpForm(OwnPasswordForm):

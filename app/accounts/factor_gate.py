@@ -1,4 +1,4 @@
-"""Nobody whose second factor is asked for gets further than to the page that asks for it."""
+"""Nobody whose second factor is asked for gets further than to the pages that ask for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpResponse
 from django.urls import reverse
 
-from accounts.second_factor import app_of
+from accounts.second_factor import has_factor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 SESSION_KEY = "second_factor"
 ASKED, VERIFIED = "asked", "verified"
 CHECK, SET_UP = "accounts:factor_check", "accounts:factor_set_up"
+# What may be opened while one of these is missing, besides the log-out.
+PAGES = {
+    CHECK: (CHECK, "accounts:passkey_check", "accounts:passkey_question"),
+    SET_UP: (SET_UP, "accounts:passkey_add", "accounts:passkey_add_question"),
+}
 LOG_OUT = ("accounts:logout", "admin:logout")
 
 
@@ -30,7 +35,7 @@ def ask_for_factor(request: HttpRequest, user: User, **_signal: Any) -> None:
 
     It is in the session, so that no request needs a query to know.
     """
-    if app_of(user) is not None:
+    if has_factor(user):
         request.session[SESSION_KEY] = ASKED
     else:
         request.session.pop(SESSION_KEY, None)
@@ -62,11 +67,11 @@ class SecondFactorMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: object) -> HttpResponseBase | None:
-        """Answer in place of the view while a page is missing, but for that and to log out."""
+        """Answer in place of the view while a page is missing, but for those that PAGES allows."""
         if settings.SESSION_COOKIE_NAME not in request.COOKIES:
             return None
         page = missing_page(request)
-        if page is None or request.path in map(reverse, (page, *LOG_OUT)):
+        if page is None or request.path in map(reverse, (*PAGES[page], *LOG_OUT)):
             return None
         if "HX-Request" in request.headers:  # htmx would insert the page
             return HttpResponse(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})

@@ -1,4 +1,4 @@
-"""Customer profiles, e-mail addresses, notices, sessions and recovery codes."""
+"""Customer profiles, e-mail addresses, notices, sessions, passkeys and recovery codes."""
 
 from __future__ import annotations
 
@@ -85,6 +85,23 @@ class Session(AbstractBaseSession):
         """Return SESSION_ENGINE's store. Imported late because the store imports this model."""
         store: type[SessionBase] = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
         return store
+
+
+class Passkey(models.Model):
+    """A key pair of a user's device; the shop has the public half."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="passkeys"
+    )
+    name = models.CharField(max_length=60, help_text="given by the user")
+    credential_id = models.CharField(max_length=1400, unique=True, help_text="base64url")
+    public_key = models.TextField(help_text="COSE, base64url")
+    sign_count = models.PositiveBigIntegerField(help_text="what the device has counted last")
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Passkey of user {self.user_id}"
 
 
 class RecoveryCodes(ThrottlingMixin, Device):  # type: ignore[misc]  # the library has no types

@@ -13,7 +13,7 @@ from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts import address_emails, emails
-from accounts.models import EmailAddress, Notice, RecoveryCodes, Session, UserProfile
+from accounts.models import EmailAddress, Notice, Passkey, RecoveryCodes, Session, UserProfile
 from accounts.services import users_lock
 from retail import personal_data
 from retail.models import Email
@@ -140,6 +140,18 @@ register(
             for found in rows(model.objects.filter(user=user_id), "name", "confirmed")
         ],
         erase=_erase_second_factor,
+        left="nothing",
+        kept="until it is removed",
+    )
+)
+register(
+    PersonalData(
+        section="passkeys",
+        models=["accounts.Passkey"],
+        export=lambda user_id: rows(
+            Passkey.objects.filter(user=user_id), "name", "created_at", "last_used_at"
+        ),
+        erase=lambda user_id: Passkey.objects.filter(user=user_id).delete(),
         left="nothing",
         kept="until it is removed",
     )

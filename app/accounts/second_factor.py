@@ -1,6 +1,6 @@
-"""The second factor of an account: an authenticator app (TOTP), with recovery codes beside it.
+"""The second factors of an account: an authenticator app (TOTP), passkeys, and recovery codes.
 
-See docs/adr/0027.
+See docs/adr/0027. Passkeys are verified in `passkeys.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -19,26 +19,46 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import RecoveryCodes
+from accounts.models import Passkey, RecoveryCodes
 from accounts.own_sessions import sessions_end
 from retail.security.trail import actor, record, subject_of
 from retail.throttling import ThrottledError, record_throttled
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django_otp.models import Device
 
 SCOPE = "second_factor"
-APP, RECOVERY = "authenticator app", "recovery code"
+APP, PASSKEY, RECOVERY = "authenticator app", "passkey", "recovery code"
 CODES = 10
 CODE_BYTES = 15  # 120 bits: too many to guess from a fast hash
 _GROUP = re.compile("." * 6)
 _APP_CODE = re.compile(r"[0-9]{6}")
 
 
+class LastFactorError(Exception):
+    """An account that must have a second factor would be left without one."""
+
+
 def app_of(user: User) -> TOTPDevice | None:
-    """Return the user's authenticator app, which is their second factor."""
+    """Return the user's authenticator app."""
     device: TOTPDevice | None = TOTPDevice.objects.filter(user=user, confirmed=True).first()
     return device
+
+
+def passkeys_of(user: User) -> QuerySet[Passkey]:
+    """Return the user's passkeys, the oldest first."""
+    return Passkey.objects.filter(user=user).order_by("pk")
+
+
+def factor_count(user: User) -> int:
+    """Return how many second factors the user has: the app, and each passkey."""
+    return passkeys_of(user).count() + (app_of(user) is not None)
+
+
+def has_factor(user: User) -> bool:
+    """Return whether the user has a second factor, whichever it is."""
+    return factor_count(user) > 0
 
 
 def codes_left(user: User) -> int:
@@ -90,7 +110,8 @@ def code_verify(*, user: User, code: str) -> str | None:
 def app_add(*, user: User, key: str, code: str, may_replace: bool) -> list[str] | None:
     """Make an app the user's second factor if its code is right; return new recovery codes.
 
-    None if the code is wrong, or if there is another app that may not be replaced.
+    None if the code is wrong, or if there is another factor that was not given. Beside passkeys,
+    the recovery codes stay as they are, and none are returned.
     """
     totp = TOTP(bytes.fromhex(key))
     totp.time = time.time()
@@ -99,13 +120,13 @@ def app_add(*, user: User, key: str, code: str, may_replace: bool) -> list[str] 
         return None
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
-        if app_of(user) is not None and not may_replace:
+        if has_factor(user) and not may_replace:
             return None
         TOTPDevice.objects.filter(user=user).delete()
         # The same code is not good for a log-in, too.
         TOTPDevice.objects.create(user=user, name=APP, key=key, last_t=totp.t())
         record("factor_added", user_id=actor(), subject=subject_of(user), detail=APP)
-        return recovery_codes_renew(user=user)
+        return [] if passkeys_of(user).exists() else recovery_codes_renew(user=user)
 
 
 @transaction.atomic
@@ -121,14 +142,34 @@ def recovery_codes_renew(*, user: User) -> list[str]:
 
 
 @transaction.atomic
-def factor_remove(*, user: User, keep_session: str | None = None) -> bool:
-    """Remove the user's second factor, and log them out but for one session.
+def factor_remove(
+    *, user: User, rows: QuerySet[Any], kind: str, keep_session: str, required: bool
+) -> None:
+    """Remove these rows of one of the user's factors, and log them out but for one session.
 
-    Return whether there was one.
+    The recovery codes go with the last factor. Raises LastFactorError if one is required.
     """
-    apps = TOTPDevice.objects.filter(user=user).delete()[0]
-    codes = RecoveryCodes.objects.filter(user=user).delete()[0]
-    if removed := bool(apps or codes):
-        record("factor_removed", user_id=actor(), subject=subject_of(user), detail=APP)
+    User.objects.select_for_update().get(pk=user.pk)
+    if not rows.filter(user=user).delete()[0]:
+        return
+    if not has_factor(user):
+        if required:
+            raise LastFactorError
+        RecoveryCodes.objects.filter(user=user).delete()
+    record("factor_removed", user_id=actor(), subject=subject_of(user), detail=kind)
     sessions_end(user, keep=keep_session)
-    return removed
+
+
+@transaction.atomic
+def factors_reset(*, user: User) -> bool:
+    """Remove all of the user's factors, and log them out. Return whether there were any."""
+    User.objects.select_for_update().get(pk=user.pk)
+    models = {APP: TOTPDevice, PASSKEY: Passkey, RECOVERY: RecoveryCodes}
+    removed = [
+        kind for kind, model in models.items() if model.objects.filter(user=user).delete()[0]
+    ]
+    if removed:
+        detail = ", ".join(removed)
+        record("factor_removed", user_id=actor(), subject=subject_of(user), detail=detail)
+    sessions_end(user)
+    return bool(removed)

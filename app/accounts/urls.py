@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from accounts import data_views, email_views, factor_views, session_views, views
+from accounts import data_views, email_views, factor_views, passkey_views, session_views, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -34,4 +34,29 @@ urlpatterns = [
         name="recovery_codes",
     ),
     path("second-factor/remove/", factor_views.RemoveView.as_view(), name="factor_remove"),
+    path(
+        "second-factor/passkeys/add/",
+        passkey_views.PasskeyAddView.as_view(),
+        name="passkey_add",
+    ),
+    path(
+        "second-factor/passkeys/add/question/",
+        passkey_views.AddQuestionView.as_view(),
+        name="passkey_add_question",
+    ),
+    path(
+        "second-factor/passkeys/<int:pk>/remove/",
+        passkey_views.PasskeyRemoveView.as_view(),
+        name="passkey_remove",
+    ),
+    path(
+        "second-factor/check/passkey/",
+        passkey_views.PasskeyCheckView.as_view(),
+        name="passkey_check",
+    ),
+    path(
+        "second-factor/check/passkey/question/",
+        passkey_views.QuestionView.as_view(),
+        name="passkey_question",
+    ),
 ]

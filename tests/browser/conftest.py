@@ -22,15 +22,18 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 
 
 class OpenVisitor(Protocol):
     """The function that opens a visitor."""
 
-    def __call__(self, *, customer: bool = True, **options: Any) -> Visitor:
-        """Return a visitor; options are passed to Playwright's browser context."""
+    def __call__(self, *, customer: bool = True, url: str = "", **options: Any) -> Visitor:
+        """Return a visitor of the shop, at its usual address or another.
+
+        Options are passed to Playwright's browser context.
+        """
 
 
 @pytest.fixture(scope="session")
@@ -93,11 +96,12 @@ def visitor(browser: Browser, shop: ShopWithoutDebug) -> Iterator[OpenVisitor]:
     """Return a function that opens a new visitor, by default a new customer who is logged in."""
     visitors: list[Visitor] = []
 
-    def open_one(*, customer: bool = True, **options: Any) -> Visitor:
+    def open_one(*, customer: bool = True, url: str = "", **options: Any) -> Visitor:
+        url = url or shop.url
         viewport = {"width": DESKTOP[0], "height": DESKTOP[1]}
         context = browser.new_context(**{"viewport": viewport, **options})
         context.set_default_timeout(PATIENCE * 1000)
-        new = Visitor(context, context.new_page(), PageMonitor(context, shop.url), shop.url)
+        new = Visitor(context, context.new_page(), PageMonitor(context, url), url)
         visitors.append(new)
         if customer:
             new.shopper = shop.shopper()

@@ -74,7 +74,7 @@ class ShopWithoutDebug(RunningShop):
                 "HTTPS": "False",
                 "STAFF_MFA": "False",
                 "SECRET_KEY": "a-secret-key-for-tests-in-a-browser-that-is-long-enough",
-                "ALLOWED_HOSTS": "127.0.0.1",
+                "ALLOWED_HOSTS": "127.0.0.1,localhost",
                 "METRICS_TOKEN": "metrics-token-of-the-browser-tests",
                 "ALERTS_TOKEN": ALERTS_TOKEN,
                 "RUNBOOKS_DIR": str(folder / "runbooks"),

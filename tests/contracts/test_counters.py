@@ -26,7 +26,7 @@ from django.utils.http import urlsafe_base64_encode
 from accounts import hashers
 from accounts.addresses import tokens
 from accounts.models import EmailAddress
-from accounts.second_factor import factor_remove
+from accounts.second_factor import factors_reset
 from orders.models import Payment, Sale, new_payment_key
 from orders.recovery import settle_payments
 from orders.reservation import reserve
@@ -161,7 +161,7 @@ def _second_factor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert here.post(CHECK, {"code": clock.code()}).status_code == 302
     assert [there.post(CHECK, {"code": "0"}).status_code for _ in range(2)] == [400, 429]
     here.post("/accounts/sessions/", {"others": "all"})
-    assert factor_remove(user=user)
+    assert factors_reset(user=user)
 
 
 def _own_data() -> None:

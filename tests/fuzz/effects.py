@@ -13,7 +13,7 @@ CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
 TRAIL = frozenset({"retail_securityevent"})
 ADDRESS = frozenset({"accounts_emailaddress", "retail_email"})  # and the e-mails about it
-FACTOR = frozenset({"otp_totp_totpdevice", "accounts_recoverycodes"})
+FACTOR = frozenset({"otp_totp_totpdevice", "accounts_passkey", "accounts_recoverycodes"})
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
@@ -26,6 +26,9 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "accounts:sessions": SESSION | TRAIL,
     "accounts:factor_check": SESSION | TRAIL | FACTOR,
     "accounts:factor_set_up": SESSION | TRAIL | FACTOR,
+    "accounts:passkey_check": SESSION | TRAIL | FACTOR,
+    "accounts:passkey_add": SESSION | TRAIL | FACTOR,
+    "accounts:passkey_remove": SESSION | TRAIL | FACTOR,
     "accounts:recovery_codes": TRAIL | FACTOR,
     "accounts:factor_remove": SESSION | TRAIL | FACTOR,
     "accounts:profile": SESSION | {"accounts_userprofile"},  # as for the checkout
@@ -71,10 +74,18 @@ REFUSALS: dict[str, frozenset[str]] = {
     **dict.fromkeys(
         (
             *("accounts:factor_set_up", "accounts:recovery_codes", "accounts:factor_remove"),
-            *("accounts:email", "accounts:password", "accounts:erase"),
+            *("accounts:passkey_remove", "accounts:email", "accounts:password", "accounts:erase"),
             "accounts:data",  # a download is no redirect
         ),
         TRAIL,
+    ),
+    # The session has the challenge of a passkey until it is answered.
+    **dict.fromkeys(
+        (
+            *("accounts:passkey_check", "accounts:passkey_question"),
+            *("accounts:passkey_add", "accounts:passkey_add_question"),
+        ),
+        SESSION | TRAIL,
     ),
     "orders:checkout": frozenset({"payments_circuitbreaker"}),
 }

@@ -1,4 +1,4 @@
-"""Remove a user's second factor and recovery codes, and log them out everywhere.
+"""Remove a user's second factors and recovery codes, and log them out everywhere.
 
 For the last superuser who has lost theirs; others are helped in the admin, under Users.
 """
@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.second_factor import factor_remove
+from accounts.second_factor import factors_reset
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no user {username}.")
-        removed = factor_remove(user=user)
+        removed = factors_reset(user=user)
         self.stdout.write(
             f"Second factor of {username} removed." if removed else f"{username} had none."
         )
