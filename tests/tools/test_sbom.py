@@ -40,3 +40,19 @@ def test_every_lock_file_is_asked_about() -> None:
     ]
     assert sorted(names.split()) == sorted(found)
     assert "$(addprefix -r ,$(LOCK_FILES))" in makefile
+
+
+def _pinned(path: Path) -> set[tuple[str, str]]:
+    text = path.with_suffix(".txt").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z][\w.-]*)==([^ ]+)", text, re.MULTILINE))
+
+
+def test_a_lock_file_has_the_packages_of_those_it_includes() -> None:
+    included = [
+        (path, path.parent / name)
+        for path in [*ROOT.glob("requirements*.in"), *ROOT.glob("tools/*/requirements.in")]
+        for name in re.findall(r"^-r (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert included
+    for path, other in included:
+        assert _pinned(other) - _pinned(path) == set(), path

@@ -25,11 +25,14 @@ from tools.mutants.mutations import Mutant, mutants_of  # noqa: E402 - found onl
 
 # Where the tests of a folder are.
 TESTS = {
+    "app/accounts": "tests/accounts",
     "app/orders": "tests/orders",
     "app/payments": "tests/payments",
     "app/products": "tests/products",
     "app/quality": "tests/quality",
+    "app/retail/backup": "tests/retail/backup",
     "app/retail/history": "tests/retail/history",
+    "app/retail/web": "tests/retail/web",
 }
 # Minutes of races between processes, and tests of the list of tests.
 LEFT_OUT = ("tests/orders/test_races.py", "tests/quality/test_catalogue.py")
