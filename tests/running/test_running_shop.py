@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from drills.shoppers import form_of
+from tests.gateway_simulator.support import MEASURED
 from tests.running.conftest import OpenShop
 from tests.running.support import PATIENCE, wait_until
 
@@ -23,7 +24,7 @@ def test_an_order_can_be_followed_through_all_processes_by_its_request_id(
     open_shop: OpenShop,
 ) -> None:
     shop = open_shop(TRUSTED_PROXIES="127.0.0.0/8")
-    shop.start("web", "worker")
+    shop.start("web", "worker", **MEASURED)
     shopper = shop.shopper()
     shopper.put_in_cart(FLASH)
     shopper.session.headers["X-Request-ID"] = "follow-this-order"
