@@ -154,11 +154,14 @@ class Stage:
         text = yaml.safe_dump({**job, "scrape_interval": faster("15s", self.speed)})
         for name, address in {
             "web:8000": f"127.0.0.1:{self.shop.port}",
+            "proxy:8081": f"127.0.0.1:{self.shop.port}",  # there is none here
             "worker:8002": f"127.0.0.1:{self.shop.worker_port}",
             "blackbox:9115": f"127.0.0.1:{self.blackbox_port}",
         }.items():
             text = text.replace(name, address)
         rewritten: dict[str, Any] = yaml.safe_load(text)
+        asked = [target for group in rewritten["static_configs"] for target in group["targets"]]
+        assert all("127.0.0.1:" in target for target in asked), asked
         return rewritten
 
     def _configure_alertmanager(self) -> None:
