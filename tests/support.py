@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import F
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce
 from prometheus_client import REGISTRY
 
 from accounts.addresses import address_trust
@@ -147,6 +148,12 @@ def ledger(product: Product) -> list[tuple[int, str, str]]:
     """Return a product's movements after the first: quantity, reason and reference."""
     rows = product.movements.order_by("pk").values_list("quantity", "reason", "reference")
     return list(rows)[1:]
+
+
+def unbalanced_products() -> list[int]:
+    """Return the ids of products whose stock differs from the sum of their movements."""
+    balances = Product.objects.annotate(ledger=Coalesce(Sum("movements__quantity"), 0))
+    return list(balances.exclude(ledger=F("stock")).order_by("pk").values_list("pk", flat=True))
 
 
 def without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:

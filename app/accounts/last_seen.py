@@ -25,7 +25,7 @@ SEEN_EVERY = 300  # seconds; a session's idle time is known no better
 
 def _from_where(request: HttpRequest) -> dict[str, Any]:
     return {
-        "client": client_address(request)[:45],
+        "client": client_address(request),
         "browser": browser_name(request.headers.get("User-Agent", "")),
     }
 

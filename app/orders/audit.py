@@ -19,6 +19,7 @@ from retail.db.reads import bounded_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from decimal import Decimal
 
     from retail.audit.declare import Scan
 
@@ -76,14 +77,19 @@ _AMOUNTS = """
 """
 
 
+def _each(least: Decimal, most: Decimal, first: str, last: str) -> str:
+    """Return the amounts and the currencies of an order's payments, which need not be equal."""
+    amounts = f"{least:.2f}" if least == most else f"{least:.2f} to {most:.2f}"
+    return f"{amounts} {first}" if first == last else f"{amounts} {first} and {last}"
+
+
 @invariant_of_sales("order_amounts_agree")
 def order_amounts_agree(ids: str) -> list[Violation]:
     """Find orders whose total is not the sum of their lines, or not the amount of a payment."""
     violations = []
     for reference, total, currency, lines, least, most, first, last in rows_of(_AMOUNTS, ids):
         of_lines = "no lines" if lines is None else f"lines {lines:.2f}"
-        amounts = [] if least is None else sorted({f"{least:.2f} {first}", f"{most:.2f} {last}"})
-        paid = f"payments {', '.join(amounts)}" if amounts else "no payment"
+        paid = "no payment" if least is None else f"payments {_each(least, most, first, last)}"
         violations.append(Violation(reference, f"total {total:.2f} {currency}, {of_lines}, {paid}"))
     return violations
 

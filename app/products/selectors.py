@@ -1,11 +1,10 @@
-"""Read the catalogue and the stock ledger."""
+"""Read the catalogue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from products import search_index
@@ -75,16 +74,6 @@ def flash_products() -> QuerySet[Product]:
     now = timezone.now()
     return (
         shown_products()
-        .filter(flash_price__isnull=False, flash_starts_at__lte=now, flash_ends_at__gt=now)
+        .filter(flash_starts_at__lte=now, flash_ends_at__gt=now)
         .order_by("flash_ends_at", "name")
-    )
-
-
-def unbalanced_products() -> list[int]:
-    """Return the ids of products whose stock differs from the sum of their movements."""
-    return list(
-        Product.objects.annotate(ledger=Coalesce(Sum("movements__quantity"), 0))
-        .exclude(ledger=F("stock"))
-        .order_by("pk")
-        .values_list("pk", flat=True)
     )

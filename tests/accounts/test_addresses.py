@@ -124,7 +124,7 @@ def test_a_link_expires(client: Client, monkeypatch: pytest.MonkeyPatch) -> None
     assert client.post(path).status_code == 404
 
 
-@pytest.mark.parametrize("change_of", ["password", "pending", "is_active"])
+@pytest.mark.parametrize("change_of", ["password", "pending", "is_active", "email"])
 def test_a_link_ends_with_what_it_was_for(client: Client, change_of: str) -> None:
     register(client, "ada", "ada@example.com")
     path = link()

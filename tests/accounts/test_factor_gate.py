@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from tests.accounts.factors import (
     BASE,
@@ -150,6 +151,20 @@ def test_logging_in_again_asks_again(clock: Clock) -> None:
     client.post("/accounts/logout/")
     client.post("/admin/login/", {"username": "stella", "password": PASSWORD})
     assert not is_in(client)
+
+
+def test_an_earlier_check_is_worth_nothing_once_the_factor_is_gone(
+    clock: Clock, settings: Settings
+) -> None:
+    settings.STAFF_MFA = True
+    stella = make_staff()
+    enrol(stella, clock)
+    client = log_in(stella)
+    client.post(CHECK, {"code": clock.code()})
+    assert is_in(client)
+    TOTPDevice.objects.all().delete()
+    client.post("/admin/login/", {"username": "stella", "password": PASSWORD})
+    assert client.get("/admin/")["Location"].startswith(SET_UP)
 
 
 def test_the_gate_asks_the_database_nothing(clock: Clock, settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -170,6 +171,32 @@ def test_a_browser_is_known_for_its_last_three_users(settings: Settings) -> None
         browser.post("/accounts/logout/")
 
 
+def test_another_log_in_makes_no_other_user_unknown(settings: Settings) -> None:
+    browser = Client()
+    for name in ("ada", "bea"):
+        make_buyer(name)
+    for name in ("ada", "bea", "bea", "bea"):
+        assert log_in(PASSWORD, browser, name=name) == 302
+        browser.post("/accounts/logout/")
+    settings.LOGIN_NAME_FAILURE_LIMIT = 0
+    assert log_in(PASSWORD, browser, name="ada") == 302
+
+
+@pytest.mark.parametrize(("days", "status"), [(179, 302), (181, 429)])
+def test_a_browser_is_known_for_half_a_year(
+    bea: User, settings: Settings, monkeypatch: pytest.MonkeyPatch, days: int, status: int
+) -> None:
+    browser = Client()
+    log_in(PASSWORD, browser)
+    cookie = browser.cookies[COOKIE].value
+    settings.LOGIN_NAME_FAILURE_LIMIT = 0
+    later = time.time() + days * 24 * 3600
+    monkeypatch.setattr("django.core.signing.time.time", lambda: later)
+    copied = Client()
+    copied.cookies[COOKIE] = cookie
+    assert log_in(PASSWORD, copied) == status
+
+
 @pytest.mark.parametrize("cookie", ["", ".", "x", "a:b:c", "." * 4000, "\xff", "a:b:c.d:e:f"])
 def test_a_forged_cookie_is_no_known_browser(bea: User, settings: Settings, cookie: str) -> None:
     settings.LOGIN_NAME_FAILURE_LIMIT = 0
@@ -178,14 +205,15 @@ def test_a_forged_cookie_is_no_known_browser(bea: User, settings: Settings, cook
     assert log_in(PASSWORD, browser) == 429
 
 
-def test_the_cookie_is_hidden_from_scripts_and_names_nobody(bea: User, settings: Settings) -> None:
+def test_the_cookie_is_hidden_from_scripts_and_names_nobody(settings: Settings) -> None:
     settings.SESSION_COOKIE_SECURE = True
+    name = make_buyer("not-in-base64-by-chance").username
     browser = Client()
-    log_in(PASSWORD, browser)
+    log_in(PASSWORD, browser, name=name)
     cookie = browser.cookies[COOKIE]
     assert (cookie["httponly"], cookie["secure"], cookie["samesite"]) == (True, True, "Lax")
     assert cookie["max-age"] == MAX_AGE
-    assert "bea" not in cookie.value
+    assert name not in cookie.value
     assert COOKIE not in Client().get("/").cookies
 
 

@@ -81,11 +81,17 @@ def test_the_page_lists_the_users_sessions_and_marks_this_one(bea: User) -> None
     here, there = log_in("bea"), log_in("bea", EDGE, "2001:db8::1")
     make_buyer("ada")
     log_in("ada", at="198.51.100.9")
+    expired = log_in("bea", at="192.0.2.1")
+    rows = Session.objects.filter(pk=row_of(expired).pk)
+    rows.update(expire_date=timezone.now() - timedelta(seconds=1))
     text = here.get(PAGE).content.decode()
-    assert re.findall(r"<strong>(.+?)</strong>(.*?)</p>", text.split("<main")[1])[:2] in (
-        [("Edge on Windows", ""), ("Firefox on Linux", MARK)],
-        [("Firefox on Linux", MARK), ("Edge on Windows", "")],
-    )
+    shown = [("Edge on Windows", ""), ("Firefox on Linux", MARK)]  # the one used last first
+    assert re.findall(r"<strong>(.+?)</strong>(.*?)</p>", text.split("<main")[1])[:2] == shown
+    rows = Session.objects.filter(pk=row_of(there).pk)
+    rows.update(seen_at=timezone.now() - timedelta(seconds=60))
+    text = here.get(PAGE).content.decode()
+    assert re.findall(r"<strong>(.+?)</strong>(.*?)</p>", text.split("<main")[1])[:2] == shown[::-1]
+    assert "192.0.2.1" not in text
     assert "203.0.113.7" in text
     assert "2001:db8::1" in text
     assert "198.51.100.9" not in text
@@ -154,6 +160,7 @@ def test_a_new_password_ends_the_other_sessions(change: object, bea: User) -> No
     if change is change_in_the_admin:  # first: a request of the other session deletes its row
         text = here.get(PAGE).content.decode()
         assert text.count("<strong>Firefox") == 1
+    age(seen=600)  # the request that finds it invalid is one that would keep when it was used
     assert not is_in(there)
 
 
@@ -241,12 +248,16 @@ def test_a_page_is_shown_if_its_session_cannot_be_updated(
     assert changes['retail_telemetry_errors_total{sink="security"}'] == 1
 
 
-def test_sessions_of_staff_that_are_over_are_deleted(bea: User) -> None:
+@pytest.mark.parametrize("over", [{"started": 12 * HOURS}, {"seen": 1 * HOURS}])
+def test_sessions_of_staff_that_are_over_are_deleted(bea: User, over: dict[str, float]) -> None:
     User.objects.update(is_staff=True)
     make_buyer("ada")
-    log_in("bea")
+    kept = log_in("bea")
+    age(started=11.9 * HOURS, seen=0.9 * HOURS)
+    prune_sessions()
+    assert Session.objects.get().pk == row_of(kept).pk
     log_in("ada")
-    age(seen=2 * HOURS)
+    age(**over)
     kept = log_in("bea")
     prune_sessions()
     assert Session.objects.filter(user_id=bea.pk).get().pk == row_of(kept).pk

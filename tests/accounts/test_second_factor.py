@@ -116,12 +116,16 @@ def test_an_app_is_set_up_and_then_asked_for(stella: User, clock: Clock) -> None
         ("factor_added", "succeeded", "authenticator app"),
         ("factor_added", "succeeded", "recovery codes"),
     ]
-    clock.now += 2 * STEP
     later = log_in(stella)
+    assert give(later, clock.code(device.key)) == 400  # it was used to set up the app
+    no_waiting()
+    clock.now += 2 * STEP
     assert not is_in(later)
     assert give(later, clock.code(device.key), next="/metrics/dashboard/") == 302
     assert is_in(later)
-    assert events()[2:] == [("factor_used", "succeeded", "authenticator app")]
+    assert events()[2:] == [
+        ("factor_used", outcome, "authenticator app") for outcome in ("failed", "succeeded")
+    ]
 
 
 def test_the_page_shows_the_secret_as_an_image_and_stores_nothing(
@@ -154,6 +158,14 @@ def test_nothing_is_set_up_with_a_wrong_entry(
     assert message in answer.content.decode()
     assert not TOTPDevice.objects.exists()
     assert is_in(client)
+
+
+@pytest.mark.parametrize(("steps", "added"), [(-2, False), (-1, True), (1, True), (2, False)])
+def test_a_clock_may_be_half_a_minute_off(
+    stella: User, clock: Clock, steps: int, added: bool
+) -> None:
+    codes = app_add(user=stella, key=KEY, code=clock.code(steps=steps), may_replace=False)
+    assert TOTPDevice.objects.exists() is (codes is not None) is added
 
 
 def test_blanks_around_a_password_belong_to_it(stella: User, clock: Clock) -> None:
@@ -238,10 +250,16 @@ def test_codes_of_others_are_wrong(stella: User, clock: Clock) -> None:
 
 
 @pytest.mark.usefixtures("recovery")
-def test_guessing_waits_longer_after_each_wrong_code(stella: User, clock: Clock) -> None:
+def test_guessing_waits_longer_after_each_wrong_code(
+    stella: User, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = log_in(stella)
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
     with moved() as changes:
-        assert [give(client, WRONG), give(client, clock.code())] == [400, 429]
+        assert give(client, WRONG) == 400
+        answer = client.post(CHECK, {"code": clock.code()})
+    assert (answer.status_code, answer["Retry-After"]) == (429, "1")
     assert changes[THROTTLED] == 1
     assert changes['retail_security_events_total{event="factor_used_failed"}'] == 1
     assert TOTPDevice.objects.get().throttling_failure_count == 1
@@ -280,9 +298,14 @@ def test_recovery_codes_are_replaced(stella: User, clock: Clock, recovery: list[
     client = verified(stella, clock)
     page = f"{BASE}recovery-codes/"
     assert client.post(page, {"password": "wrong"}).status_code == 400
-    assert "<ol" in client.post(page, {"password": PASSWORD}).content.decode()
-    assert give(log_in(stella), recovery[0]) == 400
-    assert "10" in client.get(BASE).content.decode()
+    locked = {"throttling_failure_count": 9, "throttling_failure_timestamp": timezone.now()}
+    RecoveryCodes.objects.update(**locked)
+    text = client.post(page, {"password": PASSWORD}).content.decode()
+    codes = re.findall(r"<code>([a-z2-7-]{27})</code>", text)
+    assert give(log_in(stella), recovery[0]) == 400  # it does not wait for the earlier failures
+    assert "<dt>Recovery codes left</dt><dd>10</dd>" in client.get(BASE).content.decode()
+    no_waiting()
+    assert give(log_in(stella), codes[0]) == 302
 
 
 @pytest.mark.usefixtures("recovery")

@@ -189,6 +189,7 @@ def test_declined_cards_are_an_incident_with_their_buyers(staff: Client) -> None
 def test_stuck_payments_count_like_unknown_ones_everywhere(staff: Client) -> None:
     """The worker stopped three hours ago, with flash-sale orders to charge."""
     orders(40, 60)
+    Sale.objects.update(user=make_buyer("paid"))
     orders(13, 180, kind="flash", status="PENDING")
     oldest = 180 * 60 + 2 * 60  # thirteen orders, ten seconds apart
 

@@ -21,7 +21,6 @@ from orders.reservation import reserve
 from payments import breaker
 from payments.models import CircuitBreaker
 from products.models import Product, StockMovement
-from products.selectors import unbalanced_products
 from tests.audits import oversold_units
 from tests.support import (
     ScriptedGateway,
@@ -30,6 +29,7 @@ from tests.support import (
     moved,
     order_for,
     order_of,
+    unbalanced_products,
     without_the_guard,
 )
 

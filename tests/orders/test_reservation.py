@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from orders import reservation, services
-from orders.models import Payment, Sale, SaleItem, new_payment_key
+from orders.models import Payment, Sale, SaleItem, new_payment_key, new_reference
 from payments import breaker
 from payments.models import CircuitBreaker
 from products.models import Product, StockMovement
@@ -47,6 +48,13 @@ def with_last_read(request: pytest.FixtureRequest) -> Callable[[CheckoutRequest]
         return order
 
     return stale if request.param == "stale read" else lambda order: order
+
+
+def test_references_are_random_and_hard_to_confuse() -> None:
+    references = {new_reference() for _ in range(100)}
+    assert len(references) == 100
+    for reference in references:
+        assert re.fullmatch("VT-[2-9A-HJ-NP-Z]{10}", reference)  # no 0, 1, I or O
 
 
 def test_sold_out_changes_nothing_and_is_not_a_conflict(

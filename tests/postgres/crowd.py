@@ -15,9 +15,8 @@ from accounts.sessions import SessionStore
 from cart.models import Cart, CartItem
 from orders.models import Sale, SaleItem
 from products.models import Product
-from products.selectors import unbalanced_products
 from tests.audits import oversold_units
-from tests.support import make_product
+from tests.support import make_product, unbalanced_products
 
 BACKEND = "accounts.backends.AccountBackend"
 

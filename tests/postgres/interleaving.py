@@ -20,8 +20,8 @@ from orders import reservation_sql
 from orders.models import Payment, Sale, SaleItem, new_payment_key
 from orders.reservation import reserve
 from products.models import Product, StockMovement
-from products.selectors import unbalanced_products
 from products.services import stock_adjust
+from tests.support import unbalanced_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable

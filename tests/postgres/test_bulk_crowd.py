@@ -13,10 +13,9 @@ from django.core.management import call_command
 
 from orders.models import Payment, Sale
 from products.models import Category, Product
-from products.selectors import unbalanced_products
 from tests.audits import oversold_units
 from tests.postgres.test_many_processes import environment
-from tests.support import make_buyer
+from tests.support import make_buyer, unbalanced_products
 
 if TYPE_CHECKING:
     from pathlib import Path

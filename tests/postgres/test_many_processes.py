@@ -16,9 +16,8 @@ from django.db.models import Sum
 
 from orders.models import Payment, Sale, SaleItem
 from products.models import Product, StockMovement
-from products.selectors import unbalanced_products
 from tests.audits import oversold_units
-from tests.support import make_buyer, make_product
+from tests.support import make_buyer, make_product, unbalanced_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

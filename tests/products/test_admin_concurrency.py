@@ -14,10 +14,9 @@ from django.test import Client
 from products.admin import ProductAdmin
 from products.forms import ProductForm
 from products.models import Product
-from products.selectors import unbalanced_products
 from products.services import SoldOutError, stock_reserve
 from tests.products.support import change_url, errors, form_data, messages_of
-from tests.support import ledger, make_product
+from tests.support import ledger, make_product, unbalanced_products
 
 pytestmark = pytest.mark.django_db
 

@@ -8,11 +8,10 @@ import pytest
 from django.db import connection
 
 from products.models import Product, StockMovement
-from products.selectors import unbalanced_products
 from products.services import stock_reserve
 from retail.audit import runner
 from tests.audits import on_own_connection, open_violations
-from tests.support import make_product
+from tests.support import make_product, unbalanced_products
 
 pytestmark = pytest.mark.django_db
 

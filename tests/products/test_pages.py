@@ -18,6 +18,7 @@ def names(client: Client, query: str) -> list[str]:
     """Return the names of the products on a page of the list."""
     response = client.get(f"/products/{query}")
     assert response.status_code == 200
+    assert "More than" not in response.content.decode()
     shown = [product.name for product in response.context["page_obj"]]
     for name in shown:
         assert name in response.content.decode()
@@ -51,6 +52,8 @@ def shelf() -> None:
         ("?q=%FF%FE", []),
         ("?q='+OR+1=1+--", []),
         ("?q=" + "x" * 5000, []),
+        ("?q=100%25+cotton" + "+" * 88 + "xy", []),
+        ("?q=100%25+cotton" + "+" * 89 + "xy", ["Floorlamp"]),  # beyond the limit
     ],
 )
 def test_a_search_finds_products_with_all_its_words(
@@ -134,7 +137,7 @@ def test_the_home_page_shows_flash_sales_and_products_in_stock(client: Client) -
         flash_starts_at=now - timedelta(hours=1),
         flash_ends_at=now + timedelta(hours=1),
     )
-    usual = make_product("Usual")
+    usual = make_product("Usual", stock=1)
     make_product("Gone", stock=0)
     make_product("Hidden", is_active=False)
     context = client.get("/").context

@@ -13,10 +13,9 @@ from cart.models import CartItem
 from orders.models import Sale, SaleItem
 from products.management.samples import SAMPLES
 from products.models import Category, Product
-from products.selectors import unbalanced_products
 from products.services import stock_reserve
 from tests.audits import oversold_units
-from tests.support import fill_cart, make_buyer, make_product
+from tests.support import fill_cart, make_buyer, make_product, unbalanced_products
 
 pytestmark = pytest.mark.django_db
 

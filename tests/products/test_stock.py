@@ -1,14 +1,17 @@
 """Every change of stock is recorded in the ledger, atomically, and never goes below zero."""
 
+from collections.abc import Callable
+from unittest.mock import Mock
+
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
 from products.models import Product, StockMovement
-from products.selectors import unbalanced_products
-from products.services import SoldOutError, stock_reserve, stock_return, stock_set
-from tests.support import ledger, make_product
+from products.services import SoldOutError, stock_adjust, stock_reserve, stock_return, stock_set
+from tests.support import ledger, make_product, unbalanced_products
 
 pytestmark = pytest.mark.django_db
 
@@ -86,10 +89,11 @@ def test_the_database_refuses_a_return_of_less_than_one(quantity: int) -> None:
 def test_setting_stock_records_the_difference(
     target: int, movements: list[tuple[int, str, str]]
 ) -> None:
-    lamp = make_product(stock=10)
+    lamp, desk = make_product(stock=10), make_product("Desk", stock=10)
     changed = stock_set(product_id=lamp.pk, stock=target, reason=Reason.ADMIN, reference="count")
     assert changed == target - 10
     assert (stock(lamp), ledger(lamp)) == (target, movements)
+    assert (stock(desk), ledger(desk)) == (10, [])
 
 
 def test_stock_is_not_set_below_zero() -> None:
@@ -97,6 +101,39 @@ def test_stock_is_not_set_below_zero() -> None:
     with pytest.raises(ValueError, match="cannot be negative"):
         stock_set(product_id=lamp.pk, stock=-1, reason=Reason.ADMIN, reference="")
     assert (stock(lamp), ledger(lamp)) == (10, [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lamp: stock_reserve(quantities={lamp.pk: 3}, reference="VT-1"),
+        lambda lamp: stock_return(quantities={lamp.pk: 3}, reference="VT-1"),
+        lambda lamp: stock_set(product_id=lamp.pk, stock=3, reason=Reason.ADMIN, reference=""),
+        lambda lamp: stock_adjust(
+            product_id=lamp.pk, difference=3, reason=Reason.ADMIN, reference=""
+        ),
+    ],
+    ids=["reserve", "return", "set", "adjust"],
+)
+def test_stock_without_its_movement_does_not_change(
+    change: Callable[[Product], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lamp = make_product(stock=10)
+    for name in ("create", "bulk_create"):
+        full = Mock(side_effect=OperationalError("disk full"))
+        monkeypatch.setattr(StockMovement.objects, name, full)
+    with pytest.raises(OperationalError, match="disk full"):
+        change(lamp)
+    assert (stock(lamp), ledger(lamp)) == (10, [])
+
+
+def test_products_are_returned_in_order_of_their_ids() -> None:
+    """So that returns and sales of the same products cannot deadlock."""
+    first, second = make_product(stock=5), make_product(stock=5)
+    with CaptureQueriesContext(connection) as captured:
+        stock_return(quantities={second.pk: 1, first.pk: 2}, reference="VT-1")
+    updates = [query["sql"] for query in captured if query["sql"].startswith("UPDATE")]
+    assert [int(sql.rpartition(" = ")[2]) for sql in updates] == [first.pk, second.pk]
 
 
 OPERATIONS = st.lists(

@@ -14,13 +14,15 @@ Reason = StockMovement.Reason
 
 @pytest.mark.parametrize(("difference", "after"), [(4, 14), (-10, 0), (MAX_STOCK - 10, MAX_STOCK)])
 def test_adjusting_stock_records_the_difference(difference: int, after: int) -> None:
-    lamp = make_product(stock=10)
+    lamp, desk = make_product(stock=10), make_product("Desk", stock=10)
     stock = stock_adjust(
         product_id=lamp.pk, difference=difference, reason=Reason.FEED, reference="file 1"
     )
     lamp.refresh_from_db()
     assert stock == lamp.stock == after
     assert ledger(lamp) == [(difference, "feed", "file 1")]
+    desk.refresh_from_db()
+    assert (desk.stock, ledger(desk)) == (10, [])
 
 
 def test_adjusting_stock_by_zero_records_no_movement() -> None:

@@ -86,6 +86,8 @@ def test_invalid_days_are_rejected_with_a_message(staff: Client, days: str) -> N
     for path in (PAGE, LIST, JSON):
         response = staff.get(path, {"days": days})
         assert response.status_code == 400
+        kind = "application/json" if path == JSON else "text/html; charset=utf-8"
+        assert response["Content-Type"] == kind
         assert "The parameter days must be one of 1, 7, 30." in response.content.decode()
     assert response.json()["error"]["title"] == "Invalid number of days"
 

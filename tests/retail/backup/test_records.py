@@ -9,8 +9,10 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from retail.backup import health
+from retail.backup import health, records
+from retail.backup.archive import Manifest
 from retail.backup.records import measured
+from retail.health import Finding
 from retail.models import Backup
 from retail.observability.prometheus import catalogue
 
@@ -46,6 +48,63 @@ def test_without_a_backup_the_age_is_that_of_the_database() -> None:
     result = measured(NOW)
     assert (result.rpo, result.largest_gap) == (10 * DAY, 10 * DAY)
     assert result.restore is None
+    made(50 * DAY)
+    result = measured(NOW)
+    assert (result.safe_until, result.rpo, result.largest_gap) == (NOW - 50 * DAY, *2 * (50 * DAY,))
+    assert result.restore is None
+
+
+def test_a_clock_that_was_ahead_makes_no_negative_age() -> None:
+    MigrationRecorder(connection).migration_qs.update(applied=NOW + HOUR)
+    assert (measured(NOW).rpo, measured(NOW).largest_gap) == (timedelta(0), timedelta(0))
+
+
+def test_the_restore_tried_last_counts_and_the_latest_backups_are_listed() -> None:
+    for number in range(31):
+        made(number * HOUR)
+    for number, tried in ((2, DAY), (3, HOUR), (4, 2 * DAY)):
+        Backup.objects.filter(taken_at=NOW - number * HOUR).update(restored_at=NOW - tried)
+    result = measured(NOW)
+    assert result.restore is not None
+    assert result.restore.taken_at == NOW - 3 * HOUR
+    assert [row.taken_at for row in result.backups] == [NOW - n * HOUR for n in range(30)]
+
+
+def manifest(before: timedelta) -> Manifest:
+    """Return the manifest of a backup taken so long before NOW."""
+    at = (NOW - before).isoformat()
+    texts = {"finished_at": at, "sha256": "", "engine": "", "server": "", "version": ""}
+    return Manifest(
+        name="dump",
+        taken_at=at,
+        seconds=1.5,
+        size=7,
+        encrypted=False,
+        revision="",
+        ledgers={"gateway": {"last": 3}},
+        contents={},
+        **texts,
+    )
+
+
+def test_a_backup_is_stored_and_very_old_ones_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("django.utils.timezone.now", lambda: NOW)
+    forgotten, kept = made(401 * DAY), made(399 * DAY)
+    records.record(manifest(HOUR))
+    assert not Backup.objects.filter(pk=forgotten.pk).exists()
+    row = Backup.objects.exclude(pk=kept.pk).get()
+    stored = {"name": "dump", "taken_at": NOW - HOUR, "seconds": 1.5, "size": 7}
+    stored |= {"encrypted": False, "ledgers": {"gateway": {"last": 3}}, "restored_at": None}
+    assert vars(row).items() >= stored.items()
+    assert records.last_positions() == {"gateway": {"last": 3}}
+    records.record_restore(manifest(HOUR), 2.5, "x" * 201)
+    records.record(manifest(HOUR))  # again, such as of a folder that was copied
+    row.refresh_from_db()
+    stored |= {"restored_at": NOW, "restore_seconds": 2.5, "restore_problem": "x" * 200}
+    assert vars(row).items() >= stored.items()
+    assert Backup.objects.count() == 2
 
 
 def test_the_snapshots_time_counts_and_the_last_one() -> None:
@@ -82,8 +141,16 @@ def test_the_dashboard_says_what_is_wrong(settings: Settings) -> None:
     assert health.backups(NOW)[:2] == ("bad", "none")
     made(DAY + HOUR)
     finding = health.backups(NOW)
-    assert (finding.state, finding.word, finding.runbook) == ("bad", "too old", "RetailBackupOld")
-    assert finding.since == NOW - HOUR
+    assert finding == Finding(
+        "bad",
+        "too old",
+        "The last one is 1 d 1 h old.",
+        "/metrics/backups/",
+        since=NOW - HOUR,
+        affected="what was sold since 1 d 1 h ago could be lost",
+        step="Run make backup, and read what it says.",
+        runbook="RetailBackupOld",
+    )
     made(DAY)
     assert health.backups(NOW)[:2] == ("good", "recent")
     assert health.backups(NOW).detail == "The last one is 1 d old."
@@ -94,4 +161,5 @@ def test_the_dashboard_is_calm_where_nobody_makes_any(settings: Settings) -> Non
     assert health.backups(NOW)[:2] == ("calm", "not expected")
     settings.STAND_INS = False
     MigrationRecorder(connection).migration_qs.update(applied=NOW - HOUR)
-    assert health.backups(NOW)[:2] == ("warn", "none yet")
+    link = "/metrics/backups/"
+    assert health.backups(NOW) == Finding("warn", "none yet", "Make one within 1 day.", link)

@@ -130,6 +130,8 @@ def test_only_a_trusted_proxy_says_that_a_request_came_over_https(
     ("stamp", "seconds"),
     [
         ("t=1700000000.000", 1.5),
+        ("t=1699999942.000", 59.5),
+        ("t=1699999941.500", 0),  # a minute: nobody waits longer
         (None, 0),
         ("", 0),
         ("t=1700000001.600", 0),  # the proxy's clock is ahead
