@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 from functools import cache
+from http import HTTPStatus
 
 import requests
 import yaml
@@ -25,12 +26,13 @@ from tests.stack.stack import (
     customer,
     manage,
     order,
+    ready,
     restock,
     set_faults,
     wait_for,
 )
 
-BREAKER = "RetailCircuitBreakerOpen"
+BREAKER, PROXY_ERRORS = "RetailCircuitBreakerOpen", "RetailProxyErrorsHigh"
 OUTAGE_ENDS = 420  # seconds: the rule covers two minutes, and Alertmanager waits for one more
 WITHOUT = 15  # seconds of orders without Prometheus, then without Alertmanager
 
@@ -112,10 +114,10 @@ def orders_become_series() -> None:
     print(f"  Prometheus counts {before + 5:.0f} confirmed orders, five more than before")
 
 
-def breaker_alerts() -> list[dict[str, object]]:
-    """Return the breaker's alerts in Alertmanager."""
+def alerts(name: str = BREAKER) -> list[dict[str, object]]:
+    """Return the alerts of a name in Alertmanager."""
     url = f"{ALERTMANAGER}/api/v2/alerts"
-    return list(requests.get(url, params={"filter": f'alertname="{BREAKER}"'}, timeout=10).json())
+    return list(requests.get(url, params={"filter": f'alertname="{name}"'}, timeout=10).json())
 
 
 def staff() -> Shopper:
@@ -139,7 +141,7 @@ def outage() -> Shopper:
 
     began = time.monotonic()
     wait_for("the breaker opens", opened)
-    wait_for(f"{BREAKER} is in Alertmanager", breaker_alerts)
+    wait_for(f"{BREAKER} is in Alertmanager", alerts)
     print(f"  {BREAKER} is in Alertmanager after {time.monotonic() - began:.0f} s")
     shown = f"<h3>{BREAKER}</h3>"
     wait_for("the page shows the alert", lambda: shown in client.get("/metrics/alerts/").text)
@@ -152,7 +154,7 @@ def outage() -> Shopper:
 def outage_ended(client: Shopper) -> None:
     """Wait until the alert resolves in Alertmanager and on the shop's page."""
     print("after the outage")
-    wait_for(f"{BREAKER} resolves in Alertmanager", lambda: not breaker_alerts(), OUTAGE_ENDS)
+    wait_for(f"{BREAKER} resolves in Alertmanager", lambda: not alerts(), OUTAGE_ENDS)
 
     def resolved() -> bool:
         page = client.get("/metrics/alerts/").text
@@ -173,6 +175,26 @@ def sells_without(service: str) -> None:
         sold += 1
     compose("start", service)
     check(f"{sold} orders without {service}, none failed", sold)
+
+
+def proxy_alone() -> None:
+    """Stop web until the proxy's own answers have raised their alert."""
+    print("the proxy alone")
+    compose("stop", "web")
+
+    def noticed() -> bool:
+        page = requests.post(f"{WEB}/checkout/", timeout=30)
+        return page.status_code == HTTPStatus.BAD_GATEWAY and bool(alerts(PROXY_ERRORS))
+
+    began = time.monotonic()
+    wait_for(f"{PROXY_ERRORS} is in Alertmanager", noticed, OUTAGE_ENDS)
+    print(f"  {PROXY_ERRORS} is in Alertmanager after {time.monotonic() - began:.0f} s")
+    counted = value('max(retail_proxy_answers_total{page="checkout",status="5xx"})')
+    check(f"Prometheus counts {counted:.0f} checkouts that the proxy answered", counted)
+    share = value("service:retail_checkout_errors:ratio_rate5m")
+    check(f"{share:.0%} of the checkouts of these minutes were bad", share > 1 / 2)
+    compose("start", "web")
+    wait_for("the shop is ready again", ready)
 
 
 def grafana() -> None:
@@ -213,3 +235,4 @@ def everything() -> None:
     panels_have_data()
     names_are_known(write="--write-series" in sys.argv)
     grafana()
+    proxy_alone()

@@ -1,4 +1,4 @@
-"""End-to-end test of the containers: `make stack-test`. Needs Docker with compose (10 minutes).
+"""End-to-end test of the containers: `make stack-test`. Needs Docker with compose (15 minutes).
 
     python tests/stack/stack_test.py [--keep] [--write-series]
 
