@@ -2,32 +2,22 @@
 
 The challenge of a question is in the session: random, for one purpose and user, good for one answer
 that comes in time. See docs/adr/0027.
+
+The library is imported where it is used: it takes 16 MB, and few processes ever meet a passkey.
 """
 
 from __future__ import annotations
 
+import base64
 import logging
+import secrets
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import webauthn
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from webauthn.helpers import (
-    base64url_to_bytes,
-    bytes_to_base64url,
-    generate_challenge,
-    options_to_json_dict,
-    parse_authentication_credential_json,
-)
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from accounts.models import Passkey
 from accounts.second_factor import PASSKEY, has_factor, passkeys_of, recovery_codes_renew
@@ -37,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.contrib.sessions.backends.base import SessionBase
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
 
     from accounts.passkey_site import Site
 
@@ -48,6 +39,7 @@ SESSION_KEY = "passkey_challenge"
 ADD, USE = "add", "use"
 ASKING_SECONDS = 120  # how long a browser waits for its user
 CHALLENGE_SECONDS = 180
+CHALLENGE_BYTES = 64
 MOST_PASSKEYS = 20  # of a user
 LONGEST_ID = 1023  # bytes, by the standard
 
@@ -58,10 +50,19 @@ class PasskeyRefusedError(Exception):
     """No passkey was added. The message says to the user why."""
 
 
+def _text(value: bytes) -> str:
+    """Return base64url, as WebAuthn writes it."""
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def _remember(session: SessionBase, user: User, purpose: str) -> bytes:
-    challenge = generate_challenge()
+    challenge = secrets.token_bytes(CHALLENGE_BYTES)
     session[SESSION_KEY] = {
-        "challenge": bytes_to_base64url(challenge),
+        "challenge": _text(challenge),
         "user": user.pk,
         "purpose": purpose,
         "until": time.time() + CHALLENGE_SECONDS,
@@ -76,16 +77,21 @@ def _take(session: SessionBase, user: User, purpose: str) -> bytes | None:
         return None
     if not 0 <= asked["until"] - time.time() <= CHALLENGE_SECONDS:
         return None
-    return base64url_to_bytes(asked["challenge"])
+    return _bytes(asked["challenge"])
 
 
 def _known(user: User) -> list[PublicKeyCredentialDescriptor]:
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor  # noqa: PLC0415 - see above
+
     ids = passkeys_of(user).values_list("credential_id", flat=True)
-    return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(one)) for one in ids]
+    return [PublicKeyCredentialDescriptor(id=_bytes(one)) for one in ids]
 
 
 def question_to_add(session: SessionBase, site: Site, user: User, shop_name: str) -> Options:
     """Return what the browser needs to make a passkey."""
+    import webauthn  # noqa: PLC0415 - see above
+    from webauthn.helpers import structs  # noqa: PLC0415 - see above
+
     options = webauthn.generate_registration_options(
         rp_id=site.rp_id,
         rp_name=shop_name,
@@ -93,25 +99,28 @@ def question_to_add(session: SessionBase, site: Site, user: User, shop_name: str
         user_name=user.get_username(),
         challenge=_remember(session, user, ADD),
         timeout=ASKING_SECONDS * 1000,
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.DISCOURAGED,
-            user_verification=UserVerificationRequirement.PREFERRED,
+        authenticator_selection=structs.AuthenticatorSelectionCriteria(
+            resident_key=structs.ResidentKeyRequirement.DISCOURAGED,
+            user_verification=structs.UserVerificationRequirement.PREFERRED,
         ),
         exclude_credentials=_known(user),
     )
-    return options_to_json_dict(options)
+    return webauthn.helpers.options_to_json_dict(options)
 
 
 def question_to_use(session: SessionBase, site: Site, user: User) -> Options:
     """Return what the browser needs to use one of the user's passkeys."""
+    import webauthn  # noqa: PLC0415 - see above
+    from webauthn.helpers import structs  # noqa: PLC0415 - see above
+
     options = webauthn.generate_authentication_options(
         rp_id=site.rp_id,
         challenge=_remember(session, user, USE),
         timeout=ASKING_SECONDS * 1000,
         allow_credentials=_known(user),
-        user_verification=UserVerificationRequirement.PREFERRED,
+        user_verification=structs.UserVerificationRequirement.PREFERRED,
     )
-    return options_to_json_dict(options)
+    return webauthn.helpers.options_to_json_dict(options)
 
 
 def _read(read: Callable[[], T]) -> T | None:
@@ -131,6 +140,8 @@ def passkey_add(  # noqa: PLR0913 - by keyword only
 
     Raises PasskeyRefusedError; also if there is another factor, which was not given.
     """
+    import webauthn  # noqa: PLC0415 - see above
+
     challenge = _take(session, user, ADD)
     if challenge is None:
         raise PasskeyRefusedError("This took too long, or was sent twice. Try again.")
@@ -147,8 +158,8 @@ def passkey_add(  # noqa: PLR0913 - by keyword only
     passkey = Passkey(
         user=user,
         name=name,
-        credential_id=bytes_to_base64url(made.credential_id),
-        public_key=bytes_to_base64url(made.credential_public_key),
+        credential_id=_text(made.credential_id),
+        public_key=_text(made.credential_public_key),
         sign_count=made.sign_count,
     )
     try:
@@ -204,22 +215,26 @@ def _why_wrong(challenge: bytes | None, site: Site, user: User, answer: str) -> 
 
 def _named(user: User, answer: str) -> Passkey | None:
     """Return the user's passkey that an answer names, locked."""
+    from webauthn.helpers import parse_authentication_credential_json  # noqa: PLC0415 - see above
+
     credential = _read(lambda: parse_authentication_credential_json(answer))
     if credential is None:
         return None
-    name = bytes_to_base64url(credential.raw_id)
+    name = _text(credential.raw_id)
     return passkeys_of(user).select_for_update().filter(credential_id=name).first()
 
 
 def _count(passkey: Passkey, site: Site, challenge: bytes, answer: str) -> int | None:
     """Return what the passkey's device has counted, if the answer is signed by it."""
+    import webauthn  # noqa: PLC0415 - see above
+
     verified = _read(
         lambda: webauthn.verify_authentication_response(
             credential=answer,
             expected_challenge=challenge,
             expected_rp_id=site.rp_id,
             expected_origin=site.origin,
-            credential_public_key=base64url_to_bytes(passkey.public_key),
+            credential_public_key=_bytes(passkey.public_key),
             credential_current_sign_count=0,  # compared by the caller, which says why
         )
     )

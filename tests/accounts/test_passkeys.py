@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 from webauthn.helpers import base64url_to_bytes
 from webauthn.helpers import bytes_to_base64url as encoded
 
@@ -310,3 +314,16 @@ def changed(answer: dict[str, Any], part: str, rng: Random) -> None:
     value = bytearray(base64url_to_bytes(answer["response"][part]))
     value[rng.randrange(len(value))] ^= rng.randint(1, 255)
     answer["response"][part] = encoded(bytes(value))
+
+
+def test_a_process_that_meets_no_passkey_does_not_load_the_library() -> None:
+    code = "import sys, django; django.setup(); import accounts.passkey_views, config.urls"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('webauthn' in sys.modules)"],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DEBUG": "True", "DJANGO_SETTINGS_MODULE": "config.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"
