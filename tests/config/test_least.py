@@ -190,8 +190,10 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_web_and_worker_get_exactly_the_settings_that_the_shop_reads(read: set[str]) -> None:
-    assert set(environment("web")) == read - IN_IMAGE - {"BACKUP_KEY", "BACKUP_DIR"}
-    assert environment("worker") == {**environment("web"), "LOG_DIR": "/app/logs/worker"}
+    others = {"BACKUP_KEY", "BACKUP_DIR", "PROXY_LOG"}
+    assert set(environment("web")) == read - IN_IMAGE - others
+    logs = {"LOG_DIR": "/app/logs/worker", "PROXY_LOG": "/app/logs/proxy.log"}
+    assert environment("worker") == {**environment("web"), **logs}
 
 
 def test_what_is_set_in_dot_env_reaches_them() -> None:
