@@ -48,5 +48,6 @@ class RetailConfig(AppConfig):
         for field in ("checked_at", "full_checked_at"):
             clocks.stored_times.append(clocks.StoredTime(models.AuditCheck.objects.all, field))
         clocks.stored_times.append(clocks.StoredTime(outbox.waiting, "due_at", outbox.longest_wait))
+        clocks.stored_times.append(clocks.StoredTime(outbox.untried, "due_at"))
         clocks.stored_times.append(clocks.StoredTime(models.Backup.objects.all, "taken_at"))
         catalogue.BUILD_INFO.set(1, version=settings.VERSION)

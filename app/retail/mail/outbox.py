@@ -58,6 +58,11 @@ def waiting() -> QuerySet[Email]:
     return Email.objects.filter(state=State.WAITING)
 
 
+def untried() -> QuerySet[Email]:
+    """Return the e-mails that have not been claimed; they were due when they were written."""
+    return waiting().filter(attempts=0)
+
+
 def longest_wait() -> timedelta:
     """Return the longest time after which a waiting e-mail is due again."""
     answer = timedelta(seconds=settings.EMAIL_ANSWER_TIMEOUT) + LEASE_MARGIN

@@ -349,6 +349,16 @@ def test_a_wrong_clock_delays_nothing_for_long(
         assert len(server.texts) == 1
 
 
+def test_a_clock_set_back_by_less_than_a_retry_puts_off_no_first_attempt(
+    server: MailServer, note: EmailKind, clock: Clock
+) -> None:
+    note.write(about="bea")
+    clock.now -= outbox.longest_wait() / 2
+    pull_back(clock.now)
+    send_emails()
+    assert len(server.texts) == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_acceptance_is_stored_once_the_database_is_back(
     server: MailServer, note: EmailKind, monkeypatch: pytest.MonkeyPatch
