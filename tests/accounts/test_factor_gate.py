@@ -40,11 +40,6 @@ OPEN = {
 }
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
 def paths() -> list[str]:
     """Return a path of each route but those to log out."""
     product, user = make_product(), User.objects.order_by("pk")[0]

@@ -46,16 +46,6 @@ def _one_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retail.throttling.time.time", lambda: 3000.0)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def stella() -> User:
-    return make_staff()
-
-
 def at_home(user: User) -> Client:
     """Log in with the password alone, at an address where passkeys work."""
     client = log_in(user)

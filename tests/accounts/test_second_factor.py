@@ -47,16 +47,6 @@ def _one_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
-@pytest.fixture
-def stella() -> User:
-    return make_staff()
-
-
-@pytest.fixture
 def recovery(stella: User, clock: Clock) -> list[str]:
     """Give stella a second factor; return her recovery codes."""
     return enrol(stella, clock)
