@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "cart",
     "payments",
     "orders",
+    "returns",
     "oncall",
     "dashboards",
     "quality",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-_SOLD_OR_RETURNED = (StockMovement.Reason.SALE, StockMovement.Reason.RETURN)
+_SOLD_OR_BACK = (StockMovement.Reason.SALE, StockMovement.Reason.RETURN)
 
 _MOVED = """
     SELECT reference, status, product_id, sum(ordered), sum(taken), sum(returned)
@@ -70,7 +70,7 @@ def movements_match_order(ids: str) -> list[Violation]:
 
 def _without_order(movements: QuerySet[StockMovement]) -> list[Violation]:
     order = Sale.objects.filter(reference=OuterRef("reference"))
-    found = movements.filter(~Exists(order), reason__in=_SOLD_OR_RETURNED).order_by("pk")
+    found = movements.filter(~Exists(order), reason__in=_SOLD_OR_BACK).order_by("pk")
     with bounded_read(SECONDS):
         return [
             Violation(
@@ -120,7 +120,7 @@ def sold_within_offered(checkpoint: Checkpoint) -> Iterator[Part]:
         if rows.done == rows.last:
             next_scan = {"done": rows.done, "sold": dict(sold)}
         yield Part(rows.size, (), next_scan, rows.end)
-    offers = StockMovement.objects.exclude(reason__in=_SOLD_OR_RETURNED)
+    offers = StockMovement.objects.exclude(reason__in=_SOLD_OR_BACK)
     with bounded_read(SECONDS):
         offered = dict(offers.order_by().values_list("product_id").annotate(Sum("quantity")))
     over = {pk: units - offered.get(int(pk), 0) for pk, units in sold.items()}

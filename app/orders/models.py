@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from typing import TYPE_CHECKING, ClassVar
+from decimal import Decimal
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from products.models import Product
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 # For reading aloud: without letters and digits that are easily confused.
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -72,11 +70,20 @@ class Sale(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
     confirmation_sent_at = models.DateTimeField(null=True, blank=True)
+    dispatched_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(
+        null=True, blank=True, help_text="when a paid order was cancelled, before it was dispatched"
+    )
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
         indexes: ClassVar = [
             models.Index(fields=["user", "-created_at"], name="sale_history"),
+            models.Index(
+                fields=["finished_at"],
+                name="sale_to_dispatch",
+                condition=Q(status="CONFIRMED", dispatched_at=None, cancelled_at=None),
+            ),
             models.Index(
                 fields=["finished_at"],
                 name="sale_confirmed",
@@ -86,10 +93,31 @@ class Sale(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user", "idempotency_key"], name="sale_once_a_form"),
             models.CheckConstraint(condition=Q(total__gte=0), name="sale_total_not_negative"),
+            models.CheckConstraint(
+                condition=Q(status="CONFIRMED") | Q(dispatched_at=None, cancelled_at=None),
+                name="sale_dispatched_or_cancelled_only_if_paid",
+            ),
+            models.CheckConstraint(
+                condition=Q(dispatched_at=None) | Q(cancelled_at=None),
+                name="sale_not_dispatched_and_cancelled",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.reference
+
+    @property
+    def state(self) -> str:
+        """What became of the order, for people: its status, or what followed its confirmation."""
+        if self.cancelled_at is not None:
+            return "refunded"
+        return "dispatched" if self.dispatched_at is not None else self.status.lower()
+
+    @property
+    def state_label(self) -> str:
+        """`state` in words."""
+        words = {"refunded": "Cancelled, money back", "dispatched": "Dispatched"}
+        return words.get(self.state) or str(self.get_status_display())
 
 
 class SaleItem(models.Model):
@@ -159,6 +187,16 @@ class Payment(models.Model):
     )
     settled_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(help_text="when the worker claims it, if unsettled")
+    refund_reserved = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        default=Decimal(0),
+        db_default=Decimal(0),  # the reservation does not name it
+        help_text="refunded, or on its way back",
+    )
+    disputed_at = models.DateTimeField(
+        null=True, blank=True, help_text="since when the buyer's bank disputes the charge"
+    )
 
     class Meta:
         indexes: ClassVar = [
@@ -185,6 +223,11 @@ class Payment(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["sale"], condition=Q(status="COMPLETED"), name="sale_paid_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(refund_reserved=0)
+                | Q(status="COMPLETED", refund_reserved__gt=0, refund_reserved__lte=F("amount")),
+                name="payment_refunds_within_amount",
             ),
         ]
 

@@ -14,7 +14,7 @@ from orders import metrics
 from orders.announcements import sale_announce
 from orders.models import PAYMENT_TRANSITIONS, SALE_TRANSITIONS, Payment, Sale, sources_not_allowed
 from payments.services import Answer, Charge, NoAnswerError, Permit, payment_charge
-from products.services import stock_return
+from products.services import stock_release
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +86,7 @@ def payment_settle(*, payment: Payment, answer: Answer, in_background: bool = Fa
         quantities = dict(sale.items.values_list("product_id", "quantity"))
         # Lock the cart before the products, as a reservation does.
         cart_restore(user_id=sale.user_id, quantities=quantities)
-        stock_return(quantities=quantities, reference=sale.reference)
+        stock_release(quantities=quantities, reference=sale.reference)
         transaction.on_commit(partial(metrics.record_ended, sale, _OUTCOME[answer]))
     transaction.on_commit(partial(metrics.record_settled, sale, payment))
     return True

@@ -137,12 +137,15 @@ class StockMovement(models.Model):
         SEED = "seed", "initial stock"
         ADMIN = "admin", "changed by staff"
         SALE = "sale", "sold"
-        RETURN = "return", "returned"
+        RELEASE = "release", "order not paid"
+        CANCEL = "cancel", "order cancelled"
+        RETURN = "return", "returned by a customer"
+        LOSS = "loss", "written off"
         FEED = "feed", "partner feed"
 
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="movements")
     quantity = models.IntegerField(help_text="positive in, negative out")
-    reason = models.CharField(max_length=6, choices=Reason.choices)
+    reason = models.CharField(max_length=7, choices=Reason.choices)
     reference = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -154,12 +157,40 @@ class StockMovement(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=~Q(quantity=0), name="movement_moves_something"),
             models.CheckConstraint(
-                condition=~Q(reason="sale") | Q(quantity__lt=0), name="movement_sale_goes_out"
+                condition=~Q(reason__in=("sale", "loss")) | Q(quantity__lt=0),
+                name="movement_sale_or_loss_goes_out",
             ),
             models.CheckConstraint(
-                condition=~Q(reason="return") | Q(quantity__gt=0), name="movement_return_comes_in"
+                condition=~Q(reason__in=("release", "cancel", "return")) | Q(quantity__gt=0),
+                name="movement_back_comes_in",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.quantity:+d} {self.reason} {self.reference}".strip()
+
+
+class HeldStock(models.Model):
+    """Units that came back during a flash sale, and go on sale when it has ended.
+
+    They are in no stock yet, so they have no movement.
+    """
+
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="held_stock")
+    quantity = models.PositiveIntegerField()
+    reason = models.CharField(max_length=7, choices=StockMovement.Reason.choices)
+    reference = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "held stock"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="held_stock_positive"),
+            models.CheckConstraint(
+                condition=Q(reason__in=("cancel", "return")), name="held_stock_came_back"
+            ),
+            models.UniqueConstraint(fields=["reference", "product"], name="held_stock_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.product}, {self.reference}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import F
 
-from products.models import Product, StockMovement
+from products.models import HeldStock, Product, StockMovement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,19 +49,82 @@ def stock_reserve(*, quantities: Mapping[int, int], reference: str) -> None:
     )
 
 
+def _movements(
+    quantities: Mapping[int, int], reason: StockMovement.Reason, reference: str
+) -> list[StockMovement]:
+    return [
+        StockMovement(product_id=product_id, quantity=units, reason=reason, reference=reference)
+        for product_id, units in quantities.items()
+        if units
+    ]
+
+
 @transaction.atomic
-def stock_return(*, quantities: Mapping[int, int], reference: str) -> None:
-    """Return a sale's stock: `quantities` by product id."""
+def stock_release(*, quantities: Mapping[int, int], reference: str) -> None:
+    """Release the stock of an order that was not paid: `quantities` by product id."""
     for product_id, quantity in sorted(quantities.items()):
         Product.objects.filter(pk=product_id).update(stock=F("stock") + quantity)
+    StockMovement.objects.bulk_create(_movements(quantities, Reason.RELEASE, reference))
+
+
+@transaction.atomic
+def stock_put_back(
+    *, quantities: Mapping[int, int], reason: StockMovement.Reason, reference: str
+) -> None:
+    """Put units on sale again that were sold: `quantities` by product id, CANCEL or RETURN.
+
+    What is in a flash sale now is held until it ends: its buyers compete for what was put on sale
+    for it. Products are locked by ascending id.
+    """
+    for product_id, quantity in sorted(quantities.items()):
+        if not quantity:
+            continue
+        product = Product.objects.select_for_update().get(pk=product_id)
+        row = {"product": product, "quantity": quantity, "reason": reason, "reference": reference}
+        if product.flash_active:
+            HeldStock.objects.create(**row)
+        else:
+            Product.objects.filter(pk=product_id).update(stock=F("stock") + quantity)
+            StockMovement.objects.create(**row)
+
+
+@transaction.atomic
+def stock_write_off(*, quantities: Mapping[int, int], reference: str) -> None:
+    """Record units that came back, or should have, and are not sold again: damaged or lost ones.
+
+    They come in and go out in the ledger; the stock on sale does not change.
+    """
+    losses = {product_id: -units for product_id, units in quantities.items()}
     StockMovement.objects.bulk_create(
         [
-            StockMovement(
-                product_id=product_id, quantity=quantity, reason=Reason.RETURN, reference=reference
-            )
-            for product_id, quantity in quantities.items()
+            *_movements(quantities, Reason.RETURN, reference),
+            *_movements(losses, Reason.LOSS, reference),
         ]
     )
+
+
+def stock_put_held() -> int:
+    """Put units on sale that were held during a flash sale, once it has ended; return how many."""
+    units = 0
+    for pk in HeldStock.objects.order_by("product_id", "pk").values_list("pk", flat=True):
+        units += _put_held(pk)
+    return units
+
+
+@transaction.atomic
+def _put_held(pk: int) -> int:
+    held = HeldStock.objects.filter(pk=pk).select_for_update().first()
+    if held is None:  # another worker was faster
+        return 0
+    product = Product.objects.select_for_update().get(pk=held.product_id)
+    if product.flash_active:
+        return 0
+    held.delete()
+    Product.objects.filter(pk=product.pk).update(stock=F("stock") + held.quantity)
+    StockMovement.objects.create(
+        product=product, quantity=held.quantity, reason=held.reason, reference=held.reference
+    )
+    return held.quantity
 
 
 @transaction.atomic
