@@ -271,7 +271,6 @@ class GatewayPosition(models.Model):
 
     gateway = models.CharField(max_length=100, primary_key=True)
     change = models.BigIntegerField(default=0)
-    read_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return f"{self.gateway}: {self.change}"

@@ -8,7 +8,6 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
-
 class Migration(migrations.Migration):
 
     initial = True
@@ -24,7 +23,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('gateway', models.CharField(max_length=100, primary_key=True, serialize=False)),
                 ('change', models.BigIntegerField(default=0)),
-                ('read_at', models.DateTimeField(default=django.utils.timezone.now)),
+
             ],
         ),
         migrations.CreateModel(

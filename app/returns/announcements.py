@@ -1,0 +1,66 @@
+"""E-mails about returns and refunds, one at each change that matters to the customer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from retail.mail.kinds import Content, EmailKind
+from returns.models import Refund, Return
+
+if TYPE_CHECKING:
+    from orders.models import Sale
+    from retail.models import Email
+
+
+def _content(sale: Sale, subject: str, template: str, **context: Any) -> Content | None:
+    """Compose an e-mail to the address that the buyer gave for the order."""
+    recipient = sale.email or sale.user.email
+    if not recipient:
+        return None
+    words = {"sale": sale, "shop_name": settings.SHOP_NAME, **context}
+    return Content(recipient, subject, render_to_string(template, words))
+
+
+def _return_kind(status: str, subject: str) -> EmailKind:
+    """Declare the e-mail about one status of a return; its template is named after the status."""
+
+    def compose(email: Email) -> Content | None:
+        returns = Return.objects.select_related("sale__user")
+        of_return = returns.prefetch_related("items__sale_item").get(reference=email.about)
+        return _content(
+            of_return.sale,
+            subject.format(of_return.sale.reference),
+            f"returns/mail/return_{status}.txt",
+            of_return=of_return,
+            items=of_return.items.all(),
+            return_days=settings.RETURN_DAYS,
+        )
+
+    return EmailKind(f"return_{status}", compose)
+
+
+def _refund_kind(event: str, subject: str) -> EmailKind:
+    """Declare the e-mail about one event of a refund; its template is named after the event."""
+
+    def compose(email: Email) -> Content | None:
+        refunds = Refund.objects.select_related("payment__sale__user", "of_return")
+        refund = refunds.get(reference=email.about)
+        sale = refund.payment.sale
+        template = f"returns/mail/refund_{event}.txt"
+        return _content(sale, subject.format(sale.reference), template, refund=refund)
+
+    return EmailKind(f"refund_{event}", compose)
+
+
+RETURN_REQUESTED = _return_kind("requested", "We received your return request for order {}")
+RETURN_APPROVED = _return_kind("approved", "Send back your items from order {}")
+RETURN_REJECTED = _return_kind("rejected", "About your return request for order {}")
+RETURN_RECEIVED = _return_kind("received", "We received your items from order {}")
+RETURN_EXPIRED = _return_kind("expired", "Your return for order {} has ended")
+RETURN_CLOSED = _return_kind("closed", "Your return for order {} is closed")
+REFUND_REQUESTED = _refund_kind("requested", "Your refund for order {} is on its way")
+REFUND_PAID = _refund_kind("paid", "Your refund for order {} was paid out")
+REFUND_FAILED = _refund_kind("failed", "Your refund for order {} is delayed")

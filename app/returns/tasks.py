@@ -1,0 +1,16 @@
+"""Periodic jobs of the returns app."""
+
+from returns import refunding, services
+from retail.jobs import job
+
+
+@job(every_minutes=1, success_within_minutes=10)
+def settle_refunds() -> int:
+    """Settle due refunds from the job queue too, in case the worker's poller is stuck."""
+    return refunding.settle_due()
+
+
+@job(every_minutes=60, success_within_minutes=6 * 60)
+def expire_returns() -> int:
+    """End approved returns whose goods were not sent back in time; return how many."""
+    return services.returns_expire()
