@@ -143,7 +143,7 @@ def test_the_audit_reads_another_gateways_ledger_from_its_start(
     asked: list[int] = []
     at = (timezone.now() - timedelta(days=1)).isoformat()
     row = {"key": "k", "charge_key": "k", "status": "approved", "amount": "9.00", "refunded": "9"}
-    row |= {"currency": "EUR", "created_at": at}
+    row |= {"currency": "EUR", "created_at": at, "disputed": False}
 
     def read(path: str, query: dict[str, int]) -> dict[str, list[dict[str, object]]]:
         if "after" in query:
