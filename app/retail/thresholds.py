@@ -79,6 +79,12 @@ class UnknownPayments:
 
 
 @dataclass(frozen=True)
+class Refunds:
+    most_age_seconds: int
+    pending_most_age_seconds: int
+
+
+@dataclass(frozen=True)
 class FlashPayments:
     most_seconds: int
     least_ratio: float
@@ -243,6 +249,7 @@ class Thresholds:
     oversold: Oversold
     circuit_breaker: CircuitBreaker
     unknown_payments: UnknownPayments
+    refunds: Refunds
     flash_payments: FlashPayments
     invariants: Invariants
     queue: Queue

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from orders.fulfilment import sale_dispatch
+from orders.fulfilment import NotDispatchableError, sale_dispatch
 from orders.models import Payment, Sale
 from orders.services import sale_checkout
 from payments.refunds import RefundStatus
@@ -104,8 +104,8 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def dispatch(self) -> None:
         if self.sale.cancelled_at is None:
-            with suppress(Exception):
-                sale_dispatch(reference=self.sale.reference, user_id=None)
+            with suppress(NotDispatchableError):
+                sale_dispatch(reference=self.sale.reference, user_id=self.sale.user_id)
 
     @rule()
     def cancel(self) -> None:
