@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import transaction
@@ -29,9 +30,8 @@ def test_the_export_has_the_persons_returns_and_refunds(buyer: User) -> None:
     for each in (payment, other):
         made = make_return(each, "closed", answer="Sorry.")
         make_refund(each, "SUCCEEDED", of_return=made, message="For the crack.")
-    exported = personal_data.exported(buyer.pk)
-    (returned,) = exported["returns"]  # type: ignore[misc] # a list
-    (refunded,) = exported["refunds"]  # type: ignore[misc] # the same
+    exported: dict[str, Any] = personal_data.exported(buyer.pk)
+    (returned,), (refunded,) = exported["returns"], exported["refunds"]
     assert returned["sale__reference"] == refunded["payment__sale__reference"]
     assert returned["sale__reference"] == payment.sale.reference
     assert (returned["note"], returned["answer"]) == ("It has a crack.", "Sorry.")
@@ -53,7 +53,7 @@ def test_an_erasure_leaves_amounts_and_no_words(buyer: User) -> None:
     erase(buyer)
     mine = Return.objects.filter(sale=payment.sale)
     assert set(mine.values_list("note", "answer")) == {("", "")}
-    assert set(payment.refunds.values_list("message", "amount")) == {("", 10)}
+    assert set(payment.refunds.values_list("message", "amount")) == {("", Decimal(10))}
     assert set(other.refunds.values_list("message", flat=True)) == {"For the crack."}
     assert not Return.objects.filter(sale=other.sale, note="").exists()
 
