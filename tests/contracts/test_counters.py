@@ -31,9 +31,11 @@ from orders.models import Payment, Sale, new_payment_key
 from orders.recovery import settle_payments
 from orders.reservation import reserve
 from orders.services import StockConflictError, sale_checkout
+from payments import metrics as of_payments
 from payments.breaker import BreakerOpenError
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
+from payments.refunds import RefundRequest
 from payments.services import breaker_force, breaker_unforce
 from products.models import Category, Product
 from products.services import SoldOutError
@@ -245,7 +247,11 @@ def _refunds() -> None:
     for currency in shop_settings.CURRENCIES:
         paid = make_refund(make_paid(buyer, currency=currency), "SUCCEEDED")
         of_returns.record_refund_settled(paid)
+    of_payments.record_refund_short_circuited()
     payment = make_paid(buyer)
+    request = RefundRequest("key", payment.key, payment.amount, payment.currency, "RF-1")
+    for outcome in of_payments.REFUND_OUTCOMES:
+        of_payments.record_refund_call(request, 1, 0.1, outcome, "")
     of_returns.record_refund_requested(make_refund(payment))
     of_returns.record_refund_needs_human(make_refund(payment, "NEEDS_HUMAN"))
     for status in ("FAILED", "CANCELLED"):
