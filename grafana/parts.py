@@ -31,7 +31,7 @@ COLOURS = {
     "prometheus": "light-blue", "loki": "light-purple", "collector": "dark-purple",
     "alertmanager": "dark-blue", "grafana": QUIET, "cart": PLAIN, "flash": "purple",
     "requested": PLAIN, "accepted": GOOD, "refused": QUIET, "unknown": "purple",
-    "needs_human": WARN, "owed": "dark-red", "received": "purple", "rejected": WARN,
+    "needs_human": WARN, "owed": "dark-red", "received": "purple",
     "expired": QUIET, "closed": "light-green",
     "checkout": PLAIN, "login": "purple", "password_reset": "yellow",
 }  # fmt: skip
