@@ -13,7 +13,7 @@ AMOUNT = f"sum by (currency) ({_AMOUNT}) > 0"
 
 
 def _quantiles(histogram: str) -> list[Json]:
-    """Return queries for percentiles of a day: there are few refunds in a minute."""
+    """Return queries for percentiles of a day, because refunds are rare."""
     increases = f"sum by (le) (increase({histogram}_bucket[1d]))"
     return [
         query(f"histogram_quantile({rank}, {increases})", legend)
