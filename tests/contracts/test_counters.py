@@ -276,7 +276,7 @@ def _emails(monkeypatch: pytest.MonkeyPatch) -> None:
     send_emails()
 
 
-def _refunds() -> None:
+def _returns() -> None:
     """Let refunds and returns reach every status."""
     buyer = make_buyer("returner")
     for currency in shop_settings.CURRENCIES:
@@ -361,7 +361,7 @@ def test_every_counter_is_incremented(
         _checkout_fails(client, buyer, monkeypatch)
         _jobs(monkeypatch)
         _emails(monkeypatch)
-        _refunds()
+        _returns()
         _proxy(tmp_path / "proxy.log", monkeypatch)
         _telemetry(open_writer, monkeypatch)
     assert sorted(set(series()) - {name for name, change in changes.items() if change > 0}) == []

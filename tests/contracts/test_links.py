@@ -35,6 +35,11 @@ TEMPLATES = {"job": "web", "service_name": "web", "instance": "web:8000"}
 # A job that fails, and an e-mail that nobody can compose.
 NO_AUDIT = "from retail.tasks import run_audit; run_audit.enqueue('what')"
 NO_SUCH_SALE = "from orders.announcements import CONFIRMED; CONFIRMED.write(about='VT-0')"
+# The worker sends the refund.
+CANCEL = (
+    "from orders.models import Sale; from returns.services import order_cancel; "
+    "order_cancel(sale=Sale.objects.filter(status='CONFIRMED').latest('pk'), user_id=None)"
+)
 AUDIT = "from retail.tasks import run_audit; run_audit.enqueue()"
 SQL = "from django.db import connection; connection.cursor().execute({!r})"
 
@@ -104,6 +109,8 @@ class Shop(RunningShop):
         """Cause each fault, and wait for its line."""
         self.gateway.knobs(latency_ms=1100)
         self.order()
+        self.run(CANCEL)
+        self.until("refund.settled", "worker")
         self.run(NO_SUCH_SALE)
         self.until("email.deferred", "worker")
         self.run(NO_AUDIT)

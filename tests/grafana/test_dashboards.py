@@ -265,7 +265,7 @@ def test_bars_do_not_hide_each_other() -> None:
         if panel.get("fieldConfig", {}).get("defaults", {}).get("custom", {}).get("drawStyle")
         == "bars"
     ]
-    assert len(bars) == 3
+    assert len(bars) == 4
     assert {p["fieldConfig"]["defaults"]["custom"]["stacking"]["mode"] for p in bars} == {"normal"}
 
 
