@@ -32,6 +32,7 @@ ROLES = (
         "Helps customers: accounts, orders, e-mails",
         {
             **_ORDERS,
+            "orders.sale": "view dispatch",
             "auth.user": "view change",
             "accounts.userprofile": "view change",
             "cart.cart": "view",
@@ -47,6 +48,7 @@ ROLES = (
             "products.category": "view add change",
             "products.product": "view add change",
             "products.stockmovement": "view",
+            "products.heldstock": "view",
         },
     ),
     Role(
@@ -58,6 +60,7 @@ ROLES = (
             "payments.circuitbreaker": "view change",
             "products.product": "view change",
             "products.stockmovement": "view",
+            "products.heldstock": "view",
             "retail.email": "view change",
             "retail.securityevent": "view",
         },

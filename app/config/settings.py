@@ -349,6 +349,8 @@ RETURN_DAYS = env.integer("RETURN_DAYS", 30, least=1, most=3_650)  # after the d
 
 # Who bought what is forgotten this long after an order's end (docs/personal-data.md).
 ORDER_DETAILS_KEEP_DAYS = env.integer("ORDER_DETAILS_KEEP_DAYS", 1095, least=1, most=36_500)
+# How long after an order's dispatch its items can be returned.
+RETURN_DAYS = env.integer("RETURN_DAYS", 30, least=1, most=3650)
 
 # --- Throttling ---------------------------------------------------------------------------------
 THROTTLE_CHECKOUT_LIMIT = env.integer("THROTTLE_CHECKOUT_LIMIT", 15, least=1)

@@ -89,9 +89,22 @@ def _not_completed(email: Email) -> Content | None:
     return _content(sale, subject, "orders/not_completed.txt", reason=reason)
 
 
+def _dispatched(email: Email) -> Content | None:
+    sale = _sale_of(email)
+    subject = f"Your order {sale.reference} is on its way"
+    return _content(
+        sale,
+        subject,
+        "orders/dispatched.txt",
+        link=f"{settings.SHOP_URL}{order_path(sale.reference)}" if settings.SHOP_URL else "",
+        return_days=settings.RETURN_DAYS,
+    )
+
+
 def _mark_confirmation_sent(email: Email) -> None:
     Sale.objects.filter(reference=email.about).update(confirmation_sent_at=timezone.now())
 
 
 CONFIRMED = EmailKind("order_confirmed", _confirmation, _mark_confirmation_sent)
 NOT_COMPLETED = EmailKind("order_not_completed", _not_completed)
+DISPATCHED = EmailKind("order_dispatched", _dispatched)

@@ -45,7 +45,8 @@ ORDERS = Counter(
 )
 ORDER_REVENUE = Counter(
     "retail_order_revenue_total",
-    "Revenue from confirmed orders, in units of the currency.",
+    "Revenue from confirmed orders, in units of the currency. Includes orders cancelled later: "
+    "what goes back is in the refunds.",
     {"currency": settings.CURRENCIES},
 )
 CHECKOUT_DURATION = Histogram(
@@ -100,6 +101,17 @@ def record_ended(sale: Sale, outcome: str) -> None:
     """Record an order that ended without confirmation. Call it after the commit."""
     ORDERS.inc(outcome=outcome)
     logger.info("event=order.ended", extra={"order_ref": sale.reference, "outcome": outcome})
+
+
+def record_dispatched(reference: str, user_id: int) -> None:
+    """Log a dispatched order and who marked it. Call it after the commit."""
+    fields = {"order_ref": reference, "user_id": user_id}
+    log_event(logger, logging.INFO, "event=order.dispatched", fields)
+
+
+def record_cancelled(reference: str) -> None:
+    """Log a paid order that was cancelled before its dispatch. Call it after the commit."""
+    log_event(logger, logging.INFO, "event=order.cancelled", {"order_ref": reference})
 
 
 def record_settled(sale: Sale, payment: Payment) -> None:

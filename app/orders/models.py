@@ -77,6 +77,7 @@ class Sale(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
+        permissions: ClassVar = [("dispatch_sale", "Can dispatch orders")]
         indexes: ClassVar = [
             models.Index(fields=["user", "-created_at"], name="sale_history"),
             models.Index(

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from orders.announcements import CONFIRMED, NOT_COMPLETED
+from orders.announcements import CONFIRMED, DISPATCHED, NOT_COMPLETED
+from orders.fulfilment import to_dispatch
 from orders.models import Payment, Sale, SaleItem
 from orders.selectors import unfinished
 from retail.models import Email
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-KINDS = [CONFIRMED.name, NOT_COMPLETED.name]
+KINDS = [CONFIRMED.name, NOT_COMPLETED.name, DISPATCHED.name]
 _NOBODY: dict[str, Any] = {"delivery_name": "", "delivery_address": "", "email": ""}
 _SOMEBODY = ~Q(**_NOBODY)
 BATCH = 1000
@@ -30,7 +31,7 @@ def _export(user_id: int) -> list[dict[str, Any]]:
     sales = rows(
         Sale.objects.filter(user=user_id),
         *("id", "reference", "status", "kind", "total", "currency", *_NOBODY),
-        *("created_at", "finished_at", "confirmation_sent_at"),
+        *("created_at", "finished_at", "confirmation_sent_at", "dispatched_at", "cancelled_at"),
     )
     for sale in sales:
         key = sale.pop("id")
@@ -38,7 +39,9 @@ def _export(user_id: int) -> list[dict[str, Any]]:
         payments = Payment.objects.filter(sale=key)
         sale["items"] = rows(items, "product_name", "unit_price", "quantity")
         sale["payments"] = rows(
-            payments, "key", "token", "amount", "currency", "status", "created_at", "settled_at"
+            payments,
+            *("key", "token", "amount", "currency", "status", "created_at", "settled_at"),
+            *("refund_reserved", "disputed_at"),
         )
     return sales
 
@@ -56,6 +59,10 @@ def _erase(user_id: int) -> None:
         raise ErasureRefusedError(
             "The payment of one of your orders has not ended. Try again in a few minutes."
         )
+    if to_dispatch().filter(user=user_id).exists():  # the address is needed to send it
+        raise ErasureRefusedError(
+            "One of your orders has not been dispatched. Cancel it, or try again when it has been."
+        )
     sales = Sale.objects.filter(user=user_id)
     references = list(sales.values_list("reference", flat=True))
     Email.objects.filter(kind__in=KINDS, about__in=references).delete()
@@ -64,11 +71,15 @@ def _erase(user_id: int) -> None:
 
 @transaction.atomic
 def _forget_batch(before: datetime) -> int:
-    return _forget(Sale.objects.filter(_SOMEBODY, finished_at__lt=before)[:BATCH])
+    old = Sale.objects.filter(_SOMEBODY, finished_at__lt=before)
+    return _forget(old.exclude(pk__in=to_dispatch().values("pk"))[:BATCH])
 
 
 def forget_old(now: datetime) -> int:
-    """Make orders anonymous that ended ORDER_DETAILS_KEEP_DAYS ago; return how many."""
+    """Make orders anonymous that ended ORDER_DETAILS_KEEP_DAYS ago; return how many.
+
+    What is paid and not dispatched yet keeps its address.
+    """
     before, count = now - timedelta(days=settings.ORDER_DETAILS_KEEP_DAYS), 0
     while done := _forget_batch(before):
         count += done

@@ -11,12 +11,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from products.forms import ProductForm
-from products.models import Category, Product, StockMovement
+from products.models import Category, HeldStock, Product, StockMovement
 from products.selectors import matches, matching_keys
 from products.services import stock_adjust
 from retail.admin import ReadOnlyAdmin, recent
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
@@ -154,3 +156,17 @@ class StockMovementAdmin(ReadOnlyAdmin):
         keys = matching_keys(Product.objects.all(), term).order_by("pk")
         product_ids = list(keys[:100])
         return queryset.filter(Q(reference=term) | Q(product__in=product_ids)), False
+
+
+@admin.register(HeldStock)
+class HeldStockAdmin(ReadOnlyAdmin):
+    """Units that go on sale when a flash sale ends."""
+
+    list_display = ("created_at", "product", "quantity", "reason", "reference", "flash_ends_at")
+    list_select_related = ("product",)
+    search_fields = ("=reference",)
+    search_help_text = "Search by full reference: an order's or a return's."
+
+    @admin.display(description="on sale from")
+    def flash_ends_at(self, held: HeldStock) -> datetime | None:
+        return held.product.flash_ends_at

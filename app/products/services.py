@@ -105,26 +105,28 @@ def stock_write_off(*, quantities: Mapping[int, int], reference: str) -> None:
 
 def stock_put_held() -> int:
     """Put units on sale that were held during a flash sale, once it has ended; return how many."""
-    units = 0
-    for pk in HeldStock.objects.order_by("product_id", "pk").values_list("pk", flat=True):
-        units += _put_held(pk)
-    return units
+    held = HeldStock.objects.order_by("product_id")
+    product_ids = list(held.values_list("product_id", flat=True).distinct())
+    return sum(_put_held(product_id) for product_id in product_ids)
 
 
 @transaction.atomic
-def _put_held(pk: int) -> int:
-    held = HeldStock.objects.filter(pk=pk).select_for_update().first()
-    if held is None:  # another worker was faster
-        return 0
-    product = Product.objects.select_for_update().get(pk=held.product_id)
+def _put_held(product_id: int) -> int:
+    # Whoever adds held units, or puts them in, has locked their product.
+    product = Product.objects.select_for_update().get(pk=product_id)
     if product.flash_active:
         return 0
-    held.delete()
-    Product.objects.filter(pk=product.pk).update(stock=F("stock") + held.quantity)
-    StockMovement.objects.create(
-        product=product, quantity=held.quantity, reason=held.reason, reference=held.reference
+    rows = list(HeldStock.objects.filter(product=product).order_by("pk"))
+    units = sum(row.quantity for row in rows)
+    Product.objects.filter(pk=product_id).update(stock=F("stock") + units)
+    StockMovement.objects.bulk_create(
+        StockMovement(
+            product=product, quantity=row.quantity, reason=row.reason, reference=row.reference
+        )
+        for row in rows
     )
-    return held.quantity
+    HeldStock.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return units
 
 
 @transaction.atomic

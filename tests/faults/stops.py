@@ -189,7 +189,7 @@ class StopsConfig(AppConfig):
             (settlement, "payment_charge", _wrap_gateway_call),
             (settlement, "payment_settle", _wrap_settle),
             (settlement, "payment_mark_unknown", _wrap_mark_unknown),
-            (settlement, "stock_return", _wrap_last_write),
+            (settlement, "stock_release", _wrap_last_write),
             (timezone, "now", _wrap_clock),
             (announcements.CONFIRMED, "write", _wrap_last_write),
             (outbox, "_send", _wrap_send_email),

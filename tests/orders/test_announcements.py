@@ -181,7 +181,7 @@ def test_the_email_and_the_notice_commit_with_the_order(
     def broken(**_: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr("orders.settlement.stock_return", broken)
+    monkeypatch.setattr("orders.settlement.stock_release", broken)
     Payment.objects.update(due_at=timezone.now())
     settle_payments()
     assert Sale.objects.get().status == "PENDING"

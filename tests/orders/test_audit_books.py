@@ -160,7 +160,7 @@ def test_a_paid_order_of_more_than_the_stock_without_a_movement(
 ) -> None:
     assert stock_of(product) == 5
     reference = insert_sale(product, 1000, "1500")
-    moved = f"CONFIRMED, product {product.pk}: 1000 ordered, 0 taken, 0 returned"
+    moved = f"CONFIRMED, product {product.pk}: 1000 ordered, 0 taken, 0 released, 0 put back"
     assert_found(
         {
             "movements_match_order": {reference: moved},
@@ -171,30 +171,30 @@ def test_a_paid_order_of_more_than_the_stock_without_a_movement(
 
 
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
-def test_stock_that_was_never_returned(
+def test_stock_that_was_never_released(
     sales: dict[str, Sale], product: Product, status: str
 ) -> None:
     reference = sales[status].reference
-    sql("DELETE FROM products_stockmovement WHERE reason = 'return' AND reference = %s", reference)
+    sql("DELETE FROM products_stockmovement WHERE reason = 'release' AND reference = %s", reference)
     sql("UPDATE products_product SET stock = stock - 2 WHERE id = %s", product.pk)
-    moved = f"{status}, product {product.pk}: 2 ordered, 2 taken, 0 returned"
+    moved = f"{status}, product {product.pk}: 2 ordered, 2 taken, 0 released, 0 put back"
     assert_found({"movements_match_order": {reference: moved}})
 
 
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "CONFIRMED", "PENDING"])
-def test_stock_that_was_returned_twice_or_too_early(
+def test_stock_that_was_released_twice_or_too_early(
     sales: dict[str, Sale], product: Product, status: str
 ) -> None:
     reference = sales[status].reference
     sql(
         "INSERT INTO products_stockmovement (product_id, quantity, reason, reference, created_at)"
-        " SELECT product_id, -quantity, 'return', reference, created_at"
+        " SELECT product_id, -quantity, 'release', reference, created_at"
         " FROM products_stockmovement WHERE reason = 'sale' AND reference = %s",
         reference,
     )
     sql("UPDATE products_product SET stock = stock + 2 WHERE id = %s", product.pk)
-    returned = 4 if status in {"FAILED", "CANCELLED"} else 2
-    moved = f"{status}, product {product.pk}: 2 ordered, 2 taken, {returned} returned"
+    released = 4 if status in {"FAILED", "CANCELLED"} else 2
+    moved = f"{status}, product {product.pk}: 2 ordered, 2 taken, {released} released, 0 put back"
     assert_found({"movements_match_order": {reference: moved}})
 
 
@@ -206,13 +206,13 @@ def test_units_taken_of_another_product(sales: dict[str, Sale], product: Product
     sql("UPDATE products_product SET stock = stock + 2 WHERE id = %s", product.pk)
     sql("UPDATE products_product SET stock = stock - 2 WHERE id = %s", other.pk)
     moved = (
-        f"CONFIRMED, product {product.pk}: 2 ordered, 0 taken, 0 returned;"
-        f" product {other.pk}: 0 ordered, 2 taken, 0 returned"
+        f"CONFIRMED, product {product.pk}: 2 ordered, 0 taken, 0 released, 0 put back;"
+        f" product {other.pk}: 0 ordered, 2 taken, 0 released, 0 put back"
     )
     assert_found({"movements_match_order": {reference: moved}})
 
 
-@pytest.mark.parametrize(("reason", "quantity"), [("sale", -1), ("return", 1)])
+@pytest.mark.parametrize(("reason", "quantity"), [("sale", -1), ("release", 1), ("cancel", 1)])
 def test_a_movement_of_no_order(
     sales: dict[str, Sale], product: Product, reason: str, quantity: int
 ) -> None:
@@ -258,7 +258,8 @@ def test_a_line_that_changed_and_one_that_is_gone(sales: dict[str, Sale], produc
                 other.reference: "total 3.00 EUR, no lines, payments 3.00 EUR",
             },
             "movements_match_order": {
-                other.reference: f"FAILED, product {product.pk}: 0 ordered, 2 taken, 2 returned"
+                other.reference: f"FAILED, product {product.pk}: 0 ordered, 2 taken, 2 released,"
+                " 0 put back"
             },
         }
     )
@@ -331,7 +332,7 @@ def test_a_confirmed_order_whose_payment_was_lost(sales: dict[str, Sale]) -> Non
 
 
 def test_offered_units_that_were_taken_back(sales: dict[str, Sale], product: Product) -> None:
-    """Returned units are not an offer: two were sold, one was offered, four were returned."""
+    """Released units are not an offer: two were sold, one was offered, four were released."""
     sql("UPDATE products_stockmovement SET quantity = 1 WHERE reason = 'seed'")
     assert_found(
         {

@@ -104,7 +104,7 @@ def test_a_declined_card_restores_stock_and_cart(
     payment = Payment.objects.get()
     assert (payment.status, payment.failure_reason) == ("FAILED", "declined")
     assert stock_of(lamp) == 5
-    assert ledger(lamp) == [(-2, "sale", sale.reference), (2, "return", sale.reference)]
+    assert ledger(lamp) == [(-2, "sale", sale.reference), (2, "release", sale.reference)]
     assert cart_of(buyer) == {lamp.pk: 2}
     assert not Email.objects.exists()
     assert rows()[0] == ("payment_success_rate", 0)

@@ -275,7 +275,7 @@ def test_a_settlement_that_breaks_half_way_settles_nothing(
     def broken(**_: object) -> None:
         raise RuntimeError("the last step fails")
 
-    monkeypatch.setattr(settlement, "stock_return", broken)
+    monkeypatch.setattr(settlement, "stock_release", broken)
     with moved() as changes, pytest.raises(RuntimeError, match="the last step fails"):
         settlement.payment_settle(payment=abandoned, answer=Answer.DECLINED)
     assert changes == {}

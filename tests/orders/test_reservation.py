@@ -16,7 +16,7 @@ from orders.models import Payment, Sale, SaleItem, new_payment_key, new_referenc
 from payments import breaker
 from payments.models import CircuitBreaker
 from products.models import Product, StockMovement
-from products.services import SoldOutError, stock_return
+from products.services import SoldOutError, stock_release
 from tests.orders.state import assert_nothing_reserved, cart_of, rows, set_last_read_stock, stock_of
 from tests.support import (
     ScriptedGateway,
@@ -170,7 +170,7 @@ def test_both_ways_to_reserve_write_the_same(
         written.append(_rows_without_identifiers(sale))
         assert (stock_of(lamp), stock_of(book)) == (3, 3)
         assert cart_of(buyer) == {}
-        stock_return(quantities={lamp.pk: 2, book.pk: 1}, reference="again")
+        stock_release(quantities={lamp.pk: 2, book.pk: 1}, reference="again")
         sale.payments.all().delete()
         sale.delete()
     assert written[0] == written[1]

@@ -14,7 +14,7 @@ from orders.reservation import reserve
 from orders.settlement import payment_settle
 from payments.services import Answer
 from products.models import Product, StockMovement
-from products.services import stock_return
+from products.services import stock_release
 from retail.db.reads import settled_before
 from tests.audits import OWN, checkpoint_of, on_own_connection, open_violations
 from tests.support import make_buyer, make_product, order_for
@@ -45,7 +45,7 @@ def test_a_movement_committed_late_is_not_missed(monkeypatch: pytest.MonkeyPatch
     slow.start()
     try:
         assert begin.wait(120)
-        stock_return(quantities={lamp.pk: 1}, reference="VT-1")  # committed before, a higher id
+        stock_release(quantities={lamp.pk: 1}, reference="VT-1")  # committed before, a higher id
         later = StockMovement.objects.get(reference="VT-1")
         hour = timezone.now() + timedelta(hours=1)
         monkeypatch.setattr(timezone, "now", lambda: hour)

@@ -96,7 +96,7 @@ def test_a_settlement_that_gets_no_lock_is_done_again_by_the_worker(
     Payment.objects.update(due_at=timezone.now())
     assert settle_due() == 1
     assert (Payment.objects.get().status, Sale.objects.get().status) == ("FAILED", "FAILED")
-    assert ledger(lamp) == [(-2, "sale", sale.reference), (2, "return", sale.reference)]
+    assert ledger(lamp) == [(-2, "sale", sale.reference), (2, "release", sale.reference)]
     assert cart_of(anna) == {lamp.pk: 2}
     assert {sent.key for sent in scripted_gateway.charged} == {"key"}
 

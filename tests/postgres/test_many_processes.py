@@ -94,7 +94,7 @@ def sold_and_taken() -> tuple[dict[int, int], dict[int, int]]:
     """Return units by product: in confirmed orders, and taken by sales according to the ledger."""
     items = SaleItem.objects.filter(sale__status=Sale.Status.CONFIRMED)
     sold = dict(items.values_list("product").annotate(Sum("quantity")).order_by())
-    movements = StockMovement.objects.filter(reason__in=["sale", "return"])
+    movements = StockMovement.objects.filter(reason__in=["sale", "release"])
     taken = dict(movements.values_list("product").annotate(Sum("quantity")).order_by())
     return sold, {product: -units for product, units in taken.items() if units}
 

@@ -8,7 +8,7 @@ from psycopg2.errors import DeadlockDetected
 from orders import reservation
 from orders.models import Payment, Sale, SaleItem
 from products.models import Product
-from products.services import SoldOutError, stock_return
+from products.services import SoldOutError, stock_release
 from tests.postgres.interleaving import (
     before_commit,
     interleave,
@@ -89,10 +89,10 @@ def test_stock_removed_by_staff_concurrently_is_not_sold(reserve_path: str, anna
     assert state() == {"stock": {"Lamp": 2}, "orders": {}, "carts": {"anna": {"Lamp": 3}}}
 
 
-def test_stock_returned_concurrently_is_sold(reserve_path: str, anna: User) -> None:
+def test_stock_releaseed_concurrently_is_sold(reserve_path: str, anna: User) -> None:
     lamp = make_product("Lamp", "10.00", 2)
     order = order_for(anna, lamp, 2)
-    returning = before_commit(lambda: stock_return(quantities={lamp.pk: 3}, reference="VT-OTHER"))
+    returning = before_commit(lambda: stock_release(quantities={lamp.pk: 3}, reference="VT-OTHER"))
     result = interleave(returning, lambda: reserve_sale(order))
     assert result.waited
     assert state() == {
@@ -105,7 +105,7 @@ def test_stock_returned_concurrently_is_sold(reserve_path: str, anna: User) -> N
 def test_a_sold_out_reservation_does_not_wait_for_a_return(reserve_path: str, anna: User) -> None:
     lamp = make_product("Lamp", "10.00", 2)
     order = order_for(anna, lamp, 3)
-    returning = before_commit(lambda: stock_return(quantities={lamp.pk: 3}, reference="VT-OTHER"))
+    returning = before_commit(lambda: stock_release(quantities={lamp.pk: 3}, reference="VT-OTHER"))
     result = interleave(returning, lambda: reserve_sale(order))
     assert not result.waited
     assert isinstance(result.second, SoldOutError)

@@ -137,7 +137,7 @@ def test_a_payment_being_settled_is_not_claimed(payment: Payment) -> None:
     assert result == (True, [], False)
 
 
-@pytest.mark.parametrize("step", ["cart_restore", "stock_return"])
+@pytest.mark.parametrize("step", ["cart_restore", "stock_release"])
 def test_a_declined_order_and_a_new_one_of_the_same_cart_do_not_deadlock(
     payment: Payment, anna: User, lamp: Product, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_declined_order_and_a_new_one_of_the_same_cart_do_not_deadlock(
     first = paused_before(monkeypatch, settlement, step, settle(payment, Answer.DECLINED))
     result = interleave(first, lambda: reserve(again, new_payment_key()))
     assert result.first is True
-    returned_first = step == "stock_return"
+    returned_first = step == "stock_release"
     assert (result.waited, isinstance(result.second, CartChangedError)) == (returned_first,) * 2
     orders = [("FAILED", "Lamp", 2), ("PENDING", "Lamp", 3)]
     assert state() == {

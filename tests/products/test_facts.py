@@ -109,8 +109,11 @@ def test_an_incomplete_flash_sale_is_refused_with_the_reason() -> None:
     ("constraint", "quantity", "reason"),
     [
         ("movement_moves_something", 0, "admin"),
-        ("movement_sale_goes_out", 1, "sale"),
-        ("movement_return_comes_in", -1, "return"),
+        ("movement_sale_or_loss_goes_out", 1, "sale"),
+        ("movement_sale_or_loss_goes_out", 1, "loss"),
+        ("movement_back_comes_in", -1, "release"),
+        ("movement_back_comes_in", -1, "cancel"),
+        ("movement_back_comes_in", -1, "return"),
     ],
 )
 def test_the_database_refuses_invalid_movements(

@@ -1,4 +1,4 @@
-"""Products that were free before 0.00 was refused are taken off sale."""
+"""Rows of older versions fit the present one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from products.models import Product
+from products.models import Product, StockMovement
 from tests.support import make_product, migrate
 
 CONSTRAINT = "0005_prices_above_zero"
+BEFORE_REASONS = "0007_indexes_of_active_products"
 
 
 @pytest.mark.usefixtures("migrated_afterwards")
@@ -32,3 +34,24 @@ def test_free_products_are_hidden_and_free_flash_sales_ended() -> None:
         (paid, True, Decimal(10), Decimal(5)),
     ]
     assert Product.objects.filter(flash_ends_at=None).count() == 2
+
+
+def test_what_orders_gave_back_that_were_not_paid_becomes_a_release(
+    migrated_afterwards: None,
+) -> None:
+    lamp = make_product("Lamp", stock=10)
+    migrate(("returns", None), ("orders", "0007_sale_email"), ("products", BEFORE_REASONS))
+    with connection.cursor() as cursor:
+        for quantity, reason, reference in ((-2, "sale", "VT-1"), (2, "return", "VT-1")):
+            cursor.execute(
+                "INSERT INTO products_stockmovement (product_id, quantity, reason, reference,"
+                " created_at) VALUES (%s, %s, %s, %s, %s)",
+                [lamp.pk, quantity, reason, reference, timezone.now()],
+            )
+    migrate(("products", "0009_releases"))
+    rows = StockMovement.objects.order_by("pk").values_list("quantity", "reason", "reference")
+    assert list(rows) == [(10, "seed", "test"), (-2, "sale", "VT-1"), (2, "release", "VT-1")]
+    migrate(("products", BEFORE_REASONS))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reason FROM products_stockmovement WHERE quantity = 2")
+        assert cursor.fetchall() == [("return",)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from products.models import Product, StockMovement
-from products.services import SoldOutError, stock_adjust, stock_reserve, stock_return, stock_set
+from products.services import SoldOutError, stock_adjust, stock_reserve, stock_release, stock_set
 from tests.support import ledger, make_product, unbalanced_products
 
 pytestmark = pytest.mark.django_db
@@ -66,19 +66,19 @@ def test_the_database_refuses_a_sale_of_less_than_one(quantity: int) -> None:
     assert (stock(lamp), ledger(lamp)) == (10, [])
 
 
-def test_returning_stock_records_a_movement_for_each_product() -> None:
+def test_releasing_stock_records_a_movement_for_each_product() -> None:
     lamp, book = make_product("Lamp", stock=10), make_product("Book", stock=5, is_active=False)
-    stock_return(quantities={lamp.pk: 2, book.pk: 1}, reference="VT-1")
+    stock_release(quantities={lamp.pk: 2, book.pk: 1}, reference="VT-1")
     assert (stock(lamp), stock(book)) == (12, 6)
-    assert ledger(lamp) == [(2, "return", "VT-1")]
-    assert ledger(book) == [(1, "return", "VT-1")]
+    assert ledger(lamp) == [(2, "release", "VT-1")]
+    assert ledger(book) == [(1, "release", "VT-1")]
 
 
 @pytest.mark.parametrize("quantity", [0, -1])
-def test_the_database_refuses_a_return_of_less_than_one(quantity: int) -> None:
+def test_the_database_refuses_a_release_of_less_than_one(quantity: int) -> None:
     lamp = make_product(stock=10)
     with pytest.raises(IntegrityError), transaction.atomic():
-        stock_return(quantities={lamp.pk: quantity}, reference="VT-1")
+        stock_release(quantities={lamp.pk: quantity}, reference="VT-1")
     assert (stock(lamp), ledger(lamp)) == (10, [])
 
 
@@ -107,13 +107,13 @@ def test_stock_is_not_set_below_zero() -> None:
     "change",
     [
         lambda lamp: stock_reserve(quantities={lamp.pk: 3}, reference="VT-1"),
-        lambda lamp: stock_return(quantities={lamp.pk: 3}, reference="VT-1"),
+        lambda lamp: stock_release(quantities={lamp.pk: 3}, reference="VT-1"),
         lambda lamp: stock_set(product_id=lamp.pk, stock=3, reason=Reason.ADMIN, reference=""),
         lambda lamp: stock_adjust(
             product_id=lamp.pk, difference=3, reason=Reason.ADMIN, reference=""
         ),
     ],
-    ids=["reserve", "return", "set", "adjust"],
+    ids=["reserve", "release", "set", "adjust"],
 )
 def test_stock_without_its_movement_does_not_change(
     change: Callable[[Product], object], monkeypatch: pytest.MonkeyPatch
@@ -127,18 +127,18 @@ def test_stock_without_its_movement_does_not_change(
     assert (stock(lamp), ledger(lamp)) == (10, [])
 
 
-def test_products_are_returned_in_order_of_their_ids() -> None:
-    """So that returns and sales of the same products cannot deadlock."""
+def test_products_are_released_in_order_of_their_ids() -> None:
+    """So that releases and sales of the same products cannot deadlock."""
     first, second = make_product(stock=5), make_product(stock=5)
     with CaptureQueriesContext(connection) as captured:
-        stock_return(quantities={second.pk: 1, first.pk: 2}, reference="VT-1")
+        stock_release(quantities={second.pk: 1, first.pk: 2}, reference="VT-1")
     updates = [query["sql"] for query in captured if query["sql"].startswith("UPDATE")]
     assert [int(sql.rpartition(" = ")[2]) for sql in updates] == [first.pk, second.pk]
 
 
 OPERATIONS = st.lists(
     st.tuples(
-        st.sampled_from(["reserve", "return", "set"]), st.integers(min_value=-3, max_value=12)
+        st.sampled_from(["reserve", "release", "set"]), st.integers(min_value=-3, max_value=12)
     ),
     max_size=12,
 )
@@ -157,8 +157,8 @@ def test_the_ledger_always_equals_the_stock_and_nothing_is_oversold(
                 if operation == "reserve":
                     stock_reserve(quantities=quantities, reference="r")
                     expected -= quantity
-                elif operation == "return":
-                    stock_return(quantities=quantities, reference="r")
+                elif operation == "release":
+                    stock_release(quantities=quantities, reference="r")
                     expected += quantity
                 else:
                     stock_set(

@@ -163,6 +163,6 @@ def everything_is_settled_and_consistent() -> None:
     )
     moved = (
         "SELECT coalesce(-sum(quantity), 0) FROM products_stockmovement "
-        "WHERE reason IN ('sale', 'return')"
+        "WHERE reason IN ('sale', 'release')"
     )
     check("the units that left the stock equal the confirmed orders", sql(units) == sql(moved))
