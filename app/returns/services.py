@@ -54,9 +54,7 @@ def _paid(sale_id: int) -> tuple[Payment, Sale]:
 
 def _moved(of_return: Return, status: str, **fields: Any) -> None:
     """Change a return's status along its transitions. Raises ReturnProblemError if it cannot."""
-    movable = Return.objects.filter(
-        pk=of_return.pk, status__in=sources(RETURN_TRANSITIONS, status)
-    )
+    movable = Return.objects.filter(pk=of_return.pk, status__in=sources(RETURN_TRANSITIONS, status))
     if not movable.update(status=status, **fields):
         raise ReturnProblemError(CHANGED)
     of_return.refresh_from_db()
@@ -75,6 +73,8 @@ def return_request(
     _, sale = _paid(sale.pk)
     if earlier := Return.objects.filter(form_key=form_key, sale=sale).first():
         return earlier
+    if Return.objects.filter(form_key=form_key).exists():
+        raise ReturnProblemError("This form was sent for another order. Reload the page.")
     until = returnable_until(sale)
     if until is None:
         raise ReturnProblemError("This order was not dispatched, so it can't be returned.")
