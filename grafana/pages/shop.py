@@ -42,8 +42,9 @@ PAGE = page(
         oversold_now(size=(3, 4)),
         stat(
             "Revenue",
-            "Value of confirmed orders in the selected time range, per currency. Select “Today so "
-            "far” for today's revenue. To judge it, compare with the same hours last week.",
+            "Value of confirmed orders in the selected time range, per currency, before refunds. "
+            "Select “Today so far” for today's revenue. To judge it, compare with the same hours "
+            "last week.",
             [query(or_none(REVENUE, f"sum({ALL_REVENUE})", "currency"), "{{currency}}", now=True)],
             size=(3, 4),
             paint="value",
@@ -118,8 +119,8 @@ PAGE = page(
         ),
         series(
             "Revenue per minute",
-            "Value of confirmed orders, per currency. Normally follows the number of orders. "
-            "Orders without revenue point to a bug in the metrics.",
+            "Value of confirmed orders, per currency, before refunds. Normally follows the number "
+            "of orders. Orders without revenue point to a bug in the metrics.",
             [
                 query(
                     or_none(

@@ -1,17 +1,23 @@
-"""Orders and payments in the admin: searchable, complete and read-only."""
+"""Orders and payments in the admin: searchable, complete and read-only, but for the dispatch."""
 
 import uuid
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.roles import create_groups
 from orders.models import Payment, Sale, SaleItem
+from retail.models import Email
+from tests.fuzz.forms import forms_of
 from tests.support import make_buyer, make_product
 
 pytestmark = pytest.mark.django_db
@@ -147,3 +153,120 @@ def test_the_newest_sale_comes_first(admin_client: Client) -> None:
     bea = make_buyer("bea")
     sales = [make_sale(bea) for _ in range(3)]
     assert rows(admin_client, "sale") == sales[::-1]
+
+
+@pytest.fixture
+def support(client: Client) -> Client:
+    """Return a client of somebody in the support group."""
+    create_permissions(apps.get_app_config("orders"), verbosity=0)
+    create_groups()
+    user = User.objects.create_user("sue", "sue@example.com", "sue-password-1", is_staff=True)
+    user.groups.set([Group.objects.get(name="support")])
+    client.force_login(user)
+    return client
+
+
+def paid(user: User, **fields: Any) -> Sale:
+    sale = make_sale(user, status="CONFIRMED", **fields)
+    sale.payments.update(status="COMPLETED", failure_reason="")
+    return sale
+
+
+def dispatch(client: Client, *sales: Sale, **fields: str) -> tuple[str, list[str]]:
+    """Run the action; return the page it leads to, and its messages."""
+    chosen = [str(sale.pk) for sale in sales]
+    data = {"action": "dispatch_orders", "_selected_action": chosen, **fields}
+    response = client.post("/admin/orders/sale/", data, follow=True)
+    assert response.status_code == 200
+    return response.request["PATH_INFO"], [str(each) for each in response.context["messages"]]
+
+
+def test_support_dispatches_orders_from_the_list(support: Client) -> None:
+    bea, now = make_buyer("bea"), timezone.now()
+    first, second = paid(bea), paid(bea)
+    sent, cancelled = paid(bea, dispatched_at=now), paid(bea, cancelled_at=now)
+    failed = make_sale(bea, status="FAILED")
+    page, texts = dispatch(support, first, second, sent, cancelled, failed)
+    assert page == "/admin/orders/sale/"
+    assert sorted(texts) == sorted(
+        [
+            f"{sent.reference} was dispatched before.",
+            f"{cancelled.reference} was cancelled.",
+            f"{failed.reference} is not paid: payment failed.",
+            f"Dispatched, and the customer is notified: {first.reference}, {second.reference}.",
+        ]
+    )
+    dispatched = Sale.objects.filter(dispatched_at__gte=now).order_by("pk")
+    assert list(dispatched) == [first, second, sent]
+    about = Email.objects.filter(kind="order_dispatched").order_by("pk")
+    assert list(about.values_list("about", flat=True)) == [first.reference, second.reference]
+    entries = LogEntry.objects.order_by("object_id").values_list("object_id", "change_message")
+    assert list(entries) == [(str(sale.pk), "Dispatched.") for sale in (first, second)]
+
+
+def test_the_button_of_an_order_dispatches_it_and_shows_it_again(support: Client) -> None:
+    sale = paid(make_buyer())
+    page = f"/admin/orders/sale/{sale.pk}/change/"
+    [form] = [
+        form
+        for form in forms_of(support.get(page).content.decode(), "sue", page)
+        if form.action == "/admin/orders/sale/"
+    ]
+    pairs = [(each.name, value) for each in form.inputs for value in each.values]
+    response = support.post(form.action, dict(pairs), follow=True)
+    assert response.request["PATH_INFO"] == page
+    text = response.content.decode()
+    assert f"the customer is notified: {sale.reference}." in text
+    assert "Dispatch, and notify" not in text  # once is enough
+    stored = Sale.objects.get()
+    assert stored.dispatched_at is not None
+    assert '<div class="readonly">Dispatched</div>' in text
+
+
+@pytest.mark.parametrize("fields", [{"cancelled_at": timezone.now()}, {"status": "FAILED"}])
+def test_an_order_that_is_not_to_be_dispatched_has_no_button(
+    support: Client, fields: dict[str, Any]
+) -> None:
+    sale = make_sale(make_buyer(), **{"status": "CONFIRMED", **fields})
+    text = support.get(f"/admin/orders/sale/{sale.pk}/change/").content.decode()
+    assert "Dispatch, and notify" not in text
+    assert sale.state_label in text
+
+
+def test_who_may_only_look_does_not_dispatch(client: Client) -> None:
+    user = User.objects.create_user("fin", "fin@example.com", "fin-password-1", is_staff=True)
+    create_permissions(apps.get_app_config("orders"), verbosity=0)
+    create_groups()
+    user.groups.set([Group.objects.get(name="finance")])
+    client.force_login(user)
+    sale = paid(make_buyer())
+    for page in ("/admin/orders/sale/", f"/admin/orders/sale/{sale.pk}/change/"):
+        assert "ispatch selected" not in client.get(page).content.decode()
+        assert "Dispatch, and notify" not in client.get(page).content.decode()
+    dispatch(client, sale)
+    assert Sale.objects.get().dispatched_at is None
+    assert not Email.objects.exists()
+
+
+def test_orders_are_filtered_by_what_followed(admin_client: Client) -> None:
+    bea, now = make_buyer("bea"), timezone.now()
+    waiting, sent = paid(bea), paid(bea, dispatched_at=now)
+    cancelled, _failed = paid(bea, cancelled_at=now), make_sale(bea, status="FAILED")
+    assert rows(admin_client, "sale", dispatch="waiting") == [waiting]
+    assert rows(admin_client, "sale", dispatch="done") == [sent]
+    assert rows(admin_client, "sale", dispatch="cancelled") == [cancelled]
+    assert len(rows(admin_client, "sale", dispatch="other")) == 4
+    text = admin_client.get("/admin/orders/sale/").content.decode()
+    for label in ("Confirmed", "Dispatched", "Cancelled, money back", "Payment failed"):
+        assert f'<td class="field-state">{label}</td>' in text
+
+
+def test_what_was_refunded_and_a_dispute_are_shown(admin_client: Client) -> None:
+    sale = paid(make_buyer())
+    since = timezone.now()
+    sale.payments.update(refund_reserved=Decimal("12.34"), disputed_at=since)
+    payment = sale.payments.get()
+    for page in (f"sale/{sale.pk}/change/", "payment/", f"payment/{payment.pk}/change/"):
+        assert "12.34" in admin_client.get(f"/admin/orders/{page}").content.decode(), page
+    page = admin_client.get(f"/admin/orders/payment/{payment.pk}/change/").content.decode()
+    assert "Disputed at:" in page
