@@ -24,15 +24,23 @@ _MONITORING = dict.fromkeys(
     ),
     "view",
 )
-_ORDERS = dict.fromkeys(("orders.sale", "orders.saleitem", "orders.payment"), "view")
+_ORDERS = dict.fromkeys(
+    (
+        *("orders.sale", "orders.saleitem", "orders.payment"),
+        *("returns.return", "returns.returnitem", "returns.refund"),
+    ),
+    "view",
+)
 
 ROLES = (
     Role(
         "support",
-        "Helps customers: accounts, orders, e-mails",
+        "Helps customers: accounts, orders, returns, e-mails",
         {
             **_ORDERS,
             "orders.sale": "view dispatch",
+            "returns.return": "view change",
+            "returns.refund": "view change",
             "auth.user": "view change",
             "accounts.userprofile": "view change",
             "cart.cart": "view",
@@ -67,7 +75,7 @@ ROLES = (
     ),
     Role(
         "finance",
-        "Checks orders, payments and the audit of money",
+        "Checks orders, payments, refunds and the audit of money",
         {**_ORDERS, "retail.auditcheck": "view", "retail.auditviolation": "view"},
     ),
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from django.apps import apps
 from django.conf import settings
 
 from dashboards.measures import MEASURES, Value
@@ -14,6 +13,7 @@ from retail import evaluation, measures
 from retail.evaluation import NO_LIMIT, Status
 from retail.health import counted
 from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
+from retail.templatetags.durations import duration
 from retail.templatetags.shop import money
 from retail.thresholds import THRESHOLDS
 
@@ -189,12 +189,17 @@ def _payment_card(numbers: Numbers, period: str) -> Card:
 
 
 def _refund_card(numbers: Numbers, period: str) -> Card:
-    why = (
-        "No refunds paid in this range."
-        if apps.is_installed("returns")
-        else "The shop does not take returns yet."
-    )
-    return _card(numbers, period, "refunds", Words(why), empty=not numbers.value("refunds"))
+    open_now = "All refunds are settled."
+    if numbers.refunds_unsettled:
+        age = duration(numbers.refunds_oldest)
+        open_now = f"{numbers.refunds_unsettled:,} not settled, the oldest for {age}."
+    if numbers.refunds_for_staff:
+        open_now += f" Waiting for staff: {numbers.refunds_for_staff:,}."
+    words = Words("No refunds paid in this range.", detail=open_now)
+    card = _card(numbers, period, "refunds", words, empty=not numbers.value("refunds"))
+    amount = Figure(number(numbers.value("refund_amount"), settings.CURRENCY), name="Amount")
+    named = [replace(figure, name="Refunds") for figure in card.figures]
+    return replace(card, figures=[*named, amount] if named else [])
 
 
 def _rejection_cards(numbers: Numbers, period: str) -> Iterator[Card]:

@@ -110,6 +110,14 @@ CHARTS = (
         bars=True,
     ),
     Chart(
+        "refunds",
+        "Refunds",
+        "Total of refunds, by time of the payout. What fails later is taken off again.",
+        ("refund_amount",),
+        "No refunds paid in this range.",
+        bars=True,
+    ),
+    Chart(
         "errors",
         "Error rate",
         f"Normally below {percent(ERRORS.warning_ratio)}. An alert fires if it is above "

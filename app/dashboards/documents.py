@@ -17,6 +17,7 @@ from dashboards.guide import GUIDE
 from dashboards.measures import MEASURES, Value
 from retail import measures
 from retail.health import problems
+from returns.measures import refunds_for_staff, refunds_unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from retail.health import Check
 
 VERSION = 1
-DAILY = ("orders", "revenue")
+DAILY = ("orders", "revenue", "refunds", "refund_amount")
 
 
 def _exact(value: Value | str) -> int | float | str | None:
@@ -48,8 +49,8 @@ def _number(numbers: Numbers, key: str) -> dict[str, Any]:
     }
 
 
-def _now(value: int, measure: Callable[..., int]) -> dict[str, Any]:
-    return {"value": value, "unit": "payments", "definition": inspect.getdoc(measure)}
+def _now(value: int, unit: str, measure: Callable[..., int]) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "definition": inspect.getdoc(measure)}
 
 
 def _problems(checks: Iterable[Check]) -> list[dict[str, Any]]:
@@ -84,8 +85,10 @@ def as_json(numbers: Numbers, checks: Iterable[Check], days: int) -> tuple[bytes
             for metric in GUIDE
         },
         "now": {
-            "payments_pending": _now(numbers.pending, measures.payments_pending),
-            "payments_unknown": _now(numbers.unknown, measures.payments_unknown),
+            "payments_pending": _now(numbers.pending, "payments", measures.payments_pending),
+            "payments_unknown": _now(numbers.unknown, "payments", measures.payments_unknown),
+            "refunds_unsettled": _now(numbers.refunds_unsettled, "refunds", refunds_unsettled),
+            "refunds_for_staff": _now(numbers.refunds_for_staff, "refunds", refunds_for_staff),
         },
         "series": {
             "starts": [_moment(start) for start, _ in numbers.steps],

@@ -73,6 +73,7 @@ MEASURES: dict[str, MetricDefinition] = {
         MetricDefinition("orders", "Orders", "orders", measures.orders),
         MetricDefinition("revenue", "Revenue", settings.CURRENCY, measures.revenue, 2),
         MetricDefinition("refunds", "Refunds", "refunds", measures.refunds),
+        MetricDefinition("refund_amount", "Refunded", settings.CURRENCY, measures.refund_amount, 2),
         MetricDefinition("requests", "Requests", "requests", measures.requests),
         MetricDefinition("errors", "5xx errors", "requests", measures.errors),
         MetricDefinition("client_errors", "4xx errors", "requests", measures.client_errors),

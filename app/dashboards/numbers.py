@@ -13,12 +13,15 @@ from retail import measures
 from retail.history.points import floor
 from retail.history.read import Point, TimeRange, history, rolled_until, total
 from retail.measures import OpenPayments, Window, overdue_between
+from returns.measures import refunds_for_staff, refunds_oldest_seconds, refunds_unsettled
+from returns.unsettled import refunds_by_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
 DAY = timedelta(days=1)
+DAILY_KINDS = ("orders_per_day", "refunds_per_day")
 LEAST_DAYS = 7  # in the daily chart, however short the range
 
 
@@ -34,6 +37,9 @@ class Numbers:
     days: list[tuple[datetime, Window]]  # days in UTC; the last is today so far
     pending: int
     unknown: int
+    refunds_unsettled: int
+    refunds_for_staff: int
+    refunds_oldest: timedelta  # age of the oldest unsettled refund
     rolled_until: datetime | None
 
     def value(self, key: str) -> Value:
@@ -77,6 +83,7 @@ def read_numbers(span: TimeRange, now: datetime) -> Numbers:
     before = span.before
     points = history(KINDS, span)
     payments = measures.open_payments(now)
+    refunds = refunds_by_state()
     days = _days(now, max(LEAST_DAYS, round((span.until - span.since) / DAY)))
     return Numbers(
         span=span,
@@ -84,8 +91,11 @@ def read_numbers(span: TimeRange, now: datetime) -> Numbers:
         total=Window.of(points, overdue_between(payments, span.since, span.until)),
         before=Window(total(KINDS, before), overdue_between(payments, before.since, before.until)),
         steps=_steps(points, payments, span),
-        days=_steps(history(["orders_per_day"], days), (), days),
+        days=_steps(history(DAILY_KINDS, days), (), days),
         pending=measures.payments_pending(payments),
         unknown=measures.payments_unknown(payments),
+        refunds_unsettled=refunds_unsettled(refunds),
+        refunds_for_staff=refunds_for_staff(refunds),
+        refunds_oldest=timedelta(seconds=refunds_oldest_seconds(refunds, now)),
         rolled_until=rolled_until(),
     )

@@ -6,18 +6,20 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from gateway_simulator import api, logs, pages, wire
+from gateway_simulator import api, logs, operation, pages, refund_api, wire
 from gateway_simulator.checks import ApiError, bad_request
 from gateway_simulator.context import Gateway, gateway, note
 from gateway_simulator.faults import Faults
 from gateway_simulator.ledger import Ledger
 from gateway_simulator.metrics import OUTCOMES, Metrics
+from gateway_simulator.refunds import Refunds, utc_now
 from gateway_simulator.settings import Settings
 
 MOST_BODY_BYTES = 64 * 1024
@@ -46,6 +48,7 @@ def create_app(
     *,
     rng: random.Random | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Flask:
     """Create the application and its ledger. Raises OSError or sqlite3.Error if that fails."""
     app = Flask(__name__)
@@ -56,7 +59,8 @@ def create_app(
     ledger.create()
     faults = Faults(rng)
     metrics = Metrics(held=lambda: faults.held)
-    app.extensions["gateway"] = Gateway(settings, ledger, faults, metrics, sleep)
+    refunds = Refunds(ledger, faults, clock=clock, on_change=metrics.changed)
+    app.extensions["gateway"] = Gateway(settings, ledger, refunds, faults, metrics, sleep)
     app.before_request(_begin)
     app.before_request(_admit)
     app.after_request(_finish)
@@ -65,8 +69,8 @@ def create_app(
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(UnicodeDecodeError, _undecodable)
     app.register_error_handler(Exception, _failed)
-    app.register_blueprint(api.bp)
-    app.register_blueprint(pages.bp)
+    for part in (api, refund_api, operation, pages):
+        app.register_blueprint(part.bp)
     return app
 
 
@@ -99,7 +103,7 @@ def _admit() -> Response | None:
         return wire.close_unanswered()
     if is_api:
         _require(gw.settings.api_key, "GATEWAY_API_KEY")
-    elif request.path == "/faults":
+    elif request.path == "/faults" or request.path.startswith(("/refunds/", "/charges/")):
         _require(gw.settings.faults_token, "GATEWAY_FAULTS_TOKEN")
     try:
         size = len(request.get_data())

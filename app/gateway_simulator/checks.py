@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway_simulator.records import Order
+from gateway_simulator.refund_records import RefundOrder
 
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _AMOUNT = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
@@ -65,6 +66,14 @@ def charge_order(body: dict[str, Any], least: Decimal, most: Decimal) -> tuple[O
         raise bad_request("currency must be three capital letters, such as EUR.")
     order = Order(amount(body.get("amount"), least, most), currency, _text(body, "reference"))
     return order, _text(body, "token")
+
+
+def refund_order(body: dict[str, Any], least: Decimal, most: Decimal) -> RefundOrder:
+    """Check the body of a refund. Its reference may be missing."""
+    reference = None if body.get("reference") is None else _text(body, "reference")
+    return RefundOrder(
+        charge_key(body.get("charge_key")), amount(body.get("amount"), least, most), reference
+    )
 
 
 def amount(value: object, least: Decimal, most: Decimal) -> Decimal:

@@ -9,6 +9,7 @@ from flask import current_app, g
 from gateway_simulator.faults import Faults
 from gateway_simulator.ledger import Ledger
 from gateway_simulator.metrics import Metrics
+from gateway_simulator.refunds import Refunds
 from gateway_simulator.settings import Settings
 
 
@@ -18,6 +19,7 @@ class Gateway:
 
     settings: Settings
     ledger: Ledger
+    refunds: Refunds
     faults: Faults
     metrics: Metrics
     sleep: Callable[[float], None]  # seconds; tests replace it

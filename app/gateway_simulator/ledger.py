@@ -1,4 +1,4 @@
-"""The ledger: a permanent record of charges, declines, cancellations and refunds.
+"""The ledger: a permanent record of charges, declines and cancellations (refunds: refunds.py).
 
 It is one SQLite file. Methods that write return only after their rows are on disk.
 """
@@ -7,11 +7,10 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 
-from gateway_simulator import records
-from gateway_simulator.records import Charge, Order, Refund, RefundRow, Total
+from gateway_simulator import records, schema
+from gateway_simulator.records import Charge, Order, Total
 
 BUSY_SECONDS = 10
 
@@ -32,8 +31,8 @@ class Ledger:
         A damaged ledger is refused as a whole: a charge that is not found would be made again.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        db = self._connection()
-        db.executescript(records.SCHEMA)
+        with self.transaction() as db:
+            schema.create(db)
         [(found,), *_] = db.execute("PRAGMA quick_check(1)")
         if found != "ok":
             raise sqlite3.DatabaseError(found)
@@ -46,11 +45,11 @@ class Ledger:
 
     def check(self) -> None:
         """Raise sqlite3.Error if the ledger cannot be read."""
-        self._connection().execute("SELECT id FROM charges LIMIT 1").fetchone()
+        self.connection().execute("SELECT id FROM charges LIMIT 1").fetchone()
 
     def find(self, key: str) -> Charge | None:
         """Return the charge with this key, if any."""
-        return records.find_charge(self._connection(), key)
+        return records.find_charge(self.connection(), key)
 
     def charge(self, key: str, order: Order, reason: str | None) -> tuple[Charge, bool]:
         """Record a charge: declined with ``reason``, or approved without one.
@@ -58,7 +57,7 @@ class Ledger:
         A known key keeps its first outcome, regardless of ``reason``. Returns the row and whether
         this was a replay. Raises KeyReusedError for another amount or currency.
         """
-        with self._transaction() as db:
+        with self.transaction() as db:
             before = records.find_charge(db, key)
             if before is None:
                 records.insert_charge(db, key, order, reason)
@@ -74,7 +73,7 @@ class Ledger:
 
         Returns its row and whether the row is new.
         """
-        with self._transaction() as db:
+        with self.transaction() as db:
             cursor = db.execute(
                 "INSERT INTO charges (key, status, calls, created_at) VALUES (?, 'cancelled', 0, ?)"
                 " ON CONFLICT (key) DO NOTHING",
@@ -82,27 +81,9 @@ class Ledger:
             )
             return _known(db, key), cursor.rowcount == 1
 
-    def refund(self, key: str, charge_key: str, amount: Decimal) -> tuple[Refund, bool]:
-        """Refund ``amount`` of a charge. Returns the refund and whether this was a replay.
-
-        Raises KeyReusedError, NoSuchChargeError or RefundExceedsChargeError, recording nothing.
-        """
-        with self._transaction() as db:
-            before = records.find_refund(db, key)
-            if before is not None:
-                if (before.charge_key, before.amount) != (charge_key, amount):
-                    raise records.KeyReusedError
-                return before, True
-            charge = records.find_charge(db, charge_key)
-            if charge is None or charge.amount is None or charge.status != "approved":
-                raise records.NoSuchChargeError
-            if records.refunded(db, charge_key) + amount > charge.amount:
-                raise records.RefundExceedsChargeError
-            return records.insert_refund(db, key, charge_key, amount), False
-
     def rows(self, after: int, limit: int) -> list[Charge]:
         """Return up to ``limit`` charges with an id above ``after``, in order of creation."""
-        rows = self._connection().execute(
+        rows = self.connection().execute(
             f"SELECT {records.COLUMNS} FROM charges WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - a constant
             (after, limit),
         )
@@ -111,36 +92,15 @@ class Ledger:
     def of_keys(self, keys: list[str]) -> list[Charge]:
         """Return the charges with these keys, in order of creation."""
         marks = ", ".join("?" * len(keys))
-        rows = self._connection().execute(
+        rows = self.connection().execute(
             f"SELECT {records.COLUMNS} FROM charges WHERE key IN ({marks}) ORDER BY id",  # noqa: S608 - question marks
             keys,
         )
         return [records.charge_of(row) for row in rows]
 
-    def refunded(self, charges: list[Charge]) -> dict[str, Decimal]:
-        """Return the refunded amounts of those charges that have refunds, by key."""
-        marks = ", ".join("?" * len(charges))
-        rows = self._connection().execute(
-            f"SELECT charge_key, SUM(hundredths) FROM refunds WHERE charge_key IN ({marks})"  # noqa: S608 - question marks
-            " GROUP BY charge_key",
-            [charge.key for charge in charges],
-        )
-        return {key: Decimal(total) / 100 for key, total in rows}
-
-    def refunds(self, after: int, limit: int) -> list[RefundRow]:
-        """Return up to ``limit`` refunds with an id above ``after``, in order of creation."""
-        rows = self._connection().execute(
-            "SELECT id, key, charge_key, hundredths, created_at FROM refunds"
-            " WHERE id > ? ORDER BY id LIMIT ?",
-            (after, limit),
-        )
-        return [
-            RefundRow(id_, key, of, Decimal(units) / 100, at) for id_, key, of, units, at in rows
-        ]
-
     def newest(self, limit: int) -> list[Charge]:
         """Return the ``limit`` newest charges, newest first."""
-        rows = self._connection().execute(
+        rows = self.connection().execute(
             f"SELECT {records.COLUMNS} FROM charges ORDER BY id DESC LIMIT ?",  # noqa: S608 - a constant
             (limit,),
         )
@@ -148,7 +108,7 @@ class Ledger:
 
     def totals(self) -> list[Total]:
         """Return counts and sums by status and currency."""
-        rows = self._connection().execute(
+        rows = self.connection().execute(
             "SELECT status, currency, COUNT(*), SUM(hundredths) FROM charges"
             " GROUP BY status, currency ORDER BY status, currency"
         )
@@ -156,7 +116,8 @@ class Ledger:
             Total(status, cur, count, records.money(total)) for status, cur, count, total in rows
         ]
 
-    def _connection(self) -> sqlite3.Connection:
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection."""
         db: sqlite3.Connection | None = self._local.__dict__.get("db")
         if db is None:
             # isolation_level=None: transactions begin with an explicit BEGIN.
@@ -170,8 +131,9 @@ class Ledger:
         return db
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = self._connection()
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write under the lock; an exception rolls back."""
+        db = self.connection()
         with self._turn:
             db.execute("BEGIN IMMEDIATE")
             try:

@@ -11,7 +11,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from gateway_simulator.faults import KNOBS, State
+from gateway_simulator.knobs import KNOBS, State
+from gateway_simulator.refund_records import KINDS
 
 _PLAIN = ("ok", "refused", "failed")  # below 400, 4xx, real 5xx
 # Injected by a fault knob.
@@ -22,6 +23,11 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
     "cancel": (*_PLAIN, "off"),
     "status": (*_PLAIN, "off"),
     "ledger": (*_PLAIN, "off"),
+    "refunds": (*_PLAIN, "off"),
+    "changes": (*_PLAIN, "off"),
+    "refund_state": _PLAIN,
+    "dispute": _PLAIN,
+    "operation_form": _PLAIN,
     "faults": _PLAIN,
     "faults_form": _PLAIN,
     "page": _PLAIN,
@@ -71,6 +77,12 @@ class Metrics:
             ["status"],
             registry=self.registry,
         )
+        self._changes = Counter(
+            "gateway_changes_total",
+            "Changes of refunds' states and of disputes recorded by this process, by kind.",
+            ["kind"],
+            registry=self.registry,
+        )
         self._initialise()
 
     def _initialise(self) -> None:
@@ -80,6 +92,8 @@ class Metrics:
                 self._requests.labels(operation, outcome)
         for status in CHARGE_STATUSES:
             self._charges.labels(status)
+        for kind in KINDS:
+            self._changes.labels(kind)
         self.show_faults(State())
 
     def request(self, operation: str, outcome: str, seconds: float) -> None:
@@ -90,6 +104,10 @@ class Metrics:
     def recorded(self, status: str) -> None:
         """Count a new charge in the ledger."""
         self._charges.labels(status).inc()
+
+    def changed(self, kind: str) -> None:
+        """Count a change of a refund's state or of a dispute."""
+        self._changes.labels(kind).inc()
 
     def show_faults(self, state: State) -> None:
         """Set the gauges of all faults."""

@@ -8,10 +8,11 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.wrappers import Response as AnyResponse
 
-from gateway_simulator import checks, faults
+from gateway_simulator import checks, knobs
 from gateway_simulator.checks import ApiError
 from gateway_simulator.context import gateway, note
 from gateway_simulator.metrics import CHARGE_STATUSES
+from gateway_simulator.refund_records import NEXT
 
 bp = Blueprint("pages", __name__)
 
@@ -26,7 +27,7 @@ def same_secret(given: str, secret: str) -> bool:
 @bp.get("/", endpoint="page")
 def page() -> str:
     """Show the page with totals, knobs and ledger."""
-    return _page(gateway().faults.now().as_dict())
+    return show_page()
 
 
 @bp.post("/faults-form", endpoint="faults_form")
@@ -37,23 +38,23 @@ def faults_form() -> AnyResponse | tuple[str, int]:
     action = values.pop("action", "set")
     if not same_secret(token, gateway().settings.faults_token):
         message = "The faults token is wrong. Nothing was changed."
-        return _page(_typed(values), message), 401
+        return show_page(message, _typed(values)), 401
     try:
-        _apply({} if action == "reset" else faults.from_form(values), reset=action == "reset")
-    except faults.FaultsError as error:
-        return _page(_typed(values), f"{error} Nothing was changed."), 400
+        _apply({} if action == "reset" else knobs.from_form(values), reset=action == "reset")
+    except knobs.FaultsError as error:
+        return show_page(f"{error} Nothing was changed.", _typed(values)), 400
     return redirect("/?saved", 303)
 
 
 @bp.route("/faults", methods=["GET", "PUT", "DELETE"], endpoint="faults")
-def knobs() -> Response:
+def fault_knobs() -> Response:
     """Return the knobs, after setting some (PUT) or turning off all (DELETE)."""
     try:
         if request.method == "PUT":
             _apply(checks.json_object(request.get_data()))
         elif request.method == "DELETE":
             _apply({}, reset=True)
-    except faults.FaultsError as error:
+    except knobs.FaultsError as error:
         raise ApiError(400, "bad_request", f"{error} Nothing was changed.") from None
     return jsonify(gateway().faults.now().as_dict())
 
@@ -88,7 +89,7 @@ def _apply(changes: dict[str, Any], *, reset: bool = False) -> None:
 
 def _typed(form: dict[str, str]) -> dict[str, object]:
     """Return the current knobs, updated with the submitted values."""
-    return {**gateway().faults.now().as_dict(), **faults.from_form(form)}
+    return {**gateway().faults.now().as_dict(), **knobs.from_form(form)}
 
 
 def _shown(value: object) -> object:
@@ -96,23 +97,28 @@ def _shown(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _page(values: dict[str, Any], error: str = "") -> str:
+def show_page(error: str = "", values: dict[str, Any] | None = None) -> str:
+    """Return the page; ``values`` are those of its form of knobs, if it was refused."""
     ledger = gateway().ledger
+    refunds = gateway().refunds.newest(NEWEST_ROWS)
     totals = ledger.totals()
     counts = dict.fromkeys(CHARGE_STATUSES, 0)
     for total in totals:
         counts[total.status] += total.count
     return render_template(
         "gateway.html",
-        knobs=faults.KNOBS,
-        values=values,
+        knobs=knobs.KNOBS,
+        values=gateway().faults.now().as_dict() if values is None else values,
         shown=_shown,
-        active=[k.label for k in faults.KNOBS if getattr(gateway().faults.now(), k.name)],
+        active=[k.label for k in knobs.KNOBS if getattr(gateway().faults.now(), k.name)],
         held=gateway().faults.held,
         error=error,
         saved="saved" in request.args,
+        changed="changed" in request.args,
         counts=counts,
         approved=[total for total in totals if total.status == "approved"],
         rows=ledger.newest(NEWEST_ROWS),
+        refunds=refunds,
+        changeable=[refund for refund in refunds if refund.status in NEXT],
         newest=NEWEST_ROWS,
     )

@@ -2,7 +2,8 @@
 
 Dashboard, API, scenarios, database gauges and audit call these functions, so they cannot disagree.
 A docstring is the number's definition, as the API publishes it. Numbers over time are computed from
-a Window; what needs an app's tables is registered by that app (`register_open_payments`).
+a Window; what needs an app's tables is registered by that app (`register_open_payments`), or
+defined beside them (returns/measures.py).
 """
 
 from __future__ import annotations
@@ -72,8 +73,14 @@ def revenue(window: Window) -> Decimal:
 
 
 def refunds(window: Window) -> int:
-    """Refunds paid out. The shop takes no returns yet, so there are none."""
+    """Refunds paid out, by the time of the payout. One that fails later is not counted any more."""
     return window.number("refunds_per_day")
+
+
+def refund_amount(window: Window) -> Decimal:
+    """Total of the refunds paid out in the shop's currency, as text with two decimals."""
+    total = Decimal(window.aggregate("refunds_per_day", "amount", settings.CURRENCY))
+    return total.quantize(Decimal("0.01"))
 
 
 def requests(window: Window) -> int:

@@ -79,6 +79,13 @@ class UnknownPayments:
 
 
 @dataclass(frozen=True)
+class Refunds:
+    most_age_seconds: int
+    pending_most_age_seconds: int
+    most_failed_refunds: int
+
+
+@dataclass(frozen=True)
 class FlashPayments:
     most_seconds: int
     least_ratio: float
@@ -243,6 +250,7 @@ class Thresholds:
     oversold: Oversold
     circuit_breaker: CircuitBreaker
     unknown_payments: UnknownPayments
+    refunds: Refunds
     flash_payments: FlashPayments
     invariants: Invariants
     queue: Queue

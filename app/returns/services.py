@@ -253,7 +253,6 @@ def order_cancel(*, sale: Sale, user_id: int | None) -> Refund | None:
             "This order has been dispatched. When it arrives, it can be returned."
         )
     left = payment.amount - payment.refund_reserved
-    transaction.on_commit(partial(metrics.record_cancelled, sale))
     if not left:
         return None
     return refund_request(

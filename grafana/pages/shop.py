@@ -1,5 +1,6 @@
 """The shop's health and revenue. This is Grafana's home dashboard."""
 
+from grafana import refunds
 from grafana.page import page
 from grafana.parts import BAD, GOOD, PLAIN, link, mapping, override, row, series, stat, steps
 from grafana.queries import or_none, quantiles, query
@@ -162,6 +163,7 @@ PAGE = page(
             size=(24, 7),
             unit="none",
         ),
+        *refunds.PANELS,
         row("Quality scenarios and invariants (checked every minute)"),
         stat(
             "Quality scenarios",

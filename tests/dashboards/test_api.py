@@ -185,7 +185,6 @@ def test_the_metrics_of_the_guide_are_the_numbers_under_its_names(client: Client
     for kind, value, metadata in (
         ("error_rate", 25, {"count": 8, "errors": 2}),
         ("avg_response_time", 40, {"count": 8}),
-        ("refunds_per_day", 1, {}),
         ("stock_conflicts", 1, {}),
         ("throttled_requests", 1, {"scope": "login"}),
     ):
@@ -202,7 +201,7 @@ def test_the_metrics_of_the_guide_are_the_numbers_under_its_names(client: Client
     assert metrics == {
         "orders_per_day": (0, "orders/day"),
         "error_rate": (25, "%"),
-        "refunds_per_day": (0.25, "refunds/day"),
+        "refunds_per_day": (0, "refunds/day"),
         "payment_success_rate": (None, "%"),
         "avg_response_time": (40, "ms"),
         "circuit_breaker_state": ("OPEN", "state"),

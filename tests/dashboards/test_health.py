@@ -55,6 +55,7 @@ def test_a_new_shop(staff: Client) -> None:
     assert texts["Books"] == "calm: not audited yet The worker audits them every minute."
     assert texts["Sales now"].startswith("calm: no visitors In the last 5 minutes: 0 of 0")
     assert texts["Unsettled payments"] == "good: none 0 in progress."
+    assert texts["Refunds"] == "good: none No refund is on its way."
     assert texts["Monitoring"] == "warn: not connected No alerts can reach the shop."
     assert texts["Alert receivers"] == "warn: none No one is notified; alerts are only shown here."
     assert texts["Backups"] == "calm: not expected There is none yet. Production needs them."
@@ -62,8 +63,8 @@ def test_a_new_shop(staff: Client) -> None:
         "Backups",
         *("Database", "Worker", "Books", "Job queue", "E-mails", "Periodic jobs", "Telemetry"),
         "Disk",
-        *("Circuit breaker", "Sales now", "Unsettled payments", "Gateway", "Monitoring"),
-        "Alert receivers",
+        *("Circuit breaker", "Sales now", "Unsettled payments", "Gateway", "Refunds"),
+        *("Monitoring", "Alert receivers"),
     ]
 
 

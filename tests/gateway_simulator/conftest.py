@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from gateway_simulator import settings
 from gateway_simulator.app import create_app
 from gateway_simulator.ledger import Ledger
-from tests.gateway_simulator.support import API, FAULTS, GOOD, Call, Knobs, Process
+from tests.gateway_simulator.support import API, FAULTS, GOOD, Call, Clock, Knobs, Process
 
 
 @pytest.fixture
@@ -34,10 +34,17 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def app(tmp_path: Path, sleeps: list[float], empty_ledger: Path) -> Iterator[Flask]:
+def clock() -> Clock:
+    """Return the clock of refunds."""
+    return Clock()
+
+
+@pytest.fixture
+def app(tmp_path: Path, sleeps: list[float], clock: Clock, empty_ledger: Path) -> Iterator[Flask]:
     path = shutil.copy(empty_ledger, tmp_path / "ledger.sqlite3")
     chosen = settings.read({"DEBUG": "True", "GATEWAY_LEDGER": str(path)})
-    app = create_app(chosen, rng=random.Random(7), sleep=sleeps.append)  # noqa: S311 - a fixed chance
+    rng = random.Random(7)  # noqa: S311 - a fixed chance
+    app = create_app(chosen, rng=rng, sleep=sleeps.append, clock=clock)
     yield app
     app.extensions["gateway"].ledger.close()
 
@@ -54,6 +61,17 @@ def charge(client: FlaskClient) -> Call:
         return client.post("/v1/charges", json=body, headers={**API, "Idempotency-Key": key})
 
     return charge
+
+
+@pytest.fixture
+def refund(client: FlaskClient) -> Call:
+    def refund(
+        key: str = "r1", amount: Any = "5.00", charge_key: Any = "k1", **more: Any
+    ) -> TestResponse:
+        body = {"charge_key": charge_key, "amount": amount, **more}
+        return client.post("/v1/refunds", json=body, headers={**API, "Idempotency-Key": key})
+
+    return refund
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,19 @@ ANSWER_SECONDS = 25  # only to end a test that hangs
 Call = Callable[..., TestResponse]
 Knobs = Callable[..., None]
 T = TypeVar("T")
+
+
+class Clock:
+    """A clock that moves only when a test advances it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, milliseconds: int) -> None:
+        self.now += timedelta(milliseconds=milliseconds)
 
 
 def body_of(answer: TestResponse) -> Any:

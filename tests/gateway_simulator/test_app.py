@@ -18,7 +18,10 @@ from tests.gateway_simulator.support import API, FAULTS, GOOD, Call, Knobs
 )
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("post", "charges"), ("get", "charges"), ("post", "charges/k/cancel"), ("post", "refunds")],
+    [
+        *(("post", path) for path in ("charges", "charges/k/cancel", "refunds")),
+        *(("get", path) for path in ("charges", "refunds", "changes")),
+    ],
 )
 def test_api_needs_its_key(client: FlaskClient, method: str, path: str, value: str) -> None:
     headers = {"Idempotency-Key": "k1", **({"Authorization": value} if value else {})}
@@ -132,6 +135,8 @@ def test_metrics_count(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
     charge("d")
     knobs(lost_answer_share=1)
     charge("e")
+    body = {"charge_key": "a", "amount": "1.00"}
+    client.post("/v1/refunds", json=body, headers={**API, "Idempotency-Key": "r"})
     after = samples(client)
     assert after.keys() == before.keys()  # all series exist from the start
     for name, grown in {
@@ -146,6 +151,9 @@ def test_metrics_count(charge: Call, client: FlaskClient, knobs: Knobs) -> None:
         ("gateway_charges_total", "approved"): 2,
         ("gateway_charges_total", "declined"): 1,
         ("gateway_charges_total", "cancelled"): 1,
+        ("gateway_requests_total", "lost_answer", "refund"): 1,
+        ("gateway_changes_total", "refund.succeeded"): 1,
+        ("gateway_changes_total", "dispute.opened"): 0,
         ("gateway_fault_active", "lost_answer"): 1,
         ("gateway_fault_active", "hold"): 0,
         ("gateway_fault_active", "off"): 0,

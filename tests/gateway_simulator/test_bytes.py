@@ -15,7 +15,9 @@ CALLS = (
     *(("GET", path) for path in ("/", "/healthz", "/metrics", "/faults", "/static/gateway.css")),
     *(("GET", path) for path in ("/v1/charges", "/v1/charges/k1", "/v1/refunds", "/nowhere")),
     *(("POST", path) for path in ("/v1/charges", "/v1/refunds", "/v1/charges/k1/cancel")),
-    *(("POST", "/faults-form"), ("PUT", "/faults"), ("DELETE", "/faults"), ("BREW", "/")),
+    *(("POST", path) for path in ("/refunds/re_1/state", "/charges/k1/dispute")),
+    *(("GET", "/v1/changes"), ("POST", "/operation-form"), ("POST", "/faults-form")),
+    *(("PUT", "/faults"), ("DELETE", "/faults"), ("BREW", "/")),
 )
 FORM = "application/x-www-form-urlencoded"
 VALUES = tuple(value.encode("latin-1") for value in odd.ODD)
@@ -30,6 +32,8 @@ FIELDS = (
     "token",
     "reference",
     "charge_key",
+    "state",
+    "open",
     "off",
     "hold",
     "latency_ms",
@@ -39,7 +43,7 @@ FIELDS = (
 
 def status(client: FlaskClient, method: str, path: str, **sent: Any) -> int:
     """Send a request with the secret that the path needs; return the answer's status."""
-    secret = FAULTS if path == "/faults" else API
+    secret = API if path.startswith("/v1/") else FAULTS
     environ = {
         "HTTP_AUTHORIZATION": secret["Authorization"],
         "HTTP_IDEMPOTENCY_KEY": "k1",
@@ -73,7 +77,9 @@ def test_odd_queries_and_bodies(client: FlaskClient, method: str, path: str) -> 
             for kind in (FORM, "application/json", f"{FORM}; charset=utf-7", "multipart/form-data"):
                 answer = status(client, method, path, data=body, content_type=kind)
                 assert answer < 500, (body, kind)
-        query = {"environ": {"QUERY_STRING": f"after={text}&limit={text}&key={text}&saved"}}
+        query = {
+            "environ": {"QUERY_STRING": f"after={text}&limit={text}&key={text}&charge_key={text}"}
+        }
         assert status(client, method, path, **query) < 500, text
 
 
@@ -82,11 +88,14 @@ def test_odd_paths(client: FlaskClient) -> None:
         for path in (
             f"/v1/charges/{value}",
             f"/v1/charges/{value}/cancel",
+            f"/charges/{value}/dispute",
+            f"/refunds/{value}/state",
             f"/{value}",
             "/static/",
         ):
             for method in ("GET", "POST"):
-                environ = {"PATH_INFO": path}
+                secret = API if path.startswith("/v1/") else FAULTS
+                environ = {"PATH_INFO": path, "HTTP_AUTHORIZATION": secret["Authorization"]}
                 assert status(client, method, "/v1/charges", environ=environ) < 500, path
 
 
@@ -100,7 +109,12 @@ def test_odd_parts_of_multipart_bodies(client: FlaskClient) -> None:
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.sampled_from((("POST", "/v1/charges"), ("POST", "/v1/refunds"), ("PUT", "/faults"))),
+    st.sampled_from(
+        (
+            *(("POST", path) for path in ("/v1/charges", "/v1/refunds", "/charges/k1/dispute")),
+            *(("POST", "/refunds/re_1/state"), ("PUT", "/faults")),
+        )
+    ),
     st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4),
 )
 def test_odd_json(client: FlaskClient, call: tuple[str, str], changes: dict[str, Any]) -> None:

@@ -178,6 +178,7 @@ def test_rows_are_in_order_with_their_calls(charge: Call, client: FlaskClient) -
             "currency": "EUR",
             "reference": "VT-ABC",
             "calls": 3,
+            "disputed": False,
             "refunded": "0.00",
         },
         {
@@ -188,6 +189,7 @@ def test_rows_are_in_order_with_their_calls(charge: Call, client: FlaskClient) -
             "currency": "EUR",
             "reference": "VT-ABC",
             "calls": 1,
+            "disputed": False,
             "refunded": "0.00",
         },
         {
@@ -198,6 +200,7 @@ def test_rows_are_in_order_with_their_calls(charge: Call, client: FlaskClient) -
             "currency": None,
             "reference": None,
             "calls": 0,
+            "disputed": False,
             "refunded": "0.00",
         },
     ]
@@ -249,15 +252,28 @@ def test_refunds_are_in_order_and_paginated(charge: Call, client: FlaskClient) -
 
     def rows(query: str) -> list[dict[str, object]]:
         refunds: list[dict[str, object]] = client.get(query, headers=API).get_json()["refunds"]
-        assert all(str(row.pop("created_at")).endswith("+00:00") for row in refunds)
         return refunds
 
-    assert rows("/v1/refunds?limit=1") == [
-        {"id": 1, "key": "r0", "charge_key": "a", "amount": "1.00"}
-    ]
+    [first] = rows("/v1/refunds?limit=1")
+    assert str(first.pop("refund_id")).startswith("re_")
+    assert first == {
+        "id": 1,
+        "key": "r0",
+        "charge_key": "a",
+        "reference": None,
+        "status": "succeeded",
+        "reason": None,
+        "amount": "1.00",
+        "currency": "EUR",
+        "created_at": "2026-01-01T00:00:00.000+00:00",
+        "updated_at": "2026-01-01T00:00:00.000+00:00",
+    }
     assert [row["amount"] for row in rows("/v1/refunds?after=1")] == ["2.00", "3.00"]
     assert rows("/v1/refunds?after=3") == []
-    assert client.get("/v1/refunds?after=x", headers=API).status_code == 400
+    assert [row["id"] for row in rows("/v1/refunds?charge_key=a&after=1&limit=1")] == [2]
+    assert rows("/v1/refunds?charge_key=b") == []
+    for query in ("after=x", "charge_key=", "charge_key=a%20b"):
+        assert client.get(f"/v1/refunds?{query}", headers=API).status_code == 400
     assert client.get("/v1/refunds").status_code == 401
 
 

@@ -16,6 +16,13 @@ CALM = {
     "lost_answer_share": 0.0,
     "garbage_share": 0.0,
     "trickle_share": 0.0,
+    "refund_pending_ms": 0,
+    "refund_fail_share": 0.0,
+    "refund_cancel_share": 0.0,
+    "refund_late_fail_share": 0.0,
+    "refund_late_ms": 0,
+    "key_life_ms": 0,
+    "dispute_share": 0.0,
     "hold": False,
     "off": False,
 }
@@ -51,6 +58,11 @@ def test_knobs_are_set_in_part_and_reset(client: FlaskClient) -> None:
         ({"latency_ms": 60_001}, "latency_ms must be a whole number of milliseconds"),
         ({"latency_ms": 1.5}, "latency_ms must be a whole number of milliseconds"),
         ({"latency_ms": None}, "latency_ms must be a whole number of milliseconds"),
+        (
+            {"key_life_ms": 86_400_001},
+            "key_life_ms must be a whole number of milliseconds from 0 to 8",
+        ),
+        ({"refund_fail_share": 2}, "refund_fail_share must be a number from 0 to 1."),
         ({"hold": "yes"}, "hold must be true or false."),
         ({"off": 1}, "off must be true or false."),
         ([], "Send a JSON object"),
@@ -129,7 +141,7 @@ def test_lost_refund_is_made_and_replayed(charge: Call, client: FlaskClient, kno
     assert client.post("/v1/refunds", json=body, headers=headers).data == b""
     client.delete("/faults", headers=FAULTS)
     answer = client.post("/v1/refunds", json=body, headers=headers)
-    assert answer.get_json()["status"] == "refunded"
+    assert answer.get_json()["status"] == "succeeded"
     assert answer.headers["Idempotent-Replayed"] == "true"
 
 
@@ -196,7 +208,7 @@ def test_a_charge_beyond_the_maximum_held_is_refused_and_other_calls_are_answere
     assert client.post("/v1/charges/k2/cancel", headers=API).get_json()["status"] == "cancelled"
     body = {"charge_key": "before", "amount": "12.50"}
     refund = client.post("/v1/refunds", json=body, headers={**API, "Idempotency-Key": "r1"})
-    assert refund.get_json()["status"] == "refunded"
+    assert refund.get_json()["status"] == "succeeded"
 
 
 def test_off_does_nothing(charge: Call, client: FlaskClient, knobs: Knobs) -> None:

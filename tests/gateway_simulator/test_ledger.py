@@ -48,5 +48,5 @@ def test_ledger_survives_a_restart(app: Flask, charge: Call, tmp_path: Path) -> 
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
     ledger = app.extensions["gateway"].ledger
-    assert ledger._connection().execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert ledger.connection().execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     assert charge().headers["Idempotent-Replayed"] == "true"

@@ -1,28 +1,26 @@
-from typing import Any
-
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from tests.gateway_simulator.support import API, Call, at_once
 
 
-@pytest.fixture
-def refund(client: FlaskClient) -> Call:
-    def refund(key: str = "r1", amount: Any = "5.00", charge_key: Any = "k1") -> TestResponse:
-        body = {"charge_key": charge_key, "amount": amount}
-        return client.post("/v1/refunds", json=body, headers={**API, "Idempotency-Key": key})
-
-    return refund
-
-
 def test_refund(charge: Call, refund: Call) -> None:
     charge()
-    answer = refund(amount="5")
+    answer = refund(amount="5", reference="RF-1")
     refund_id = answer.get_json()["refund_id"]
     assert (answer.status_code, refund_id[:3]) == (200, "re_")
-    assert answer.get_json() == {"status": "refunded", "refund_id": refund_id, "amount": "5.00"}
+    assert answer.get_json() == {
+        "key": "r1",
+        "refund_id": refund_id,
+        "charge_key": "k1",
+        "reference": "RF-1",
+        "status": "succeeded",
+        "reason": None,
+        "amount": "5.00",
+        "currency": "EUR",
+        "created_at": "2026-01-01T00:00:00.000+00:00",
+    }
     assert "Idempotent-Replayed" not in answer.headers
 
 
@@ -42,9 +40,10 @@ def test_refund_key_used_for_something_else(charge: Call, refund: Call) -> None:
         assert (answer.status_code, answer.get_json()["error"]) == (422, "key_reused")
 
 
-def test_refunds_never_exceed_the_charge(charge: Call, refund: Call) -> None:
+def test_refunds_never_exceed_the_charge(charge: Call, client: FlaskClient, refund: Call) -> None:
     charge()
     assert refund("r1", "12.51").get_json()["error"] == "refund_exceeds_charge"
+    assert client.get("/v1/changes", headers=API).get_json() == {"changes": []}
     assert refund("r1", "12.50").status_code == 200  # the refused one recorded nothing
     answer = refund("r2", "0.01")
     assert (answer.status_code, answer.get_json()["error"]) == (409, "refund_exceeds_charge")
@@ -70,6 +69,8 @@ def test_bad_refunds(charge: Call, refund: Call, client: FlaskClient) -> None:
         refund(amount=5),
         refund(charge_key=None),
         refund(charge_key="a.b"),
+        refund(reference=""),
+        refund(reference=5),
     ):
         assert (answer.status_code, answer.get_json()["error"]) == (400, "bad_request")
 

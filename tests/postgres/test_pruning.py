@@ -26,7 +26,7 @@ ROWS = 250
 def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollups, "PRUNE_BATCH", 100)
     Metric.objects.bulk_create(
-        Metric(metric_type="refunds_per_day", value=1, timestamp=NOW - timedelta(days=91))
+        Metric(metric_type="throttled_requests", value=1, timestamp=NOW - timedelta(days=91))
         for _ in range(ROWS)
     )
 
@@ -57,7 +57,7 @@ def test_a_checkout_does_not_wait_for_pruning_and_its_rows_are_written(
     assert result == (ROWS, (Sale.Status.CONFIRMED, ROWS + len(written)), False)
     assert set(Metric.objects.values_list("metric_type", flat=True)) == written
     assert len(scripted_gateway.charged) == 1
-    days = MetricRollup.objects.filter(period=Period.DAY, metric_type="refunds_per_day")
+    days = MetricRollup.objects.filter(period=Period.DAY, metric_type="throttled_requests")
     assert list(days.values_list("count", flat=True)) == [ROWS]
 
 

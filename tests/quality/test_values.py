@@ -66,12 +66,6 @@ def test_conflicts_are_the_sum_of_the_values(
     assert cards(staff)["Stock conflicts"].startswith(f"bad: bug {number} " if number else "calm")
 
 
-def test_refunds_are_the_sum_of_the_values(shown: Shown) -> None:
-    record_metric("refunds_per_day", 3)
-    record_metric("refunds_per_day", 0)
-    assert shown() == {"refunds": 3}
-
-
 def test_throttled_requests_are_the_sum_of_the_values_by_scope(shown: Shown) -> None:
     record_metric("throttled_requests", 0, {"scope": "login"})
     record_metric("throttled_requests", 4, {"scope": "login"})

@@ -2,7 +2,8 @@
 
 90 days cost as many queries as one. Data newer than the worker's last rollup, usually a minute or
 two, is aggregated from rows and tables on the fly. Without a worker, that is limited to the last
-LIVE; older data is missing until the worker runs again (`rolled_until` returns the time).
+LIVE; older data is missing until the worker runs again (`rolled_until` returns the time). A source
+whose past may change (`Source.final`) is read from its table for the whole range.
 
     requested = time_range("24h", timezone.now())
     for point in history(["error_rate"], requested)["error_rate"]: ...
@@ -18,7 +19,16 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 
 from retail.history.points import Accumulators, Point, floor, merged, quantile
-from retail.history.rollups import DAY, HOUR, MINUTE, POINT, Period, aggregate_rows, rolled_until
+from retail.history.rollups import (
+    DAY,
+    HOUR,
+    MINUTE,
+    POINT,
+    Period,
+    aggregate_rows,
+    rolled_until,
+    sources,
+)
 from retail.models import MetricRollup
 
 if TYPE_CHECKING:
@@ -125,6 +135,11 @@ def _read(
 ) -> Iterable[tuple[tuple[str, datetime], Point]]:
     """Return points by type and step, from rollups up to `longest` and from newer rows."""
     sums: Accumulators[tuple[str, datetime]] = Accumulators()
+    changing = [kind for kind in kinds if kind in sources and not sources[kind].final]
+    for kind in changing:
+        for point in sources[kind].points(requested.since, requested.until, requested.step):
+            sums.add((kind, point.start), point)
+    kinds = [kind for kind in kinds if kind not in changing]
     mark = rolled_until()
     rolled = requested.since if mark is None else max(requested.since, min(mark, requested.until))
     wanted = Q()

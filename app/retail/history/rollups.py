@@ -54,6 +54,7 @@ class Source:
 
     points: Callable[[datetime, datetime, timedelta], list[Point]]  # since, until, step
     earliest: Callable[[], datetime | None]
+    final: bool = True  # False: its past may change, so it is read from the table, never rolled up
 
 
 # Not bulk_create: a busy shop writes hundreds of rows per second, and creating model instances
@@ -90,7 +91,7 @@ def rolled_until() -> datetime | None:
 def aggregate_rows(
     since: datetime, until: datetime, step: timedelta, kinds: Collection[str] | None = None
 ) -> dict[tuple[str, datetime], Point]:
-    """Aggregate rows and sources from `since` to before `until`, by metric type and step.
+    """Aggregate rows and final sources from `since` to before `until`, by metric type and step.
 
     `kinds` limits the types. Runs one query for the rows and one for each source.
     """
@@ -110,7 +111,7 @@ def aggregate_rows(
             _add(sums, readable(values.filter(timestamp__gte=begin, timestamp__lt=end)), step)
             begin = end
     for kind, source in sources.items():
-        if kinds is None or kind in kinds:
+        if source.final and (kinds is None or kind in kinds):
             for point in source.points(since, until, step):
                 sums.add((kind, point.start), point)
     return sums.points()
@@ -218,7 +219,7 @@ def _aggregate(
 def _first_hour(until: datetime) -> datetime:
     """Return the hour of the earliest row or source entry."""
     first = Metric.objects.aggregate(first=Min("timestamp"))["first"]
-    earliest = [first, *(source.earliest() for source in sources.values())]
+    earliest = [first, *(source.earliest() for source in sources.values() if source.final)]
     return floor(min([*(moment for moment in earliest if moment), until]), HOUR)
 
 

@@ -9,7 +9,7 @@ from retail.history import rollups
 from retail.models import Metric, MetricRollup
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
-KIND = "refunds_per_day"
+KIND = "stock_conflicts"
 LAST_MOMENT = timedelta(microseconds=1)
 
 

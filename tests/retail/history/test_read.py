@@ -236,12 +236,12 @@ def test_only_requested_types_are_returned() -> None:
     row(NOW - MINUTE)
     row(NOW - MINUTE, kind="stock_conflicts")
     for _ in range(2):  # read live, and then rolled up
-        assert set(history(["stock_conflicts", "refunds_per_day"], time_range("1h", NOW))) == {
+        assert set(history(["stock_conflicts", "avg_response_time"], time_range("1h", NOW))) == {
             "stock_conflicts",
-            "refunds_per_day",
+            "avg_response_time",
         }
-        assert history(["refunds_per_day"], time_range("1h", NOW)) == {"refunds_per_day": []}
-        assert total(["refunds_per_day"], time_range("1h", NOW)) == {}
+        assert history(["avg_response_time"], time_range("1h", NOW)) == {"avg_response_time": []}
+        assert total(["avg_response_time"], time_range("1h", NOW)) == {}
         rollups.roll_up(NOW)
 
 

@@ -16,7 +16,7 @@ from tests.support import moved
 pytestmark = pytest.mark.django_db
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
-KIND = "refunds_per_day"
+KIND = "stock_conflicts"
 
 
 def row(moment: datetime, value: float = 1, **metadata: Any) -> None:

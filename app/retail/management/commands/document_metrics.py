@@ -40,7 +40,7 @@ ROWS = """
 | metric_type | one row per | value | metadata |
 |---|---|---|---|
 | orders_per_day | confirmed order, also if it was cancelled later | {orders_per_day} | `order_ref`, `kind`, `request_id` |
-| refunds_per_day | refund | {refunds_per_day} | |
+| refunds_per_day | refund paid out | {refunds_per_day} | `refund_ref`, `order_ref`, `amount`, `currency`, `reason` |
 | payment_success_rate | settled payment | {payment_success_rate} | `order_ref`, `reason` |
 | error_rate | process and 10 s with requests | {error_rate} | `count`, `errors` (5xx), `client_errors` (4xx), `recent`: the latest 5xx with `request_id`, `view`, `status`, `at` |
 | avg_response_time | process and 10 s with requests | {avg_response_time} | `count`, `max_ms`, `buckets`: counts up to {durations} ms, and longer |
@@ -70,7 +70,9 @@ are kept for two days, hours and days forever. Pages read rollups, plus the rows
 days take as long as one. Each run reads the rows of the last {late} minutes again. Rows that arrive even later, as after
 an outage or from a process with a wrong clock, are added to the hour and day they belong to at the next run.
 `orders_per_day` and `payment_success_rate` are aggregated from orders and payments instead of rows: a killed
-process may lose rows, but never orders. Their rows change no number that is shown. A rollup has `count` (events), `total` (sum of value times events),
+process may lose rows, but never orders. Their rows change no number that is shown. Nor do those of
+`refunds_per_day`, which has no rollups either: a refund may fail after it was paid out, and then leaves the figure
+of its day, so pages read the refunds themselves; `amount` is their sum by currency (text). A rollup has `count` (events), `total` (sum of value times events),
 `minimum`, `maximum` and `aggregates`, which are sums unless noted:
 
 | metric_type | aggregates |
