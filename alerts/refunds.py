@@ -50,7 +50,7 @@ STUCK = Alert(
 
 FAILED = Alert(
     name="RetailRefundFailed",
-    expr=f"{RECORDINGS[1].record} > {LIMIT.most_failed_refunds}",
+    expr=f"{RECORDINGS[1].record} > {LIMIT.most_failures}",
     severity="warning",
     service="payments",
     summary="Refunds that failed and are not paid out yet: {{ $value }}",

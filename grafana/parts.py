@@ -31,7 +31,8 @@ COLOURS = {
     "prometheus": "light-blue", "loki": "light-purple", "collector": "dark-purple",
     "alertmanager": "dark-blue", "grafana": QUIET, "cart": PLAIN, "flash": "purple",
     "requested": PLAIN, "accepted": GOOD, "refused": QUIET, "unknown": "purple",
-    "needs_human": BAD, "owed": "dark-red", "received": "purple",
+    "needs_human": WARN, "owed": "dark-red", "received": "purple", "rejected": WARN,
+    "expired": QUIET, "closed": "light-green",
     "checkout": PLAIN, "login": "purple", "password_reset": "yellow",
 }  # fmt: skip
 NO_DATA = "no data"

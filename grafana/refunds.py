@@ -1,7 +1,7 @@
 """The panels of returns and refunds on the shop's dashboard."""
 
 from grafana.parts import BAD, PLAIN, WARN, logs_link, row, series, stat, steps
-from grafana.queries import Json, or_none, quantiles, query
+from grafana.queries import Json, or_none, query
 from grafana.shared import CURRENCIES
 from retail.thresholds import THRESHOLDS, in_words
 
@@ -10,6 +10,16 @@ LOGS = logs_link("Logs of returns and refunds", logger="retail.returns")
 _AMOUNT = "increase(retail_refund_amount_total[$__range])"
 # Only currencies in which something was paid out in the selected time range.
 AMOUNT = f"sum by (currency) ({_AMOUNT}) > 0"
+
+
+def _quantiles(histogram: str) -> list[Json]:
+    """Return queries for percentiles of a day: there are few refunds in a minute."""
+    increases = f"sum by (le) (increase({histogram}_bucket[1d]))"
+    return [
+        query(f"histogram_quantile({rank}, {increases})", legend)
+        for rank, legend in ((0.5, "median"), (0.95, "p95"))
+    ]
+
 
 NOW = (
     stat(
@@ -28,7 +38,7 @@ NOW = (
         "fires. The desk, /desk/returns/, shows which need a person, and why.",
         [query("max(retail_refunds_reopened)", now=True)],
         size=(6, 4),
-        thresholds=steps((LIMIT.most_failed_refunds + 1, BAD)),
+        thresholds=steps((LIMIT.most_failures + 1, BAD)),
         links=[LOGS],
     ),
     stat(
@@ -95,14 +105,15 @@ GRAPHS = (
         ],
         size=(12, 8),
         unit="short",
+        bars=True,
         stacked=True,
         links=[logs_link("Logs of calls to the gateway", logger="retail.payments")],
     ),
     series(
         "Refund request duration",
-        "How long the gateway takes to accept a refund. Normally a few hundred milliseconds. Only "
-        "the worker waits for it, no customer.",
-        quantiles("retail_refund_duration_seconds"),
+        "How long the gateway took to answer, over the last day. Normally a few hundred "
+        "milliseconds. Only the worker waits for it, no customer.",
+        _quantiles("retail_refund_duration_seconds"),
         size=(12, 8),
         unit="s",
     ),
@@ -110,14 +121,7 @@ GRAPHS = (
         "Time until a refund is paid out",
         "From the request to the payout, of refunds paid out in the last day. Seconds to days: it "
         "depends on the gateway and the bank. Customers ask when it grows.",
-        [
-            query(
-                f"histogram_quantile({rank}, sum by (le) "
-                "(increase(retail_refund_settled_seconds_bucket[1d])))",
-                legend,
-            )
-            for rank, legend in ((0.5, "median"), (0.95, "p95"))
-        ],
+        _quantiles("retail_refund_settled_seconds"),
         size=(8, 8),
         unit="s",
     ),
