@@ -60,9 +60,9 @@ def _refund_kind(event: str, subject: str) -> EmailKind:
 
 
 RETURN_REQUESTED = _return_kind("requested", "We received your return request for order {}")
-RETURN_APPROVED = _return_kind("approved", "Send back your items from order {}")
+RETURN_APPROVED = _return_kind("approved", "Your return for order {} is approved")
 RETURN_REJECTED = _return_kind("rejected", "About your return request for order {}")
-RETURN_RECEIVED = _return_kind("received", "We received your items from order {}")
+RETURN_RECEIVED = _return_kind("received", "We checked your return for order {}")
 RETURN_EXPIRED = _return_kind("expired", "Your return for order {} has ended")
 RETURN_CLOSED = _return_kind("closed", "Your return for order {} is closed")
 REFUND_REQUESTED = _refund_kind("requested", "Your refund for order {} is on its way")

@@ -30,7 +30,7 @@ from tests.returns.people import (
 )
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ from tests.returns.people import (
 )
 from tests.support import ScriptedGateway, make_buyer, make_product
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 QUEUE = "/desk/returns/"
 
 
