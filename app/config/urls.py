@@ -13,6 +13,7 @@ handler404 = "retail.web.problems.page_not_found"
 urlpatterns = [
     path("", include("products.urls")),
     path("", include("orders.urls")),
+    path("", include("returns.urls")),
     path("cart/", include("cart.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),

@@ -267,5 +267,6 @@ def status(request: HttpRequest, reference: str) -> HttpResponse:
 def history(request: HttpRequest) -> HttpResponse:
     """List the customer's orders."""
     sales = Sale.objects.filter(user_id=_user_id(request)).order_by("-created_at")
+    sales = sales.prefetch_related("payments")
     page = Paginator(sales, PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "orders/order_list.html", {"page_obj": page})

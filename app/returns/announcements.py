@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.template.loader import render_to_string
 
+from orders.announcements import order_path
 from retail.mail.kinds import Content, EmailKind
 from returns.models import Refund, Return
 
@@ -20,7 +21,8 @@ def _content(sale: Sale, subject: str, template: str, **context: Any) -> Content
     recipient = sale.email or sale.user.email
     if not recipient:
         return None
-    words = {"sale": sale, "shop_name": settings.SHOP_NAME, **context}
+    link = f"{settings.SHOP_URL}{order_path(sale.reference)}" if settings.SHOP_URL else ""
+    words = {"sale": sale, "link": link, "shop_name": settings.SHOP_NAME, **context}
     return Content(recipient, subject, render_to_string(template, words))
 
 
@@ -50,15 +52,17 @@ def _refund_kind(event: str, subject: str) -> EmailKind:
         refund = refunds.get(reference=email.about)
         sale = refund.payment.sale
         template = f"returns/mail/refund_{event}.txt"
-        return _content(sale, subject.format(sale.reference), template, refund=refund)
+        retrying = Refund.objects.filter(replaces=refund).exists()
+        words = {"refund": refund, "retrying": retrying}
+        return _content(sale, subject.format(sale.reference), template, **words)
 
     return EmailKind(f"refund_{event}", compose)
 
 
 RETURN_REQUESTED = _return_kind("requested", "We received your return request for order {}")
-RETURN_APPROVED = _return_kind("approved", "Send back your items from order {}")
+RETURN_APPROVED = _return_kind("approved", "Your return for order {} is approved")
 RETURN_REJECTED = _return_kind("rejected", "About your return request for order {}")
-RETURN_RECEIVED = _return_kind("received", "We received your items from order {}")
+RETURN_RECEIVED = _return_kind("received", "We checked your return for order {}")
 RETURN_EXPIRED = _return_kind("expired", "Your return for order {} has ended")
 RETURN_CLOSED = _return_kind("closed", "Your return for order {} is closed")
 REFUND_REQUESTED = _refund_kind("requested", "Your refund for order {} is on its way")

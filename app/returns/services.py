@@ -73,6 +73,8 @@ def return_request(
     _, sale = _paid(sale.pk)
     if earlier := Return.objects.filter(form_key=form_key, sale=sale).first():
         return earlier
+    if Return.objects.filter(form_key=form_key).exists():
+        raise ReturnProblemError("This form was sent for another order. Reload the page.")
     until = returnable_until(sale)
     if until is None:
         raise ReturnProblemError("This order was not dispatched, so it can't be returned.")
