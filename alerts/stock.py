@@ -22,6 +22,12 @@ INVARIANTS = (
     "payment_has_charge",
     "refunds_within_captured",
     "pending_within_deadline",
+    "refunds_match_reserved",
+    "refunds_match_gateway",
+    "gateway_refund_has_row",
+    "refund_within_deadline",
+    "returned_within_sold",
+    "restocked_as_received",
 )
 
 

@@ -342,7 +342,7 @@ PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since 
 # What was never sent is sent within this time of the reservation, later the order is cancelled.
 PAYMENT_SEND_WITHIN = env.number("PAYMENT_SEND_WITHIN", 600, least=1)  # seconds
 PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds a worker has to finish what it claimed
-# How long the gateway knows the key of a refund: less than it keeps keys (Stripe: 24 h).
+# How long the gateway knows the key of a refund: less than it keeps keys (Stripe: a day).
 GATEWAY_KEY_LIFE = env.number("GATEWAY_KEY_LIFE", 82_800, least=60)  # seconds
 REFUND_LEASE = env.number("REFUND_LEASE", 60)  # seconds a worker has to finish what it claimed
 RETURN_DAYS = env.integer("RETURN_DAYS", 30, least=1, most=3_650)  # after the dispatch

@@ -1,7 +1,7 @@
 """Read the gateway's list of changes: refunds that end or fail later, and disputes.
 
 The list is read every few seconds, so that a refund that fails after it was paid out is known
-within a minute. What it misses, the worker asks about (returns/refunding.py) and the audit finds.
+at once. What it misses, the worker asks about (returns/refunding.py) and the audit finds.
 """
 
 from __future__ import annotations
