@@ -92,8 +92,8 @@ _CHARGES = """
     FROM series
 """
 _REFUNDS = """
-    INSERT INTO refunds (key, charge_key, refund_id, hundredths, created_at)
-    SELECT 'r' || id, key, 're_' || id, 500, created_at FROM charges
+    INSERT INTO refunds (key, charge_key, refund_id, status, hundredths, created_at, updated_at)
+    SELECT 'r' || id, key, 're_' || id, 'succeeded', 500, created_at, created_at FROM charges
     WHERE id % 100 = 0 AND id >= :first
 """
 

@@ -48,8 +48,7 @@ def refund() -> Response:
         ) from None
     note(refund=row.status, replayed=replayed)
     body = shown(row)
-    for name in ("id", "created_at", "updated_at"):
-        del body[name]
+    del body["id"], body["updated_at"]
     return answer(body, 200, replayed=replayed)
 
 

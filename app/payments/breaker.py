@@ -131,36 +131,47 @@ def _rest_left(opened_at: datetime, now: datetime) -> float:
 
 
 def acquire(
-    holder: str, known_row: CircuitBreaker | None = None, *, may_probe: bool = True
+    holder: str,
+    known_row: CircuitBreaker | None = None,
+    *,
+    may_probe: bool = True,
+    is_payment: bool = True,
 ) -> Permit:
     """Return a permit to call the gateway. `known_row` saves a read if the caller just read it.
 
     While half-open, only one holder at a time gets a permit; the same holder may acquire it again.
     With `may_probe` off, for callers that do not call the gateway soon, the permit leaves the probe
-    to others. Raises BreakerOpenError, with the seconds to wait, if the gateway must not be called.
+    to others. Without `is_payment`, this is no payment attempt in the metrics. Raises
+    BreakerOpenError, with the seconds to wait, if the gateway must not be called.
     """
     while True:
         row = _read() if known_row is None or known_row.force_is_over else known_row
         known_row = None  # reread after a lost compare-and-set
         permit = Permit(holder, probe=False, failures=row.failures, opened_at=row.opened_at)
+        seen = metrics.record_state_seen if is_payment else _unseen
         if row.state == State.CLOSED:
-            metrics.record_state_seen(NAME, row.state)
+            seen(NAME, row.state)
             return permit
         now = timezone.now()
         if row.state == State.HALF_OPEN and row.probe == holder:
             return replace(permit, probe=True)
         if wait := _seconds_until(row, now):
-            metrics.record_state_seen(NAME, row.state)
-            metrics.record_short_circuited()
+            seen(NAME, row.state)
+            if is_payment:
+                metrics.record_short_circuited()
             raise BreakerOpenError(wait)
         if not may_probe:
-            metrics.record_state_seen(NAME, row.state)
+            seen(NAME, row.state)
             return permit
         until = now + timedelta(seconds=PROBE_SECONDS)
         if _compare_and_set(row, state=State.HALF_OPEN, probe=holder, probe_until=until):
             _probing.left(until, now, PROBE_SECONDS)  # its time begins here
-            metrics.record_state_seen(NAME, State.HALF_OPEN)
+            seen(NAME, State.HALF_OPEN)
             return replace(permit, probe=True)
+
+
+def _unseen(_breaker: str, _state: str) -> None:
+    """Record no payment attempt."""
 
 
 def report(permit: Permit, *, succeeded: bool) -> None:

@@ -72,7 +72,7 @@ _VALID_ANSWERS = {
     402: {Answer.DECLINED},
     409: {Answer.CANCELLED},
 }
-_REJECTED = (400, 413, 422)
+REJECTED = (400, 413, 422)
 
 ANSWER_SIZE = 64 * 1024  # bytes, far more than the answer to a charge has
 QUESTION_SECONDS = 1  # to read the answer to whether it is a simulator
@@ -91,7 +91,7 @@ def _server() -> Server:
     return server
 
 
-def _call(
+def call(
     method: str,
     path: str,
     headers: Mapping[str, str],
@@ -123,7 +123,7 @@ def _call(
         raise kind(reason, maybe_sent=not not_connected) from error
 
 
-def _json(content: bytes) -> Any:
+def parse(content: bytes) -> Any:
     """Return what the gateway has sent. Raises NoAnswerError if it is not JSON."""
     try:
         return json.loads(content)
@@ -133,10 +133,10 @@ def _json(content: bytes) -> Any:
 
 def _send(method: str, path: str, key: str, payload: Mapping[str, Any] | None = None) -> Answer:
     """Send a request and return the gateway's answer. Raises NoAnswerError without a valid one."""
-    status, content = _call(method, path, {"Idempotency-Key": key}, payload)
-    if status in _REJECTED:
+    status, content = call(method, path, {"Idempotency-Key": key}, payload)
+    if status in REJECTED:
         return Answer.REJECTED
-    body = _json(content)
+    body = parse(content)
     try:
         answer = Answer(body["status"])
     except (ValueError, KeyError, TypeError) as error:
@@ -172,10 +172,10 @@ def cancel(key: str) -> Answer:
 def read(path: str, query: Mapping[str, Any]) -> Any:
     """Send a GET request and return the JSON response. Raises NoAnswerError."""
     path = f"{path}?{urlencode(query, doseq=True)}"
-    status, content = _call("GET", path, {}, size=LEDGER_SIZE)
+    status, content = call("GET", path, {}, size=LEDGER_SIZE)
     if status != HTTPStatus.OK:
         raise NoAnswerError(f"unexpected status {status} for {path}")
-    return _json(content)
+    return parse(content)
 
 
 def is_marked() -> bool:

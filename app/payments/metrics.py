@@ -18,9 +18,12 @@ from retail.security.trail import record
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from payments.refund_gateway import RefundRequest
+
 logger = logging.getLogger("retail.payments")
 
 CALL_OUTCOMES = ("approved", "declined", "error", "timeout")
+REFUND_OUTCOMES = ("accepted", "refused", "error", "timeout")
 BREAKERS = ("payments",)
 
 PAYMENT_ATTEMPTS = Counter(
@@ -32,6 +35,18 @@ PAYMENT_DURATION = Histogram(
     "retail_payment_duration_seconds",
     "Duration of charge requests to the gateway.",
     {"outcome": CALL_OUTCOMES},
+    buckets=USUAL,
+)
+REFUND_ATTEMPTS = Counter(
+    "retail_refund_attempts_total",
+    "Refund requests to the gateway, including those rejected by the circuit breaker. What became "
+    "of an accepted refund is in retail_refunds_total.",
+    {"outcome": (*REFUND_OUTCOMES, "short_circuited")},
+)
+REFUND_DURATION = Histogram(
+    "retail_refund_duration_seconds",
+    "Duration of refund requests to the gateway.",
+    {"outcome": REFUND_OUTCOMES},
     buckets=USUAL,
 )
 BREAKER_STATE = DatabaseGauge(
@@ -62,6 +77,32 @@ def record_call(outcome: str, seconds: float, key: str, attempt: int) -> None:
             "duration_ms": round(seconds * 1000, 1),
         },
     )
+
+
+def record_refund_call(
+    request: RefundRequest, attempt: int, seconds: float, outcome: str, answer: str
+) -> None:
+    """Record a refund request to the gateway; its answer is a status, a refusal or none."""
+    REFUND_ATTEMPTS.inc(outcome=outcome)
+    REFUND_DURATION.observe(seconds, outcome=outcome)
+    log_event(
+        logger,
+        logging.INFO if outcome == "accepted" else logging.WARNING,
+        "event=refund.attempt",
+        {
+            "outcome": outcome,
+            "answer": answer,
+            "refund_key": request.key,
+            "refund_ref": request.reference,
+            "attempt": attempt,
+            "duration_ms": round(seconds * 1000, 1),
+        },
+    )
+
+
+def record_refund_short_circuited() -> None:
+    """Record a refund request rejected by the open breaker."""
+    REFUND_ATTEMPTS.inc(outcome="short_circuited")
 
 
 def record_state_seen(breaker: str, state: str) -> None:

@@ -13,6 +13,7 @@ from payments import gateway
 from payments.breaker import NAME as BREAKER
 from payments.gateway import NoAnswerError
 from payments.models import CircuitBreaker
+from payments.refund_gateway import RefundStatus
 from retail.audit.declare import NotCheckedError
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ class GatewayCharge:
     approved: bool
     amount: Decimal
     currency: str
-    refunded: Decimal
+    refunded: Decimal  # by refunds that neither failed nor were cancelled
     created_at: datetime
+    disputed: bool = False
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
@@ -54,15 +56,26 @@ class GatewayCharge:
             currency=row["currency"] or "",
             refunded=Decimal(row["refunded"]),
             created_at=datetime.fromisoformat(row["created_at"]),
+            disputed=bool(row.get("disputed")),
         )
 
 
 @dataclass(frozen=True)
 class GatewayRefund:
-    """A refund in the gateway's ledger."""
+    """A refund at the gateway; the amount is in `currency`.
+
+    Its id is 0 in the answer to a request for a refund.
+    """
 
     id: int
+    refund_id: str
+    key: str
     charge_key: str
+    reference: str
+    status: RefundStatus
+    reason: str  # why it failed or was cancelled
+    amount: Decimal
+    currency: str
     created_at: datetime
 
     @classmethod
@@ -70,7 +83,44 @@ class GatewayRefund:
         """Parse a row of the ledger."""
         return cls(
             id=int(row["id"]),
+            refund_id=str(row["refund_id"]),
+            key=str(row["key"]),
             charge_key=str(row["charge_key"]),
+            reference=row["reference"] or "",
+            status=RefundStatus(row["status"]),
+            reason=row["reason"] or "",
+            amount=Decimal(row["amount"]),
+            currency=row["currency"] or "",
+            created_at=datetime.fromisoformat(row["created_at"]),
+        )
+
+
+@dataclass(frozen=True)
+class GatewayChange:
+    """A change of a refund's state, the first included, or of a charge's dispute.
+
+    The kind is "refund." and a status, "dispute.opened" or "dispute.closed". A dispute has no
+    refund; its reference is the charge's.
+    """
+
+    id: int
+    kind: str
+    charge_key: str
+    refund_id: str
+    refund_key: str
+    reference: str
+    created_at: datetime
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Parse a row of the list of changes."""
+        return cls(
+            id=int(row["id"]),
+            kind=str(row["kind"]),
+            charge_key=str(row["charge_key"]),
+            refund_id=row["refund_id"] or "",
+            refund_key=row["refund_key"] or "",
+            reference=row["reference"] or "",
             created_at=datetime.fromisoformat(row["created_at"]),
         )
 
@@ -92,8 +142,26 @@ def gateway_charges_of(*, keys: Sequence[str]) -> dict[str, GatewayCharge]:
 
 def gateway_refunds(*, after: int) -> list[GatewayRefund]:
     """Return the next page of refunds with an id above `after`. Raises NoAnswerError."""
-    rows = _rows("refunds", {"after": after, "limit": PAGE})
+    return _refunds({"after": after})
+
+
+def _refunds(query: dict[str, object]) -> list[GatewayRefund]:
+    rows = _rows("refunds", {**query, "limit": PAGE})
     return _parsed(GatewayRefund.from_row(row) for row in rows)
+
+
+def gateway_refunds_of(*, charge_key: str) -> list[GatewayRefund]:
+    """Return all refunds of a charge, in order. Raises NoAnswerError."""
+    refunds: list[GatewayRefund] = []
+    while page := _refunds({"charge_key": charge_key, "after": refunds[-1].id if refunds else 0}):
+        refunds += page
+    return refunds
+
+
+def gateway_changes(*, after: int) -> list[GatewayChange]:
+    """Return the next page of changes with an id above `after`. Raises NoAnswerError."""
+    rows = _rows("changes", {"after": after, "limit": PAGE})
+    return _parsed(GatewayChange.from_row(row) for row in rows)
 
 
 def gateway_ledger_position(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,16 +51,21 @@ logger = logging.getLogger("retail.payments")
 
 
 def payment_acquire(
-    *, key: str, known_row: CircuitBreaker | None = None, charged_now: bool = True
+    *,
+    key: str,
+    known_row: CircuitBreaker | None = None,
+    charged_now: bool = True,
+    is_payment: bool = True,
 ) -> Permit:
     """Acquire the breaker's permit to charge under `key`. Raises BreakerOpenError.
 
     In production it is also raised if the gateway is a simulator.
 
     `known_row` is the breaker's row, if the caller has just read it. A payment that the worker
-    charges later is not `charged_now`: it does not take the half-open breaker's probe.
+    charges later is not `charged_now`: it does not take the half-open breaker's probe. A refund is
+    not `is_payment`: it counts as no payment attempt.
     """
-    permit = breaker.acquire(key, known_row, may_probe=charged_now)
+    permit = breaker.acquire(key, known_row, may_probe=charged_now, is_payment=is_payment)
     try:
         provider.refuse_simulator()
     except BaseException:

@@ -19,6 +19,7 @@ def test_refund(charge: Call, refund: Call) -> None:
         "reason": None,
         "amount": "5.00",
         "currency": "EUR",
+        "created_at": "2026-01-01T00:00:00.000+00:00",
     }
     assert "Idempotent-Replayed" not in answer.headers
 

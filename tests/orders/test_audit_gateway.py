@@ -77,8 +77,8 @@ def ledger(process: Process, settings: Settings, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(selectors, name, 2)
     monkeypatch.setattr(audit_gateway, "CHUNK", 2)
     empty = Ledger(process.folder / "ledger.sqlite3")
-    for table in ("refunds", "charges", "sqlite_sequence"):
-        empty.execute(f"DELETE FROM {table}")  # noqa: S608 - one of three
+    for table in ("plans", "changes", "refunds", "charges", "sqlite_sequence"):
+        empty.execute(f"DELETE FROM {table}")  # noqa: S608 - one of five
     return empty
 
 

@@ -142,14 +142,18 @@ def test_the_audit_reads_another_gateways_ledger_from_its_start(
 ) -> None:
     asked: list[int] = []
     at = (timezone.now() - timedelta(days=1)).isoformat()
-    row = {"key": "k", "charge_key": "k", "status": "approved", "amount": "9.00", "refunded": "9"}
-    row |= {"currency": "EUR", "created_at": at, "disputed": False}
+    row: dict[str, object] = {"key": "k", "amount": "9.00", "currency": "EUR", "created_at": at}
+    of: dict[str, dict[str, object]] = {
+        "charges": {"status": "approved", "refunded": "9", "disputed": False},
+        "refunds": {"status": "succeeded", "refund_id": "re_1", "charge_key": "k"}
+        | {"reference": None, "reason": None},
+    }
 
     def read(path: str, query: dict[str, int]) -> dict[str, list[dict[str, object]]]:
         if "after" in query:
             asked.append(query["after"])
-        rows = [] if query.get("after") else [{"id": 7, **row}]
-        return {path.removeprefix("/v1/"): rows}
+        table = path.removeprefix("/v1/")
+        return {table: [] if query.get("after") else [{"id": 7, **row, **of[table]}]}
 
     monkeypatch.setattr(gateway, "read", read)
     for name, first in ((OLD, 0), (OLD, 7), (NEW, 0), (NEW, 7)):

@@ -5,14 +5,16 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+import requests
 from django.utils import timezone
 from pytest_django import Settings
 
 from payments import gateway as client
 from payments import selectors
 from payments.gateway import Charge, NoAnswerError
+from payments.refund_gateway import RefundStatus
 from retail.audit.declare import NotCheckedError
-from tests.gateway_simulator.support import Process
+from tests.gateway_simulator.support import FAULTS, Process
 
 
 def charge(token: str = "tok_good", amount: str = "12.50") -> str:
@@ -62,6 +64,60 @@ def test_charges_and_refunds_are_paged_by_id(
         refunded += [row.charge_key for row in refunds]
         last = refunds[-1].id
     assert refunded[-3:] == keys
+
+
+def refund(gateway: Process, charge_key: str, key: str, reference: str = "RF-1") -> str:
+    """Refund 1.00 at the gateway; return the refund's id there."""
+    body = {"charge_key": charge_key, "amount": "1.00", "reference": reference}
+    answer = gateway.post("/v1/refunds", key, body)
+    return str(answer.json()["refund_id"])
+
+
+def test_all_refunds_of_a_charge_are_found_under_any_key(
+    gateway: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = charge(), charge()
+    ids = [refund(gateway, one, uuid.uuid4().hex) for _ in range(2)]
+    refund(gateway, other, uuid.uuid4().hex)
+    gateway.knobs(refund_fail_share=1)
+    ids.append(refund(gateway, one, uuid.uuid4().hex, "RF-2"))
+    gateway.knobs()
+    monkeypatch.setattr(selectors, "PAGE", 2)
+    rows = selectors.gateway_refunds_of(charge_key=one)
+    assert [row.refund_id for row in rows] == ids
+    last = rows[-1]
+    assert (last.status, last.reason) == (RefundStatus.FAILED, "rejected_by_bank")
+    assert (last.reference, last.amount, last.currency) == ("RF-2", Decimal(1), "EUR")
+    assert rows[0].reason == ""
+    assert selectors.gateway_refunds_of(charge_key="unknown") == []
+    assert selectors.gateway_charges_of(keys=[one])[one].refunded == Decimal(2)
+
+
+def test_changes_are_paged_by_id(gateway: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = 0
+    while page := selectors.gateway_changes(after=last):
+        last = page[-1].id
+    of, key = charge(), uuid.uuid4().hex
+    refund_id = refund(gateway, of, key)
+    for path, body in (
+        (f"refunds/{refund_id}/state", {"state": "failed"}),
+        (f"charges/{of}/dispute", {"open": True}),
+    ):
+        url = f"{gateway.url}/{path}"
+        requests.post(url, json=body, headers=FAULTS, timeout=25).raise_for_status()
+    monkeypatch.setattr(selectors, "PAGE", 2)
+    changes: list[selectors.GatewayChange] = []
+    while page := selectors.gateway_changes(after=changes[-1].id if changes else last):
+        assert len(page) <= 2
+        changes += page
+    about = [(row.kind, row.charge_key, row.refund_id, row.refund_key) for row in changes]
+    assert about == [
+        ("refund.succeeded", of, refund_id, key),
+        ("refund.failed", of, refund_id, key),
+        ("dispute.opened", of, "", ""),
+    ]
+    assert [row.reference for row in changes] == ["RF-1", "RF-1", "VT-TEST"]
+    assert abs(changes[0].created_at - timezone.now()) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("knob", [{"off": True}, {"latency_ms": 1500}])
@@ -114,6 +170,10 @@ def test_an_error_status_is_no_answer(gateway: Process, settings: Settings) -> N
         selectors.gateway_charges(after=0)
     with pytest.raises(NoAnswerError, match="401"):
         selectors.gateway_refunds(after=0)
+    with pytest.raises(NoAnswerError, match="401"):
+        selectors.gateway_refunds_of(charge_key="k")
+    with pytest.raises(NoAnswerError, match="401"):
+        selectors.gateway_changes(after=0)
 
 
 def test_an_empty_list_of_keys_makes_no_request(settings: Settings) -> None:
