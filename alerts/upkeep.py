@@ -26,6 +26,11 @@ GAUGES = (
     "retail_circuit_breaker_state",
     "retail_payments_unknown",
     "retail_payments_unknown_oldest_seconds",
+    "retail_refunds_unsettled",
+    "retail_refunds_unsettled_oldest_seconds",
+    "retail_refunds_reopened",
+    "retail_returns_waiting",
+    "retail_returns_oldest_seconds",
 )
 # Of other programs.
 OTHERS = ("probe_success", "node_filesystem_avail_bytes")

@@ -30,6 +30,8 @@ COLOURS = {
     "web": PLAIN, "worker": "purple", "gateway": "yellow", "postgres": "dark-yellow",
     "prometheus": "light-blue", "loki": "light-purple", "collector": "dark-purple",
     "alertmanager": "dark-blue", "grafana": QUIET, "cart": PLAIN, "flash": "purple",
+    "requested": PLAIN, "accepted": GOOD, "refused": QUIET, "unknown": "purple",
+    "needs_human": BAD, "owed": "dark-red", "received": "purple",
     "checkout": PLAIN, "login": "purple", "password_reset": "yellow",
 }  # fmt: skip
 NO_DATA = "no data"

@@ -194,7 +194,7 @@ def _refund_card(numbers: Numbers, period: str) -> Card:
         age = duration(numbers.refunds_oldest)
         open_now = f"{numbers.refunds_unsettled:,} not settled, the oldest for {age}."
     if numbers.refunds_for_staff:
-        open_now += f" {numbers.refunds_for_staff:,} wait for staff."
+        open_now += f" Waiting for staff: {numbers.refunds_for_staff:,}."
     words = Words("No refunds paid in this range.", detail=open_now)
     card = _card(numbers, period, "refunds", words, empty=not numbers.value("refunds"))
     amount = Figure(number(numbers.value("refund_amount"), settings.CURRENCY), name="Amount")

@@ -104,7 +104,7 @@ CHARTS = (
     Chart(
         "revenue",
         "Revenue",
-        "Total of confirmed orders, by time of confirmation.",
+        "Total of confirmed orders, by time of confirmation, before refunds.",
         ("revenue",),
         "No orders confirmed in this range.",
         bars=True,

@@ -39,7 +39,7 @@ GUIDE = (
     GuideMetric(
         "orders_per_day",
         "orders/day",
-        "Orders confirmed per day, on average over the requested days.",
+        "Orders confirmed per day, also those cancelled later, on average over the requested days.",
         "orders",
         daily=True,
     ),

@@ -69,7 +69,7 @@ class DispatchFilter(admin.SimpleListFilter):
     title = parameter_name = "dispatch"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [("waiting", "Waiting"), ("done", "Dispatched"), ("cancelled", "Cancelled before")]
+        return [("waiting", "Waiting"), ("done", "Dispatched"), ("cancelled", "Cancelled instead")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Sale]) -> QuerySet[Sale]:
         if self.value() == "waiting":

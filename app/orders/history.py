@@ -33,7 +33,10 @@ def _merged(points: Iterable[Point]) -> list[Point]:
 
 
 def confirmed_orders(since: datetime, until: datetime, step: timedelta) -> list[Point]:
-    """Return the orders confirmed from `since` to before `until`, each with value 1."""
+    """Return the orders confirmed from `since` to before `until`, each with value 1.
+
+    Also those cancelled later: history does not change.
+    """
     rows = (
         _CONFIRMED.filter(finished_at__gte=since, finished_at__lt=until)
         .annotate(at=Trunc("finished_at", _UNIT[step], tzinfo=UTC))

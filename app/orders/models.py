@@ -211,6 +211,9 @@ class Payment(models.Model):
                 name="payment_settled",
                 condition=Q(settled_at__isnull=False),
             ),
+            models.Index(
+                fields=["id"], name="payment_refunded", condition=Q(refund_reserved__gt=0)
+            ),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(amount__gte=0), name="payment_amount_not_negative"),

@@ -77,6 +77,7 @@ class GatewayRefund:
     amount: Decimal
     currency: str
     created_at: datetime
+    updated_at: datetime | None = None  # unknown in the answer to a request
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
@@ -92,6 +93,7 @@ class GatewayRefund:
             amount=Decimal(row["amount"]),
             currency=row["currency"] or "",
             created_at=datetime.fromisoformat(row["created_at"]),
+            updated_at=datetime.fromisoformat(row["updated_at"]) if "updated_at" in row else None,
         )
 
 

@@ -153,6 +153,11 @@ class StockMovement(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["product", "reason"], name="movement_product_reason"),
             models.Index(fields=["reference"], name="movement_reference"),
+            models.Index(
+                fields=["reference", "product"],
+                name="movement_of_return",
+                condition=Q(reason__in=("return", "loss")),
+            ),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=~Q(quantity=0), name="movement_moves_something"),

@@ -55,7 +55,6 @@ def _movements(
     return [
         StockMovement(product_id=product_id, quantity=units, reason=reason, reference=reference)
         for product_id, units in quantities.items()
-        if units
     ]
 
 
@@ -95,10 +94,11 @@ def stock_write_off(*, quantities: Mapping[int, int], reference: str) -> None:
 
     They come in and go out in the ledger; the stock on sale does not change.
     """
-    losses = {product_id: -units for product_id, units in quantities.items()}
+    returned = {product_id: units for product_id, units in quantities.items() if units}
+    losses = {product_id: -units for product_id, units in returned.items()}
     StockMovement.objects.bulk_create(
         [
-            *_movements(quantities, Reason.RETURN, reference),
+            *_movements(returned, Reason.RETURN, reference),
             *_movements(losses, Reason.LOSS, reference),
         ]
     )

@@ -57,17 +57,17 @@ def _percent(part: float, whole: int) -> float | None:
 
 
 def orders(window: Window) -> int:
-    """Orders confirmed, by the time of their confirmation."""
+    """Orders confirmed, also those cancelled later, by the time of their confirmation."""
     return window.number("orders_per_day")
 
 
 def flash_orders(window: Window) -> int:
-    """Confirmed orders with at least one product on flash sale."""
+    """Confirmed orders with at least one product on flash sale, also those cancelled later."""
     return int(window.aggregate("orders_per_day", "kinds", "flash"))
 
 
 def revenue(window: Window) -> Decimal:
-    """Total of the orders confirmed in the shop's currency, as text with two decimals."""
+    """Total of the orders confirmed in the shop's currency before refunds: text, two decimals."""
     total = Decimal(window.aggregate("orders_per_day", "revenue", settings.CURRENCY))
     return total.quantize(Decimal("0.01"))
 

@@ -82,6 +82,7 @@ class UnknownPayments:
 class Refunds:
     most_age_seconds: int
     pending_most_age_seconds: int
+    most_failed_refunds: int
 
 
 @dataclass(frozen=True)

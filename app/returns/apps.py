@@ -9,12 +9,15 @@ class ReturnsConfig(AppConfig):
     name = "returns"
 
     def ready(self) -> None:
-        """Register e-mails, pollers, stored times, health checks, gauges and refunds' history."""
+        """Register e-mails, invariants, pollers, stored times, health checks, gauges and history."""
         from retail import clocks, jobs  # noqa: PLC0415 - models first
         from retail.history import rollups  # noqa: PLC0415
         from returns import (  # noqa: PLC0415
             announcements,  # noqa: F401
+            audit,  # noqa: F401
+            audit_gateway,  # noqa: F401
             changes,
+            checks,  # noqa: F401
             health,  # noqa: F401
             history,
             metrics,

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db.models import Q
 
+from retail.thresholds import THRESHOLDS
 from returns.models import Refund, Return, ReturnItem
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ ARRIVED = (Return.Status.RECEIVED, Return.Status.CLOSED)
 def unsettled() -> QuerySet[Refund]:
     """Return the refunds whose money is still owed. There is a partial index for this condition."""
     return Refund.objects.filter(settled_at=None)
+
+
+def overdue(now: datetime) -> Q:
+    """Return the condition of refunds that are unsettled for longer than they may be."""
+    limits = THRESHOLDS.refunds
+    before = now - timedelta(seconds=limits.most_age_seconds)
+    pending_before = now - timedelta(seconds=limits.pending_most_age_seconds)
+    pending = Q(status=Refund.Status.PENDING)
+    return ~pending & Q(created_at__lt=before) | pending & Q(created_at__lt=pending_before)
 
 
 def returnable_until(sale: Sale) -> datetime | None:

@@ -1,5 +1,6 @@
 """The shop's health and revenue. This is Grafana's home dashboard."""
 
+from grafana import refunds
 from grafana.page import page
 from grafana.parts import BAD, GOOD, PLAIN, link, mapping, override, row, series, stat, steps
 from grafana.queries import or_none, quantiles, query
@@ -42,8 +43,9 @@ PAGE = page(
         oversold_now(size=(3, 4)),
         stat(
             "Revenue",
-            "Value of confirmed orders in the selected time range, per currency. Select “Today so "
-            "far” for today's revenue. To judge it, compare with the same hours last week.",
+            "Value of confirmed orders in the selected time range, per currency, before refunds. "
+            "Select “Today so far” for today's revenue. To judge it, compare with the same hours "
+            "last week.",
             [query(or_none(REVENUE, f"sum({ALL_REVENUE})", "currency"), "{{currency}}", now=True)],
             size=(3, 4),
             paint="value",
@@ -118,8 +120,8 @@ PAGE = page(
         ),
         series(
             "Revenue per minute",
-            "Value of confirmed orders, per currency. Normally follows the number of orders. "
-            "Orders without revenue point to a bug in the metrics.",
+            "Value of confirmed orders, per currency, before refunds. Normally follows the number "
+            "of orders. Orders without revenue point to a bug in the metrics.",
             [
                 query(
                     or_none(
@@ -161,6 +163,7 @@ PAGE = page(
             size=(24, 7),
             unit="none",
         ),
+        *refunds.PANELS,
         row("Quality scenarios and invariants (checked every minute)"),
         stat(
             "Quality scenarios",

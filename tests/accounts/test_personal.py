@@ -56,8 +56,9 @@ def zora(client: Client, scripted_gateway: ScriptedGateway) -> User:
         full_name="Zora Profile", phone="+49 151 000", address="7 Profile Lane"
     )
     Sale.objects.update(
-        delivery_name="Zora Delivery", delivery_address="8 Delivery Lane", email="gift@example.org"
-    )
+        delivery_name="Zora Delivery", delivery_address="8 Delivery Lane", email="gift@example.org",
+        dispatched_at=timezone.now(),
+    )  # fmt: skip
     fill_cart(user, **{f"p{make_product('Kettle').pk}": 2})
     notice_add(user_id=user.pk, is_good=True, text="A notice of Zora", link="/orders/x/")
     LogEntry.objects.create(
@@ -160,6 +161,14 @@ def test_an_open_payment_comes_first(
     assert (
         tables()["auth.User"], tables()["orders.Sale"], tables()["retail.SecurityEvent"],
     ) == before  # fmt: skip
+
+
+def test_an_order_to_be_dispatched_comes_first(client: Client, zora: User) -> None:
+    Sale.objects.update(dispatched_at=None)
+    page = client.post(ERASE, {"password": PASSWORD})
+    assert page.status_code == 400
+    assert "One of your orders has not been dispatched." in page.content.decode()
+    assert Sale.objects.get().delivery_address == "8 Delivery Lane"
 
 
 def test_staff_do_not_erase_themselves(client: Client, zora: User) -> None:

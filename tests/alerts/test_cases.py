@@ -34,6 +34,8 @@ NEEDED = {
     "RetailCircuitBreakerOpen": GAUGE | {"reset"},  # a new process says that it is closed
     "RetailQualityScenarioFailing": GAUGE | {"reset"},
     "RetailPaymentUnknownStuck": GAUGE,
+    "RetailRefundStuck": GAUGE,
+    "RetailRefundFailed": GAUGE,
     "RetailOversold": GAUGE,
     "RetailInvariantViolated": GAUGE,
     "RetailQueueStalled": GAUGE,

@@ -21,6 +21,9 @@ ALERTS: dict[str, Labels] = {
     "breaker": alert("RetailCircuitBreakerOpen", "warning", **BREAKER),
     "breaker, long": alert("RetailCircuitBreakerOpen", "critical", **BREAKER),
     "unknown": alert("RetailPaymentUnknownStuck", "critical", **PAYMENTS),
+    "refund, unsent": alert("RetailRefundStuck", "warning", state="unknown", **PAYMENTS),
+    "refund, pending": alert("RetailRefundStuck", "warning", state="pending", **PAYMENTS),
+    "refund failed": alert("RetailRefundFailed", "warning", **PAYMENTS),
     "conflict": alert("RetailStockConflict", "warning", **SHOP),
     "oversold": alert("RetailOversold", "critical", **SHOP),
     "violated": alert("RetailInvariantViolated", "critical", invariant="x", **SHOP),
@@ -72,21 +75,24 @@ SILENCES = {
     # It names the cause. "Who pays?" and "are there visitors?" have other answers, too.
     "database": {
         "errors", "checkouts burn", "checkouts smoulder", "home", "last requests", "last checkouts",
-        "audit stale", "queue", "e-mails", "job", "gauge", "telemetry", "grafana's errors",
+        "audit stale", "queue", "e-mails", "job", "gauge", "telemetry", "refund, unsent",
+        "grafana's errors",
     },
     # The shop answers nobody.
     "home": {
         "errors", "checkouts burn", "checkouts smoulder", "last requests", "last checkouts",
         "no web", "one web", "no visitors", "proxy", "grafana's errors",
     },
-    "worker": {"no worker", "one worker", "audit stale", "queue", "e-mails", "job"},
-    "no worker": {"one worker", "audit stale", "queue", "e-mails", "job"},
+    "worker": {
+        "no worker", "one worker", "audit stale", "queue", "e-mails", "job", "refund, unsent",
+    },
+    "no worker": {"one worker", "audit stale", "queue", "e-mails", "job", "refund, unsent"},
     # Perhaps only the scrape fails: everything else is still said.
     "no web": {"one web"},
     # No payment can succeed. For its first minutes it is a warning, and silences nothing.
     "breaker, long": {
         "breaker", "payments fail", "calls burn", "calls smoulder", "last payments",
-        "grafana's payments",
+        "refund, unsent", "grafana's payments",
     },
     # The same, of more events.
     "errors": {"last requests", "grafana's errors"},

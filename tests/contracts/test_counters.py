@@ -52,9 +52,12 @@ from retail.observability.rows import recorder
 from retail.security import trail
 from retail.throttling import ThrottledError
 from retail.web import proxy_log
+from returns import metrics as of_returns
+from returns.models import Return
 from tests.accounts.factors import CHECK, Clock, enrol, log_in, make_staff
 from tests.retail.conftest import forgiving
 from tests.retail.observability.log_writing import open_writer, say
+from tests.returns.rows import make_paid, make_refund, make_return
 from tests.support import make_buyer, make_product, moved, order_for, send_emails, without_the_guard
 
 if TYPE_CHECKING:
@@ -236,6 +239,21 @@ def _emails(monkeypatch: pytest.MonkeyPatch) -> None:
     send_emails()
 
 
+def _refunds() -> None:
+    """Let refunds and returns reach every status."""
+    buyer = make_buyer("returner")
+    for currency in shop_settings.CURRENCIES:
+        paid = make_refund(make_paid(buyer, currency=currency), "SUCCEEDED")
+        of_returns.record_refund_settled(paid)
+    payment = make_paid(buyer)
+    of_returns.record_refund_requested(make_refund(payment))
+    of_returns.record_refund_needs_human(make_refund(payment, "NEEDS_HUMAN"))
+    for status in ("FAILED", "CANCELLED"):
+        of_returns.record_refund_ended(make_refund(payment, status), was_paid=False)
+    for status in Return.Status.values:
+        of_returns.record_return(make_return(payment, status))
+
+
 def _telemetry(open_writer: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every part of the telemetry fail."""
     catalogue.JOBS.inc(task="no such job", outcome="failed")
@@ -305,6 +323,7 @@ def test_every_counter_is_incremented(
         _checkout_fails(client, buyer, monkeypatch)
         _jobs(monkeypatch)
         _emails(monkeypatch)
+        _refunds()
         _proxy(tmp_path / "proxy.log", monkeypatch)
         _telemetry(open_writer, monkeypatch)
     assert sorted(set(series()) - {name for name, change in changes.items() if change > 0}) == []

@@ -60,6 +60,7 @@ ADMIN = frozenset(
         "payments_circuitbreaker",  # may be forced open or closed
         *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
         "retail_email",  # may be sent again
+        "orders_sale",  # may be dispatched
         *FACTOR,  # removed by superusers
         "accounts_emailaddress",  # must be confirmed
         *TRAIL,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from products.models import Product, StockMovement
-from products.services import SoldOutError, stock_adjust, stock_reserve, stock_release, stock_set
+from products.services import SoldOutError, stock_adjust, stock_release, stock_reserve, stock_set
 from tests.support import ledger, make_product, unbalanced_products
 
 pytestmark = pytest.mark.django_db

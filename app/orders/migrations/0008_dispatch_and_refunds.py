@@ -49,4 +49,8 @@ class Migration(migrations.Migration):
             model_name='sale',
             constraint=models.CheckConstraint(condition=models.Q(('dispatched_at', None), ('cancelled_at', None), _connector='OR'), name='sale_not_dispatched_and_cancelled'),
         ),
+        migrations.AddIndex(
+            model_name='payment',
+            index=models.Index(condition=models.Q(('refund_reserved__gt', 0)), fields=['id'], name='payment_refunded'),
+        ),
     ]

@@ -63,4 +63,8 @@ class Migration(migrations.Migration):
             model_name='heldstock',
             constraint=models.UniqueConstraint(fields=('reference', 'product'), name='held_stock_once'),
         ),
+        migrations.AddIndex(
+            model_name='stockmovement',
+            index=models.Index(condition=models.Q(('reason__in', ('return', 'loss'))), fields=['reference', 'product'], name='movement_of_return'),
+        ),
     ]

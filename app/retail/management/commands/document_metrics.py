@@ -39,7 +39,7 @@ ROWS = """
 
 | metric_type | one row per | value | metadata |
 |---|---|---|---|
-| orders_per_day | confirmed order | {orders_per_day} | `order_ref`, `kind`, `request_id` |
+| orders_per_day | confirmed order, also if it was cancelled later | {orders_per_day} | `order_ref`, `kind`, `request_id` |
 | refunds_per_day | refund paid out | {refunds_per_day} | `refund_ref`, `order_ref`, `amount`, `currency`, `reason` |
 | payment_success_rate | settled payment | {payment_success_rate} | `order_ref`, `reason` |
 | error_rate | process and 10 s with requests | {error_rate} | `count`, `errors` (5xx), `client_errors` (4xx), `recent`: the latest 5xx with `request_id`, `view`, `status`, `at` |

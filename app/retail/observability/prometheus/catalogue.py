@@ -82,8 +82,8 @@ FAST_FAIL_DURATION = Histogram(
 )
 OVERSOLD_UNITS = DatabaseGauge(
     "retail_oversold_units",
-    "Units in paid orders beyond what was ever put on sale, which returned units were not. Must be "
-    f"0; absent if the audit has not run for {_AUDIT_AGE}.",
+    "Units in paid orders, also those cancelled later, beyond what was ever put on sale, at first "
+    f"or again. Must be 0; absent if the audit has not run for {_AUDIT_AGE}.",
 )
 INVARIANT_VIOLATIONS = DatabaseGauge(
     "retail_invariant_violations",
