@@ -112,7 +112,7 @@ KNOBS = (
         "refund_late_fail",
         "Refunds that fail late",
         "share of new refunds, 0 to 1",
-        "Lets this share of new refunds succeed, and then fail after the time below.",
+        "Lets this share of new refunds succeed, and fail after “Time until late failures”.",
         "share",
     ),
     Knob(

@@ -65,8 +65,8 @@ def refunds_match_reserved(_checkpoint: Checkpoint) -> Iterator[Part]:
 
 _RETURNED = """
     SELECT sale.reference, line.product_id, line.quantity, sum(
-        CASE of_return.status WHEN 'requested' THEN item.requested WHEN 'approved' THEN item.approved
-            ELSE item.sellable + item.damaged + item.lost END
+        CASE of_return.status WHEN 'requested' THEN item.requested
+            WHEN 'approved' THEN item.approved ELSE item.sellable + item.damaged + item.lost END
     )
     FROM returns_returnitem item
     JOIN returns_return of_return ON of_return.id = item.of_return_id
@@ -75,8 +75,8 @@ _RETURNED = """
     WHERE of_return.status NOT IN ('rejected', 'expired')
     GROUP BY line.id, sale.reference, line.product_id, line.quantity
     HAVING sum(
-        CASE of_return.status WHEN 'requested' THEN item.requested WHEN 'approved' THEN item.approved
-            ELSE item.sellable + item.damaged + item.lost END
+        CASE of_return.status WHEN 'requested' THEN item.requested
+            WHEN 'approved' THEN item.approved ELSE item.sellable + item.damaged + item.lost END
     ) > line.quantity
     ORDER BY 1, 2 LIMIT {most}
 """
@@ -144,7 +144,10 @@ def refund_within_deadline(_checkpoint: Checkpoint) -> Iterator[Part]:
         waiting = unsettled().count()
         late = list(unsettled().filter(overdue(timezone.now())).order_by("pk")[:MOST_OPEN])
     violations = [
-        Violation(row.reference, f"{row.amount} {row.currency} {row.status} since {row.created_at:%F %T} UTC")
+        Violation(
+            row.reference,
+            f"{row.amount} {row.currency} {row.status} since {row.created_at:%F %T} UTC",
+        )
         for row in late
     ]
     yield Part(waiting, violations, {})

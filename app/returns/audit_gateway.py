@@ -74,7 +74,9 @@ def _sums(payments: Iterable[Payment]) -> dict[str, tuple[Decimal, Decimal]]:
 
 def _changed_lately(key: str) -> bool:
     since = timezone.now() - UNREAD
-    return any((row.updated_at or row.created_at) > since for row in gateway_refunds_of(charge_key=key))
+    return any(
+        (row.updated_at or row.created_at) > since for row in gateway_refunds_of(charge_key=key)
+    )
 
 
 def _disagreeing(payments: list[Payment]) -> list[Violation]:
@@ -90,7 +92,9 @@ def _disagreeing(payments: list[Payment]) -> list[Violation]:
                 continue
             ours = f"{least}" if least == most else f"{least} to {most}"
             violations.append(
-                Violation(payment.key, f"the gateway refunded {refunded}, our refunds sum to {ours}")
+                Violation(
+                    payment.key, f"the gateway refunded {refunded}, our refunds sum to {ours}"
+                )
             )
     return violations
 
@@ -104,9 +108,7 @@ def refunds_match_gateway_of(keys: list[str]) -> list[Violation]:
 def refunds_match_gateway(checkpoint: Checkpoint) -> Iterator[Part]:
     """Find payments of which the gateway has refunded another sum than our refunds."""
     moving = Q(settled_at=None)
-    for rows in ranges(
-        Refund.objects.all(), checkpoint.get("done", 0), chunk=CHUNK, moving=moving
-    ):
+    for rows in ranges(Refund.objects.all(), checkpoint.get("done", 0), chunk=CHUNK, moving=moving):
         payments = _payments(Q(refunds__pk__gte=rows.first, refunds__pk__lte=rows.last))
         yield Part(rows.size, _disagreeing(payments), rows.checkpoint, rows.end)
 

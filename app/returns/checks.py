@@ -35,12 +35,12 @@ def lease_outlasts_a_batch(**_: Any) -> list[CheckMessage]:
 def keys_outlive_the_answer(**_: Any) -> list[CheckMessage]:
     """Report a key life in which no lost answer could be asked for again."""
     least = refunding.ON_ITS_WAY.total_seconds()
-    if settings.GATEWAY_KEY_LIFE > least:
+    if least < settings.GATEWAY_KEY_LIFE:
         return []
     return [
         Error(
-            f"GATEWAY_KEY_LIFE is {settings.GATEWAY_KEY_LIFE:g} s: a refund without an answer would "
-            "need a person at once.",
+            f"GATEWAY_KEY_LIFE is {settings.GATEWAY_KEY_LIFE:g} s: a refund without an answer "
+            "would need a person at once.",
             hint=f"Set it to more than {least:g}, and less than the gateway remembers keys.",
             id="returns.E002",
         )

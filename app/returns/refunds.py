@@ -69,11 +69,13 @@ def _why_not(payment: Payment, amount: Decimal, seen: Decimal | None = None) -> 
             "Something was refunded since you opened this page: now "
             f"{payment.refund_reserved} of {payment.amount} {payment.currency}. Check it again."
         )
-    return f"Only {left} of {payment.amount} {payment.currency} can still be refunded, not {amount}."
+    return (
+        f"Only {left} of {payment.amount} {payment.currency} can still be refunded, not {amount}."
+    )
 
 
 @transaction.atomic
-def refund_request(
+def refund_request(  # noqa: PLR0913 - by keyword only; most are optional
     *,
     payment: Payment,
     amount: Decimal,

@@ -54,9 +54,7 @@ def _paid(sale_id: int) -> tuple[Payment, Sale]:
 
 def _moved(of_return: Return, status: str, **fields: Any) -> None:
     """Change a return's status along its transitions. Raises ReturnProblemError if it cannot."""
-    movable = Return.objects.filter(
-        pk=of_return.pk, status__in=sources(RETURN_TRANSITIONS, status)
-    )
+    movable = Return.objects.filter(pk=of_return.pk, status__in=sources(RETURN_TRANSITIONS, status))
     if not movable.update(status=status, **fields):
         raise ReturnProblemError(CHANGED)
     of_return.refresh_from_db()

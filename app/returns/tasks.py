@@ -1,7 +1,7 @@
 """Periodic jobs of the returns app."""
 
-from returns import refunding, services
 from retail.jobs import job
+from returns import refunding, services
 
 
 @job(every_minutes=1, success_within_minutes=10)

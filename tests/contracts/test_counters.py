@@ -8,6 +8,7 @@ import logging
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from smtplib import SMTPRecipientsRefused
 from types import SimpleNamespace
@@ -31,9 +32,11 @@ from orders.models import Payment, Sale, new_payment_key
 from orders.recovery import settle_payments
 from orders.reservation import reserve
 from orders.services import StockConflictError, sale_checkout
+from payments import refund_gateway
 from payments.breaker import BreakerOpenError
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
 from payments.models import CircuitBreaker
+from payments.refunds import RefundRefusedError, RefundRequest, refund_send
 from payments.services import breaker_force, breaker_unforce
 from products.models import Category, Product
 from products.services import SoldOutError
@@ -73,6 +76,19 @@ __all__ = ["forgiving", "open_writer"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+REFUND = RefundRequest("r", "k", Decimal(5), "EUR", "RF-1")
+VALID_REFUND: dict[str, Any] = {
+    "status": "pending",
+    "refund_id": "re_1",
+    "key": "r",
+    "charge_key": "k",
+    "amount": "5",
+    "currency": "EUR",
+    "reference": "RF-1",
+    "reason": None,
+    "created_at": "2026-01-01T00:00:00+00:00",
+}
+
 
 def series() -> Iterator[str]:
     """Yield every series of the counters, as `moved` names them."""
@@ -109,6 +125,25 @@ def _orders(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
     assert gateway.cancelled == [payment.key]
 
 
+def _refunds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Request refunds that the gateway answers in every way."""
+    answers = iter(
+        (NoAnswerError(), GatewayTimeoutError(), RefundRefusedError("disputed"), VALID_REFUND)
+    )
+
+    def answer(_request: RefundRequest) -> dict[str, Any]:
+        given = next(answers)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    monkeypatch.setattr(refund_gateway, "refund", answer)
+    for _ in range(3):
+        with pytest.raises((NoAnswerError, RefundRefusedError)):
+            refund_send(request=REFUND, attempt=1)
+    assert refund_send(request=REFUND, attempt=4).refund_id == "re_1"
+
+
 def _outage(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
     """Let the breaker open for want of answers, probe, and close."""
     gateway.answers = [GatewayTimeoutError(), *[NoAnswerError()] * 20]
@@ -116,6 +151,8 @@ def _outage(buyer: User, lamp: Product, gateway: ScriptedGateway) -> None:
         assert sale_checkout(order=order_for(buyer, lamp)).status == Sale.Status.PENDING
     with pytest.raises(BreakerOpenError):
         sale_checkout(order=order_for(buyer, lamp))
+    with pytest.raises(BreakerOpenError):
+        refund_send(request=REFUND, attempt=1)
     CircuitBreaker.objects.update(opened_at=timezone.now() - timedelta(hours=2))
     gateway.answers = [Answer.APPROVED]
     assert sale_checkout(order=order_for(buyer, lamp)).status == Sale.Status.CONFIRMED
@@ -312,6 +349,7 @@ def test_every_counter_is_incremented(
     settings.THROTTLE_CHECKOUT_LIMIT = 100
     with moved() as changes:
         _orders(buyer, lamp, scripted_gateway)
+        _refunds(monkeypatch)
         _outage(buyer, lamp, scripted_gateway)
         with monkeypatch.context() as patched:
             _refusals(buyer, lamp, patched)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from django.utils import timezone
 
-from orders.models import Sale
 from orders.services import sale_checkout
 from returns import changes, refunding
 from returns.models import Refund, Return
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.models import User
 
+    from orders.models import Sale
     from products.models import Product
     from tests.support import ScriptedGateway
 

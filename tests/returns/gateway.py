@@ -5,14 +5,11 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from decimal import Decimal
 
 from payments.refunds import RefundRefusedError, RefundRequest, RefundStatus
 from payments.selectors import GatewayChange, GatewayRefund
 from payments.services import NoAnswerError
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OUTCOMES = {
@@ -119,7 +116,5 @@ class FakeGateway:
     def paid(self, charge_key: str) -> Decimal:
         """Return what the gateway has refunded of a charge, or is about to."""
         ended = (RefundStatus.FAILED, RefundStatus.CANCELLED)
-        return sum(
-            (row.amount for row in self.refunds_of(charge_key=charge_key) if row.status not in ended),
-            start=0,  # type: ignore[arg-type]
-        )
+        rows = self.refunds_of(charge_key=charge_key)
+        return sum((row.amount for row in rows if row.status not in ended), Decimal(0))

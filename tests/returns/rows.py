@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make_paid(user: User, total: str = "100.00", currency: str = "EUR") -> Payment:
-    """Create a confirmed order of two units with its payment."""
+    """Create a dispatched order of two units with its payment."""
     now = timezone.now()
     sale = Sale.objects.create(
         user=user,
@@ -26,6 +26,7 @@ def make_paid(user: User, total: str = "100.00", currency: str = "EUR") -> Payme
         currency=currency,
         idempotency_key=uuid.uuid4(),
         finished_at=now,
+        dispatched_at=now,
     )
     SaleItem.objects.create(
         sale=sale,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ from tests.audits import open_violations
 from tests.returns.conftest import ask, work
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.returns.gateway import FakeGateway
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +34,7 @@ BOOKS = (
 )
 
 
-def execute(sql: str, *values: object) -> None:
+def execute(sql: str, *values: str | int) -> None:
     """Break a row, also where a constraint forbids it."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
@@ -119,7 +120,10 @@ def test_stock_that_came_back_otherwise(
 def test_units_that_came_back_without_a_return(lamp: Product) -> None:
     StockMovement.objects.create(product=lamp, quantity=1, reason="return", reference="RT-NONE")
     HeldStock.objects.create(product=lamp, quantity=1, reason="return", reference="RT-HELD")
-    assert set(violations()["restocked_as_received"]) == {f"RT-NONE/{lamp.pk}", f"RT-HELD/{lamp.pk}"}
+    assert set(violations()["restocked_as_received"]) == {
+        f"RT-NONE/{lamp.pk}",
+        f"RT-HELD/{lamp.pk}",
+    }
 
 
 def test_refunds_beyond_their_deadline(sale: Sale, bank: FakeGateway) -> None:

@@ -12,6 +12,7 @@ import pytest
 from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Sum
+from django.utils import timezone
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -83,10 +84,12 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.patched.undo()
-        transaction.set_rollback(True)  # noqa: FBT003 - Django's own signature
+        transaction.set_rollback(True)
         self.atomic.__exit__(None, None, None)
 
-    @initialize(prices=st.tuples(st.integers(1, 5000), st.integers(1, 5000)), units=st.integers(1, 4))
+    @initialize(
+        prices=st.tuples(st.integers(1, 5000), st.integers(1, 5000)), units=st.integers(1, 4)
+    )
     def buy(self, prices: tuple[int, int], units: int) -> None:
         cache.clear()  # the throttle's counts: examples have the same user ids
         user = make_buyer(uuid.uuid4().hex[:8])
@@ -155,7 +158,7 @@ class Machine(RuleBasedStateMachine):
         """Let the worker settle what is due; without its list, the gateway has to be asked."""
         self.bank.behaviour = behaviour
         due()
-        for refund in refunding.claim(refunding.timezone.now()):
+        for refund in refunding.claim(timezone.now()):
             refunding._finish_or_log(refund)
         if reads:
             changes.follow()
@@ -182,7 +185,7 @@ class Machine(RuleBasedStateMachine):
         if hours > 23:
             self.bank.forget_keys()
             Return.objects.filter(status="approved").update(
-                decided_at=refunding.timezone.now() - timedelta(days=31)
+                decided_at=timezone.now() - timedelta(days=31)
             )
             returns_expire()
 
