@@ -73,12 +73,13 @@ def stock_put_back(
     """Put units on sale again that were sold: `quantities` by product id, CANCEL or RETURN.
 
     What is in a flash sale now is held until it ends: its buyers compete for what was put on sale
-    for it. Products are locked by ascending id.
+    for it. Products are locked by ascending id, those without units too: the caller may write
+    units of them off.
     """
     for product_id, quantity in sorted(quantities.items()):
+        product = Product.objects.select_for_update().get(pk=product_id)
         if not quantity:
             continue
-        product = Product.objects.select_for_update().get(pk=product_id)
         row = {"product": product, "quantity": quantity, "reason": reason, "reference": reference}
         if product.flash_active:
             HeldStock.objects.create(**row)

@@ -152,8 +152,8 @@ def return_receive(*, of_return: Return, inspected: Mapping[int, Inspected]) -> 
         raise ReturnProblemError("Enter at most as many units as were approved.")
     if not any(sum(units) for units in found.values()):
         raise ReturnProblemError("Enter what arrived or was lost.")
-    worth = _worth(payment, sale, items, found)  # before these units count as settled
     _moved(of_return, Status.RECEIVED, received_at=timezone.now())
+    worth = _worth(payment, sale, items, found)  # before these units count as settled
     for pk, units in found.items():
         row = ReturnItem.objects.filter(pk=pk)
         row.update(**units._asdict(), value=worth[pk])

@@ -191,6 +191,15 @@ def test_what_arrives_is_within_what_was_approved(
     assert (stock(lamp), StockMovement.objects.count()) == before
 
 
+def test_a_return_arrives_once(arrived: Arrived, lamp: Product) -> None:
+    of_return = arrived(sellable=2)  # of three: twice would be more than were sold
+    item = of_return.items.get()
+    before = stock(lamp)
+    with pytest.raises(ReturnProblemError, match="changed since"):
+        return_receive(of_return=of_return, inspected={item.pk: Inspected(sellable=2)})
+    assert stock(lamp) == before
+
+
 @pytest.mark.parametrize("amount", ["10.01", "-0.01", "5.00"])
 def test_the_refund_is_at_most_the_worth_and_less_only_with_words(
     sent: Sale, arrived: Arrived, amount: str
