@@ -345,7 +345,6 @@ PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds a worker has to finis
 # How long the gateway knows the key of a refund: less than it keeps keys (Stripe: a day).
 GATEWAY_KEY_LIFE = env.number("GATEWAY_KEY_LIFE", 82_800, least=60)  # seconds
 REFUND_LEASE = env.number("REFUND_LEASE", 60)  # seconds a worker has to finish what it claimed
-RETURN_DAYS = env.integer("RETURN_DAYS", 30, least=1, most=3_650)  # after the dispatch
 
 # Who bought what is forgotten this long after an order's end (docs/personal-data.md).
 ORDER_DETAILS_KEEP_DAYS = env.integer("ORDER_DETAILS_KEEP_DAYS", 1095, least=1, most=36_500)
