@@ -9,7 +9,7 @@ class ReturnsConfig(AppConfig):
     name = "returns"
 
     def ready(self) -> None:
-        """Register e-mails, invariants, pollers, stored times, health checks, gauges and history."""
+        """Register pollers, e-mails, invariants, stored times, health checks, gauges, history."""
         from retail import clocks, jobs  # noqa: PLC0415 - models first
         from retail.history import rollups  # noqa: PLC0415
         from returns import (  # noqa: PLC0415
