@@ -34,6 +34,7 @@ TIMEOUT = 15  # seconds
 PAGES = 3  # product pages opened before each purchase
 # Payments per thousand, by card: as in a healthy shop, so that no alert fires.
 CARDS = {"tok_good": 978, "tok_declined": 20, "tok_slow": 2}
+CANCELLED = 0.04  # share of orders
 SEARCHES = ("lamp", "tea", "book", "rain", "olive", "watch", "wool")
 
 logger = logging.getLogger("drills.shoppers")
@@ -135,6 +136,11 @@ class Shopper:
             payment_token=card,
         )
 
+    def cancel(self, order: Response) -> Response:
+        """Cancel an order by its page. Raises LookupError if it cannot be cancelled."""
+        address = f"{urlsplit(order.url).path}cancel/"
+        return self.submit(self.get(address), address)
+
 
 def _visit(shopper: Shopper) -> None:
     """Open some pages and buy one or two units of a product."""
@@ -150,6 +156,9 @@ def _visit(shopper: Shopper) -> None:
     [card] = random.choices(list(CARDS), list(CARDS.values()))  # noqa: S311
     page = shopper.order(card)
     logger.info("%s: %s %s", product, page.status_code, urlsplit(page.url).path)
+    paid = card == "tok_good" and f"{shopper.url}/orders/" in page.url
+    if paid and random.random() < CANCELLED:  # noqa: S311
+        logger.info("cancelled: %s", shopper.cancel(page).status_code)
 
 
 def _shop(url: str, pause: float, stop: threading.Event) -> None:
