@@ -25,7 +25,7 @@ _LOOK = "Check that the worker is running and that the gateway answers. Send not
 @health_check("Refunds", Harm.BOOKS)
 def refunds(now: datetime) -> Finding:
     """Check that every refund is on its way, none for too long, and none waits for a person."""
-    link = reverse("admin:returns_refund_changelist")
+    link = reverse("returns:desk")
     rows = refunds_by_state()
     whole = counted(measures.refunds_unsettled(rows), "refund")
     if not rows:

@@ -96,6 +96,8 @@ def refund_request(  # noqa: PLR0913 - by keyword only; most are optional
         raise RefundProblemError("Enter an amount above 0.")
     payment = Payment.objects.select_for_update().get(pk=payment.pk)
     if form_key and (earlier := Refund.objects.filter(form_key=form_key).first()):
+        if earlier.payment_id != payment.pk:
+            raise RefundProblemError("This form is of another order. Open the page again.")
         return earlier
     required = {} if seen is None else {"refund_reserved": seen}
     if not _reserve(payment, amount, disputed_at=None, **required):

@@ -224,6 +224,7 @@ def returns_expire() -> int:
     """End approved returns whose goods were not sent back in time; return how many."""
     before = timezone.now() - timedelta(days=settings.RETURN_DAYS)
     late = Return.objects.filter(status=Status.APPROVED, decided_at__lt=before).order_by("pk")
+    late = late.exclude(reason=Return.Reason.LOST_PARCEL)  # nobody has anything to send
     count = 0
     for of_return in late:
         with transaction.atomic():

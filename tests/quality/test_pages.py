@@ -226,7 +226,7 @@ def test_more_data_needs_no_more_queries(staff: Client) -> None:
         row("stock_conflicts", minutes)
     # The metric rows contain a flash sale, so the orders are not searched for one.
     assert queries_of(staff) == few - 2
-    assert few <= (18 if connection.vendor == "sqlite" else 26)
+    assert few <= (19 if connection.vendor == "sqlite" else 27)
 
 
 def test_staff_see_links_to_the_page(staff: Client, client: Client) -> None:

@@ -24,7 +24,7 @@ from cart.models import Cart, CartItem
 from oncall.models import Alert, LostAlerts
 from orders.models import Payment, Sale, SaleItem
 from payments.models import CircuitBreaker
-from products.models import Category, Product, StockMovement
+from products.models import Category, HeldStock, Product, StockMovement
 from retail.models import (
     AuditCheck,
     AuditViolation,
@@ -34,6 +34,8 @@ from retail.models import (
     SecurityEvent,
     WorkerHeartbeat,
 )
+from returns.models import Refund, Return
+from tests.returns.rows import make_paid, make_refund, make_return
 from tests.support import make_buyer, make_product
 
 if TYPE_CHECKING:
@@ -102,6 +104,11 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
     Sale: make_sale,
     SaleItem: make_item,
     Payment: make_payment,
+    HeldStock: lambda n: HeldStock.objects.create(
+        product=make_product(f"Lamp {n}"), quantity=1, reason="return", reference=f"RT-{n}"
+    ),
+    Return: lambda n: make_return(make_paid(make_buyer(f"buyer{n}"))),
+    Refund: lambda n: make_refund(make_paid(make_buyer(f"buyer{n}"))),
     Cart: make_cart,
     CartItem: lambda n: CartItem.objects.create(
         cart=make_cart(n), product=make_product(f"Lamp {n}"), quantity=1

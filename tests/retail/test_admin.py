@@ -157,8 +157,9 @@ def test_the_index_shows_the_shop_and_its_groups(admin_client: Client) -> None:
     }
     assert shown["Authentication and Authorization"] == {"User", "Group"}
     assert shown["Accounts"] == {"UserProfile"}
-    assert shown["Products"] == {"Category", "Product", "StockMovement"}
+    assert shown["Products"] == {"Category", "HeldStock", "Product", "StockMovement"}
     assert shown["Orders"] == {"Sale", "SaleItem", "Payment"}
+    assert shown["Returns"] == {"Return", "Refund"}
     assert shown["Retail (Observability)"] == {
         *("Metric", "MetricRollup", "WorkerHeartbeat", "AuditCheck", "AuditViolation"),
         *("Email", "SecurityEvent"),

@@ -297,7 +297,7 @@ def test_each_state_of_a_refund_is_shown(shopper: Client, buyer: User) -> None:
     refund_adopt(refund=lost_at_gateway(refund), status=Refund.Status.SUCCEEDED)
     page = page_of(shopper, path(sale))
     assert "We paid it to the card you paid with" in page
-    assert "Banks take up to 10 days to show it." in page
+    assert "It can take your bank some days to show it." in page
     owed(refund)
     page = page_of(shopper, path(sale))
     assert "Delayed" in page

@@ -189,7 +189,7 @@ We're refunding €15.00 for your return {refund.of_return.reference} from order
 
 One was damaged.
 
-We'll e-mail you when it is paid out. After that, banks take up to 10 days to show it.
+We'll e-mail you when it is paid out. After that, it can take your bank some days to show it.
 
 Refund reference: {refund.reference}
 Your order: https://shop.example/orders/{sale.reference}/
@@ -229,7 +229,7 @@ def test_a_refund_that_was_paid_out(sale: Sale) -> None:
     subject, text = last_email()
     assert subject == f"Your refund for order {sale.reference} was paid out"
     assert (
-        f"""We refunded €20.00 of what you paid for order {sale.reference} to the card you paid with. Banks take up to 10 days to show it.
+        f"""We refunded €20.00 of what you paid for order {sale.reference} to the card you paid with. It can take your bank some days to show it.
 
 Refund reference: {refund.reference}
 """

@@ -23,6 +23,8 @@ from returns.refunds import (
     refund_retry,
 )
 from tests.returns.conftest import age, due, work
+from tests.returns.rows import make_paid
+from tests.support import make_buyer
 
 if TYPE_CHECKING:
     from tests.returns.gateway import FakeGateway
@@ -80,6 +82,14 @@ def test_the_same_form_gives_the_same_refund(sale: Sale) -> None:
     first = ask(sale, form_key=form)
     assert ask(sale, form_key=form) == first
     assert (Refund.objects.count(), reserved(sale)) == (1, D("12.50"))
+
+
+def test_a_form_of_another_order_is_refused(sale: Sale) -> None:
+    form = uuid.uuid4()
+    ask(make_paid(make_buyer("ben")).sale, "1.00", form_key=form)
+    with pytest.raises(RefundProblemError, match="another order"):
+        ask(sale, form_key=form)
+    assert (reserved(sale), Refund.objects.count()) == (D(0), 1)
 
 
 @pytest.mark.parametrize("amounts", [["30.01"], ["30.00", "0.01"], ["29.99", "0.02"]])

@@ -280,6 +280,9 @@ def test_returns_expire(sent: Sale, settings: Any) -> None:
     Return.objects.update(decided_at=late)
     waiting = ask(sent, 1)  # not approved yet: staff are late, not the customer
     Return.objects.filter(pk=waiting.pk).update(requested_at=late)
+    lost = ask(sent, 1, reason="lost_parcel")
+    return_approve(of_return=lost, units={lost.items.get().pk: 1})
+    Return.objects.filter(pk=lost.pk).update(decided_at=late)
     assert returns_expire() == 1
     of_return.refresh_from_db()
     assert of_return.status == "expired"
