@@ -198,10 +198,10 @@ class RefundRunner:
             first, second = self._cancel(cell), self._cancel(cell)
             assert first == second, f"{cell}: two refunds of one cancellation"
         self.shop.start("worker")  # it claims all in one batch
-        (self.stops / "follow").touch()
         for _, chosen in self._by_gateway(cells, after_fault=True):
             self._signal(chosen)
             self._wait_for_status(chosen, set(), but=UNSURE)
+        (self.stops / "follow").touch()
 
     def _statuses(self, cells: Iterable[RefundCell]) -> list[str]:
         records = RefundRecords(self.shop)

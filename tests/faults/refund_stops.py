@@ -1,7 +1,7 @@
 """A Django app that stops the shop's processes at the steps of each order's refund.
 
-As in stops.py. The list of changes is read only while the file `follow` exists: before, it would
-tell the outcome of refunds that wait at their steps.
+As in stops.py. The list of changes is read only while the file `follow` exists: it would tell the
+outcome of refunds that wait at their steps, or for being sent again.
 """
 
 from __future__ import annotations
