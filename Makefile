@@ -65,7 +65,7 @@ test: .venv/.dev ## run all tests on SQLite and on PostgreSQL; ARGS="-k cart" se
 quick: .venv/.dev ## run the unit tests on SQLite in a minute, without browser or PostgreSQL
 	$(ON_SQLITE) $(PYTEST) --hypothesis-profile quick -m "not slow" $(ARGS)
 
-test-faults: .venv/.dev ## kill web, worker and PostgreSQL at every step of a checkout; print a matrix
+test-faults: .venv/.dev ## kill web, worker and PostgreSQL at every step of a checkout or refund; print matrices
 	FAULTS=all $(ON_SQLITE) $(BIN)/pytest tests/faults $(ARGS)
 
 test-blind: .venv/.dev ## stage faults in front of the real monitoring; print what reports each

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.faults import refund_cells
 from tests.faults.cells import ALL, CELLS, ROUNDS, Cell
 from tests.faults.plans import GATEWAYS
 from tests.faults.records import Records, query
@@ -17,9 +18,11 @@ from tests.running.support import RunningShop
 from tools.with_postgres import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tests.faults.records import Entry
+    from tests.faults.refund_cells import RefundCell
+    from tools.with_postgres import Postgres
 
 TITLE = "FINAL STATE OF EACH ORDER (row: fault and step; column: behaviour of the gateway)"
 LEGEND = """
@@ -32,6 +35,22 @@ MAIL_HEADER = ("the mail server …", "the outbox says", "copies accepted")
 
 _endings: dict[tuple[str, str], str] = {}
 mail_rows: dict[str, tuple[str, str]] = {}  # of the cases that passed
+
+
+REFUND_TITLE = "FINAL STATE OF EACH REFUND (row: what is killed; column: the gateway)"
+REFUND_LEGEND = """
+owed: the debt is open, on the desk. Every cell with a state has passed all checks: the gateway has
+refunded what the shop says, once for each refund; what is reserved is the sum; correct stock and
+e-mails."""
+refund_endings: dict[tuple[str, str], str] = {}
+
+
+def audit_of(shop: RunningShop) -> set[tuple[str, str]]:
+    """Return the violations that the shop's full audit finds: invariant and subject."""
+    with contextlib.suppress(subprocess.CalledProcessError):  # raised if there are violations
+        shop.manage("audit", "--full")
+    select = "SELECT invariant, subject FROM retail_auditviolation WHERE resolved_at IS NULL"
+    return {(row["invariant"], row["subject"]) for row in query(shop, select)}
 
 
 @dataclass
@@ -68,15 +87,19 @@ class Matrix:
 
     def audit(self) -> set[tuple[str, str]]:
         """Return the violations that the shop's full audit finds: invariant and subject."""
-        with contextlib.suppress(subprocess.CalledProcessError):  # raised if there are violations
-            self.runner.shop.manage("audit", "--full")
-        select = "SELECT invariant, subject FROM retail_auditviolation WHERE resolved_at IS NULL"
-        return {(row["invariant"], row["subject"]) for row in query(self.runner.shop, select)}
+        return audit_of(self.runner.shop)
 
     @staticmethod
     def passed(cell: Cell, ending: str) -> None:
         """Record the final state of a cell that passed all checks, for the table."""
         _endings[cell.row, cell.plan.gateway] = ending
+
+
+@pytest.fixture(scope="module")
+def fault_server() -> Iterator[Postgres | None]:
+    """Yield a server of its own for all rows, whose database no other test uses."""
+    with postgres() if ALL else contextlib.nullcontext() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +119,22 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
         yield Matrix(runner)
 
 
+def _table(
+    endings: dict[tuple[str, str], str],
+    cells: Sequence[Cell] | Sequence[RefundCell],
+    gateways: Iterable[str],
+) -> list[list[str]]:
+    """Return the table of a matrix's endings, with what has not passed."""
+    columns = [name for name in gateways if any(name == column for _, column in endings)]
+    healthy = {(cell.row, cell.plan.gateway) for cell in cells if not cell.plan.sabotage}
+    rows = dict.fromkeys(cell.row for cell in cells if not cell.plan.sabotage)
+    table = [["", *columns]]
+    for row in rows:
+        missing = {name: "NOT PASSED" for name in columns if (row, name) in healthy}
+        table.append([row, *(endings.get((row, name), missing.get(name, "")) for name in columns)])
+    return table
+
+
 def _print(terminalreporter: pytest.TerminalReporter, title: str, table: list[list[str]]) -> None:
     widths = [max(map(len, column)) + 2 for column in zip(*table, strict=True)]
     terminalreporter.section(title)
@@ -108,14 +147,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if mail_rows:
         lines = [[row, *result] for row, result in mail_rows.items()]
         _print(terminalreporter, MAIL_TITLE, [list(MAIL_HEADER), *lines])
-    if not _endings:
-        return
-    columns = [name for name in GATEWAYS if any(name == column for _, column in _endings)]
-    healthy = {(cell.row, cell.plan.gateway) for cell in CELLS if not cell.plan.sabotage}
-    rows = dict.fromkeys(cell.row for cell in CELLS if not cell.plan.sabotage)
-    table = [["", *columns]]
-    for row in rows:
-        missing = {name: "NOT PASSED" for name in columns if (row, name) in healthy}
-        table.append([row, *(_endings.get((row, name), missing.get(name, "")) for name in columns)])
-    _print(terminalreporter, TITLE, table)
-    terminalreporter.line(LEGEND)
+    if _endings:
+        _print(terminalreporter, TITLE, _table(_endings, CELLS, GATEWAYS))
+        terminalreporter.line(LEGEND)
+    if refund_endings:
+        table = _table(refund_endings, refund_cells.CELLS, refund_cells.GATEWAYS)
+        _print(terminalreporter, REFUND_TITLE, table)
+        terminalreporter.line(REFUND_LEGEND)

@@ -1,0 +1,79 @@
+"""Orders, cancellations, returns and refunds from several processes: no deadlock, equal books."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orders.models import Payment, Sale
+from products.models import Product
+from retail.audit import runner
+from tests.postgres.test_many_processes import environment
+from tests.support import make_buyer, make_product, unbalanced_products
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PROCESSES, THREADS, ATTEMPTS = 2, 8, 60
+REFUSALS = {"SoldOutError", "read as sold out", "CartChangedError", "empty"}
+REFUSALS |= {"NotDispatchableError", "RefundProblemError", "ReturnProblemError"}
+DONE = {"CONFIRMED", "FAILED", "cart changed", "stock changed", "cancelled", "dispatched"}
+DONE |= {"asked", "approved", "received", "closed", "refunded", "adopted"}
+BOOKS = ["refunds_match_reserved", "returned_within_sold", "restocked_as_received"]
+
+
+def outcomes_of(folder: Path) -> Counter[str]:
+    options = json.dumps(
+        {
+            "products": [make_product(f"Product{number}", "3.00", 200).pk for number in range(4)],
+            "customers": [make_buyer(f"buyer{number}").pk for number in range(12)],
+            "attempts": ATTEMPTS,
+            "staff": True,
+        }
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.postgres.refund_crowd", str(number), options],
+            env=environment(folder, "config.settings"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(PROCESSES)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        lines = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    return sum((Counter(json.loads(line)) for line in lines), Counter[str]())
+
+
+def test_a_crowd_deadlocks_with_nobody_and_keeps_the_books(tmp_path: Path) -> None:
+    outcomes = outcomes_of(tmp_path)
+    assert outcomes.total() == PROCESSES * THREADS * ATTEMPTS
+    assert set(outcomes) <= REFUSALS | DONE
+    # Everything happened; otherwise the test would prove nothing.
+    assert min(outcomes[name] for name in DONE) > 0
+    subjects = {report.invariant: report.subjects for report in runner.audit(BOOKS, full=True)}
+    assert subjects == dict.fromkeys(BOOKS, ())
+    assert unbalanced_products() == []
+    assert min(Product.objects.values_list("stock", flat=True)) >= 0
+    assert Payment.objects.filter(refund_reserved__gt=Decimal(0)).exists()
+    assert not Sale.objects.exclude(dispatched_at=None).exclude(cancelled_at=None).exists()
