@@ -68,3 +68,11 @@ RETURN_CLOSED = _return_kind("closed", "Your return for order {} is closed")
 REFUND_REQUESTED = _refund_kind("requested", "Your refund for order {} is on its way")
 REFUND_PAID = _refund_kind("paid", "Your refund for order {} was paid out")
 REFUND_FAILED = _refund_kind("failed", "Your refund for order {} is delayed")
+
+KINDS = [
+    kind.name
+    for kind in (
+        *(RETURN_REQUESTED, RETURN_APPROVED, RETURN_REJECTED, RETURN_RECEIVED, RETURN_EXPIRED),
+        *(RETURN_CLOSED, REFUND_REQUESTED, REFUND_PAID, REFUND_FAILED),
+    )
+]

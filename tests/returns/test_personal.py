@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from orders.models import Sale
 from retail import personal_data
+from retail.models import Email
+from retail.personal_data import exported
+from returns.announcements import KINDS
 from returns.models import Refund, Return
+from returns.tasks import forget_words
 from tests.returns.rows import make_paid, make_refund, make_return
 from tests.support import make_buyer
 
@@ -79,3 +86,39 @@ def test_a_return_under_way_comes_first(buyer: User, status: str) -> None:
         erase(buyer)
     made.refresh_from_db()
     assert made.note == "It has a crack."
+
+
+def test_emails_about_returns_are_exported_and_erased(buyer: User) -> None:
+    payment, other = make_paid(buyer), make_paid(make_buyer("other"))
+    for each in (payment, other):
+        Email.objects.create(kind="return_closed", about=make_return(each, "closed").reference)
+        Email.objects.create(kind="refund_paid", about=make_refund(each, "SUCCEEDED").reference)
+    emails: Any = exported(buyer.pk)["return_emails"]
+    assert [email["kind"] for email in emails] == ["return_closed", "refund_paid"]
+    erase(buyer)
+    assert Email.objects.count() == 2
+    assert not exported(buyer.pk)["return_emails"]
+
+
+def test_every_kind_of_email_is_registered() -> None:
+    from retail.mail.kinds import registered  # noqa: PLC0415 - the apps declare theirs
+
+    ours = {name for name in registered if name.startswith(("return_", "refund_"))}
+    assert ours == set(KINDS)
+
+
+def test_words_are_forgotten_with_the_orders_details(buyer: User) -> None:
+    old, young, owed, open_ = (make_paid(buyer) for _ in range(4))
+    for each in (old, young):
+        make_return(each, "closed", answer="Sorry.")
+        make_refund(each, "SUCCEEDED", message="For the crack.")
+    make_refund(owed, "FAILED", message="For the crack.")
+    make_return(open_, "approved")
+    past = timezone.now() - timedelta(days=settings.ORDER_DETAILS_KEEP_DAYS, minutes=1)
+    Sale.objects.exclude(pk=young.sale.pk).update(finished_at=past)
+    assert forget_words() == 2
+    left = Return.objects.exclude(note="").values_list("sale", flat=True)
+    assert set(left) == {young.sale.pk, open_.sale.pk}
+    kept = Refund.objects.exclude(message="").values_list("payment", flat=True)
+    assert set(kept) == {young.pk, owed.pk}
+    assert forget_words() == 0

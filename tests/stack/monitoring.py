@@ -100,17 +100,21 @@ def targets_are_up() -> None:
 
 
 def orders_become_series() -> None:
-    """Place orders and find them in Prometheus."""
+    """Place orders, cancel one, and find them and its refund in Prometheus."""
     print("orders in Prometheus")
     targets_are_up()
     # Series of containers that compose removed earlier still exist for five minutes.
     alive = "and on (job, instance) time() - timestamp(up) < 20"
     confirmed = f'sum(retail_orders_total{{outcome="confirmed"}} {alive})'
     before, shopper = value(confirmed), customer()
+    refunded = f'sum(retail_refunds_total{{outcome="succeeded"}} {alive})'
+    refunds_before = value(refunded)
     for _ in range(5):
-        check("an order is confirmed", "Thank you" in order(shopper).text)
+        check("an order is confirmed", "Thank you" in (page := order(shopper)).text)
     order(shopper, card="tok_declined")
     wait_for("five orders more in Prometheus", lambda: value(confirmed) == before + 5)
+    check("an order is cancelled", "is cancelled" in shopper.cancel(page).text)
+    wait_for("one refund more in Prometheus", lambda: value(refunded) == refunds_before + 1)
     print(f"  Prometheus counts {before + 5:.0f} confirmed orders, five more than before")
 
 
