@@ -13,6 +13,14 @@ CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
 TRAIL = frozenset({"retail_securityevent"})
 ADDRESS = frozenset({"accounts_emailaddress", "retail_email"})  # and the e-mails about it
+RETURNS = frozenset({"returns_return", "returns_returnitem", "retail_email"})
+# A refund, and what goes back with a cancelled order.
+REFUNDS = frozenset(
+    {
+        *("returns_refund", "orders_payment", "orders_sale", "retail_email"),
+        *("products_product", "products_stockmovement", "products_heldstock"),
+    }
+)
 FACTOR = frozenset({"otp_totp_totpdevice", "accounts_passkey", "accounts_recoverycodes"})
 
 # What a form with a valid CSRF token may change, by route name.
@@ -48,6 +56,12 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
         *("products_product", "products_stockmovement", "accounts_userprofile"),
         "retail_email",
     },
+    "returns:request": RETURNS | SESSION,  # as for the checkout
+    "returns:cancel": REFUNDS,
+    **dict.fromkeys(
+        ("returns:desk_return", "returns:desk_refund", "returns:desk_order"),
+        RETURNS | REFUNDS | {"django_admin_log"},
+    ),
 }
 # What staff may change in the admin: never money or telemetry.
 ADMIN = frozenset(
