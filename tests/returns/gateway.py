@@ -120,6 +120,10 @@ class FakeGateway:
         """Return what the gateway has refunded of a charge, or is about to."""
         ended = (RefundStatus.FAILED, RefundStatus.CANCELLED)
         return sum(
-            (row.amount for row in self.refunds_of(charge_key=charge_key) if row.status not in ended),
+            (
+                row.amount
+                for row in self.refunds_of(charge_key=charge_key)
+                if row.status not in ended
+            ),
             start=0,  # type: ignore[arg-type]
         )

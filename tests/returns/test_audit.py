@@ -119,7 +119,10 @@ def test_stock_that_came_back_otherwise(
 def test_units_that_came_back_without_a_return(lamp: Product) -> None:
     StockMovement.objects.create(product=lamp, quantity=1, reason="return", reference="RT-NONE")
     HeldStock.objects.create(product=lamp, quantity=1, reason="return", reference="RT-HELD")
-    assert set(violations()["restocked_as_received"]) == {f"RT-NONE/{lamp.pk}", f"RT-HELD/{lamp.pk}"}
+    assert set(violations()["restocked_as_received"]) == {
+        f"RT-NONE/{lamp.pk}",
+        f"RT-HELD/{lamp.pk}",
+    }
 
 
 def test_refunds_beyond_their_deadline(sale: Sale, bank: FakeGateway) -> None:

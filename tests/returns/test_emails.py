@@ -43,7 +43,7 @@ def last_email() -> tuple[str, str]:
     assert text.endswith("\n\nVitrine\n")
     assert "\n\n\n" not in text
     assert "{" not in text
-    return email.subject, text
+    return str(email.subject), text
 
 
 def paid(refund: Refund) -> None:
@@ -61,7 +61,9 @@ def test_a_request_is_acknowledged(sale: Sale) -> None:
     )
     subject, text = last_email()
     assert subject == f"We received your return request for order {sale.reference}"
-    assert text == f"""Hello Bea Buyer,
+    assert (
+        text
+        == f"""Hello Bea Buyer,
 
 We received your request to return these items from order {sale.reference}:
 
@@ -77,6 +79,7 @@ Your order: https://shop.example/orders/{sale.reference}/
 
 Vitrine
 """
+    )
 
 
 def test_an_approval_says_what_to_send_until_when(sale: Sale) -> None:
@@ -84,13 +87,16 @@ def test_an_approval_says_what_to_send_until_when(sale: Sale) -> None:
     subject, text = last_email()
     until = timezone.now() + timedelta(days=30)
     assert subject == f"Your return for order {sale.reference} is approved"
-    assert text == f"""Hello Bea Buyer,
+    assert (
+        text
+        == f"""Hello Bea Buyer,
 
 We approved your return {of_return.reference} for order {sale.reference}:
 
 2 x Lamp
 
-Send the items back by {until:%-d %b %Y}, to the sender's address on the parcel they came in. Put a note with {of_return.reference} into the parcel, so that we know whose it is.
+Send the items back by {until:%-d %b %Y}, to the sender's address on the parcel they \
+came in. Put a note with {of_return.reference} into the parcel, so that we know whose it is.
 
 When we've received and checked the items, we'll refund you.
 
@@ -98,6 +104,7 @@ Your order: https://shop.example/orders/{sale.reference}/
 
 Vitrine
 """
+    )
 
 
 def test_an_approval_in_part_has_staffs_words(buyer: User) -> None:
@@ -145,7 +152,8 @@ def test_a_receipt_says_what_arrived(sale: Sale) -> None:
     assert subject == f"We checked your return for order {sale.reference}"
     assert f"checked the items of your return {of_return.reference}" in text
     assert (
-        "1 x Lamp\n1 x Lamp, damaged\n1 x Lamp, lost on the way\n\nYou paid €30.00 for them." in text
+        "1 x Lamp\n1 x Lamp, damaged\n1 x Lamp, lost on the way\n\nYou paid €30.00 for them."
+        in text
     )
 
 
@@ -174,9 +182,12 @@ def test_a_refund_for_a_return_has_staffs_words(sale: Sale) -> None:
     subject, text = last_email()
     assert subject == f"Your refund for order {sale.reference} is on its way"
     assert refund.of_return is not None
-    assert text == f"""Hello Bea Buyer,
+    assert (
+        text
+        == f"""Hello Bea Buyer,
 
-We're refunding €15.00 for your return {refund.of_return.reference} from order {sale.reference}, to the card you paid with.
+We're refunding €15.00 for your return {refund.of_return.reference} from order \
+{sale.reference}, to the card you paid with.
 
 One was damaged.
 
@@ -187,6 +198,7 @@ Your order: https://shop.example/orders/{sale.reference}/
 
 Vitrine
 """
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,10 +230,14 @@ def test_a_refund_that_was_paid_out(sale: Sale) -> None:
     paid(refund)
     subject, text = last_email()
     assert subject == f"Your refund for order {sale.reference} was paid out"
-    assert f"""We refunded €20.00 of what you paid for order {sale.reference} to the card you paid with. Banks take up to 10 days to show it.
+    assert (
+        f"""We refunded €20.00 of what you paid for order {sale.reference} to the card you paid \
+with. Banks take up to 10 days to show it.
 
 Refund reference: {refund.reference}
-""" in text
+"""
+        in text
+    )
 
 
 def test_a_refund_that_failed_after_it_was_paid_out_is_tried_again(sale: Sale) -> None:
@@ -242,12 +258,15 @@ def test_a_failed_refund_that_needs_a_person_and_is_paid_another_way(sale: Sale)
     new = refund_paid_otherwise(refund=refund, user_id=None, message="By transfer to <IBAN>.")
     subject, text = last_email()
     assert subject == f"Your refund for order {sale.reference} was paid out"
-    assert f"""We paid €20.00 of what you paid for order {sale.reference} back to you:
+    assert (
+        f"""We paid €20.00 of what you paid for order {sale.reference} back to you:
 
 By transfer to <IBAN>.
 
 Refund reference: {new.reference}
-""" in text
+"""
+        in text
+    )
     assert "card" not in text
 
 

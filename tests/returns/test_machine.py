@@ -86,7 +86,9 @@ class Machine(RuleBasedStateMachine):
         transaction.set_rollback(True)  # noqa: FBT003 - Django's own signature
         self.atomic.__exit__(None, None, None)
 
-    @initialize(prices=st.tuples(st.integers(1, 5000), st.integers(1, 5000)), units=st.integers(1, 4))
+    @initialize(
+        prices=st.tuples(st.integers(1, 5000), st.integers(1, 5000)), units=st.integers(1, 4)
+    )
     def buy(self, prices: tuple[int, int], units: int) -> None:
         cache.clear()  # the throttle's counts: examples have the same user ids
         user = make_buyer(uuid.uuid4().hex[:8])

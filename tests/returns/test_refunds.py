@@ -36,9 +36,7 @@ def payment_of(sale: Sale) -> Payment:
 
 
 def ask(sale: Sale, amount: str = "12.50", **options: Any) -> Refund:
-    return refund_request(
-        payment=payment_of(sale), amount=D(amount), reason="goodwill", **options
-    )
+    return refund_request(payment=payment_of(sale), amount=D(amount), reason="goodwill", **options)
 
 
 def reserved(sale: Sale) -> Decimal:
@@ -53,7 +51,9 @@ def states(sale: Sale) -> list[tuple[str, str, bool]]:
 
 def emails() -> list[str]:
     return list(
-        Email.objects.filter(kind__startswith="refund").order_by("pk").values_list("kind", flat=True)
+        Email.objects.filter(kind__startswith="refund")
+        .order_by("pk")
+        .values_list("kind", flat=True)
     )
 
 
@@ -263,6 +263,7 @@ def test_an_open_breaker_sends_nothing(
     sale: Sale, bank: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from payments.services import BreakerOpenError  # noqa: PLC0415 - Django comes first
+
     def is_open(**_: object) -> None:
         raise BreakerOpenError(5)
 
@@ -286,9 +287,7 @@ def test_pending_then_paid(sale: Sale, bank: FakeGateway) -> None:
     assert len(bank.sent) == 1
 
 
-def test_what_fails_is_tried_again_and_then_needs_a_person(
-    sale: Sale, bank: FakeGateway
-) -> None:
+def test_what_fails_is_tried_again_and_then_needs_a_person(sale: Sale, bank: FakeGateway) -> None:
     bank.behaviour = "fails"
     ask(sale)
     for _ in range(5):
