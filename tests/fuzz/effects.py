@@ -14,6 +14,11 @@ SESSION = frozenset({"accounts_session"})
 TRAIL = frozenset({"retail_securityevent"})
 ADDRESS = frozenset({"accounts_emailaddress", "retail_email"})  # and the e-mails about it
 FACTOR = frozenset({"otp_totp_totpdevice", "accounts_passkey", "accounts_recoverycodes"})
+# What a cancellation or a refund changes, and what a return does.
+REFUND = frozenset({"orders_payment", "returns_refund", "retail_email"})
+CANCELLED = REFUND | {"orders_sale", "products_product", "products_stockmovement"}
+RETURN = frozenset({"returns_return", "returns_returnitem", "retail_email"})
+HISTORY = frozenset({"django_admin_log"})  # what staff did
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
@@ -41,6 +46,14 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "admin:login": SESSION | TRAIL | {"auth_user"},
     "admin:logout": SESSION | TRAIL,
     "admin:password_change": SESSION | TRAIL | {"auth_user"},  # staff may change their own
+    "returns:request": RETURN | SESSION,  # as for the checkout
+    "returns:cancel": CANCELLED,
+    "returns:desk_order": CANCELLED | RETURN | HISTORY,
+    "returns:desk_refund": REFUND | HISTORY,
+    "returns:desk_return": REFUND
+    | RETURN
+    | HISTORY
+    | {"products_product", "products_stockmovement", "products_heldstock"},
     "orders:checkout": CART
     | SESSION  # a form is kept while its sender logs in
     | {
