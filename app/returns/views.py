@@ -35,7 +35,7 @@ def _own_order(request: HttpRequest, reference: str) -> pages.OrderReturns:
     return order
 
 
-@login_required("reason", "note")
+@login_required("reason", "note", "units_*")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_return(request: HttpRequest, reference: str) -> HttpResponse:

@@ -72,6 +72,17 @@ def declined_order(visitor: Visitor) -> None:
     expect(visitor.status).to_have_text("Your card was declined")
 
 
+def cancelling_an_order(visitor: Visitor) -> None:
+    paid_order(visitor)
+    visitor.follow("Cancel order")
+
+
+def cancelled_order(visitor: Visitor) -> None:
+    cancelling_an_order(visitor)
+    visitor.press("Cancel order")
+    expect(visitor.status).to_have_text("Your order is cancelled")
+
+
 def orders(visitor: Visitor) -> None:
     declined_order(visitor)
     visitor.buy()
@@ -151,6 +162,8 @@ STATES = {
     "order-pending": State("Order", pending_order, customer=True),
     "order-confirmed": State("Order", paid_order, customer=True),
     "order-declined": State("Order", declined_order, customer=True),
+    "order-cancel": State("Cancel order", cancelling_an_order, customer=True),
+    "order-cancelled": State("Order", cancelled_order, customer=True),
     "orders": State("Your orders", orders, customer=True),
     "orders-none": State("Your orders", at("/orders/"), customer=True),
     "register": State("Create an account", at("/accounts/register/")),

@@ -13,15 +13,13 @@ CART = frozenset({"cart_cart", "cart_cartitem"})
 SESSION = frozenset({"accounts_session"})
 TRAIL = frozenset({"retail_securityevent"})
 ADDRESS = frozenset({"accounts_emailaddress", "retail_email"})  # and the e-mails about it
-RETURNS = frozenset({"returns_return", "returns_returnitem", "retail_email"})
-# A refund, and what goes back with a cancelled order.
-REFUNDS = frozenset(
-    {
-        *("returns_refund", "orders_payment", "orders_sale", "retail_email"),
-        *("products_product", "products_stockmovement", "products_heldstock"),
-    }
-)
 FACTOR = frozenset({"otp_totp_totpdevice", "accounts_passkey", "accounts_recoverycodes"})
+# What a cancellation or a refund changes, and what a return does.
+REFUND = frozenset({"orders_payment", "returns_refund", "retail_email"})
+STOCK = frozenset({"products_product", "products_stockmovement", "products_heldstock"})
+CANCELLED = REFUND | STOCK | {"orders_sale"}
+RETURN = frozenset({"returns_return", "returns_returnitem", "retail_email"})
+HISTORY = frozenset({"django_admin_log"})  # what staff did
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
@@ -49,6 +47,11 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "admin:login": SESSION | TRAIL | {"auth_user"},
     "admin:logout": SESSION | TRAIL,
     "admin:password_change": SESSION | TRAIL | {"auth_user"},  # staff may change their own
+    "returns:request": RETURN | SESSION,  # as for the checkout
+    "returns:cancel": CANCELLED,
+    "returns:desk_order": CANCELLED | RETURN | HISTORY,
+    "returns:desk_refund": REFUND | HISTORY,
+    "returns:desk_return": REFUND | RETURN | STOCK | HISTORY,
     "orders:checkout": CART
     | SESSION  # a form is kept while its sender logs in
     | {
@@ -56,12 +59,6 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
         *("products_product", "products_stockmovement", "accounts_userprofile"),
         "retail_email",
     },
-    "returns:request": RETURNS | SESSION,  # as for the checkout
-    "returns:cancel": REFUNDS,
-    **dict.fromkeys(
-        ("returns:desk_return", "returns:desk_refund", "returns:desk_order"),
-        RETURNS | REFUNDS | {"django_admin_log"},
-    ),
 }
 # What staff may change in the admin: never money or telemetry.
 ADMIN = frozenset(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from django.contrib.admin.utils import quote as admin_quote
 from django.contrib.auth.models import Group, User
@@ -16,8 +18,12 @@ from django.utils.http import urlsafe_base64_encode
 from django_q.models import OrmQ, Schedule, Task
 
 from oncall.models import Alert
+from orders.fulfilment import sale_dispatch
 from orders.services import sale_checkout
 from retail.models import Metric, MetricRollup, WorkerHeartbeat
+from returns.models import Refund
+from returns.refunds import refund_adopt, refund_request
+from returns.services import return_request
 from tests.support import fill_cart, make_buyer, make_product, order_for
 
 if TYPE_CHECKING:
@@ -95,6 +101,17 @@ def _make_operational_rows() -> None:
     Schedule.objects.create(func="orders.tasks.none", name="none")
 
 
+def _make_returns(sale: Sale) -> list[str]:
+    """Dispatch an order; return its reference, and those of a return and of a failed refund."""
+    sale_dispatch(reference=sale.reference, user_id=sale.user_id)
+    units = {sale.items.get().pk: 1}
+    of_return = return_request(sale=sale, units=units, reason="other", form_key=uuid4())
+    refund = refund_request(payment=sale.payments.get(), amount=Decimal("0.50"), reason="goodwill")
+    failed = {"status": Refund.Status.FAILED, "failure": Refund.Failure.DISPUTED}
+    refund_adopt(refund=refund, **failed)
+    return [sale.reference, of_return.reference, refund.reference]
+
+
 def make_world() -> World:
     """Populate an empty database. Needs a scripted gateway that approves payments."""
     now = timezone.now()
@@ -113,6 +130,7 @@ def make_world() -> World:
     User.objects.create_user("clerk", "clerk@example.com", PASSWORD, is_staff=True)
     own = sale_checkout(order=order_for(customer, lamp, 2))
     sale_checkout(order=order_for(customer, radio))
+    returns = _make_returns(sale_checkout(order=order_for(customer, lamp, 3)))
     foreign = sale_checkout(order=order_for(other, vase))
     type(foreign).objects.filter(pk=foreign.pk).update(delivery_address=SECRET)
     fill_cart(customer, **{f"p{lamp.pk}": 1, f"p{vase.pk}": 2})
@@ -128,7 +146,7 @@ def make_world() -> World:
         sessions[name] = _session(client)
     values = {
         "slug": [lamp.slug, vase.slug, radio.slug, lamp.category.slug],
-        "reference": [own.reference, foreign.reference, own.reference.lower()],
+        "reference": [own.reference, foreign.reference, own.reference.lower(), *returns],
         "uidb64": [urlsafe_base64_encode(force_bytes(user.pk)) for user in (other, staff)],
         "token": [default_token_generator.make_token(other), "set-password"],
         "alert": ["RetailOversold", "RetailTargetDown"],

@@ -225,6 +225,24 @@ def test_an_order_that_was_not_paid_offers_nothing(
     assert "Returns and refunds" not in text_of(answer)
 
 
+def test_what_was_typed_is_kept_while_the_customer_logs_in_again(
+    shopper: Client, buyer: User
+) -> None:
+    sale = bought(buyer)
+    shopper.logout()
+    more = {f"units_{'9' * 50}": "1", **{f"units_x{number}": "1" for number in range(60)}}
+    answer = shopper.post(path(sale, "return/"), {**form(sale, 2), **more})
+    assert answer.headers["Location"] == f"/accounts/login/?next={path(sale, 'return/')}"
+    assert len(shopper.session["kept_form"]["fields"]) == 52
+    credentials = {"username": buyer.username, "password": "correct-horse-battery"}
+    shopper.post(answer.headers["Location"], credentials)
+    page = page_of(shopper, path(sale, "return/"))
+    assert f'name="units_{sale.items.get().pk}" value="2"' in page
+    assert '<option value="damaged" selected>' in page
+    assert "The shade is broken." in page
+    assert not Return.objects.exists()
+
+
 def test_an_order_is_cancelled_before_its_dispatch(shopper: Client, buyer: User) -> None:
     lamp = make_product(stock=5)
     sale = bought(buyer, {lamp: 3}, dispatched=False)

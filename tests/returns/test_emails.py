@@ -95,7 +95,8 @@ We approved your return {of_return.reference} for order {sale.reference}:
 
 2 x Lamp
 
-Send the items back by {until:%-d %b %Y}, to the sender's address on the parcel they came in. Put a note with {of_return.reference} into the parcel, so that we know whose it is.
+Send the items back by {until:%-d %b %Y}, to the sender's address on the parcel they \
+came in. Put a note with {of_return.reference} into the parcel, so that we know whose it is.
 
 When we've received and checked the items, we'll refund you.
 
@@ -185,7 +186,8 @@ def test_a_refund_for_a_return_has_staffs_words(sale: Sale) -> None:
         text
         == f"""Hello Bea Buyer,
 
-We're refunding €15.00 for your return {refund.of_return.reference} from order {sale.reference}, to the card you paid with.
+We're refunding €15.00 for your return {refund.of_return.reference} from order \
+{sale.reference}, to the card you paid with.
 
 One was damaged.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from functools import wraps
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
@@ -16,7 +17,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from django.http import HttpRequest, HttpResponse
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SESSION_KEY = "kept_form"
 KEPT_SECONDS = 3600
 MOST_CHARACTERS = 1000  # of a field
+MOST_FIELDS, LONGEST_NAME = 50, 50  # of those named by a prefix
 SHOWN_TO = "shown_to"
 
 
@@ -33,13 +35,25 @@ def shown_to(request: HttpRequest) -> str:
     return salted_hmac(SHOWN_TO, str(request.user.pk)).hexdigest()[:32]
 
 
+def _named(request: HttpRequest, names: Sequence[str]) -> Iterator[str]:
+    """Yield the names of fields; `prefix*` stands for those of the form that begin with it."""
+    for name in names:
+        if name.endswith("*"):
+            sent = (each for each in request.POST if each.startswith(name[:-1]))
+            yield from islice((each for each in sent if len(each) <= LONGEST_NAME), MOST_FIELDS)
+        else:
+            yield name
+
+
 def keep(request: HttpRequest, names: Sequence[str]) -> None:
     """Keep these fields of the request's form."""
     request.session[SESSION_KEY] = {
         "path": request.path,
         "at": time.time(),
         SHOWN_TO: request.POST.get(SHOWN_TO, "")[:MOST_CHARACTERS],
-        "fields": {name: request.POST.get(name, "")[:MOST_CHARACTERS] for name in names},
+        "fields": {
+            name: request.POST.get(name, "")[:MOST_CHARACTERS] for name in _named(request, names)
+        },
     }
 
 
