@@ -17,9 +17,11 @@ LOCK_FILES := requirements.txt requirements-dev.txt benchmarks/peers/requirement
 	benchmarks/peers/otel/requirements.txt tools/audit/requirements.txt tools/mutants/requirements.txt
 SBOM ?= vitrine.cdx.json
 
-# One process per CPU; the tests of a file run in one process, to share fixtures. The slowest files
-# (tests/conftest.py) come first, not those with the most tests.
-PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# One process more than there are CPUs, since many tests wait for programs; the tests of a file run in
+# one process, to share fixtures. The slowest files (tests/conftest.py) come first, not those with the
+# most tests.
+PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) + 1)' 2>/dev/null || echo auto)
+PYTEST := $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # Neither chosen tests nor one database say anything about the coverage of all. The floor is in
 # pyproject.toml.
@@ -29,7 +31,8 @@ ISSUE_FORMS := $(addprefix .github/ISSUE_TEMPLATE/,bug_report.yml feature_reques
 
 # These tests do not depend on the database, so they run once, on SQLite.
 WITHOUT_DATABASE := $(addprefix tests/,alerts benchmarks blind browser config contracts gateway_simulator grafana tools \
-	test_conftest_left_out.py)
+	test_conftest_left_out.py returns/test_amounts.py returns/test_buyer_pages.py returns/test_desk_refunds.py \
+	returns/test_desk_returns.py returns/test_emails.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -63,6 +63,9 @@ SLOW = (
     *("quality/test_pages.py", "oncall/test_pages.py", "contracts/test_one_answer.py"),
     *("alerts/test_rules.py", "alerts/test_mutants.py", "alerts/test_alertmanager.py"),
     *("alerts/test_inhibition.py", "alerts/test_probes.py"),
+    *("returns/test_amounts.py", "returns/test_machine.py", "returns/test_shoppers.py"),
+    *("returns/test_audit_gateway.py", "returns/test_buyer_pages.py"),
+    *("returns/test_desk_refunds.py", "returns/test_desk_returns.py", "returns/test_emails.py"),
     "test_conftest_left_out.py",
 )
 KEPT_TABLES = {"django_content_type", "auth_permission"}

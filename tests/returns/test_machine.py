@@ -269,5 +269,5 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_any_history_keeps_the_books_right() -> None:
     run_state_machine_as_test(
-        Machine, settings=hypothesis_settings(max_examples=60, stateful_step_count=30)
+        Machine, settings=hypothesis_settings(max_examples=30, stateful_step_count=30)
     )
