@@ -16,14 +16,14 @@ def lease_outlasts_a_batch(**_: Any) -> list[CheckMessage]:
     """Report a lease that can end while its refunds are still being sent."""
     call = settings.GATEWAY_CONNECT_TIMEOUT + settings.GATEWAY_READ_TIMEOUT
     longest = ceil(refunding.BATCH / refunding.CONCURRENCY) * CALLS * call
-    if longest < settings.REFUND_LEASE:
+    if longest < settings.PAYMENT_LEASE:
         return []
     return [
         Error(
-            f"REFUND_LEASE is {settings.REFUND_LEASE:g} s, and one batch of refunds can take "
+            f"PAYMENT_LEASE is {settings.PAYMENT_LEASE:g} s, and one batch of refunds can take "
             f"{longest:g} s: a second worker would claim refunds that the first still sends.",
             hint=(
-                f"Set REFUND_LEASE to more than {ceil(longest)}, or lower GATEWAY_READ_TIMEOUT or "
+                f"Set PAYMENT_LEASE to more than {ceil(longest)}, or lower GATEWAY_READ_TIMEOUT or "
                 "GATEWAY_CONNECT_TIMEOUT."
             ),
             id="returns.E001",

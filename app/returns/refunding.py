@@ -70,7 +70,7 @@ def _due(now: datetime) -> QuerySet[Refund]:
 
 def claim(now: datetime) -> list[Refund]:
     """Claim a batch of due refunds for the length of a lease; return those that can be read."""
-    lease = timedelta(seconds=settings.REFUND_LEASE)
+    lease = timedelta(seconds=settings.PAYMENT_LEASE)
     with transaction.atomic():
         due = _due(now).select_for_update(skip_locked=True, of=("self",)).order_by("due_at")
         claimed = list(due.values_list("pk", flat=True)[:BATCH])

@@ -30,7 +30,7 @@ SETTINGS = {
     "WEB_THREADS": "50",  # more than the requests that stop in web
     "GATEWAY_READ_TIMEOUT": "2",
     "BREAKER_FAIL_MAX": "1000",  # an open breaker would hide most cells; it has its own tests
-    "REFUND_LEASE": "3600",  # however long the others take to their steps
+    "PAYMENT_LEASE": "3600",  # however long the others take to their steps
     "DATABASE_LOCK_TIMEOUT": "900",
     "DATABASE_STATEMENT_TIMEOUT": "900",
     "DATABASE_IDLE_TIMEOUT": "900",
