@@ -158,7 +158,7 @@ def test_an_empty_shop(
     viewer = viewer_of_empty_shop
     staffed_shop.run(AFTER_THE_LOG_IN + DELETE_EVERYTHING)
     viewer.open(f"{PAGE}?range=7d")
-    viewer.reads("The shop does not take returns yet.")
+    viewer.reads("No refunds paid in this range.")
     expect(viewer.page.locator("figure.chart canvas")).to_have_count(0)
     expect(viewer.page.locator(".chart-empty:visible")).to_have_count(len(CHARTS))
     examine(viewer.page, "dashboard-empty", pictures)
