@@ -195,7 +195,7 @@ def _refund_card(numbers: Numbers, period: str) -> Card:
         open_now = f"{numbers.refunds_unsettled:,} not settled, the oldest for {age}."
     if numbers.refunds_for_staff:
         open_now += f" Waiting for staff: {numbers.refunds_for_staff:,}."
-    words = Words("No refunds paid in this range.", detail=open_now)
+    words = Words("Nothing was refunded in this range.", detail=open_now)
     card = _card(numbers, period, "refunds", words, empty=not numbers.value("refunds"))
     amount = Figure(number(numbers.value("refund_amount"), settings.CURRENCY), name="Amount")
     named = [replace(figure, name="Refunds") for figure in card.figures]

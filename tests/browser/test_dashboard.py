@@ -14,7 +14,17 @@ from tests.browser.test_alerts import HIDE, WARNING, alert, notify
 from tests.running.support import wait_until
 
 PAGE = "/metrics/dashboard/"
-CHARTS = ("daily", "revenue", "errors", "payments", "times", "requests", "settled", "rejected")
+CHARTS = (
+    "daily",
+    "revenue",
+    "refunds",
+    "errors",
+    "payments",
+    "times",
+    "requests",
+    "settled",
+    "rejected",
+)
 STAFF = f"""
 from django.contrib.auth.models import User
 User.objects.create_user("merchandiser", password="{PASSWORD}", is_staff=True)
@@ -158,7 +168,7 @@ def test_an_empty_shop(
     viewer = viewer_of_empty_shop
     staffed_shop.run(AFTER_THE_LOG_IN + DELETE_EVERYTHING)
     viewer.open(f"{PAGE}?range=7d")
-    viewer.reads("No refunds paid in this range.")
+    viewer.reads("Nothing was refunded in this range.")
     expect(viewer.page.locator("figure.chart canvas")).to_have_count(0)
     expect(viewer.page.locator(".chart-empty:visible")).to_have_count(len(CHARTS))
     examine(viewer.page, "dashboard-empty", pictures)

@@ -124,7 +124,7 @@ def test_an_empty_shop_explains_why_numbers_are_missing(staff: Client) -> None:
         "Error rate": "calm: No requests in this range. Limit: at most 5 %",
         "Payment success": "calm: No payments settled in this range. Limit: at least 95 %",
         "Response time": "calm: No requests in this range. Limit: p95 at most 1,000 ms",
-        "Refunds": "calm: No refunds paid in this range. All refunds are settled.",
+        "Refunds": "calm: Nothing was refunded in this range. All refunds are settled.",
         "Throttled": "calm: No requests in this range.",
         "Stock conflicts": "calm: No requests in this range. Limit: at most 0",
     }

@@ -94,5 +94,5 @@ def test_a_refund_that_fails_later_is_taken_off_and_owed_again(
 def test_unsettled_refunds_are_shown_without_one_paid_out(buyer: User, staff: Client) -> None:
     make_refund(make_paid(buyer), created_at=timezone.now() - timedelta(minutes=3))
     assert cards(staff)["Refunds"] == (
-        "calm: No refunds paid in this range. 1 not settled, the oldest for 3 min."
+        "calm: Nothing was refunded in this range. 1 not settled, the oldest for 3 min."
     )
