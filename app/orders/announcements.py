@@ -60,12 +60,13 @@ def _sale_of(email: Email) -> Sale:
     return Sale.objects.select_related("user").get(reference=email.about)
 
 
-def _content(sale: Sale, subject: str, template: str, **context: object) -> Content | None:
+def sale_email(sale: Sale, subject: str, template: str, **context: object) -> Content | None:
     """Compose an e-mail to the address that the buyer gave for the order."""
     recipient = sale.email or sale.user.email
     if not recipient:
         return None
-    words = {"sale": sale, "shop_name": settings.SHOP_NAME, **context}
+    link = f"{settings.SHOP_URL}{order_path(sale.reference)}" if settings.SHOP_URL else ""
+    words = {"sale": sale, "link": link, "shop_name": settings.SHOP_NAME, **context}
     return Content(recipient, subject, render_to_string(template, words))
 
 
@@ -79,24 +80,23 @@ def _confirmation(email: Email) -> Content | None:
         user_id=sale.user_id, full_name=sale.delivery_name, address=sale.delivery_address
     )
     subject = f"Your order {sale.reference} at {settings.SHOP_NAME}"
-    return _content(sale, subject, "orders/confirmation.txt")
+    return sale_email(sale, subject, "orders/confirmation.txt")
 
 
 def _not_completed(email: Email) -> Content | None:
     sale = _sale_of(email)
     reason = sale.payments.latest("created_at").failure_reason
     subject = f"We couldn't complete order {sale.reference} at {settings.SHOP_NAME}"
-    return _content(sale, subject, "orders/not_completed.txt", reason=reason)
+    return sale_email(sale, subject, "orders/not_completed.txt", reason=reason)
 
 
 def _dispatched(email: Email) -> Content | None:
     sale = _sale_of(email)
     subject = f"Your order {sale.reference} is on its way"
-    return _content(
+    return sale_email(
         sale,
         subject,
         "orders/dispatched.txt",
-        link=f"{settings.SHOP_URL}{order_path(sale.reference)}" if settings.SHOP_URL else "",
         return_days=settings.RETURN_DAYS,
     )
 

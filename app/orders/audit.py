@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 CHUNK = 500_000  # orders compared by one statement
 
 
-def rows_of(statement: str, ids: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement; `ids` is an SQL condition on the orders' ids."""
+def rows_of(statement: str, ids: str = "") -> list[tuple[Any, ...]]:
+    """Return a statement's rows; `ids` is an SQL condition on the orders' ids, if it has one."""
     with bounded_read(SECONDS), connection.cursor() as cursor:
         cursor.execute(statement.format(ids=ids, most=MOST_OPEN))
         rows: list[tuple[Any, ...]] = cursor.fetchall()

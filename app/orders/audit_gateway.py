@@ -6,52 +6,31 @@ those of the gateway now configured are compared with it.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from orders.models import Payment
 from orders.selectors import OVERDUE, UNFINISHED, of_this_gateway
-from payments.selectors import gateway_charges, gateway_charges_of, gateway_refunds
-from payments.services import NoAnswerError
-from retail.audit.declare import Checkpoint, NotCheckedError, Part, Violation, invariant
+from payments.ledger import scan_ledger
+from payments.selectors import asking_gateway, gateway_charges, gateway_charges_of, gateway_refunds
+from retail.audit.declare import Checkpoint, Part, Violation, invariant
 from retail.audit.ranges import SECONDS, ranges
 from retail.db.batches import readable
-from retail.db.reads import ROW_MARGIN, bounded_read
+from retail.db.reads import bounded_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from django.db.models import QuerySet
 
-    from payments.selectors import GatewayCharge
+    from payments.selectors import GatewayCharge, GatewayRefund
 
 
 CHUNK = 5_000  # payments compared with the gateway at a time
 
 _COMPARED = Payment.objects.only("key", "amount", "currency", "status", "created_at")
-
-
-@contextmanager
-def _gateway_errors() -> Iterator[None]:
-    """Turn NoAnswerError into NotCheckedError."""
-    try:
-        yield
-    except NoAnswerError as error:
-        raise NotCheckedError(f"the gateway does not answer: {error}") from error
-
-
-def _done(checkpoint: Checkpoint) -> int:
-    """Return the last id that is done in this gateway's ledger; each gateway counts on its own."""
-    of_this = checkpoint.get("gateway", settings.GATEWAY_NAME) == settings.GATEWAY_NAME
-    return checkpoint.get("done", 0) if of_this else 0
-
-
-def _checkpoint(done: int) -> Checkpoint:
-    return {"done": done, "gateway": settings.GATEWAY_NAME} if done else {}
 
 
 def _completed() -> QuerySet[Payment]:
@@ -96,7 +75,7 @@ def _unrecorded_of(charges: list[GatewayCharge], payments: dict[str, Payment]) -
 
 def charge_has_payment_of(keys: list[str]) -> list[Violation]:
     """Recheck which of these charges lack a matching payment."""
-    with _gateway_errors():
+    with asking_gateway():
         charges = list(gateway_charges_of(keys=keys).values())
     return _unrecorded_of(charges, _payments_of(charges))
 
@@ -107,25 +86,20 @@ def charge_has_payment(checkpoint: Checkpoint) -> Iterator[Part]:
 
     The checkpoint stops before payments that are unfinished but within their deadline.
     """
-    last = done = _done(checkpoint)
-    advancing, settled = True, timezone.now() - ROW_MARGIN
-    while True:
-        with _gateway_errors():
-            page = gateway_charges(after=last)
-        if not page:
-            return
+
+    def find(page: list[GatewayCharge]) -> tuple[list[Violation], set[int]]:
         payments = _payments_of(page)
-        for charge in page:
-            unfinished = charge.approved and _in_time(payments.get(charge.key))
-            advancing = advancing and charge.created_at < settled and not unfinished
-            done = charge.id if advancing else done
-        last = page[-1].id
-        yield Part(len(page), _unrecorded_of(page, payments), _checkpoint(done))
+        waiting = {
+            charge.id for charge in page if charge.approved and _in_time(payments.get(charge.key))
+        }
+        return _unrecorded_of(page, payments), waiting
+
+    return scan_ledger(checkpoint, lambda last: gateway_charges(after=last), find)
 
 
 def _uncharged(payments: list[Payment]) -> list[Violation]:
     """Return the payments without an approved charge of the same amount at the gateway."""
-    with _gateway_errors():
+    with asking_gateway():
         charges = gateway_charges_of(keys=[payment.key for payment in payments])
     violations = []
     for payment in payments:
@@ -158,7 +132,7 @@ def payment_has_charge(checkpoint: Checkpoint) -> Iterator[Part]:
 
 def refunds_within_captured_of(keys: list[str]) -> list[Violation]:
     """Recheck which of these charges were refunded beyond the captured amount."""
-    with _gateway_errors():
+    with asking_gateway():
         charges = gateway_charges_of(keys=keys)
     violations = []
     for key in keys:
@@ -174,18 +148,9 @@ def refunds_within_captured_of(keys: list[str]) -> list[Violation]:
 @invariant("refunds_within_captured", recheck=refunds_within_captured_of)
 def refunds_within_captured(checkpoint: Checkpoint) -> Iterator[Part]:
     """Find charges refunded beyond the captured amount, going by the latest refunds."""
-    last = done = _done(checkpoint)
-    settled = timezone.now() - ROW_MARGIN
-    advancing = True
-    while True:
-        with _gateway_errors():
-            page = gateway_refunds(after=last)
-        if not page:
-            return
-        for refund in page:
-            advancing = advancing and refund.created_at < settled
-            done = refund.id if advancing else done
-        last = page[-1].id
+
+    def find(page: list[GatewayRefund]) -> tuple[list[Violation], set[int]]:
         keys = sorted({refund.charge_key for refund in page})
-        violations = refunds_within_captured_of(keys)
-        yield Part(len(page), violations, _checkpoint(done))
+        return refunds_within_captured_of(keys), set()
+
+    return scan_ledger(checkpoint, lambda last: gateway_refunds(after=last), find)

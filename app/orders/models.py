@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from decimal import Decimal
 from typing import ClassVar
@@ -13,14 +12,12 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from products.models import Product
-
-# For reading aloud: without letters and digits that are easily confused.
-_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+from retail.references import random_reference
 
 
 def new_reference() -> str:
-    """Return a random order reference, which does not reveal the number of orders."""
-    return "VT-" + "".join(secrets.choice(_ALPHABET) for _ in range(10))
+    """Return a random reference of an order."""
+    return random_reference("VT")
 
 
 def new_payment_key() -> str:

@@ -1,7 +1,6 @@
 """Step 5 of a checkout: the worker finishes payments that a request left unsettled.
 
-Claiming a due payment moves its `due_at` ahead by a lease, so that no other worker claims it until
-the lease expires. What was never sent is sent, or its order is cancelled if that is too late. What
+What was never sent is sent, or its order is cancelled if that is too late. What
 may have been sent is charged again under the same key for a while, then cancelled at the gateway,
 which returns the outcome.
 
@@ -12,13 +11,10 @@ what was charged, or charge it a second time. What may have been sent there is l
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import connections, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -41,6 +37,7 @@ from payments.services import (
     payment_release,
 )
 from retail import jobs
+from retail.claims import claim_due, work_off
 from retail.db.batches import readable
 from retail.jobs import job
 from retail.observability.context import current_request_id, request_context
@@ -51,7 +48,6 @@ if TYPE_CHECKING:
 
 BATCH = 40
 CONCURRENCY = 8  # threads, which mostly wait for the gateway
-BUDGET_SECONDS = 20  # then the worker's other pollers have their turn
 
 logger = logging.getLogger("retail.orders")
 
@@ -77,10 +73,7 @@ def _due(now: datetime) -> QuerySet[Payment]:
 def claim(now: datetime) -> list[Payment]:
     """Claim a batch of due payments for the length of a lease; return those that can be read."""
     lease = timedelta(seconds=settings.PAYMENT_LEASE)  # longer than a batch can take: checks.py
-    with transaction.atomic():
-        due = _due(now).select_for_update(skip_locked=True).order_by("due_at")
-        claimed = list(due.values_list("pk", flat=True)[:BATCH])
-        Payment.objects.filter(pk__in=claimed).update(due_at=now + lease)
+    claimed = claim_due(_due(now), BATCH, until=now + lease)
     return readable(Payment.objects.select_related("sale").filter(pk__in=claimed).order_by("pk"))
 
 
@@ -140,39 +133,21 @@ def _finish_or_log(payment: Payment) -> None:
         logger.exception("event=payment.finish_failed", extra={"order_ref": payment.sale.reference})
 
 
-def _finish_in_thread(payment: Payment) -> None:
-    try:
-        _finish_or_log(payment)
-    finally:
-        connections.close_all()
-
-
 def _give_back(payment: Payment) -> None:
     """End the claim on a payment that nothing was done with."""
     claimed = still_movable(payment, Payment.Status.COMPLETED).filter(due_at=payment.due_at)
     claimed.update(due_at=timezone.now())
 
 
+def _claim_due() -> list[Payment]:
+    """Claim what is due. Most polls find nothing, and this needs no transaction."""
+    now = timezone.now()
+    return claim(now) if _due(now).exists() else []
+
+
 def settle_due() -> int:
     """Claim and finish due payments until the worker stops; return how many were claimed."""
-    claimed = 0
-    until = monotonic() + BUDGET_SECONDS
-    while monotonic() < until and not jobs.stopping.is_set():
-        batch = claim(timezone.now()) if _any_due() else []
-        if not batch:
-            break
-        claimed += len(batch)
-        if len(batch) == 1:
-            _finish_or_log(batch[0])
-            continue
-        with ThreadPoolExecutor(min(CONCURRENCY, len(batch)), "settle") as pool:
-            list(pool.map(_finish_in_thread, batch))
-    return claimed
-
-
-def _any_due() -> bool:
-    """Whether any payment is due. Most polls find none, and this needs no transaction."""
-    return _due(timezone.now()).exists()
+    return work_off(_claim_due, _finish_or_log, threads=CONCURRENCY)
 
 
 @job(every_minutes=1, success_within_minutes=10)

@@ -92,9 +92,12 @@ def unfinished() -> QuerySet[Payment]:
     return Payment.objects.filter(status__in=UNFINISHED)
 
 
-def of_this_gateway() -> Q:
-    """Return the condition of payments that the gateway now configured knows, if it was asked."""
-    return Q(gateway__in=("", settings.GATEWAY_NAME))
+def of_this_gateway(payment: str = "") -> Q:
+    """Return the condition of payments that the gateway now configured knows, if it was asked.
+
+    `payment` leads to the payment, such as "payment__".
+    """
+    return Q(**{f"{payment}gateway__in": ("", settings.GATEWAY_NAME)})
 
 
 def of_other_gateways(payments: QuerySet[Payment]) -> dict[str, int]:

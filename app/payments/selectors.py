@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -166,6 +167,15 @@ def gateway_changes(*, after: int) -> list[GatewayChange]:
     return _parsed(GatewayChange.from_row(row) for row in rows)
 
 
+@contextmanager
+def asking_gateway() -> Iterator[None]:
+    """Turn NoAnswerError into NotCheckedError."""
+    try:
+        yield
+    except NoAnswerError as error:
+        raise NotCheckedError(f"the gateway does not answer: {error}") from error
+
+
 def gateway_ledger_position(known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the last ids in the gateway's ledger, reading on from a known position.
 
@@ -173,13 +183,11 @@ def gateway_ledger_position(known: Mapping[str, Any]) -> dict[str, Any]:
     """
     same = known.get("gateway") == settings.GATEWAY_NAME
     charge, refund = (known.get(name, 0) if same else 0 for name in ("charge", "refund"))
-    try:
+    with asking_gateway():
         while charges := gateway_charges(after=charge):
             charge = charges[-1].id
         while refunds := gateway_refunds(after=refund):
             refund = refunds[-1].id
-    except NoAnswerError as error:
-        raise NotCheckedError(f"the gateway does not answer: {error}") from error
     return {"gateway": settings.GATEWAY_NAME, "charge": charge, "refund": refund}
 
 

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.template.loader import render_to_string
 
-from orders.announcements import order_path
-from retail.mail.kinds import Content, EmailKind
+from orders.announcements import sale_email
+from retail.mail.kinds import EmailKind
 from returns.models import Refund, Return
 
 if TYPE_CHECKING:
-    from orders.models import Sale
+    from retail.mail.kinds import Content
     from retail.models import Email
-
-
-def _content(sale: Sale, subject: str, template: str, **context: Any) -> Content | None:
-    """Compose an e-mail to the address that the buyer gave for the order."""
-    recipient = sale.email or sale.user.email
-    if not recipient:
-        return None
-    link = f"{settings.SHOP_URL}{order_path(sale.reference)}" if settings.SHOP_URL else ""
-    words = {"sale": sale, "link": link, "shop_name": settings.SHOP_NAME, **context}
-    return Content(recipient, subject, render_to_string(template, words))
 
 
 def _return_kind(status: str, subject: str) -> EmailKind:
@@ -32,7 +21,7 @@ def _return_kind(status: str, subject: str) -> EmailKind:
     def compose(email: Email) -> Content | None:
         returns = Return.objects.select_related("sale__user")
         of_return = returns.prefetch_related("items__sale_item").get(reference=email.about)
-        return _content(
+        return sale_email(
             of_return.sale,
             subject.format(of_return.sale.reference),
             f"returns/mail/return_{status}.txt",
@@ -54,7 +43,7 @@ def _refund_kind(event: str, subject: str) -> EmailKind:
         template = f"returns/mail/refund_{event}.txt"
         retrying = Refund.objects.filter(replaces=refund).exists()
         words = {"refund": refund, "retrying": retrying}
-        return _content(sale, subject.format(sale.reference), template, **words)
+        return sale_email(sale, subject.format(sale.reference), template, **words)
 
     return EmailKind(f"refund_{event}", compose)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db import connection
 from django.utils import timezone
 
+from orders.audit import rows_of
 from retail.audit.declare import MOST_OPEN, Checkpoint, Part, Violation, invariant
 from retail.audit.ranges import SECONDS
 from retail.db.reads import bounded_read
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.db.models import Model
-
-
-def _rows(statement: str) -> list[tuple[Any, ...]]:
-    with bounded_read(SECONDS), connection.cursor() as cursor:
-        cursor.execute(statement.format(most=MOST_OPEN))
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
 
 
 def _count(model: type[Model]) -> int:
@@ -58,7 +51,7 @@ def refunds_match_reserved(_checkpoint: Checkpoint) -> Iterator[Part]:
     """
     violations = [
         Violation(key, f"{reserved:.2f} of {amount:.2f} reserved, refunds sum to {total:.2f}")
-        for key, amount, reserved, total in _rows(_RESERVED)
+        for key, amount, reserved, total in rows_of(_RESERVED)
     ]
     yield Part(_count(Refund), violations, {})
 
@@ -91,7 +84,7 @@ def returned_within_sold(_checkpoint: Checkpoint) -> Iterator[Part]:
             f"product {product}: {returned} in returns, {sold} sold",
             amount=returned - sold,
         )
-        for reference, product, sold, returned in _rows(_RETURNED)
+        for reference, product, sold, returned in rows_of(_RETURNED)
     ]
     yield Part(_count(ReturnItem), violations, {})
 
@@ -132,7 +125,7 @@ def restocked_as_received(_checkpoint: Checkpoint) -> Iterator[Part]:
             f"product {product}: {sellable} sellable, {gone} damaged or lost; "
             f"{moved_in} came in, {moved_out} written off",
         )
-        for reference, product, sellable, gone, moved_in, moved_out in _rows(_RESTOCKED)
+        for reference, product, sellable, gone, moved_in, moved_out in rows_of(_RESTOCKED)
     ]
     yield Part(_count(Return), violations, {})
 

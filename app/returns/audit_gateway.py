@@ -7,23 +7,27 @@ configured are compared with it.
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from orders.models import Payment
+from orders.selectors import of_this_gateway
+from payments.ledger import scan_ledger
 from payments.refunds import RefundStatus
-from payments.selectors import gateway_charges_of, gateway_refunds, gateway_refunds_of
-from payments.services import NoAnswerError
-from retail.audit.declare import Checkpoint, NotCheckedError, Part, Violation, invariant
+from payments.selectors import (
+    asking_gateway,
+    gateway_charges_of,
+    gateway_refunds,
+    gateway_refunds_of,
+)
+from retail.audit.declare import Checkpoint, Part, Violation, invariant
 from retail.audit.ranges import SECONDS, ranges
-from retail.db.reads import ROW_MARGIN, bounded_read
-from returns.models import Refund
+from retail.db.reads import bounded_read
+from returns.models import ENDED, Refund
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,24 +40,13 @@ UNREAD = timedelta(minutes=2)
 
 Status = Refund.Status
 PAID = (Status.PENDING, Status.SUCCEEDED)  # the gateway has it
-ENDED = (Status.FAILED, Status.CANCELLED)
 LIVE = (RefundStatus.PENDING, RefundStatus.SUCCEEDED)
-
-
-@contextmanager
-def _gateway_errors() -> Iterator[None]:
-    """Turn NoAnswerError into NotCheckedError."""
-    try:
-        yield
-    except NoAnswerError as error:
-        raise NotCheckedError(f"the gateway does not answer: {error}") from error
 
 
 def _payments(condition: Q) -> list[Payment]:
     """Return the payments of this gateway with refunds that meet a condition."""
-    of_this = Q(gateway__in=("", settings.GATEWAY_NAME))
     with bounded_read(SECONDS):
-        return list(Payment.objects.filter(of_this & condition).distinct().order_by("pk"))
+        return list(Payment.objects.filter(of_this_gateway(), condition).distinct().order_by("pk"))
 
 
 def _sums(payments: Iterable[Payment]) -> dict[str, tuple[Decimal, Decimal]]:
@@ -80,7 +73,7 @@ def _changed_lately(key: str) -> bool:
 
 
 def _disagreeing(payments: list[Payment]) -> list[Violation]:
-    with _gateway_errors():
+    with asking_gateway():
         charges = gateway_charges_of(keys=[payment.key for payment in payments])
         sums = _sums(payments)
         violations = []
@@ -113,47 +106,28 @@ def refunds_match_gateway(checkpoint: Checkpoint) -> Iterator[Part]:
         yield Part(rows.size, _disagreeing(payments), rows.checkpoint, rows.end)
 
 
-def _unrecorded(page: list[GatewayRefund]) -> list[Violation]:
-    """Return the gateway's refunds of our payments that are not ours."""
+def _unrecorded(page: list[GatewayRefund]) -> tuple[list[Violation], set[int]]:
+    """Return the gateway's refunds of our payments that are not ours, and their ids."""
     live = [row for row in page if row.status in LIVE]
     with bounded_read(SECONDS):
         keys = {row.charge_key for row in live}
         known = set(Payment.objects.filter(key__in=keys).values_list("key", flat=True))
-        ours = {
-            (refund.reference, refund.payment.key): refund
-            for refund in Refund.objects.filter(
-                reference__in=[row.reference for row in live]
-            ).select_related("payment")
-        }
-    violations = []
+        references = [row.reference for row in live]
+        refunds = Refund.objects.filter(reference__in=references).select_related("payment")
+        ours = {(refund.reference, refund.payment.key): refund for refund in refunds}
+    found = {}
     for row in live:
         if row.charge_key not in known:  # refunded by hand, after a restore (docs/backups.md)
             continue
         refund = ours.get((row.reference, row.charge_key))
-        what = f"refunded {row.amount} of {row.charge_key}"
-        if refund is None:
-            violations.append(Violation(row.refund_id, f"{what}, no refund"))
-        elif refund.status in ENDED or refund.amount != row.amount:
-            recorded = f"{refund.reference} {refund.amount} {refund.status}"
-            violations.append(Violation(row.refund_id, f"{what}, refund {recorded}"))
-    return violations
+        recorded = f"refund {refund.reference} {refund.amount} {refund.status}" if refund else ""
+        if refund is None or refund.status in ENDED or refund.amount != row.amount:
+            detail = f"refunded {row.amount} of {row.charge_key}, {recorded or 'no refund'}"
+            found[row.id] = Violation(row.refund_id, detail)
+    return list(found.values()), set(found)
 
 
 @invariant("gateway_refund_has_row", since_backup=True)
 def gateway_refund_has_row(checkpoint: Checkpoint) -> Iterator[Part]:
     """Find refunds at the gateway that the shop has not asked for, or holds for failed."""
-    of_this = checkpoint.get("gateway", settings.GATEWAY_NAME) == settings.GATEWAY_NAME
-    last = done = checkpoint.get("done", 0) if of_this else 0
-    settled, advancing = timezone.now() - ROW_MARGIN, True
-    while True:
-        with _gateway_errors():
-            page = gateway_refunds(after=last)
-        if not page:
-            return
-        violations = _unrecorded(page)
-        for row in page:
-            advancing = advancing and row.created_at < settled and not violations
-            done = row.id if advancing else done
-        last = page[-1].id
-        next_scan = {"done": done, "gateway": settings.GATEWAY_NAME} if done else {}
-        yield Part(len(page), violations, next_scan)
+    return scan_ledger(checkpoint, lambda last: gateway_refunds(after=last), _unrecorded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from django.core.paginator import Paginator
@@ -16,6 +17,7 @@ from returns.desk import MAY_REFUND, MAY_RETURN, act, desk_page, history, requir
 from returns.errors import RefundProblemError, ReturnProblemError
 from returns.forms import DecideForm, InspectForm, WorthForm
 from returns.models import Refund, Return
+from returns.unsettled import returns_by_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +45,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "for_staff": for_staff[:MOST_REFUNDS],
         "on_the_way": on_the_way[:MOST_REFUNDS],
         "sums": pages.sums(on_the_way),
-        "waiting": pages.returns_by_status(),
+        "waiting": Counter({row.status: row.count for row in returns_by_status()}),
         "page_obj": returns.get_page(request.GET.get("page")),
     }
     return render(request, "returns/desk/queue.html", context)

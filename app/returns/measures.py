@@ -54,15 +54,19 @@ def refunds_reopened(rows: Iterable[OpenRefunds]) -> int:
     return sum(row.count if row.state in FOR_STAFF else row.again for row in rows)
 
 
+def refund_most_age_seconds(state: str) -> float:
+    """Return how long a refund may be in a state: a bank takes days to pay out a pending one."""
+    limits = THRESHOLDS.refunds
+    return limits.pending_most_age_seconds if state == "pending" else limits.most_age_seconds
+
+
 def refunds_stuck(rows: Iterable[OpenRefunds], now: datetime) -> list[OpenRefunds]:
     """Unsettled refunds on their way whose oldest one is beyond the limit of its state."""
-    limits = THRESHOLDS.refunds
-    most = {"pending": limits.pending_most_age_seconds}
     return [
         row
         for row in rows
         if row.state not in FOR_STAFF
-        and (now - row.oldest).total_seconds() > most.get(row.state, limits.most_age_seconds)
+        and (now - row.oldest).total_seconds() > refund_most_age_seconds(row.state)
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from typing import ClassVar
 
@@ -12,23 +11,17 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from orders.models import Payment, Sale, SaleItem
-
-# For reading aloud: without letters and digits that are easily confused.
-_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-
-
-def _reference(prefix: str) -> str:
-    return prefix + "-" + "".join(secrets.choice(_ALPHABET) for _ in range(10))
+from retail.references import random_reference
 
 
 def new_return_reference() -> str:
     """Return a random reference of a return."""
-    return _reference("RT")
+    return random_reference("RT")
 
 
 def new_refund_reference() -> str:
     """Return a random reference of a refund, by which the gateway's ledger is searched."""
-    return _reference("RF")
+    return random_reference("RF")
 
 
 def new_refund_key() -> str:
@@ -264,6 +257,24 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reference}: {self.amount} {self.currency}"
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether it failed or was cancelled, and nothing replaces it."""
+        return self.status in ENDED and self.settled_at is None
+
+    def earlier(self) -> list[Refund]:
+        """Return the failed refunds that it replaces, newest first."""
+        rows: list[Refund] = []
+        before = self.replaces
+        while before is not None:
+            rows.append(before)
+            before = before.replaces
+        return rows
+
+
+# What was not paid out, and gives back its part of the payment's limit.
+ENDED = (Refund.Status.FAILED, Refund.Status.CANCELLED)
 
 
 class GatewayPosition(models.Model):

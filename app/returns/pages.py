@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,7 +11,8 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from orders.models import Payment, Sale, SaleItem
-from returns.models import Refund, Return
+from returns.measures import RETURN_STATES
+from returns.models import ENDED, Refund, Return
 from returns.selectors import ARRIVED, returnable_until, units_left, unsettled
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from uuid import UUID
 
-OPEN = (Return.Status.REQUESTED, Return.Status.APPROVED, Return.Status.RECEIVED)
-_ENDED = (Refund.Status.FAILED, Refund.Status.CANCELLED)
-FOR_STAFF = Q(status__in=(*_ENDED, Refund.Status.NEEDS_HUMAN))
+FOR_STAFF = Q(status__in=(*ENDED, Refund.Status.NEEDS_HUMAN))
 
 
 @dataclass(frozen=True)
@@ -112,10 +110,7 @@ def worth(of_return: Return) -> Decimal:
 
 def chain(refund: Refund) -> list[Refund]:
     """Return the refunds that paid the same debt, oldest first."""
-    first = refund
-    while first.replaces is not None:
-        first = first.replaces
-    rows = [first]
+    rows = [*reversed(refund.earlier()), refund]
     refunds = Refund.objects.select_related("payment__sale")
     while (later := refunds.filter(replaces=rows[-1]).first()) is not None:
         rows.append(later)
@@ -124,7 +119,7 @@ def chain(refund: Refund) -> list[Refund]:
 
 def open_returns() -> QuerySet[Return]:
     """Return the returns that wait for somebody, oldest first."""
-    rows = Return.objects.filter(status__in=OPEN).order_by("requested_at", "pk")
+    rows = Return.objects.filter(status__in=RETURN_STATES).order_by("requested_at", "pk")
     return rows.select_related("sale").prefetch_related("items__sale_item")
 
 
@@ -146,9 +141,3 @@ def sums(refunds: QuerySet[Refund]) -> list[tuple[str, int, Decimal]]:
     """Return currency, count and sum of refunds, by currency."""
     rows = refunds.order_by("currency").values_list("currency")
     return list(rows.annotate(Count("pk"), Sum("amount")))
-
-
-def returns_by_status() -> Counter[str]:
-    """Return how many returns wait, by status."""
-    rows = Return.objects.filter(status__in=OPEN).order_by().values_list("status")
-    return Counter(dict(rows.annotate(Count("pk"))))

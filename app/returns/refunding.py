@@ -9,21 +9,21 @@ the shop never pays twice because it has waited too long.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import connections, transaction
-from django.db.models import F, Q, QuerySet
+from django.db import transaction
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from orders.selectors import of_this_gateway
 from payments.refunds import RefundRefusedError, RefundRequest, RefundStatus, refund_send
 from payments.selectors import gateway_refunds_of
 from payments.services import BreakerOpenError, NoAnswerError
 from retail import jobs
+from retail.claims import claim_due, work_off
 from retail.db.batches import readable
 from retail.observability.context import current_request_id, request_context
 from returns import metrics
@@ -46,7 +46,6 @@ _ADOPTED = {
 
 BATCH = 16
 CONCURRENCY = 4  # threads, which mostly wait for the gateway
-BUDGET_SECONDS = 20  # then the worker's other pollers have their turn
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
 # An answer that a refund is refused or unknown proves nothing while an earlier request of it may
 # still be on its way. After this time none is.
@@ -55,26 +54,19 @@ ON_ITS_WAY = timedelta(minutes=15)
 logger = logging.getLogger("retail.returns")
 
 
-def _of_this_gateway() -> Q:
-    return Q(payment__gateway__in=("", settings.GATEWAY_NAME))
-
-
 def open_refunds() -> QuerySet[Refund]:
     """Return the refunds that the worker still has to settle."""
     return Refund.objects.filter(status__in=AT_GATEWAY)
 
 
 def _due(now: datetime) -> QuerySet[Refund]:
-    return open_refunds().filter(_of_this_gateway(), due_at__lte=now)
+    return open_refunds().filter(of_this_gateway("payment__"), due_at__lte=now)
 
 
 def claim(now: datetime) -> list[Refund]:
     """Claim a batch of due refunds for the length of a lease; return those that can be read."""
     lease = timedelta(seconds=settings.PAYMENT_LEASE)
-    with transaction.atomic():
-        due = _due(now).select_for_update(skip_locked=True, of=("self",)).order_by("due_at")
-        claimed = list(due.values_list("pk", flat=True)[:BATCH])
-        Refund.objects.filter(pk__in=claimed).update(due_at=now + lease)
+    claimed = claim_due(_due(now), BATCH, until=now + lease)
     rows = Refund.objects.select_related("payment__sale").filter(pk__in=claimed)
     return readable(rows.order_by("pk"))
 
@@ -234,25 +226,12 @@ def _finish_or_log(refund: Refund) -> None:
         logger.exception("event=refund.finish_failed", extra={"refund_ref": refund.reference})
 
 
-def _finish_in_thread(refund: Refund) -> None:
-    try:
-        _finish_or_log(refund)
-    finally:
-        connections.close_all()
+def _claim_due() -> list[Refund]:
+    """Claim what is due. Most polls find nothing, and this needs no transaction."""
+    now = timezone.now()
+    return claim(now) if _due(now).exists() else []
 
 
 def settle_due() -> int:
     """Claim and finish due refunds until the worker stops; return how many were claimed."""
-    claimed = 0
-    until = monotonic() + BUDGET_SECONDS
-    while monotonic() < until and not jobs.stopping.is_set():
-        batch = claim(timezone.now()) if _due(timezone.now()).exists() else []
-        if not batch:
-            break
-        claimed += len(batch)
-        if len(batch) == 1:
-            _finish_or_log(batch[0])
-            continue
-        with ThreadPoolExecutor(min(CONCURRENCY, len(batch)), "refund") as pool:
-            list(pool.map(_finish_in_thread, batch))
-    return claimed
+    return work_off(_claim_due, _finish_or_log, threads=CONCURRENCY)

@@ -15,12 +15,12 @@ from django.db.models import F
 from django.db.models.functions import Round
 from django.utils import timezone
 
-from orders.models import Payment
+from orders.models import Payment, sources_not_allowed
 from retail.observability import current_request_id
 from returns import announcements, metrics
 from returns.errors import RefundProblemError
-from returns.models import Refund
-from returns.transitions import REFUND_TRANSITIONS, sources
+from returns.models import ENDED, Refund
+from returns.transitions import REFUND_TRANSITIONS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +33,6 @@ Status, Failure = Refund.Status, Refund.Failure
 
 RETRIES = 2  # new refunds in place of failed ones, before a person decides
 RETRY_AFTER = timedelta(seconds=30)
-ENDED = (Status.FAILED, Status.CANCELLED)
 
 
 def _reserve(payment: Payment, amount: Decimal, **required: Any) -> bool:
@@ -120,7 +119,8 @@ def refund_request(  # noqa: PLR0913 - by keyword only; most are optional
 
 def change_status(refund: Refund, status: str, **fields: Any) -> bool:
     """Change a refund's status along its transitions; return False if it cannot change so."""
-    movable = Refund.objects.filter(pk=refund.pk, status__in=sources(REFUND_TRANSITIONS, status))
+    not_allowed = sources_not_allowed(REFUND_TRANSITIONS, status)
+    movable = Refund.objects.filter(pk=refund.pk).exclude(status__in=not_allowed)
     if not movable.update(status=status, **fields):
         refund.refresh_from_db()
         return False
@@ -158,19 +158,11 @@ def refund_adopt(*, refund: Refund, status: str, failure: str = "") -> bool:
     return True
 
 
-def _failures(refund: Refund) -> int:
-    """Return how many refunds in a row have failed, up to this one."""
-    count, earlier = 1, refund.replaces
-    while earlier is not None:
-        count, earlier = count + 1, earlier.replaces
-    return count
-
-
 def _try_again(payment: Payment, refund: Refund, now: datetime) -> None:
     """Replace a refund that the gateway could not pay out, unless that has failed too often."""
     if refund.status != Status.FAILED or refund.failure != Failure.GATEWAY:
         return
-    if _failures(refund) <= RETRIES and _reserve(payment, refund.amount, disputed_at=None):
+    if len(refund.earlier()) < RETRIES and _reserve(payment, refund.amount, disputed_at=None):
         _replace(refund, due_at=now + RETRY_AFTER)
 
 
@@ -195,7 +187,7 @@ def _owed(refund: Refund) -> Payment:
     """Lock the payment of a refund that failed and was not replaced. Raises RefundProblemError."""
     payment = Payment.objects.select_for_update().get(pk=refund.payment_id)
     refund.refresh_from_db()
-    if refund.status not in ENDED or refund.settled_at is not None:
+    if not refund.is_owed:
         raise RefundProblemError("This refund has been dealt with since you opened the page.")
     return payment
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db.models import Q
 
-from retail.thresholds import THRESHOLDS
+from returns.measures import refund_most_age_seconds
 from returns.models import Refund, Return, ReturnItem
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ def unsettled() -> QuerySet[Refund]:
 
 def overdue(now: datetime) -> Q:
     """Return the condition of refunds that are unsettled for longer than they may be."""
-    limits = THRESHOLDS.refunds
-    before = now - timedelta(seconds=limits.most_age_seconds)
-    pending_before = now - timedelta(seconds=limits.pending_most_age_seconds)
+
+    def since(state: str) -> datetime:
+        return now - timedelta(seconds=refund_most_age_seconds(state))
+
     pending = Q(status=Refund.Status.PENDING)
-    return ~pending & Q(created_at__lt=before) | pending & Q(created_at__lt=pending_before)
+    late = Q(created_at__lt=since("requested"))
+    return ~pending & late | pending & Q(created_at__lt=since("pending"))
 
 
 def returnable_until(sale: Sale) -> datetime | None:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from orders.fulfilment import sale_cancel
-from orders.models import Payment, Sale
+from orders.models import Payment, Sale, sources_not_allowed
 from products.models import StockMovement
 from products.services import stock_put_back, stock_write_off
 from returns import announcements, metrics
@@ -24,7 +24,7 @@ from returns.errors import RefundProblemError, ReturnProblemError
 from returns.models import Refund, Return, ReturnItem
 from returns.refunds import refund_request
 from returns.selectors import returnable_until, units_left, units_settled
-from returns.transitions import RETURN_TRANSITIONS, sources
+from returns.transitions import RETURN_TRANSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,8 @@ def _paid(sale_id: int) -> tuple[Payment, Sale]:
 
 def _moved(of_return: Return, status: str, **fields: Any) -> None:
     """Change a return's status along its transitions. Raises ReturnProblemError if it cannot."""
-    movable = Return.objects.filter(pk=of_return.pk, status__in=sources(RETURN_TRANSITIONS, status))
+    not_allowed = sources_not_allowed(RETURN_TRANSITIONS, status)
+    movable = Return.objects.filter(pk=of_return.pk).exclude(status__in=not_allowed)
     if not movable.update(status=status, **fields):
         raise ReturnProblemError(CHANGED)
     of_return.refresh_from_db()

@@ -22,8 +22,3 @@ REFUND_TRANSITIONS: dict[str, frozenset[str]] = {
     _M.FAILED: frozenset(),
     _M.CANCELLED: frozenset(),
 }
-
-
-def sources(table: dict[str, frozenset[str]], target: str) -> list[str]:
-    """Return the states that can change to `target`."""
-    return [state for state, targets in table.items() if target in targets]

@@ -8,12 +8,10 @@ from django.db.models import Case, CharField, Count, Min, Value, When
 from django.db.models.functions import Lower
 
 from returns.measures import OWED, RETURN_STATES, OpenRefunds, WaitingReturns
-from returns.models import Refund, Return
+from returns.models import ENDED, Refund, Return
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_ENDED = (Refund.Status.FAILED, Refund.Status.CANCELLED)
 
 
 def state_of(refund: Refund) -> str:
@@ -21,14 +19,13 @@ def state_of(refund: Refund) -> str:
 
     An unsettled refund is in one of REFUND_STATES (returns/measures.py).
     """
-    owed = refund.status in _ENDED and refund.settled_at is None
-    return OWED if owed else refund.status.lower()
+    return OWED if refund.is_owed else refund.status.lower()
 
 
 def refunds_by_state() -> Sequence[OpenRefunds]:
     """Return the unsettled refunds by their state, as `state_of` returns it."""
     state = Case(
-        When(status__in=_ENDED, then=Value(OWED)),
+        When(status__in=ENDED, then=Value(OWED)),
         default=Lower("status"),
         output_field=CharField(),
     )

@@ -13,7 +13,7 @@ from orders.models import Payment, new_payment_key
 from orders.reservation import reserve
 from orders.settlement import RETRY_AFTER
 from payments.services import BreakerOpenError, NoAnswerError
-from retail import jobs
+from retail import claims, jobs
 from tests.support import ScriptedGateway, order_for
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_nothing_is_claimed_by_a_worker_that_stops_or_has_no_time_left(
     payment: Payment, monkeypatch: pytest.MonkeyPatch, *, stops: bool, budget: int
 ) -> None:
     monkeypatch.setattr(jobs.stopping, "is_set", lambda: stops)
-    monkeypatch.setattr(recovery, "BUDGET_SECONDS", budget)
+    monkeypatch.setattr(claims, "BUDGET_SECONDS", budget)
     Payment.objects.update(due_at=timezone.now())
     before = stored(payment).due_at
     assert recovery.settle_due() == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import template
 
 from returns import pages
-from returns.models import Refund
+from returns.models import ENDED, Refund
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from returns.models import Return
 
 register = template.Library()
-
-_DELAYED = (Refund.Status.NEEDS_HUMAN, Refund.Status.FAILED, Refund.Status.CANCELLED)
 
 
 @register.inclusion_tag("returns/_order.html")
@@ -31,16 +29,9 @@ def progress(refund: Refund) -> str:
     """Return what a customer learns of a refund: paid, delayed, on_way, or "" if replaced."""
     if refund.status == Refund.Status.SUCCEEDED:
         return "paid"
-    if refund.status not in _DELAYED:
-        return "on_way"
-    return "delayed" if refund.settled_at is None else ""
-
-
-@register.filter
-def is_owed(refund: Refund) -> bool:
-    """Return whether a refund failed and its money is still owed."""
-    ended = refund.status in (Refund.Status.FAILED, Refund.Status.CANCELLED)
-    return ended and refund.settled_at is None
+    if refund.is_owed or refund.status == Refund.Status.NEEDS_HUMAN:
+        return "delayed"
+    return "" if refund.status in ENDED else "on_way"
 
 
 @register.filter
