@@ -341,15 +341,12 @@ PAYMENT_RESEND_AFTER = env.number("PAYMENT_RESEND_AFTER", 30)  # seconds since t
 PAYMENT_CANCEL_AFTER = env.number("PAYMENT_CANCEL_AFTER", 120)  # seconds since the first charge
 # What was never sent is sent within this time of the reservation, later the order is cancelled.
 PAYMENT_SEND_WITHIN = env.number("PAYMENT_SEND_WITHIN", 600, least=1)  # seconds
-# Seconds a worker has to finish the payments, and the refunds, that it claimed.
-PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)
-# How long the gateway knows the key of a refund: less than it keeps keys (Stripe: a day).
-GATEWAY_KEY_LIFE = env.number("GATEWAY_KEY_LIFE", 82_800, least=60)  # seconds
+PAYMENT_LEASE = env.number("PAYMENT_LEASE", 60)  # seconds for claimed payments or refunds
+GATEWAY_KEY_LIFE = env.number("GATEWAY_KEY_LIFE", 82_800, least=60)  # seconds; of refunds
 
 # Who bought what is forgotten this long after an order's end (docs/personal-data.md).
 ORDER_DETAILS_KEEP_DAYS = env.integer("ORDER_DETAILS_KEEP_DAYS", 1095, least=1, most=36_500)
-# How long after an order's dispatch its items can be returned.
-RETURN_DAYS = env.integer("RETURN_DAYS", 30, least=1, most=3650)
+RETURN_DAYS = env.integer("RETURN_DAYS", 30, least=1, most=3650)  # after the dispatch
 
 # --- Throttling ---------------------------------------------------------------------------------
 THROTTLE_CHECKOUT_LIMIT = env.integer("THROTTLE_CHECKOUT_LIMIT", 15, least=1)

@@ -52,6 +52,7 @@ def _page(
     if sent and sent.form is not None:
         forms[sent.action] = sent.form
     context = {
+        "here": reference,
         "order": order,
         "sale": order.sale,
         "payment": payment,

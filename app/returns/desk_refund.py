@@ -25,6 +25,7 @@ def _page(
     rows = Refund.objects.select_related("payment__sale__user", "of_return", "requested_by")
     refund = get_object_or_404(rows, reference=reference)
     context = {
+        "here": reference,
         "refund": refund,
         "payment": refund.payment,
         "sale": refund.payment.sale,

@@ -85,6 +85,7 @@ def _return_page(
     of_return = _return(reference)
     now_needed = _form_of(of_return)
     context = {
+        "here": reference,
         "of_return": of_return,
         "sale": of_return.sale,
         "form": form if type(form) is type(now_needed) else now_needed,

@@ -159,7 +159,7 @@ def test_two_of_three_are_returned_and_the_refund_fails_and_is_paid(
     shop.start("worker")
     reload_until(desk, "Paid out")
     customer.page.reload()
-    customer.reads("Banks take up to 10 days to show it.")
+    customer.reads("It can take your bank some days to show it.")
     operate(shop, f"/refunds/{refund_ids(shop)[-1]}/state", state="failed")
     reload_until(desk, "Attempts to pay this amount")  # the shop tries again by itself
     desk.reads("A later refund took its place.")
@@ -216,7 +216,7 @@ def test_an_order_is_cancelled_without_scripts_and_its_refund_needs_a_person(
     desk.press("Try again")
     reload_until(desk, "went to the card")
     customer.page.reload()
-    customer.reads("Banks take up to 10 days to show it.")
+    customer.reads("It can take your bank some days to show it.")
 
 
 def test_staff_refund_an_amount_from_the_orders_page(

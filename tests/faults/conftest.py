@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ from tests.faults import refund_cells
 from tests.faults.cells import ALL, CELLS, ROUNDS, Cell
 from tests.faults.plans import GATEWAYS
 from tests.faults.records import Records, query
+from tests.faults.results import Results
 from tests.faults.rounds import SETTINGS, FaultRunner, RoundResult
 from tests.running.support import RunningShop
 from tools.with_postgres import postgres
@@ -53,27 +53,16 @@ def audit_of(shop: RunningShop) -> set[tuple[str, str]]:
     return {(row["invariant"], row["subject"]) for row in query(shop, select)}
 
 
-@dataclass
 class Matrix:
-    """The results of all rounds; a round runs when a test first needs one of its cells."""
+    """The results of all rounds."""
 
-    runner: FaultRunner
-    results: dict[int, RoundResult] = field(default_factory=dict)
-    failures: dict[int, str] = field(default_factory=dict)
+    def __init__(self, runner: FaultRunner) -> None:
+        self.runner = runner
+        self._results = Results(ROUNDS, runner.run, runner.clear)
 
     def round(self, cell: Cell) -> RoundResult:
-        """Return the result of a cell's round, which runs once."""
-        number = next(number for number, each in enumerate(ROUNDS) if cell in each.cells)
-        if number in self.failures:
-            pytest.fail(f"round {number} failed: {self.failures[number]}")
-        if number not in self.results:
-            try:
-                self.results[number] = self.runner.run(ROUNDS[number])
-            except BaseException as error:
-                self.failures[number] = repr(error)
-                self.runner.clear()
-                raise
-        return self.results[number]
+        """Return the result of a cell's round."""
+        return self._results.of(cell)
 
     def entries(self, cell: Cell) -> tuple[Entry, Entry, Entry]:
         """Return a cell's rows at each moment of its round (see RoundResult)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
 from pprint import pformat
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pytest
 from tests.faults.conftest import audit_of, refund_endings
 from tests.faults.refund_cells import CELLS, ROUNDS, RefundCell
 from tests.faults.refund_rounds import SETTINGS, RefundRunner
+from tests.faults.results import Results
 from tests.running.support import RunningShop
 
 if TYPE_CHECKING:
@@ -24,33 +24,22 @@ HEALTHY = [cell for cell in CELLS if not cell.plan.sabotage]
 SABOTAGED = [cell for cell in CELLS if cell.plan.sabotage]
 
 
-@dataclass
-class RefundMatrix:
-    """The results of all rounds; a round runs when a test first needs one of its cells."""
+class Matrix:
+    """The results of all rounds."""
 
-    runner: RefundRunner
-    results: dict[int, RefundResult] = field(default_factory=dict)
-    failures: dict[int, str] = field(default_factory=dict)
+    def __init__(self, runner: RefundRunner) -> None:
+        self.runner = runner
+        self._results = Results(ROUNDS, runner.run, runner.clear)
 
     def round(self, cell: RefundCell) -> RefundResult:
-        """Return the result of a cell's round, which runs once."""
-        number = next(number for number, each in enumerate(ROUNDS) if cell in each.cells)
-        if number in self.failures:
-            pytest.fail(f"round {number} failed: {self.failures[number]}")
-        if number not in self.results:
-            try:
-                self.results[number] = self.runner.run(ROUNDS[number])
-            except BaseException as error:
-                self.failures[number] = repr(error)
-                self.runner.clear()
-                raise
-        return self.results[number]
+        """Return the result of a cell's round."""
+        return self._results.of(cell)
 
 
 @pytest.fixture(scope="module")
 def matrix(
     tmp_path_factory: pytest.TempPathFactory, fault_server: Postgres | None
-) -> Iterator[RefundMatrix]:
+) -> Iterator[Matrix]:
     folder = tmp_path_factory.mktemp("refunds")
     stops = folder / "stops"
     stops.mkdir()
@@ -58,11 +47,12 @@ def matrix(
     if fault_server is not None:
         settings["DATABASE_URL"] = fault_server.url
     with contextlib.closing(RunningShop(folder, settings)) as shop:
-        yield RefundMatrix(RefundRunner(shop, stops))
+        runner = RefundRunner(shop, stops)
+        yield Matrix(runner)
 
 
 @pytest.mark.parametrize("cell", HEALTHY, ids=str)
-def test_refunds_end_once_and_the_books_agree(cell: RefundCell, matrix: RefundMatrix) -> None:
+def test_refunds_end_once_and_the_books_agree(cell: RefundCell, matrix: Matrix) -> None:
     at_fault, settled = (each.entry(cell) for each in matrix.round(cell))
     reached = (at_fault.current_state(), len(at_fault.at_gateway))
     assert reached == (cell.at_fault, cell.recorded), f"{cell} did not stop at its step"
@@ -72,7 +62,7 @@ def test_refunds_end_once_and_the_books_agree(cell: RefundCell, matrix: RefundMa
 
 
 @pytest.mark.parametrize("cell", SABOTAGED, ids=str)
-def test_the_checks_detect_a_second_refund(cell: RefundCell, matrix: RefundMatrix) -> None:
+def test_the_checks_detect_a_second_refund(cell: RefundCell, matrix: Matrix) -> None:
     mismatches = matrix.round(cell).settled.entry(cell).mismatches(cell)
     assert {mismatch.partition(":")[0] for mismatch in mismatches} == {
         "gateway's refunds",
@@ -80,7 +70,7 @@ def test_the_checks_detect_a_second_refund(cell: RefundCell, matrix: RefundMatri
     }
 
 
-def test_the_shops_audit_finds_exactly_these(matrix: RefundMatrix) -> None:
+def test_the_shops_audit_finds_exactly_these(matrix: Matrix) -> None:
     """Covers all rounds."""
     entries = [matrix.round(cell).settled.entry(cell) for cell in CELLS]
     keys = {

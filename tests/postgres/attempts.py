@@ -117,18 +117,18 @@ def charge(request: Charge) -> Answer:
     return Answer.DECLINED if int(request.key, 16) % 4 == 0 else Answer.APPROVED
 
 
-def main(seed: str, arguments: str) -> None:
+def main(seed: str, arguments: str, kind: type[LoadThread] = LoadThread) -> None:
     logging.disable()
     gateway.charge = charge
     options = json.loads(arguments)
-    threads = [LoadThread(f"{seed}.{number}", **options) for number in range(THREADS)]
+    threads = [kind(f"{seed}.{number}", **options) for number in range(THREADS)]
     print("ready", flush=True)  # noqa: T201 - read by the test
     sys.stdin.readline()
     with ThreadPoolExecutor(THREADS) as pool:
-        outcomes = sum(pool.map(LoadThread.run, threads), Counter[str]())
+        outcomes = sum(pool.map(kind.run, threads), Counter[str]())
     print(json.dumps(outcomes), flush=True)  # noqa: T201
     os._exit(0)  # skip flushing telemetry
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2])

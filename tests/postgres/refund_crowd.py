@@ -7,21 +7,15 @@ Starts when it reads a line and prints a count of outcomes.
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 import sys
 import uuid
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tests.postgres.attempts import THREADS, LoadThread, charge  # sets Django up
+from tests.postgres.attempts import LoadThread, main  # sets Django up
 
 from orders.fulfilment import NotDispatchableError, sale_dispatch  # isort: skip
 from orders.models import Sale  # isort: skip
-from payments import gateway  # isort: skip
 from returns import refunds, services  # isort: skip
 from returns.errors import RefundProblemError, ReturnProblemError  # isort: skip
 from returns.models import Refund, Return  # isort: skip
@@ -107,18 +101,5 @@ class RefundThread(LoadThread):
         return "adopted"
 
 
-def main(seed: str, arguments: str) -> None:
-    logging.disable()
-    gateway.charge = charge
-    options = json.loads(arguments)
-    threads = [RefundThread(f"{seed}.{number}", **options) for number in range(THREADS)]
-    print("ready", flush=True)  # noqa: T201 - read by the test
-    sys.stdin.readline()
-    with ThreadPoolExecutor(THREADS) as pool:
-        outcomes = sum(pool.map(RefundThread.run, threads), Counter[str]())
-    print(json.dumps(outcomes), flush=True)  # noqa: T201
-    os._exit(0)  # skip flushing telemetry
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2], RefundThread)

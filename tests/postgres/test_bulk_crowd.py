@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +11,11 @@ from django.core.management import call_command
 from orders.models import Payment, Sale
 from products.models import Category, Product
 from tests.audits import oversold_units
-from tests.postgres.test_many_processes import environment
+from tests.postgres.processes import run_together
 from tests.support import make_buyer, unbalanced_products
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,30 +30,10 @@ BUYERS_OUTCOMES = {
 def outcomes_of(folder: Path) -> Counter[str]:
     customers = [make_buyer(f"buyer{number}").pk for number in range(24)]
     options = json.dumps({"customers": customers, "attempts": 15, "rounds": 15})
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.postgres.bulk", str(number), role, options],
-            env=environment(folder, "config.settings"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number, role in enumerate(ROLES)
+    commands = [
+        ["tests.postgres.bulk", str(number), role, options] for number, role in enumerate(ROLES)
     ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        lines = [process.communicate(timeout=300)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    return sum((Counter(json.loads(line)) for line in lines), Counter[str]())
+    return run_together(folder, commands)
 
 
 def test_resetting_the_catalogue_in_a_crowd_deadlocks_with_nobody_and_loses_nothing(

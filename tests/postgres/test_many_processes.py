@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -17,33 +13,18 @@ from django.db.models import Sum
 from orders.models import Payment, Sale, SaleItem
 from products.models import Product, StockMovement
 from tests.audits import oversold_units
+from tests.postgres.processes import run_together
 from tests.support import make_buyer, make_product, unbalanced_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROOT = Path(__file__).parents[2]
 PROCESSES, THREADS, ATTEMPTS = 4, 8, 12
 EXPECTED = {"CONFIRMED", "FAILED", "SoldOutError", "read as sold out", "CartChangedError"}
 EXPECTED |= {"cart changed", "stock changed", "empty"}
-
-
-def environment(folder: Path, settings: str) -> dict[str, str]:
-    parameters = connection.get_connection_params()
-    return {
-        "DJANGO_SETTINGS_MODULE": settings,
-        "DEBUG": "True",
-        "DATABASE_URL": (
-            f"postgresql://{quote(parameters['user'])}:{quote(parameters['password'])}"
-            f"@{parameters['host']}:{parameters['port']}/{quote(parameters['dbname'])}"
-        ),
-        "PYTHONPATH": f"{ROOT / 'app'}:{ROOT}",
-        "VAR_DIR": str(folder),
-        "LOG_DIR": str(folder),
-        "THROTTLE_CHECKOUT_LIMIT": "100000",
-    }
 
 
 def all_at_once(folder: Path, *, unguarded: bool = False) -> Counter[str]:
@@ -64,30 +45,8 @@ def all_at_once(folder: Path, *, unguarded: bool = False) -> Counter[str]:
             "staff": not unguarded,
         }
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.postgres.attempts", str(number), options],
-            env=environment(folder, settings),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(PROCESSES)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        lines = [process.communicate(timeout=300)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    return sum((Counter(json.loads(line)) for line in lines), Counter[str]())
+    commands = [["tests.postgres.attempts", str(seed), options] for seed in range(PROCESSES)]
+    return run_together(folder, commands, settings)
 
 
 def sold_and_taken() -> tuple[dict[int, int], dict[int, int]]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -14,10 +11,11 @@ import pytest
 from orders.models import Payment, Sale
 from products.models import Product
 from retail.audit import runner
-from tests.postgres.test_many_processes import environment
+from tests.postgres.processes import run_together
 from tests.support import make_buyer, make_product, unbalanced_products
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,30 +37,8 @@ def outcomes_of(folder: Path) -> Counter[str]:
             "staff": True,
         }
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.postgres.refund_crowd", str(number), options],
-            env=environment(folder, "config.settings"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(PROCESSES)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        lines = [process.communicate(timeout=300)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    return sum((Counter(json.loads(line)) for line in lines), Counter[str]())
+    commands = [["tests.postgres.refund_crowd", str(seed), options] for seed in range(PROCESSES)]
+    return run_together(folder, commands)
 
 
 def test_a_crowd_deadlocks_with_nobody_and_keeps_the_books(tmp_path: Path) -> None:

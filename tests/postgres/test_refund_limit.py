@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -15,10 +12,11 @@ from django.db.models import Sum
 
 from orders.models import Payment
 from returns.models import Refund
-from tests.postgres.test_many_processes import environment
+from tests.postgres.processes import run_together
 from tests.returns.rows import make_paid
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -34,30 +32,8 @@ def refunds_at_once(folder: Path, user: User, guard: str) -> Counter[str]:
     """Let a hundred threads refund the same payment; return the counts of outcomes."""
     payment = make_paid(user, "100.00")
     options = json.dumps({"payment": payment.pk, "amount": AMOUNT, "guard": guard})
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.postgres.refunders", options],
-            env=environment(folder, "config.settings"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(PROCESSES)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        lines = [process.communicate(timeout=300)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    return sum((Counter(json.loads(line)) for line in lines), Counter[str]())
+    command = ["tests.postgres.refunders", options]
+    return run_together(folder, [command] * PROCESSES)
 
 
 def refunded() -> Decimal:

@@ -29,17 +29,7 @@ from tests.returns.people import (
 )
 from tests.support import ScriptedGateway, make_buyer, make_product, order_for
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _gateway(scripted_gateway: ScriptedGateway) -> None:
-    """Approve all payments."""
-
-
-@pytest.fixture
-def buyer() -> User:
-    return make_buyer()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("scripted_gateway")]
 
 
 @pytest.fixture

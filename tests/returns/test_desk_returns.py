@@ -28,20 +28,10 @@ from tests.returns.people import (
     state,
     text_of,
 )
-from tests.support import ScriptedGateway, make_buyer, make_product
+from tests.support import make_product
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("scripted_gateway")]
 QUEUE = "/desk/returns/"
-
-
-@pytest.fixture(autouse=True)
-def _gateway(scripted_gateway: ScriptedGateway) -> None:
-    """Approve all payments."""
-
-
-@pytest.fixture
-def buyer() -> User:
-    return make_buyer()
 
 
 @pytest.fixture
