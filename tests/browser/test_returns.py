@@ -161,8 +161,8 @@ def test_two_of_three_are_returned_and_the_refund_fails_and_is_paid(
     customer.page.reload()
     customer.reads("It can take your bank some days to show it.")
     operate(shop, f"/refunds/{refund_ids(shop)[-1]}/state", state="failed")
-    reload_until(desk, "Attempts to pay this amount")  # the shop tries again by itself
-    desk.reads("A later refund took its place.")
+    reload_until(desk, "A later refund took its place.")  # the shop tries again by itself
+    desk.reads("Attempts to pay this amount")
     examine(desk.page, "desk-refund-replaced", pictures)
     shop.run(NOW_DUE)
     desk.page.get_by_role("table").get_by_role("link").filter(has_text="RF-").last.click()
