@@ -33,7 +33,9 @@ DELETE_EVERYTHING = """
 from oncall.models import Alert, AlertFeed
 from orders.models import Payment, Sale, SaleItem
 from retail.models import Metric, MetricRollup, RollupMark
-for model in (Alert, AlertFeed, Payment, SaleItem, Sale, Metric, MetricRollup, RollupMark):
+from returns.models import Refund
+tables = (Alert, AlertFeed, Refund, Payment, SaleItem, Sale, Metric, MetricRollup, RollupMark)
+for model in tables:
     model.objects.all().delete()
 """
 # The log-in is recorded like any request, within seconds; a view of the dashboard is not.
@@ -53,6 +55,7 @@ from django.utils import timezone
 from orders.models import Payment, Sale
 from retail.history import rollups
 from retail.models import Metric
+from returns.models import Refund
 now = timezone.now()
 user = User.objects.get(username="merchandiser")
 for minutes in range(2, 3 * 24 * 60, 20):
@@ -79,10 +82,15 @@ for minutes in range(2, 3 * 24 * 60, 20):
         idempotency_key=uuid.uuid4(), delivery_name="-", delivery_address="-",
         created_at=at, finished_at=at,
     )
-    Payment.objects.create(
+    payment = Payment.objects.create(
         sale=sale, token="tok_good", amount="24.90", currency="EUR", created_at=at,
         settled_at=at, due_at=at, **outcome,
     )
+    if not incident:
+        Refund.objects.create(
+            payment=payment, amount="4.90", currency="EUR", reason="goodwill", status="SUCCEEDED",
+            created_at=at, settled_at=at,
+        )
 rollups.roll_up(now)
 """
 # A 5xx response just now.
