@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.shortcuts import get_object_or_404, redirect, render
@@ -47,22 +48,12 @@ def _retry(request: HttpRequest, refund: Refund) -> Refund:
     )
 
 
-def _found_paid(request: HttpRequest, refund: Refund) -> Refund:
+def _found(request: HttpRequest, refund: Refund, *, paid: bool) -> Refund:
     act(
         request,
         refund,
-        lambda: refunds.refund_resolve(refund=refund, paid=True),
-        "Found at the gateway: paid out.",
-    )
-    return refund
-
-
-def _found_unpaid(request: HttpRequest, refund: Refund) -> Refund:
-    act(
-        request,
-        refund,
-        lambda: refunds.refund_resolve(refund=refund, paid=False),
-        "Found at the gateway: not paid out.",
+        lambda: refunds.refund_resolve(refund=refund, paid=paid),
+        f"Found at the gateway: {'paid out' if paid else 'not paid out'}.",
     )
     return refund
 
@@ -79,8 +70,8 @@ def _paid_otherwise(request: HttpRequest, refund: Refund, message: str) -> Refun
 
 ACTIONS: dict[str, Callable[..., Refund]] = {
     "retry": _retry,
-    "paid": _found_paid,
-    "unpaid": _found_unpaid,
+    "paid": partial(_found, paid=True),
+    "unpaid": partial(_found, paid=False),
     "otherwise": _paid_otherwise,
 }
 

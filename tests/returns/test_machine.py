@@ -189,6 +189,13 @@ class Machine(RuleBasedStateMachine):
             )
             returns_expire()
 
+    @rule(cents=st.integers(1, 3000))
+    def the_answer_is_lost_and_a_day_passes(self, cents: int) -> None:
+        """Make it likely that a key would be sent again too late."""
+        self.goodwill(cents)
+        self.work("answer lost", reads=False)
+        self.time_passes(23.5)
+
     @rule(otherwise=st.booleans())
     def person_decides(self, *, otherwise: bool) -> None:
         """Let staff look at the gateway's page, and do what is true."""
