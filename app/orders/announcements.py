@@ -101,6 +101,12 @@ def _dispatched(email: Email) -> Content | None:
     )
 
 
+def _cancelled(email: Email) -> Content | None:
+    sale = _sale_of(email)
+    subject = f"Your order {sale.reference} is cancelled"
+    return sale_email(sale, subject, "orders/cancelled.txt")
+
+
 def _mark_confirmation_sent(email: Email) -> None:
     Sale.objects.filter(reference=email.about).update(confirmation_sent_at=timezone.now())
 
@@ -108,3 +114,5 @@ def _mark_confirmation_sent(email: Email) -> None:
 CONFIRMED = EmailKind("order_confirmed", _confirmation, _mark_confirmation_sent)
 NOT_COMPLETED = EmailKind("order_not_completed", _not_completed)
 DISPATCHED = EmailKind("order_dispatched", _dispatched)
+# Only if no refund is announced with it: all of it was refunded before.
+CANCELLED = EmailKind("order_cancelled", _cancelled)

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from orders.announcements import CONFIRMED, DISPATCHED, NOT_COMPLETED
+from orders.announcements import CANCELLED, CONFIRMED, DISPATCHED, NOT_COMPLETED
 from orders.fulfilment import to_dispatch
 from orders.models import Payment, Sale, SaleItem
 from orders.selectors import unfinished
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-KINDS = [CONFIRMED.name, NOT_COMPLETED.name, DISPATCHED.name]
+KINDS = [CONFIRMED.name, NOT_COMPLETED.name, DISPATCHED.name, CANCELLED.name]
 _NOBODY: dict[str, Any] = {"delivery_name": "", "delivery_address": "", "email": ""}
 _SOMEBODY = ~Q(**_NOBODY)
 BATCH = 1000

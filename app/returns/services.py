@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from orders.announcements import CANCELLED
 from orders.fulfilment import sale_cancel
 from orders.models import Payment, Sale, sources_not_allowed
 from products.models import StockMovement
@@ -256,6 +257,7 @@ def order_cancel(*, sale: Sale, user_id: int | None) -> Refund | None:
         )
     left = payment.amount - payment.refund_reserved
     if not left:
+        CANCELLED.write(about=sale.reference)
         return None
     return refund_request(
         payment=payment, amount=left, reason=Refund.Reason.CANCELLATION, user_id=user_id

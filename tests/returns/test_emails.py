@@ -225,6 +225,29 @@ def test_a_cancelled_order(buyer: User) -> None:
     assert f"Order {sale.reference} is cancelled. We're refunding €30.00 to the card" in text
 
 
+def test_a_cancelled_order_that_was_refunded_before(buyer: User) -> None:
+    sale = bought(buyer, dispatched=False)
+    refund_request(payment=Payment.objects.get(), amount=Decimal(30), reason="goodwill")
+    send_emails()
+    for _ in range(2):
+        assert services.order_cancel(sale=sale, user_id=None) is None
+    sent = len(mail.outbox)
+    subject, text = last_email()
+    assert len(mail.outbox) == sent + 1
+    assert subject == f"Your order {sale.reference} is cancelled"
+    assert (
+        text
+        == f"""Hello Bea Buyer,
+
+Order {sale.reference} is cancelled. We had already refunded all that you paid for it, so no other refund follows.
+
+Your order: https://shop.example/orders/{sale.reference}/
+
+Vitrine
+"""
+    )
+
+
 def test_a_refund_that_was_paid_out(sale: Sale) -> None:
     refund = refunded(sale)
     paid(refund)
