@@ -1,0 +1,155 @@
+"""Reads a whole file: what each row says of a product, or why the row is rejected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from partner_feeds.reading import values
+from partner_feeds.reading.formats import reader_of
+from partner_feeds.reading.problems import CellError, FeedError, Reject
+from partner_feeds.reading.text import plain, plain_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from decimal import Decimal
+
+    from partner_feeds.reading.options import Options
+    from partner_feeds.reading.record import Record
+
+NAME_LENGTH = 120
+CATEGORY_LENGTH = 60
+DESCRIPTION_LENGTH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a row says of a product. None: the row says nothing of it, so it stays as it is."""
+
+    line: int
+    sku: str
+    name: str | None
+    description: str | None
+    category: str | None
+    ean: str | None
+    price: Decimal | None
+    stock: int | None
+    offered: bool | None
+    notes: tuple[str, ...]
+
+
+class _Group:
+    """Gives rows of one product the cells that only its first row has."""
+
+    def __init__(self, options: Options) -> None:
+        self._mapping = options.mapping
+        self._name = ""
+        self._shared: dict[str, Any] = {}
+
+    def filled(self, cells: dict[str, Any]) -> dict[str, Any]:
+        name = str(cells.get(self._mapping.group) or "").strip()
+        if name and name == self._name:
+            blank = {key: value for key, value in self._shared.items() if not cells.get(key)}
+            return {**cells, **blank}
+        self._name = name
+        self._shared = {key: cells[key] for key in self._mapping.shared if cells.get(key)}
+        return cells
+
+
+class _Fields:
+    """The cells of one row by field."""
+
+    def __init__(self, cells: dict[str, Any], options: Options) -> None:
+        self._cells = cells
+        names = tuple(cells)
+        if twice := options.mapping.ambiguous(names):
+            raise CellError("name_twice", f"The name {twice!r} is there twice.")
+        self._columns = options.mapping.columns(names)
+
+    def __getitem__(self, field: str) -> Any:
+        """Return the first cell of a field that is not blank; None if there is none."""
+        for column in self._columns.get(field, ()):
+            cell = self._cells[column]
+            if cell is not None and not (isinstance(cell, str) and not cell.strip()):
+                return cell
+        return None
+
+
+def _text(cell: Any, most: int, field: str, notes: list[str], *, lines: bool = False) -> str | None:
+    """Return the text of a cell without HTML; None if nothing is left of it."""
+    if cell is None:
+        return None
+    if not isinstance(cell, str):
+        values.text_of(cell)
+    text, note = (plain_lines if lines else plain)(cell, most)
+    if note:
+        notes.append(f"{field}: {note}")
+    return text or None
+
+
+def item_of(line: int, cells: dict[str, Any], options: Options) -> Item:
+    """Return what a row says. Raises CellError for the first cell that is not accepted."""
+    fields = _Fields(cells, options)
+    notes: list[str] = []
+    sku = values.sku_of(fields["sku"])
+    stock = values.stock_of(fields["stock"], options)
+    sold_out = values.sold_out_of(fields["availability"])
+    return Item(
+        line=line,
+        sku=sku,
+        name=_text(fields["name"], NAME_LENGTH, "name", notes),
+        description=_text(
+            fields["description"], DESCRIPTION_LENGTH, "description", notes, lines=True
+        ),
+        category=_text(fields["category"], CATEGORY_LENGTH, "category", notes),
+        ean=values.ean_of(fields["ean"]) or None,
+        price=values.price_of(fields["price"], options),
+        stock=0 if sold_out else stock,
+        offered=values.offered_of(fields["offered"]),
+        notes=tuple(notes),
+    )
+
+
+def _understood(record: Record, cells: dict[str, Any], options: Options) -> Item | Reject:
+    try:
+        return item_of(record.line, cells, options)
+    except CellError as error:
+        return Reject(record.line, error.code, str(error), record.cells)
+
+
+def read_items(file: BinaryIO, options: Options) -> Iterator[Item | Reject]:
+    """Read a file's rows in their order, without keeping them.
+
+    Raises FeedError where the whole file is refused, perhaps after its last row: nothing read
+    from it may be used then. The same key twice is for the caller to find.
+    """
+    group, prepare = _Group(options), options.mapping.prepare
+    rows = taken = 0
+    reasons: Counter[str] = Counter()
+    for row in reader_of(options.format)(file, options):
+        rows += 1
+        if rows > options.limits.rows:
+            raise FeedError("too_many_rows", f"There are more than {options.limits.rows:,} rows.")
+        if isinstance(row, Reject):
+            reasons[row.sentence] += 1
+            yield row
+            continue
+        cells = group.filled(row.cells) if options.mapping.group else row.cells
+        if prepare:
+            prepared = prepare(cells)
+            if prepared is None:
+                continue
+            cells = prepared
+        read = _understood(row, cells, options)
+        if isinstance(read, Reject):
+            reasons[read.sentence] += 1
+        else:
+            taken += 1
+        yield read
+    if not rows:
+        raise FeedError("no_rows", "The file has no rows.")
+    if not taken:
+        worst = reasons.most_common(1)
+        why = f" The most frequent reason: {worst[0][0]}" if worst else ""
+        raise FeedError("no_good_row", f"None of the {rows:,} rows can be taken.{why}")

@@ -1,0 +1,41 @@
+"""WooCommerce's product export: a row for each simple product and each variation.
+
+https://github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema. Parents of variations are
+not sold. Decimals have the sign of the partner's shop. The regular price is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from partner_feeds.reading.mapping import Mapping
+
+_SOLD = {"simple", "variation"}
+
+
+def _product(cells: dict[str, Any]) -> dict[str, Any] | None:
+    """Leave out what is not sold by itself; line breaks are written as two characters."""
+    kinds = {kind.strip() for kind in (cells.get("Type") or "simple").split(",")}
+    if not kinds & _SOLD:
+        return None
+    return {
+        **cells,
+        "Description": (cells.get("Description") or "").replace("\\n", "\n"),
+        "Categories": (cells.get("Categories") or "").split(",")[0].split(">")[-1].strip(),
+    }
+
+
+MAPPING = Mapping(
+    name="woocommerce",
+    fields={
+        "sku": ("SKU",),
+        "name": ("Name",),
+        "description": ("Description",),
+        "category": ("Categories",),
+        "ean": ("GTIN, UPC, EAN, or ISBN",),
+        "price": ("Regular price",),
+        "stock": ("Stock",),
+        "offered": ("Published",),
+    },
+    prepare=_product,
+)
