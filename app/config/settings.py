@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "payments",
     "orders",
     "returns",
+    "partner_feeds",
     "oncall",
     "dashboards",
     "quality",

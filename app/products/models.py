@@ -54,6 +54,25 @@ class Product(SearchedModel):
     flash_price = models.DecimalField(max_digits=10, decimal_places=2, null=True, blank=True)
     flash_starts_at = models.DateTimeField(null=True, blank=True)
     flash_ends_at = models.DateTimeField(null=True, blank=True)
+    source = models.SlugField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        db_index=False,
+        editable=False,
+        help_text="partner whose feed has it; empty: the shop's own",
+    )
+    sku = models.CharField(  # noqa: DJ001 - products without a key are not each other's duplicates
+        max_length=64, null=True, editable=False, help_text="the partner's key"
+    )
+    ean = models.CharField(max_length=14, blank=True, default="", db_default="", editable=False)
+    source_stock = models.IntegerField(
+        null=True, editable=False, help_text="units that the partner said it has"
+    )
+    source_offered = models.BooleanField(
+        null=True, editable=False, help_text="whether the partner said it offers it"
+    )
 
     objects = SearchedQuerySet["Product"].as_manager()
 
@@ -69,6 +88,7 @@ class Product(SearchedModel):
             ),
         ]
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["source", "sku"], name="product_of_partner_once"),
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
             models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
             models.CheckConstraint(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, ProtectedError, RestrictedError
 
 from products.models import HeldStock, Product, StockMovement
+from products.offers import FIELDS, Taken, changed_since, compared, missing, slug_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from products.offers import Change, Offer
 
 Reason = StockMovement.Reason
 # The most staff can set: far below the column's limit, so that returns always fit.
@@ -165,3 +168,111 @@ def stock_adjust(
             product_id=product_id, quantity=difference, reason=reason, reference=reference
         )
     return stock
+
+
+_OFFERED = (*FIELDS, "source_stock", "source_offered", "is_active", "stock")
+
+
+@transaction.atomic
+def offers_take(
+    *, source: str, offers: Sequence[Offer], new_category_id: int, reference: str
+) -> list[Taken]:
+    """Create and update a partner's products as it says, all or none; return what became of each.
+
+    The keys of `offers` must be different. Products are locked by ascending id. New ones without
+    a category get `new_category_id`.
+    """
+    keys = [offer.sku for offer in offers]
+    locked = Product.objects.select_for_update().filter(source=source, sku__in=keys).order_by("pk")
+    known = {product.sku: product for product in locked}
+    results, changed, new = [], [], []
+    for offer in offers:
+        product = known.get(offer.sku)
+        if product is not None:
+            taken = compared(product, offer, MAX_STOCK)
+            if taken.result == "updated":
+                for name, value in taken.after.items():
+                    setattr(product, name, value)
+                product.stock += taken.units
+                changed.append(product)
+        elif problem := missing(offer):
+            taken = Taken(offer.sku, "rejected", problem=problem)
+        else:
+            fresh = _new_product(source, offer, new_category_id)
+            values = {name: getattr(fresh, name) for name in FIELDS}
+            taken = Taken(offer.sku, "created", units=fresh.stock, after=values)
+            new.append(fresh)
+        results.append(taken)
+    _write_offers(changed, new)
+    created = {product.sku: product.pk for product in new}
+    for taken in results:
+        taken.product_id = created.get(taken.sku, taken.product_id)
+    StockMovement.objects.bulk_create(
+        _movements(
+            {one.product_id: one.units for one in results if one.units}, Reason.FEED, reference
+        )
+    )
+    return results
+
+
+def _new_product(source: str, offer: Offer, category_id: int) -> Product:
+    """Return the product of an offer that has all that it needs; it is not saved yet."""
+    values = {name: getattr(offer, name) for name in FIELDS if getattr(offer, name) is not None}
+    return Product(
+        source=source,
+        sku=offer.sku,
+        slug=slug_of(source, offer),
+        stock=offer.stock or 0,
+        source_stock=offer.stock,
+        source_offered=offer.offered,
+        is_active=offer.offered is not False,
+        **{"category_id": category_id, **values},
+    )
+
+
+def _write_offers(changed: list[Product], new: list[Product]) -> None:
+    """Write products in one statement each; the search text is computed with them."""
+    Product.objects.bulk_create(
+        changed,
+        update_conflicts=True,
+        unique_fields=["pk"],
+        update_fields=[*_OFFERED, "search_text"],
+    )
+    Product.objects.bulk_create(new)
+
+
+@transaction.atomic
+def offers_take_back(*, changes: Mapping[int, Change], reference: str) -> dict[int, str]:
+    """Undo what feeds changed, by product id: values return, units go, new products are deleted.
+
+    Returns why, for each product that has changed since and was left alone.
+    """
+    refused: dict[int, str] = {}
+    restored, units = [], {}
+    for product in Product.objects.select_for_update().filter(pk__in=changes).order_by("pk"):
+        change = changes[product.pk]
+        if problem := changed_since(product, change, MAX_STOCK):
+            refused[product.pk] = problem
+        elif change.is_new:
+            if not _delete(product):
+                refused[product.pk] = "It was ordered since."
+        else:
+            for name, value in change.before.items():
+                setattr(product, name, value)
+            product.stock -= change.units
+            units[product.pk] = -change.units
+            restored.append(product)
+    _write_offers(restored, [])
+    moved = {key: count for key, count in units.items() if count}
+    StockMovement.objects.bulk_create(_movements(moved, Reason.FEED, reference))
+    return refused
+
+
+def _delete(product: Product) -> bool:
+    """Delete a product with its movements, unless something needs it; return whether it is gone."""
+    try:
+        with transaction.atomic():
+            product.delete()
+    except (ProtectedError, RestrictedError):
+        return False
+    return True

@@ -86,6 +86,16 @@ class Refunds:
 
 
 @dataclass(frozen=True)
+class Feeds:
+    most_rejects_ratio: float
+    most_repriced_ratio: float
+    most_price_factor: int
+    most_sold_out_ratio: float
+    least_products: int
+    least_rows_ratio: float
+
+
+@dataclass(frozen=True)
 class FlashPayments:
     most_seconds: int
     least_ratio: float
@@ -251,6 +261,7 @@ class Thresholds:
     circuit_breaker: CircuitBreaker
     unknown_payments: UnknownPayments
     refunds: Refunds
+    feeds: Feeds
     flash_payments: FlashPayments
     invariants: Invariants
     queue: Queue

@@ -101,6 +101,10 @@ class Cursor(extensions.cursor):
         """Execute a statement for each of several parameters."""
         watch.call(self.connection, super().executemany, query, vars_list)
 
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        """Copy rows from or to a file."""
+        watch.call(self.connection, super().copy_expert, sql, file, size)
+
     def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
         """Return some rows, which a server-side cursor has to request."""
         arguments = () if size is None else (size,)

@@ -1,0 +1,100 @@
+"""What a staged file would do to the catalogue, and whether that is more than usual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+from retail.thresholds import THRESHOLDS
+
+if TYPE_CHECKING:
+    from partner_feeds.models import Ingestion
+
+_FROM = """FROM partner_feeds_stagedrow AS staged
+LEFT JOIN products_product AS product
+ON product.source = %s AND product.sku = staged.sku
+WHERE staged.ingestion_id = %s"""
+_JUMPED = """staged.price IS NOT NULL
+AND (staged.price >= %s * product.price OR staged.price * %s <= product.price)"""
+_SOLD_OUT = "staged.stock = 0 AND product.source_stock > 0"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What would become of a partner's products: numbers of rows."""
+
+    staged: int
+    known: int  # products that the partner already has in the shop
+    repriced: int
+    jumped: int  # price changed by at least the factor
+    sold_out: int  # stock goes from some to none
+
+    def share(self, count: int) -> float:
+        """Return the share of known products; 0 if they are too few for it to mean anything."""
+        return count / self.known if self.known >= THRESHOLDS.feeds.least_products else 0.0
+
+
+def effect_of(ingestion: Ingestion) -> Effect:
+    """Count what the staged rows would change."""
+    factor = THRESHOLDS.feeds.most_price_factor
+    sums = f"""SELECT count(*), count(product.id),
+    coalesce(sum(CASE WHEN staged.price <> product.price THEN 1 ELSE 0 END), 0),
+    coalesce(sum(CASE WHEN {_JUMPED} THEN 1 ELSE 0 END), 0),
+    coalesce(sum(CASE WHEN {_SOLD_OUT} THEN 1 ELSE 0 END), 0) {_FROM}"""
+    with connection.cursor() as cursor:
+        cursor.execute(sums, [factor, factor, ingestion.partner.slug, ingestion.pk])
+        return Effect(*map(int, cursor.fetchone()))
+
+
+def worst_prices(ingestion: Ingestion, most: int = 20) -> list[dict[str, Any]]:
+    """Return the rows whose price would change by the largest factor."""
+    # Without logarithms, which SQLite may lack: the larger of both ratios.
+    ratio = """CASE WHEN staged.price >= product.price
+    THEN staged.price / product.price ELSE product.price / staged.price END"""
+    query = f"""SELECT staged.line, staged.sku, product.name, product.price, staged.price {_FROM}
+    AND staged.price <> product.price ORDER BY {ratio} DESC, staged.line LIMIT %s"""
+    with connection.cursor() as cursor:
+        cursor.execute(query, [ingestion.partner.slug, ingestion.pk, most])
+        names = ("line", "sku", "name", "before", "after")
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def findings(ingestion: Ingestion, effect: Effect, rows_before: int) -> list[str]:
+    """Return what exceeds a limit, in sentences. `rows_before`: of the last accepted file."""
+    limits = THRESHOLDS.feeds
+    good = effect.staged
+    total = good + ingestion.rejected
+    shares = (
+        (
+            ingestion.rejected / total if total else 0.0,
+            limits.most_rejects_ratio,
+            f"{ingestion.rejected:,} of {total:,} rows are rejected",
+        ),
+        (
+            effect.share(effect.repriced),
+            limits.most_repriced_ratio,
+            f"{effect.repriced:,} of {effect.known:,} products change their price",
+        ),
+        (
+            effect.share(effect.sold_out),
+            limits.most_sold_out_ratio,
+            f"{effect.sold_out:,} of {effect.known:,} products sell out",
+        ),
+    )
+    found = [
+        f"{words} ({100 * share:.0f} %, normally at most {100 * most:.0f} %)."
+        for share, most, words in shares
+        if share > most
+    ]
+    if effect.jumped:
+        found.append(
+            f"{effect.jumped:,} prices change by a factor of {limits.most_price_factor} or more."
+        )
+    if good < limits.least_rows_ratio * rows_before:
+        found.append(
+            f"The file has {good:,} good rows; the last one had {rows_before:,} (normally at least "
+            f"{100 * limits.least_rows_ratio:.0f} % of them)."
+        )
+    return found

@@ -1,0 +1,127 @@
+"""Take in a partner's file, or try it without changing anything (--dry-run).
+
+Exit status: 0 if it was applied (or would be), 1 if it is held, 2 if it was refused.
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
+from time import monotonic
+
+from django.core.management.base import BaseCommand, CommandError
+
+from partner_feeds import services
+from partner_feeds.applying import apply_all
+from partner_feeds.models import Ingestion, Partner
+from partner_feeds.reading.items import read_items
+from partner_feeds.reading.problems import FeedError, Reject
+
+SHOWN = 20  # rejected rows; the admin lists all
+EVERY_SECONDS = 0.5
+HELD, REFUSED = 1, 2
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("partner", help="the partner's slug")
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--dry-run", action="store_true", help="only read; change nothing")
+        parser.add_argument(
+            "--apply-anyway", metavar="REASON", default="", help="also if it exceeds a limit"
+        )
+
+    def handle(
+        self, *args: object, partner: str, file: Path, dry_run: bool, apply_anyway: str, **_: object
+    ) -> None:
+        found = Partner.objects.filter(slug=partner).first()
+        if found is None:
+            known = ", ".join(Partner.objects.values_list("slug", flat=True)) or "none"
+            raise CommandError(f"There is no partner {partner!r}; there are: {known}.")
+        if not file.is_file():
+            raise CommandError(f"There is no file {file}.")
+        if dry_run:
+            self.dry_run(found, file)
+        else:
+            self.take_in(found, file, apply_anyway)
+
+    def dry_run(self, partner: Partner, file: Path) -> None:
+        rows = good = 0
+        codes: Counter[str] = Counter()
+        try:
+            with file.open("rb") as opened:
+                for row in read_items(opened, partner.options()):
+                    rows += 1
+                    if not isinstance(row, Reject):
+                        good += 1
+                        continue
+                    codes[row.code] += 1
+                    if sum(codes.values()) <= SHOWN:
+                        self.stdout.write(f"line {row.line}: {row.sentence}")
+        except FeedError as error:
+            self.refused(error.code, str(error))
+        self.stdout.write(f"{rows:,} rows, {good:,} good. Nothing was changed.")
+        for code, count in codes.most_common():
+            self.stdout.write(f"  {count:,} {code}")
+
+    def take_in(self, partner: Partner, file: Path, apply_anyway: str) -> None:
+        began = monotonic()
+        try:
+            with file.open("rb") as opened:
+                ingestion = services.ingest(partner, opened, report=self.progress("read"))
+        except services.IngestionRefusedError as error:
+            raise CommandError(str(error)) from error
+        if ingestion.status == Ingestion.Status.HELD and apply_anyway:
+            services.apply_anyway(ingestion, user_id=None, reason=apply_anyway)
+        if ingestion.status == Ingestion.Status.APPLYING:
+            apply_all(ingestion, self.progress("applied"))
+            ingestion.refresh_from_db()
+        self.show(ingestion, monotonic() - began)
+
+    def progress(self, word: str) -> "Progress":
+        return Progress(self, word)
+
+    def show(self, ingestion: Ingestion, seconds: float) -> None:
+        for reject in ingestion.rejects.order_by("line", "pk")[:SHOWN]:
+            self.stdout.write(f"line {reject.line}: {reject.sentence}")
+        if ingestion.rejected > SHOWN:
+            self.stdout.write(f"and {ingestion.rejected - SHOWN:,} more rejected rows")
+        if ingestion.status == Ingestion.Status.FAILED:
+            self.refused(ingestion.code, ingestion.problem)
+        if ingestion.status == Ingestion.Status.UNCHANGED:
+            self.stdout.write(f"{ingestion}: the same file as before. Nothing was changed.")
+            return
+        if ingestion.status == Ingestion.Status.HELD:
+            self.stdout.write(f"{ingestion} is held. Nothing was changed.")
+            for finding in ingestion.held_for:
+                self.stdout.write(f"  {finding}")
+            self.stdout.write("To apply it anyway, repeat the command with --apply-anyway REASON.")
+            sys.exit(HELD)
+        self.stdout.write(
+            f"{ingestion}: {ingestion.rows:,} rows in {seconds:.1f} s: {ingestion.created:,} "
+            f"created, {ingestion.updated:,} updated, {ingestion.unchanged:,} unchanged, "
+            f"{ingestion.rejected:,} rejected."
+        )
+
+    def refused(self, code: str, sentence: str) -> None:
+        self.stderr.write(f"The file is refused ({code}). {sentence} Nothing was changed.")
+        sys.exit(REFUSED)
+
+
+class Progress:
+    """Writes how many rows are done, and how many a second, on one line of a terminal."""
+
+    def __init__(self, command: Command, word: str) -> None:
+        self.command = command
+        self.word = word
+        self.began = self.shown = monotonic()
+
+    def __call__(self, rows: int) -> None:
+        now = monotonic()
+        if now - self.shown < EVERY_SECONDS or not sys.stderr.isatty():
+            return
+        self.shown = now
+        rate = rows / (now - self.began)
+        self.command.stderr.write(f"\r{rows:,} rows {self.word}, {rate:,.0f}/s", ending="")

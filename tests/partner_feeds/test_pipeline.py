@@ -1,0 +1,290 @@
+"""A file is read, held or applied, and taken back."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from partner_feeds import services
+from partner_feeds.applying import apply_all, apply_some
+from partner_feeds.models import AppliedChange, Ingestion, Partner, RejectedRow, StagedRow
+from products.models import Category, Product, StockMovement
+from tests.support import make_product, unbalanced_products
+
+pytestmark = pytest.mark.django_db
+D = Decimal
+FILE = b"""sku,name,price,stock
+A1,Kettle,24.90,5
+A2,Pan,49.00,0
+A3,Board,19.90,7
+"""
+
+
+@pytest.fixture
+def partner() -> Partner:
+    category = Category.objects.create(name="Kitchen", slug="kitchen")
+    return Partner.objects.create(name="Acme", slug="acme", category=category)
+
+
+def take_in(partner: Partner, content: bytes) -> Ingestion:
+    ingestion = services.ingest(partner, io.BytesIO(content))
+    if ingestion.status == "APPLYING":
+        assert apply_all(ingestion)
+    ingestion.refresh_from_db()
+    assert unbalanced_products() == []
+    return ingestion
+
+
+def counts(ingestion: Ingestion) -> tuple[int, int, int, int, int]:
+    return (
+        *(ingestion.rows, ingestion.created, ingestion.updated, ingestion.unchanged),
+        ingestion.rejected,
+    )
+
+
+def shelf() -> dict[str, tuple[str, Decimal, int]]:
+    found = Product.objects.filter(source="acme").order_by("sku")
+    return {str(one.sku): (one.name, one.price, one.stock) for one in found}
+
+
+def everything() -> list[Any]:
+    return [
+        list(Product.objects.order_by("pk").values()),
+        list(StockMovement.objects.order_by("pk").values("product", "quantity", "reason")),
+    ]
+
+
+def rejects(ingestion: Ingestion) -> list[tuple[int, str]]:
+    return list(ingestion.rejects.order_by("line", "pk").values_list("line", "code"))
+
+
+def test_new_products_are_created_with_their_stock(partner: Partner) -> None:
+    ingestion = take_in(partner, FILE)
+    assert (ingestion.status, counts(ingestion)) == ("DONE", (3, 3, 0, 0, 0))
+    assert shelf() == {
+        "A1": ("Kettle", D("24.90"), 5),
+        "A2": ("Pan", D("49.00"), 0),
+        "A3": ("Board", D("19.90"), 7),
+    }
+    kettle = Product.objects.get(sku="A1")
+    assert (kettle.source, kettle.source_stock, kettle.is_active) == ("acme", 5, True)
+    assert kettle.category == partner.category
+    assert kettle.search_text == "kettle\n"
+    movements = StockMovement.objects.order_by("pk").values_list("quantity", "reason", "reference")
+    assert list(movements) == [(5, "feed", ingestion.reference), (7, "feed", ingestion.reference)]
+    assert not StagedRow.objects.exists()
+
+
+def test_the_same_file_again_is_not_read(partner: Partner) -> None:
+    take_in(partner, FILE)
+    before = everything()
+    again = take_in(partner, FILE)
+    assert (again.status, counts(again), everything()) == ("UNCHANGED", (0, 0, 0, 0, 0), before)
+
+
+def test_a_second_import_of_the_same_rows_changes_nothing(partner: Partner) -> None:
+    take_in(partner, FILE)
+    before = everything()
+    again = take_in(partner, FILE + b"\n")
+    assert (again.status, counts(again), everything()) == ("DONE", (3, 0, 0, 3, 0), before)
+
+
+def test_sales_in_between_are_not_undone(partner: Partner) -> None:
+    take_in(partner, FILE)
+    from products.services import stock_reserve  # noqa: PLC0415
+
+    kettle = Product.objects.get(sku="A1")
+    stock_reserve(quantities={kettle.pk: 2}, reference="VT-1")
+    ingestion = take_in(partner, FILE.replace(b"24.90,5", b"24.90,6"))
+    assert counts(ingestion) == (3, 0, 1, 2, 0)
+    assert shelf()["A1"] == ("Kettle", D("24.90"), 4)
+    take_in(partner, FILE.replace(b"24.90,5", b"24.90,0"))
+    assert shelf()["A1"] == ("Kettle", D("24.90"), 0)
+
+
+def test_a_running_flash_sale_keeps_price_and_stock(partner: Partner) -> None:
+    take_in(partner, FILE)
+    now = timezone.now()
+    Product.objects.filter(sku="A1").update(
+        flash_price=D(10), flash_starts_at=now, flash_ends_at=now + timedelta(hours=1)
+    )
+    changed = FILE.replace(b"Kettle,24.90,5", b"Kettle 2,25.90,9")
+    assert counts(take_in(partner, changed)) == (3, 0, 1, 2, 0)
+    assert shelf()["A1"] == ("Kettle 2", D("24.90"), 5)
+    Product.objects.filter(sku="A1").update(flash_ends_at=now + timedelta(microseconds=1))
+    take_in(partner, changed + b"\n")
+    assert shelf()["A1"] == ("Kettle 2", D("25.90"), 9)
+
+
+def test_a_price_below_the_planned_flash_price_is_rejected(partner: Partner) -> None:
+    take_in(partner, FILE)
+    soon = timezone.now() + timedelta(days=1)
+    Product.objects.filter(sku="A1").update(
+        flash_price=D(20), flash_starts_at=soon, flash_ends_at=soon + timedelta(hours=1)
+    )
+    ingestion = take_in(partner, FILE.replace(b"24.90,5", b"19.00,5"))
+    assert rejects(ingestion) == [(2, "not_applied")]
+    assert shelf()["A1"] == ("Kettle", D("24.90"), 5)
+
+
+def test_rows_with_the_same_key_are_all_rejected(partner: Partner) -> None:
+    ingestion = take_in(partner, FILE + b"A1,Other,1.00,1\n" + b"B,x,1.00,1\n" * 30)
+    assert rejects(ingestion)[0] == (2, "key_twice")
+    first = RejectedRow.objects.get(line=2)
+    assert first.sentence == "The key A1 is also in line 5."
+    assert len(rejects(ingestion)) == 32
+    assert ingestion.status == "HELD"
+
+
+def test_case_of_keys_matters_only_if_the_partner_says_so(partner: Partner) -> None:
+    rows = b"sku,name,price,stock\nab,x,1.00,1\nAB,y,2.00,1\nC,z,3.00,1\n"
+    Partner.objects.update(ignore_case=True)
+    partner.refresh_from_db()
+    held = take_in(partner, rows)
+    assert rejects(held) == [(2, "key_twice"), (3, "key_twice")]
+    Partner.objects.update(ignore_case=False)
+    partner.refresh_from_db()
+    assert counts(take_in(partner, rows)) == (3, 3, 0, 0, 0)
+    held.refresh_from_db()
+    assert held.status == "DISCARDED"
+
+
+def test_absent_products_stay_unless_the_partner_says_that_they_are_sold_out(
+    partner: Partner,
+) -> None:
+    own = make_product("Lamp", "10.00", 3)
+    take_in(partner, FILE)
+    short = FILE.replace(b"A3,Board,19.90,7\n", b"A4,Spoon,2.00,1\n")
+    take_in(partner, short)
+    assert shelf()["A3"][2] == 7
+    Partner.objects.update(absent="sold_out")
+    partner.refresh_from_db()
+    ingestion = take_in(partner, short + b"\n")
+    assert (ingestion.status, ingestion.absent) == ("DONE", 1)
+    assert shelf()["A3"][2] == 0
+    own.refresh_from_db()
+    assert own.stock == 3
+
+
+def test_a_file_that_changes_too_much_is_held(partner: Partner) -> None:
+    take_in(partner, FILE)
+    before = everything()
+    held = take_in(partner, FILE.replace(b"24.90", b"2490.00"))
+    assert (held.status, everything()) == ("HELD", before)
+    assert held.held_for == ["1 prices change by a factor of 2 or more."]
+    services.apply_anyway(held, user_id=None, reason="It is made of gold.")
+    assert apply_all(held)
+    held.refresh_from_db()
+    assert (held.status, held.reason) == ("DONE", "It is made of gold.")
+    assert shelf()["A1"] == ("Kettle", D("2490.00"), 5)
+
+
+def test_a_refused_file_changes_nothing(partner: Partner) -> None:
+    take_in(partner, FILE)
+    before = everything()
+    failed = take_in(partner, FILE + b'A9,"never closed,1.00,1\n')
+    assert (failed.status, failed.code, everything()) == ("FAILED", "open_quote", before)
+    assert not StagedRow.objects.exists()
+
+
+def test_it_is_taken_back_exactly(partner: Partner) -> None:
+    take_in(partner, FILE)
+    before = everything()
+    changed = FILE.replace(b"24.90,5", b"25.90,6") + b"A4,Spoon,2.00,1\n"
+    done = take_in(partner, changed)
+    back = services.take_back(done, user_id=None)
+    assert apply_all(back)
+    back.refresh_from_db()
+    assert (back.status, back.rows, back.updated, back.rejected) == ("DONE", 2, 2, 0)
+    products, _ = everything()
+    assert products == before[0]
+    assert unbalanced_products() == []
+    with pytest.raises(services.IngestionRefusedError, match="was taken back before"):
+        services.take_back(done, user_id=None)
+    assert counts(take_in(partner, changed)) == (4, 1, 1, 2, 0)
+
+
+def test_what_changed_since_is_not_taken_back(partner: Partner) -> None:
+    take_in(partner, FILE)
+    done = take_in(partner, FILE.replace(b"24.90,5", b"25.90,6").replace(b"19.90", b"20.90"))
+    Product.objects.filter(sku="A1").update(price=D(30))
+    back = services.take_back(done, user_id=None)
+    assert apply_all(back)
+    back.refresh_from_db()
+    assert (back.updated, back.rejected) == (1, 1)
+    assert back.rejects.get().sentence == "Its price was changed since."
+    assert shelf()["A1"] == ("Kettle", D("30.00"), 6)
+    assert shelf()["A3"] == ("Board", D("19.90"), 7)
+
+
+def test_it_goes_on_where_it_was_interrupted(partner: Partner) -> None:
+    ingestion = services.ingest(partner, io.BytesIO(FILE))
+    assert apply_some(ingestion.pk, 2) == 2
+    assert len(shelf()) == 2
+    assert apply_all(ingestion)
+    ingestion.refresh_from_db()
+    assert (counts(ingestion), len(shelf())) == ((3, 3, 0, 0, 0), 3)
+    assert AppliedChange.objects.count() == 3
+    assert apply_some(ingestion.pk, 2) == 0
+
+
+def test_only_one_file_of_a_partner_at_a_time(partner: Partner) -> None:
+    services.ingest(partner, io.BytesIO(FILE))
+    with pytest.raises(services.IngestionRefusedError, match="is being taken in already"):
+        services.ingest(partner, io.BytesIO(FILE + b"\n"))
+
+
+def test_a_dead_reader_leaves_nothing(partner: Partner) -> None:
+    dead = Ingestion.objects.create(partner=partner)
+    StagedRow.objects.create(ingestion=dead, line=2, sku="A1", name="x")
+    assert services.void_dead() == 0
+    Ingestion.objects.update(alive_at=timezone.now() - timedelta(minutes=6))
+    assert services.void_dead() == 1
+    dead.refresh_from_db()
+    assert (dead.status, dead.code) == ("FAILED", "interrupted")
+    assert not StagedRow.objects.exists()
+
+
+def many(count: int, price: str = "10.00", stock: int = 5) -> bytes:
+    rows = "".join(f"M{number},Item {number},{price},{stock}\n" for number in range(count))
+    return f"sku,name,price,stock\n{rows}".encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "held_for"),
+    [
+        (
+            many(5).replace(b"10.00", b"11.00") + many(20)[len(many(5)) :],
+            [],
+        ),
+        (
+            many(20, "11.00"),
+            ["20 of 20 products change their price (100 %, normally at most 50 %)."],
+        ),
+        (many(20, stock=0), ["20 of 20 products sell out (100 %, normally at most 30 %)."]),
+        (
+            many(15),
+            [
+                "The file has 15 good rows; the last one had 20 (normally at least 80 % of them).",
+            ],
+        ),
+        (many(16), []),
+        (
+            many(20) + b"X,x,0,1\n" * 3,
+            ["3 of 23 rows are rejected (13 %, normally at most 10 %)."],
+        ),
+    ],
+)
+def test_the_gate(partner: Partner, content: bytes, held_for: list[str]) -> None:
+    take_in(partner, many(20))
+    before = everything()
+    ingestion = take_in(partner, content)
+    assert ingestion.held_for == held_for
+    assert ingestion.status == ("HELD" if held_for else "DONE")
+    if held_for:
+        assert everything() == before
