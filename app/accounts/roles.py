@@ -57,6 +57,9 @@ ROLES = (
             "products.product": "view add change",
             "products.stockmovement": "view",
             "products.heldstock": "view",
+            "partner_feeds.partner": "view add change",
+            "partner_feeds.ingestion": "view",
+            "partner_feeds.rejectedrow": "view",
         },
     ),
     Role(

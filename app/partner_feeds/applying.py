@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from partner_feeds.events import log_fields, logger
 from partner_feeds.models import AppliedChange, Ingestion, RejectedRow, StagedRow
 from products.models import Category
 from products.offers import Change, Offer
@@ -51,10 +52,15 @@ def apply_some(ingestion_id: int, size: int) -> int:
     undone = ingestion.takes_back
     count = _take_back_some(ingestion, undone, size) if undone else _take_some(ingestion, size)
     if not count:
-        Ingestion.objects.filter(pk=ingestion_id).update(
-            status=Ingestion.Status.DONE, finished_at=timezone.now()
-        )
+        _finish(ingestion)
     return count
+
+
+def _finish(ingestion: Ingestion) -> None:
+    ingestion.status, ingestion.finished_at = Ingestion.Status.DONE, timezone.now()
+    ingestion.save(update_fields=["status", "finished_at"])
+    fields = log_fields(ingestion)
+    transaction.on_commit(lambda: logger.info("event=feed.applied", extra=fields))
 
 
 def _take_some(ingestion: Ingestion, size: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -11,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from partner_feeds import gate
+from partner_feeds.events import log_fields, logger
 from partner_feeds.models import (
     INGESTION_TRANSITIONS,
     AppliedChange,
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from partner_feeds.models import Partner
-
-logger = logging.getLogger("retail.feeds")
 
 _Status = Ingestion.Status
 # A reader gives a sign of life with each batch of rows.
@@ -89,12 +87,12 @@ def ingest(
     last = _last_accepted(partner)
     values = {"file_hash": file_hash, "file_bytes": size, "started_by_id": started_by_id}
     ingestion = _begun(partner, **values)
-    logger.info("event=feed.started", extra=_fields(ingestion))
+    logger.info("event=feed.started", extra=log_fields(ingestion))
     if last is not None and last.file_hash == file_hash:
         _moved(ingestion, _Status.UNCHANGED)
     else:
         _read(ingestion, file, report, last.rows - last.rejected if last else 0)
-    logger.info("event=feed.read", extra=_fields(ingestion))
+    logger.info("event=feed.read", extra=log_fields(ingestion))
     return ingestion
 
 
@@ -127,24 +125,13 @@ def _failed(ingestion: Ingestion, code: str, problem: str) -> None:
         StagedRow.objects.filter(ingestion=ingestion).delete()
 
 
-def _fields(ingestion: Ingestion) -> dict[str, Any]:
-    return {
-        "ingestion": ingestion.reference,
-        "partner": ingestion.partner.slug,
-        "status": ingestion.status,
-        "rows": ingestion.rows,
-        "rejected": ingestion.rejected,
-        "code": ingestion.code,
-    }
-
-
 def apply_anyway(ingestion: Ingestion, *, user_id: int | None, reason: str) -> None:
     """Let a held file be applied. Raises IngestionRefusedError if it is not held."""
     if not reason.strip():
         raise IngestionRefusedError("Say why the file is to be applied anyway.")
     if not _moved(ingestion, _Status.APPLYING, applied_by_id=user_id, reason=reason[:300]):
         raise IngestionRefusedError(f"{ingestion} is not held.")
-    logger.info("event=feed.applied_anyway", extra=_fields(ingestion))
+    logger.info("event=feed.applied_anyway", extra=log_fields(ingestion))
 
 
 @transaction.atomic
@@ -153,7 +140,7 @@ def discard(ingestion: Ingestion, *, reason: str) -> None:
     if not _moved(ingestion, _Status.DISCARDED, reason=reason[:300]):
         raise IngestionRefusedError(f"{ingestion} is not held.")
     StagedRow.objects.filter(ingestion=ingestion).delete()
-    logger.info("event=feed.discarded", extra=_fields(ingestion))
+    logger.info("event=feed.discarded", extra=log_fields(ingestion))
 
 
 def take_back(ingestion: Ingestion, *, user_id: int | None) -> Ingestion:
@@ -171,7 +158,7 @@ def take_back(ingestion: Ingestion, *, user_id: int | None) -> Ingestion:
         )
     back = _begun(ingestion.partner, takes_back=ingestion, started_by_id=user_id)
     _moved(back, _Status.APPLYING)
-    logger.info("event=feed.taken_back", extra=_fields(back))
+    logger.info("event=feed.taken_back", extra=log_fields(back))
     return back
 
 

@@ -23,6 +23,11 @@ PERSONAL = re.compile(
 )
 # What has such a field, and why it stores nothing of a customer.
 NOT_OF_CUSTOMERS = {
+    "partner_feeds.Ingestion": "started_by, applied_by: staff",
+    **dict.fromkeys(
+        (f"partner_feeds.{name}" for name in ("StagedRow", "RejectedRow", "AppliedChange")),
+        "belongs to an ingestion, which has products and no persons",
+    ),
     "payments.CircuitBreaker": "forced_by: the member of staff who forced it",
 }
 

@@ -23,6 +23,7 @@ from accounts.models import UserProfile
 from cart.models import Cart, CartItem
 from oncall.models import Alert, LostAlerts
 from orders.models import Payment, Sale, SaleItem
+from partner_feeds.models import Ingestion, Partner, RejectedRow
 from payments.models import CircuitBreaker
 from products.models import Category, HeldStock, Product, StockMovement
 from retail.models import (
@@ -94,6 +95,11 @@ def make_metric(number: int) -> Metric:
     return Metric.objects.create(metric_type="error_rate", value=number, timestamp=when)
 
 
+def make_partner(n: int) -> Partner:
+    category = Category.objects.create(name=f"p{n}", slug=f"p{n}")
+    return Partner.objects.create(name=f"Partner {n}", slug=f"partner{n}", category=category)
+
+
 ROWS: dict[type[models.Model], Callable[[int], object]] = {
     User: lambda n: make_buyer(f"user{n}"),
     Group: lambda n: Group.objects.create(name=f"group{n}"),
@@ -131,6 +137,11 @@ ROWS: dict[type[models.Model], Callable[[int], object]] = {
     ),
     LostAlerts: lambda n: LostAlerts.objects.create(
         reason="cut", count=n + 1, at=timezone.now(), detail="x"
+    ),
+    Partner: make_partner,
+    Ingestion: lambda n: Ingestion.objects.create(partner=make_partner(n)),
+    RejectedRow: lambda n: RejectedRow.objects.create(
+        ingestion=Ingestion.objects.create(partner=make_partner(n)), line=n, sentence="No key."
     ),
     Email: lambda n: Email.objects.create(kind="note", about=str(n)),
     SecurityEvent: lambda n: SecurityEvent.objects.create(

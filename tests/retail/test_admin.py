@@ -14,6 +14,7 @@ from accounts.models import UserProfile
 from cart.models import Cart, CartItem
 from oncall.models import Alert, LostAlerts
 from orders.models import Payment, Sale, SaleItem
+from partner_feeds.models import Partner
 from payments.models import CircuitBreaker
 from products.models import Category, Product, StockMovement
 from retail.models import (
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.django_db
 
 INLINE = re.compile(r"<style|\sstyle=|<script(?![^>]*\ssrc=)|\son\w+=|javascript:")
 # Models that staff may change; only the shop writes the others.
-WRITTEN_BY_STAFF = {User, Group, UserProfile, Category, Product}
+WRITTEN_BY_STAFF = {User, Group, UserProfile, Category, Product, Partner}
 READ_ONLY = {
     *(Sale, SaleItem, Payment, StockMovement, Cart, CartItem, CircuitBreaker),
     *(Metric, MetricRollup, WorkerHeartbeat, Schedule, Alert, LostAlerts),
@@ -160,6 +161,7 @@ def test_the_index_shows_the_shop_and_its_groups(admin_client: Client) -> None:
     assert shown["Products"] == {"Category", "HeldStock", "Product", "StockMovement"}
     assert shown["Orders"] == {"Sale", "SaleItem", "Payment"}
     assert shown["Returns"] == {"Return", "Refund"}
+    assert shown["Partner feeds"] == {"Partner", "Ingestion", "RejectedRow"}
     assert shown["Retail (Observability)"] == {
         *("Metric", "MetricRollup", "WorkerHeartbeat", "AuditCheck", "AuditViolation"),
         *("Email", "SecurityEvent"),

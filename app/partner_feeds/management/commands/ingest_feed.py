@@ -1,4 +1,4 @@
-"""Take in a partner's file, or try it without changing anything (--dry-run).
+"""Take in a partner's file, try it without changing anything (--dry-run), or take it back.
 
 Exit status: 0 if it was applied (or would be), 1 if it is held, 2 if it was refused.
 """
@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -27,25 +28,30 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("partner", help="the partner's slug")
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", type=Path, nargs="?")
         parser.add_argument("--dry-run", action="store_true", help="only read; change nothing")
         parser.add_argument(
             "--apply-anyway", metavar="REASON", default="", help="also if it exceeds a limit"
         )
+        parser.add_argument(
+            "--take-back", metavar="REFERENCE", default="", help="undo what a file changed"
+        )
 
     def handle(
-        self, *args: object, partner: str, file: Path, dry_run: bool, apply_anyway: str, **_: object
+        self, *args: object, partner: str, file: Path | None, dry_run: bool, **options: Any
     ) -> None:
         found = Partner.objects.filter(slug=partner).first()
         if found is None:
             known = ", ".join(Partner.objects.values_list("slug", flat=True)) or "none"
             raise CommandError(f"There is no partner {partner!r}; there are: {known}.")
-        if not file.is_file():
-            raise CommandError(f"There is no file {file}.")
-        if dry_run:
+        if options["take_back"]:
+            self.take_back(found, options["take_back"])
+        elif file is None or not file.is_file():
+            raise CommandError(f"There is no file {file}." if file else "Name a file.")
+        elif dry_run:
             self.dry_run(found, file)
         else:
-            self.take_in(found, file, apply_anyway)
+            self.take_in(found, file, options["apply_anyway"])
 
     def dry_run(self, partner: Partner, file: Path) -> None:
         rows = good = 0
@@ -80,12 +86,26 @@ class Command(BaseCommand):
             ingestion.refresh_from_db()
         self.show(ingestion, monotonic() - began)
 
+    def take_back(self, partner: Partner, reference: str) -> None:
+        began = monotonic()
+        ingestion = partner.ingestions.filter(reference=reference.upper()).first()
+        if ingestion is None:
+            raise CommandError(f"{partner} has no ingestion {reference}.")
+        try:
+            back = services.take_back(ingestion, user_id=None)
+        except services.IngestionRefusedError as error:
+            raise CommandError(str(error)) from error
+        apply_all(back, self.progress("taken back"))
+        back.refresh_from_db()
+        self.show(back, monotonic() - began)
+
     def progress(self, word: str) -> "Progress":
         return Progress(self, word)
 
     def show(self, ingestion: Ingestion, seconds: float) -> None:
         for reject in ingestion.rejects.order_by("line", "pk")[:SHOWN]:
-            self.stdout.write(f"line {reject.line}: {reject.sentence}")
+            where = f"line {reject.line}" if reject.line else reject.cells.get("sku", "")
+            self.stdout.write(f"{where}: {reject.sentence}")
         if ingestion.rejected > SHOWN:
             self.stdout.write(f"and {ingestion.rejected - SHOWN:,} more rejected rows")
         if ingestion.status == Ingestion.Status.FAILED:
