@@ -119,6 +119,15 @@ def _staff() -> Client:
     return client
 
 
+def _feeds() -> Iterator[str]:
+    from partner_feeds.gate import Effect, findings  # noqa: PLC0415 - the same
+    from partner_feeds.models import Ingestion  # noqa: PLC0415 - the same
+
+    for known in range(8, 20):
+        effect = Effect(staged=known, known=known, repriced=known, jumped=1, sold_out=known)
+        yield from findings(Ingestion(rejected=known), effect, 10 * known)
+
+
 OUTSIDE: dict[str, Callable[[], Iterator[str]]] = {"rules": _rules, "grafana": _grafana}
 INSIDE: dict[str, Callable[[], Iterator[str]]] = {
     "metrics.md": _document("retail.management.commands.document_metrics"),
@@ -130,6 +139,7 @@ INSIDE: dict[str, Callable[[], Iterator[str]]] = {
     "readyz": _page("/readyz"),
     "gauges": _gauges,
     "audit": _audit,
+    "feeds": _feeds,
 }  # what needs Django and the database
 PLACES = OUTSIDE | INSIDE
 

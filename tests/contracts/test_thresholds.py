@@ -56,6 +56,13 @@ FOLLOW = {
     "circuit_breaker.window_seconds": "rules grafana",
     "backups.most_age_seconds": "rules grafana",
     "unknown_payments.most_age_seconds": f"rules grafana dashboard api audit {QS}",
+    **dict.fromkeys(
+        (
+            *("feeds.most_rejects_ratio", "feeds.most_repriced_ratio", "feeds.most_price_factor"),
+            *("feeds.most_sold_out_ratio", "feeds.least_products", "feeds.least_rows_ratio"),
+        ),
+        "feeds",
+    ),
     "flash_payments.most_seconds": QS,
     "flash_payments.least_ratio": QS,
     "invariants.most_violations": "rules grafana",

@@ -82,14 +82,12 @@ def test_it_is_taken_back(file: Path) -> None:
 
 def test_a_refused_file(file: Path) -> None:
     file.write_text("<html><body>Log in</body></html>")
+    words = (
+        "The file is refused (html). The file is a web page, perhaps a log-in page, and not a feed."
+        " Nothing was changed.\n"
+    )
     for arguments in (["--dry-run"], []):
-        assert run("acme", file, *arguments) == (
-            2,
-            (
-                "The file is refused (html). The file is a web page, perhaps a log-in page, and not a "
-                "feed. Nothing was changed.\n"
-            ),
-        )
+        assert run("acme", file, *arguments) == (2, words)
     assert Ingestion.objects.get().status == "FAILED"
 
 
