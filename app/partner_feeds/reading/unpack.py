@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from partner_feeds.reading.options import Limits
 
 CHUNK = 64 * 1024
+HEAD = 64 * 1024  # bytes that tell a file from an empty one and from a web page
 GZIP = b"\x1f\x8b"
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 # A small file may pack well by chance.
 RATIO_FROM_BYTES = 1024**2
 _HTML = re.compile(
-    rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+    rb"\s*(?:<!--(?>.*?-->)\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
 BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -42,6 +43,14 @@ class Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         """Return True."""
         return True
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes without taking them; fewer only if there are no more."""
+        head = bytearray()
+        while len(head) < size and (chunk := next(self._chunks, b"")):
+            head += chunk
+        self._left = memoryview(bytes(head))
+        return bytes(head[:size])
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill the buffer with unpacked bytes, and return how many; 0 at the end."""
@@ -88,6 +97,14 @@ class Unpacked(io.RawIOBase):
             yield self._counted(chunk)
             chunk = self._read()
 
+    def _after_zeros(self, chunk: bytes) -> bytes:
+        """Return the next bytes after those that only fill up; none at the end of the file."""
+        while not (rest := chunk.lstrip(b"\0")):
+            chunk = self._read()
+            if not chunk:
+                break
+        return rest
+
     def _members(self, chunk: bytes) -> Iterator[bytes]:
         """Unpack gzip, which may consist of several members, each of which must be whole."""
         member = zlib.decompressobj(GZIP_WINDOW)
@@ -99,7 +116,7 @@ class Unpacked(io.RawIOBase):
             if part:
                 yield self._counted(part)
             if member.eof:
-                chunk = member.unused_data.lstrip(b"\0") or self._read().lstrip(b"\0")
+                chunk = self._after_zeros(member.unused_data)
                 if not chunk:
                     return
                 member = zlib.decompressobj(GZIP_WINDOW)
@@ -113,11 +130,12 @@ def opened(packed: BinaryIO, limits: Limits) -> tuple[BinaryIO, str]:
 
     Raises FeedError for an empty file and for a web page.
     """
-    stream = io.BufferedReader(Unpacked(packed, limits), CHUNK)
-    head = stream.peek(CHUNK)
+    unpacked = Unpacked(packed, limits)
+    head = unpacked.head(HEAD)
+    mark = next((mark for mark in BOMS if head.startswith(mark)), b"")
+    head = head.removeprefix(mark)
     if not head.strip():
         raise FeedError("empty", "The file is empty.")
-    marked = next(((mark, name) for mark, name in BOMS.items() if head.startswith(mark)), None)
-    if _HTML.match(head[len(marked[0]) if marked else 0 :][:2048]):
+    if _HTML.match(head[:2048]):
         raise FeedError("html", "The file is a web page, perhaps a log-in page, and not a feed.")
-    return cast("BinaryIO", stream), marked[1] if marked else ""
+    return cast("BinaryIO", io.BufferedReader(unpacked, CHUNK)), BOMS.get(mark, "")
