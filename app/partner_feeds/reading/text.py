@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
+from html import unescape
 
 from partner_feeds.reading.problems import CellError
 
@@ -13,32 +13,30 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _UNDECODED = re.compile("[\ud800-\udfff\ufffd\ufffe\uffff]")
 # Zero width, and what turns the direction of writing.
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# Each alternative ends at the end of the text at the latest: so the time grows with its length
+# only. HTMLParser takes minutes for 100 KB of tags that do not end.
+_MARKUP = re.compile(
+    r"""<(script|style|template|head|noscript)(?=[\s/>]).*?(?:</\1\s*>|\Z)  # with its content
+    | <!--.*?(?:-->|\Z)
+    | </?([a-z][^\s/>]*) (?:[^>=]++|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?)*+ (?:>|\Z)
+    | <[!?/][^>]*>""",
+    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+)
 _BREAKS = {"br", "p", "div", "li", "ul", "ol", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6"}
-_HIDDEN = {"script", "style", "template", "head", "noscript"}
 
 
-class _Plain(HTMLParser):
-    """Collects the text of HTML; entities are decoded once."""
+def _without_html(text: str) -> str:
+    """Return the text of HTML; entities are decoded once. What has no `>` is no tag."""
+    end = text.rfind(">") + 1
+    shown = _MARKUP.sub(_break, text[:end]) + text[end:]
+    try:
+        return unescape(shown)
+    except ValueError as error:  # int() has a limit of digits
+        raise CellError("entity", "There is an entity that stands for no character.") from error
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._hidden = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - HTMLParser's signature
-        self._hidden += tag in _HIDDEN
-        if tag in _BREAKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _HIDDEN:
-            self._hidden = max(self._hidden - 1, 0)
-        if tag in _BREAKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.parts.append(data)
+def _break(tag: re.Match[str]) -> str:
+    return "\n" if (tag[2] or "").lower() in _BREAKS else ""
 
 
 def checked(text: str) -> str:
@@ -85,11 +83,8 @@ def plain_lines(text: str, most: int) -> tuple[str, str]:
     text = checked(text)
     notes = []
     if "<" in text or "&" in text:
-        parser = _Plain()
-        parser.feed(text)
-        parser.close()
         # What an entity stands for may be broken as well.
-        text = checked("".join(parser.parts))
+        text = checked(_without_html(text))
     if not text.isascii():
         seen = _INVISIBLE.sub("", text)
         if seen != text:
