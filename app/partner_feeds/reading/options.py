@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
 DECIMAL_SIGNS = (".", ",")
+NO_DELIMITERS = ('"', "\r", "\n")
 
 
 @dataclass(frozen=True)
@@ -52,5 +53,5 @@ class Options:
             raise ValueError(f"Encoding must be one of {', '.join(ENCODINGS)}.")
         if self.decimal_sign not in DECIMAL_SIGNS:
             raise ValueError("The decimal sign must be a point or a comma.")
-        if len(self.delimiter) > 1:
-            raise ValueError("The delimiter must be one character.")
+        if len(self.delimiter) > 1 or self.delimiter in NO_DELIMITERS:
+            raise ValueError("The delimiter must be one character, and no quote or line break.")

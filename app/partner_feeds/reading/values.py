@@ -19,7 +19,7 @@ _CENT = Decimal("0.01")
 _MARKS = "'\u2019\u00a0\u202f "
 _NUMBERS = {
     sign: re.compile(
-        rf"([+-]?)([0-9]+|[0-9]{{1,3}}(?:([{mark}{_MARKS}])[0-9]{{3}})(?:\3[0-9]{{3}})*)"
+        rf"([+-]?)([0-9]+|[1-9][0-9]{{0,2}}(?:([{mark}{_MARKS}])[0-9]{{3}})(?:\3[0-9]{{3}})*)"
         rf"(?:\{sign}([0-9]+))?"
     )
     for sign, mark in ((".", ","), (",", "."))
@@ -47,7 +47,7 @@ def text_of(cell: Any) -> str:
         raise CellError(
             "several_values", f"There are {len(cell)} values where there should be one."
         )
-    raise CellError("not_text", f"{cell} is not text.")
+    raise CellError("not_text", f"{str(cell)[:30]} is not text.")
 
 
 def _bare(text: str) -> str:
@@ -61,7 +61,7 @@ def _bare(text: str) -> str:
 def sku_of(cell: Any) -> str:
     """Return a key. It stays text: `0012` and `12` are two keys, `1E10` is not a number."""
     if isinstance(cell, Decimal):
-        raise CellError("key_not_text", f"The key {cell} is a number; keys must be text.")
+        raise CellError("key_not_text", f"The key {str(cell)[:30]} is a number; keys must be text.")
     sku = _bare(text_of(cell))
     if not sku:
         raise CellError("no_key", "The row has no key.")
@@ -78,12 +78,12 @@ def ean_of(cell: Any) -> str:
     The check digit is GS1's: weights 3 and 1 from the right, to a multiple of ten.
     """
     if isinstance(cell, Decimal):
-        raise CellError("ean", f"The EAN {cell} is a number; leading zeros may be lost.")
+        raise CellError("ean", f"The EAN {str(cell)[:30]} is a number; leading zeros may be lost.")
     ean = _bare(text_of(cell))
     if not ean:
         return ""
     if _EXPONENT.fullmatch(ean):
-        raise CellError("ean_exponent", f"A spreadsheet has rounded the EAN to {ean}.")
+        raise CellError("ean_exponent", f"A spreadsheet has rounded the EAN to {ean[:30]}.")
     ean = ean.replace("-", "").replace(" ", "")
     if _NO_DIGIT.search(ean) or len(ean) not in _EAN_LENGTHS:
         raise CellError("ean", f"The EAN {ean[:30]} does not have 8, 12, 13 or 14 digits.")
@@ -107,7 +107,7 @@ def _number(text: str, sign: str) -> Decimal | None:
 def price_of(cell: Any, options: Options) -> Decimal | None:
     """Return a price with two decimals, in the shop's currency; None for an empty cell."""
     if isinstance(cell, Decimal):
-        return _priced(cell, str(cell), options.limits)
+        return _priced(cell, str(cell)[:30], options.limits)
     text = _bare(text_of(cell))
     if not text:
         return None
@@ -119,7 +119,8 @@ def price_of(cell: Any, options: Options) -> Decimal | None:
                 "currency", f"The price {shown!r} is in {currency}, not in {options.currency}."
             )
     elif options.symbol:
-        text = text.removeprefix(options.symbol).removesuffix(options.symbol).strip()
+        bare = text.removeprefix(options.symbol)
+        text = (bare if bare != text else text.removesuffix(options.symbol)).strip()
     number = _number(text, options.decimal_sign)
     if number is None:
         raise CellError(
@@ -143,7 +144,7 @@ def stock_of(cell: Any, options: Options) -> int | None:
     """Return a number of units; None for an empty cell."""
     if isinstance(cell, Decimal):
         number: Decimal | None = cell
-        shown = str(cell)
+        shown = str(cell)[:30]
     else:
         text = _bare(text_of(cell))
         if not text:
