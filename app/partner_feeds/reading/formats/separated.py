@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DELIMITERS = (",", ";", "\t", "|")
 # What Excel writes and reads in the first line.
-_TOLD = re.compile(r"sep=(.)")
+_TOLD = re.compile(r'sep=([^"])')
 # A template's rows and labels may come before the names of the columns.
 HEADER_WITHIN = 10
 
@@ -33,18 +33,31 @@ class _Lines:
         self.limits = options.limits
         self.number = began
         self.row_began = began
+        self._size = 0
+
+    def begin(self) -> int:
+        """Begin a row after the last line; return the number of that line."""
+        self.row_began, self._size = self.number, 0
+        return self.number
 
     def __iter__(self) -> Iterator[str]:
         for line in self.lines:
             self.number += 1
+            self._size += len(line)
             if self.number - self.row_began > self.limits.record_lines:
                 raise self.open_quote()
-            if len(line) > self.limits.record_bytes:
-                raise FeedError(
-                    "row_too_large",
-                    f"Line {self.number} has more than {self.limits.record_bytes:,} characters.",
-                )
+            if self._size > self.limits.record_bytes:
+                raise self.too_large(self.limits.record_bytes)
             yield line
+
+    def too_large(self, most: int) -> FeedError:
+        """Return the error for a row of many characters; if it has many lines, for its quote."""
+        if self.number > self.row_began + 1:
+            return self.open_quote()
+        return FeedError(
+            "row_too_large",
+            f"Line {self.number}, or a cell in it, has more than {most:,} characters.",
+        )
 
     def open_quote(self) -> FeedError:
         return FeedError(
@@ -55,12 +68,16 @@ class _Lines:
 
 
 def _text(file: BinaryIO, options: Options) -> Iterator[str]:
-    """Return the lines, with their line ends; what cannot be decoded becomes a surrogate."""
+    """Return the lines, with their line ends; what cannot be decoded becomes a surrogate.
+
+    What is longer than a row may be comes in pieces.
+    """
     stream, marked = opened(file, options.limits)
     encoding = marked or options.encoding or "utf-8"
     # UTF-16 knows no surrogates as a way out; the replacement character is rejected as well.
     errors = "replace" if encoding == "utf-16" else "surrogateescape"
-    return io.TextIOWrapper(stream, encoding, errors, newline="")
+    text = io.TextIOWrapper(stream, encoding, errors, newline="")
+    return iter(lambda: text.readline(options.limits.record_bytes + 1), "")
 
 
 def _quoting(quotes: bool) -> Literal[0, 3]:
@@ -68,7 +85,10 @@ def _quoting(quotes: bool) -> Literal[0, 3]:
 
 
 def _cells(line: str, delimiter: str, *, quotes: bool) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter, quoting=_quoting(quotes)), [])
+    try:
+        return next(csv.reader([line], delimiter=delimiter, quoting=_quoting(quotes)), [])
+    except csv.Error:  # a cell of more than csv.field_size_limit()
+        return []
 
 
 def _header(lines: Iterator[str], options: Options, *, quotes: bool) -> tuple[list[str], str, int]:
@@ -102,12 +122,12 @@ def _checked(names: list[str], options: Options) -> list[str]:
 
 
 def _read(file: BinaryIO, options: Options, *, quotes: bool) -> Iterator[Record | Reject]:
-    text = iter(_text(file, options))
+    text = _text(file, options)
     names, delimiter, before = _header(text, options, quotes=quotes)
     lines = _Lines(text, options, before)
     rows = csv.reader(lines, delimiter=delimiter, quoting=_quoting(quotes), strict=quotes)
     while True:
-        began = lines.row_began = lines.number
+        began = lines.begin()
         try:
             cells = next(rows)
         except StopIteration:
@@ -131,8 +151,10 @@ def _miscounted(line: int, names: list[str], cells: list[str]) -> Reject:
 
 def _unreadable(error: csv.Error, lines: _Lines, began: int) -> Reject:
     """Return the rejected row; raises FeedError if its quote is not closed before the end."""
-    if "unexpected end" in str(error) or "field larger" in str(error):
+    if "unexpected end" in str(error):
         raise lines.open_quote() from error
+    if "field larger" in str(error):
+        raise lines.too_large(csv.field_size_limit()) from error
     where = (
         f"line {began + 1}"
         if lines.number == began + 1
