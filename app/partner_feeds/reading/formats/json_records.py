@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from partner_feeds.reading.options import Limits, Options
 
+# A number at the end of the buffer may go on: `1.`, `1e`, `1e+`.
+LOOK_AHEAD = 3
+MOST_NAMES = 10  # to show of an object
+MOST_NESTED = 200  # characters of the names around a cell
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -30,7 +34,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unusable:
     if len(cells) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        return Unusable("name_twice", f"The name {twice!r} is there twice.")
+        return Unusable("name_twice", f"The name {twice[:40]!r} is there twice.")
     return cells
 
 
@@ -93,6 +97,12 @@ class _Scanner:
         self._at += 1
         return found
 
+    def name(self) -> str:
+        """Take the name of a value. Raises FeedError for what is not one."""
+        if self.peek() not in ('"', ""):
+            raise self._broken(self._at)
+        return str(self.value())
+
     def value(self) -> Any:
         """Take a value. Raises FeedError if it is not valid, not whole, or too large."""
         self.peek()
@@ -101,20 +111,27 @@ class _Scanner:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 if len(self._text) - self._at > self._most:
-                    raise self._broken(error.pos) from error
+                    raise self._too_large(error) from error
                 if not self._more():
                     raise self._broken(error.pos) from error
             except RecursionError as error:
                 raise FeedError("too_deep", "The JSON is nested too deeply.") from error
             else:
-                # What ends with the buffer may be a number that goes on.
-                if end == len(self._text) and self._more():
+                if len(self._text) - end < LOOK_AHEAD and self._more():
                     continue
+                if end - self._at > self._most:
+                    raise self._too_large()
                 self._at = end
                 return value
 
+    def _too_large(self, error: json.JSONDecodeError | None = None) -> FeedError:
+        if error and error.pos < len(self._text.rstrip()) and "Unterminated" not in error.msg:
+            return self._broken(error.pos)
+        return FeedError("row_too_large", f"A record has more than {self._most:,} characters.")
+
     def _broken(self, at: int) -> FeedError:
-        if self._ended and at >= len(self._text.rstrip()) - 1:
+        text = self._text.rstrip()
+        if self._ended and (at >= len(text) or not text.endswith(("]", "}"))):
             return FeedError("cut", "The file is cut off: it ends in the middle of its JSON.")
         return FeedError(
             "broken_json",
@@ -127,7 +144,9 @@ def _flat(cells: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the cells of a record; what is inside another object is named `outer.inner`."""
     flat: dict[str, Any] = {}
     for name, value in cells.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and len(prefix) + len(name) > MOST_NESTED:
+            flat[prefix + name] = Unusable("too_deep", "There are too many objects in objects.")
+        elif isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}{name}."))
         else:
             flat[prefix + name] = value
@@ -171,14 +190,17 @@ def _list(scanner: _Scanner, options: Options) -> Iterator[Record | Reject]:
 def _wrapped(scanner: _Scanner, options: Options) -> Iterator[Record | Reject]:
     """Read an object that holds the list. A page of several is not the whole."""
     names: list[str] = []
+    listed = False
     after = None
     scanner.take("{")
     if scanner.peek() == "}":
         raise FeedError("no_records", "The file is an empty JSON object.")
     while True:
-        name = str(scanner.value())
-        names.append(name[:40])
+        name = scanner.name()
+        if len(names) < MOST_NAMES:
+            names.append(name[:40])
         scanner.take(":")
+        listed = listed or name in options.mapping.lists
         if name in options.mapping.lists and scanner.peek() == "[":
             yield from _list(scanner, options)
         else:
@@ -186,8 +208,8 @@ def _wrapped(scanner: _Scanner, options: Options) -> Iterator[Record | Reject]:
             after = value if name == "next" else after
         if scanner.take(",}") == "}":
             break
-    if not set(options.mapping.lists) & set(names):
-        found = ", ".join(map(repr, names[:10]))
+    if not listed:
+        found = ", ".join(map(repr, names))
         wanted = " or ".join(map(repr, options.mapping.lists)) or "list that is mapped"
         raise FeedError("no_records", f"The file is an object with {found}, but has no {wanted}.")
     if after:
