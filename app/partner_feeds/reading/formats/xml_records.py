@@ -27,8 +27,8 @@ MOST_DEEP = 100
 class _Handlers:
     """Collects records from the parser's events."""
 
-    def __init__(self, options: Options) -> None:
-        self.parser = expat.ParserCreate(options.encoding or None, SEPARATOR)
+    def __init__(self, options: Options, encoding: str) -> None:
+        self.parser = expat.ParserCreate(encoding or None, SEPARATOR)
         self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = self._doctype
         self.parser.EntityDeclHandler = self._entity
@@ -40,6 +40,7 @@ class _Handlers:
         self.root = ""
         self._names = {_spelled(name): True for name in options.mapping.elements}
         self._most = options.limits.record_bytes
+        self._fed = 0
         self._depth = 0
         self._line = 0
         self._cells: dict[str, Any] | None = None
@@ -69,6 +70,7 @@ class _Handlers:
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         self._depth += 1
         self.root = self.root or name
+        self._grow(len(name))
         if self._depth > MOST_DEEP:
             raise FeedError("too_deep", f"More than {MOST_DEEP} elements are nested.")
         if self._cells is not None:
@@ -83,12 +85,30 @@ class _Handlers:
     def _characters(self, text: str) -> None:
         if self._texts:
             self._texts[-1].append(text)
-        self._size += len(text)
-        if self._size > self._most:
+        self._grow(len(text))
+
+    def _grow(self, characters: int) -> None:
+        self._size += characters
+        if self._cells is not None and self._size > self._most:
+            raise self._too_large(f"record in line {self._line}")
+
+    def _too_large(self, what: str) -> FeedError:
+        return FeedError("row_too_large", f"The {what} has more than {self._most:,} characters.")
+
+    def parse(self, chunk: bytes) -> None:
+        """Read on; nothing more means the end. Raises FeedError for what is not plain XML."""
+        self._fed += len(chunk)
+        try:
+            self.parser.Parse(chunk, not chunk)
+        except expat.ExpatError as error:
+            raise _broken(error, cut=not chunk) from error
+        except (LookupError, ValueError) as error:
             raise FeedError(
-                "row_too_large",
-                f"The record in line {self._line} has more than {self._most:,} characters.",
-            )
+                "encoding", "The encoding that the file declares is unknown."
+            ) from error
+        # A tag or comment that goes on is kept until it ends.
+        if self._fed - self.parser.CurrentByteIndex > self._most:
+            raise self._too_large(f"tag or comment after line {self.parser.CurrentLineNumber}")
 
     def _end(self, _name: str) -> None:
         self._depth -= 1
@@ -100,21 +120,22 @@ class _Handlers:
             self.parser.CharacterDataHandler = None
             return
         text = "".join(self._texts.pop())
-        if self._leaf:
-            _add(self._cells, "/".join(self._path), text)
-        elif text.strip():
+        if self._leaf or text.strip():
             mixed = Unusable("mixed", "There are elements in the middle of the text.")
-            _add(self._cells, "/".join(self._path), mixed)
+            name = "/".join(self._path)
+            self._grow(len(name))
+            _add(self._cells, name, text if self._leaf else mixed)
         self._path.pop()
         self._leaf = False
 
 
 def _add(cells: dict[str, Any], name: str, value: Any) -> None:
-    if name in cells:
-        before = cells[name]
-        cells[name] = [*before, value] if isinstance(before, list) else [before, value]
-    else:
+    if name not in cells:
         cells[name] = value
+    elif isinstance(cells[name], list):
+        cells[name].append(value)
+    else:
+        cells[name] = [cells[name], value]
 
 
 @lru_cache(maxsize=4096)
@@ -132,16 +153,13 @@ def _spelled(name: str) -> str:
 @register("xml")
 def read_xml(file: BinaryIO, options: Options) -> Iterator[Record]:
     """Read the elements `mapping.elements`. Lines are those of the record's start."""
-    stream, _ = opened(file, options.limits)
-    handlers = _Handlers(options)
+    stream, marked = opened(file, options.limits)
+    handlers = _Handlers(options, marked.removesuffix("-sig") or options.encoding)
     found = ended = False
     while not ended:
         chunk = stream.read(CHUNK)
         ended = not chunk
-        try:
-            handlers.parser.Parse(chunk, ended)
-        except expat.ExpatError as error:
-            raise _broken(error, cut=ended) from error
+        handlers.parse(chunk)
         found = found or bool(handlers.records)
         yield from handlers.records
         handlers.records.clear()
