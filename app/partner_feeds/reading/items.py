@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from partner_feeds.reading import values
 from partner_feeds.reading.formats import reader_of
+from partner_feeds.reading.mapping import is_blank, text_in
 from partner_feeds.reading.problems import CellError, FeedError, Reject
 from partner_feeds.reading.text import plain, plain_lines
 
@@ -48,12 +49,12 @@ class _Group:
         self._shared: dict[str, Any] = {}
 
     def filled(self, cells: dict[str, Any]) -> dict[str, Any]:
-        name = str(cells.get(self._mapping.group) or "").strip()
+        name = text_in(cells, self._mapping.group)
         if name and name == self._name:
-            blank = {key: value for key, value in self._shared.items() if not cells.get(key)}
+            blank = {key: value for key, value in self._shared.items() if is_blank(cells.get(key))}
             return {**cells, **blank}
         self._name = name
-        self._shared = {key: cells[key] for key in self._mapping.shared if cells.get(key)}
+        self._shared = {key: cells[key] for key in self._mapping.shared if key in cells}
         return cells
 
 
@@ -66,12 +67,14 @@ class _Fields:
         if twice := options.mapping.ambiguous(names):
             raise CellError("name_twice", f"The name {twice!r} is there twice.")
         self._columns = options.mapping.columns(names)
+        if "sku" not in self._columns:
+            key, found = options.mapping.fields["sku"][0], ", ".join(names)[:200] or "nothing"
+            raise CellError("no_key", f"The row has no {key!r}, but {found}.")
 
     def __getitem__(self, field: str) -> Any:
         """Return the first cell of a field that is not blank; None if there is none."""
         for column in self._columns.get(field, ()):
-            cell = self._cells[column]
-            if cell is not None and not (isinstance(cell, str) and not cell.strip()):
+            if not is_blank(cell := self._cells[column]):
                 return cell
         return None
 
@@ -111,6 +114,25 @@ def item_of(line: int, cells: dict[str, Any], options: Options) -> Item:
     )
 
 
+class _Reasons:
+    """Counts rejected rows by code, each with the sentence of the first one."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._sentences: dict[str, str] = {}
+
+    def add(self, row: Reject) -> None:
+        self._counts[row.code] += 1
+        self._sentences.setdefault(row.code, row.sentence)
+
+    def worst(self) -> str:
+        """Return the most frequent reason in words."""
+        if not self._counts:
+            return ""
+        code, _ = self._counts.most_common(1)[0]
+        return f" The most frequent reason: {self._sentences[code]}"
+
+
 def _understood(record: Record, cells: dict[str, Any], options: Options) -> Item | Reject:
     try:
         return item_of(record.line, cells, options)
@@ -126,13 +148,13 @@ def read_items(file: BinaryIO, options: Options) -> Iterator[Item | Reject]:
     """
     group, prepare = _Group(options), options.mapping.prepare
     rows = taken = 0
-    reasons: Counter[str] = Counter()
+    reasons = _Reasons()
     for row in reader_of(options.format)(file, options):
         rows += 1
         if rows > options.limits.rows:
             raise FeedError("too_many_rows", f"There are more than {options.limits.rows:,} rows.")
         if isinstance(row, Reject):
-            reasons[row.sentence] += 1
+            reasons.add(row)
             yield row
             continue
         cells = group.filled(row.cells) if options.mapping.group else row.cells
@@ -143,13 +165,11 @@ def read_items(file: BinaryIO, options: Options) -> Iterator[Item | Reject]:
             cells = prepared
         read = _understood(row, cells, options)
         if isinstance(read, Reject):
-            reasons[read.sentence] += 1
+            reasons.add(read)
         else:
             taken += 1
         yield read
     if not rows:
         raise FeedError("no_rows", "The file has no rows.")
     if not taken:
-        worst = reasons.most_common(1)
-        why = f" The most frequent reason: {worst[0][0]}" if worst else ""
-        raise FeedError("no_good_row", f"None of the {rows:,} rows can be taken.{why}")
+        raise FeedError("no_good_row", f"None of the {rows:,} rows can be taken.{reasons.worst()}")

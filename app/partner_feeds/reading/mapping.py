@@ -18,12 +18,25 @@ FIELDS = (
 
 # Different rows of columns to remember: each JSON record may have its own.
 MOST_KEPT = 1000
+KEPT_UP_TO = 20_000  # characters of one such row
+MOST_NAME = 1000  # characters; a longer name is no column of anybody
 
 
 @lru_cache(maxsize=4096)
 def normal(name: str) -> str:
     """Return a column's name as it is compared: without case, `_` like a blank."""
     return " ".join(name.casefold().replace("_", " ").split())
+
+
+def is_blank(cell: Any) -> bool:
+    """Whether a cell says nothing."""
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def text_in(cells: Cells[str, Any], name: str) -> str:
+    """Return a cell's text without blanks around it; an empty text if it is not text."""
+    cell = cells.get(name)
+    return cell.strip() if isinstance(cell, str) else ""
 
 
 @dataclass(frozen=True)
@@ -69,18 +82,26 @@ class Mapping:
 
     def columns(self, names: tuple[str, ...]) -> dict[str, list[str]]:
         """Return the columns of each field, as they are spelled among `names`."""
-        if names not in self._columns:
-            if len(self._columns) > MOST_KEPT:
+        kept = self._columns.get(names)
+        if kept is not None:
+            return kept
+        found = self._found(names)
+        if sum(map(len, names)) <= KEPT_UP_TO:
+            if len(self._columns) >= MOST_KEPT:
                 self._columns.clear()
-            spelled: dict[str, list[str]] = {}
-            for name in names:
+            self._columns[names] = found
+        return found
+
+    def _found(self, names: tuple[str, ...]) -> dict[str, list[str]]:
+        spelled: dict[str, list[str]] = {}
+        for name in names:
+            if len(name) <= MOST_NAME:
                 spelled.setdefault(normal(name), []).append(name)
-            found = {
-                key: [name for wanted in of_field for name in spelled.get(normal(wanted), [])]
-                for key, of_field in self.fields.items()
-            }
-            self._columns[names] = {key: columns for key, columns in found.items() if columns}
-        return self._columns[names]
+        found = {
+            key: [name for wanted in of_field for name in spelled.get(normal(wanted), [])]
+            for key, of_field in self.fields.items()
+        }
+        return {key: columns for key, columns in found.items() if columns}
 
     def ambiguous(self, names: tuple[str, ...]) -> str:
         """Return a column that is used and there more than once, or an empty text."""

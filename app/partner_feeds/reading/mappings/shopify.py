@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from partner_feeds.reading.mapping import Mapping
+from partner_feeds.reading.mapping import Mapping, is_blank, text_in
 
 _OPTIONS = ("Option1 Value", "Option2 Value", "Option3 Value")
 _VARIANT = ("Variant SKU", "Variant Price", "Variant Inventory Qty", *_OPTIONS)
@@ -17,10 +17,10 @@ _NO_OPTION = "Default Title"
 
 def _variant(cells: dict[str, Any]) -> dict[str, Any] | None:
     """Name a variant by its options; a row without one brings an image."""
-    if not any(str(cells.get(name) or "").strip() for name in _VARIANT):
+    if all(is_blank(cells.get(name)) for name in _VARIANT):
         return None
-    options = [cells[name].strip() for name in _OPTIONS if (cells.get(name) or "").strip()]
-    title = cells.get("Title")
+    options = [option for name in _OPTIONS if (option := text_in(cells, name))]
+    title = text_in(cells, "Title")
     if title and options and options != [_NO_OPTION]:
         return {**cells, "Title": f"{title} - {', '.join(options)}"}
     return cells

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from partner_feeds.reading.mapping import Mapping
+from partner_feeds.reading.mapping import Mapping, text_in
 
 _SOLD = {"simple", "variation"}
 
 
 def _product(cells: dict[str, Any]) -> dict[str, Any] | None:
     """Leave out what is not sold by itself; line breaks are written as two characters."""
-    kinds = {kind.strip() for kind in (cells.get("Type") or "simple").split(",")}
+    kinds = {kind.strip() for kind in (text_in(cells, "Type") or "simple").split(",")}
     if not kinds & _SOLD:
         return None
-    return {
-        **cells,
-        "Description": (cells.get("Description") or "").replace("\\n", "\n"),
-        "Categories": (cells.get("Categories") or "").split(",")[0].split(">")[-1].strip(),
-    }
+    changed = {}
+    if description := text_in(cells, "Description"):
+        changed["Description"] = description.replace("\\n", "\n")
+    if categories := text_in(cells, "Categories"):
+        changed["Categories"] = categories.split(",")[0].split(">")[-1].strip()
+    return {**cells, **changed}
 
 
 MAPPING = Mapping(
