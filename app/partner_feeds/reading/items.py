@@ -68,8 +68,8 @@ class _Fields:
             raise CellError("name_twice", f"The name {twice!r} is there twice.")
         self._columns = options.mapping.columns(names)
         if "sku" not in self._columns:
-            key, found = options.mapping.fields["sku"][0], ", ".join(names)[:200] or "nothing"
-            raise CellError("no_key", f"The row has no {key!r}, but {found}.")
+            key, found = options.mapping.fields["sku"][0], ", ".join(map(repr, names))[:200]
+            raise CellError("no_key", f"The row has no {key!r}, but {found or 'nothing'}.")
 
     def __getitem__(self, field: str) -> Any:
         """Return the first cell of a field that is not blank; None if there is none."""
@@ -172,4 +172,4 @@ def read_items(file: BinaryIO, options: Options) -> Iterator[Item | Reject]:
     if not rows:
         raise FeedError("no_rows", "The file has no rows.")
     if not taken:
-        raise FeedError("no_good_row", f"None of the {rows:,} rows can be taken.{reasons.worst()}")
+        raise FeedError("no_good_row", f"No row of {rows:,} can be taken.{reasons.worst()}")

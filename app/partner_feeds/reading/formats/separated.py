@@ -144,7 +144,8 @@ def _read(file: BinaryIO, options: Options, *, quotes: bool) -> Iterator[Record 
 
 
 def _miscounted(line: int, names: list[str], cells: list[str]) -> Reject:
-    sentence = f"The row has {len(cells)} cells, but there are {len(names)} columns."
+    many = "" if len(cells) == 1 else "s"
+    sentence = f"The row has {len(cells)} cell{many}, but there are {len(names)} columns."
     named = chain(names, map(str, count(len(names) + 1)))
     return Reject(line, "cell_count", sentence, dict(zip(named, cells, strict=False)))
 
