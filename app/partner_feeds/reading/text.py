@@ -13,30 +13,32 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _UNDECODED = re.compile("[\ud800-\udfff\ufffd\ufffe\uffff]")
 # Zero width, and what turns the direction of writing.
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-# Each alternative ends at the end of the text at the latest: so the time grows with its length
-# only. HTMLParser takes minutes for 100 KB of tags that do not end.
-_MARKUP = re.compile(
-    r"""<(script|style|template|head|noscript)(?=[\s/>]).*?(?:</\1\s*>|\Z)  # with its content
-    | <!--.*?(?:-->|\Z)
-    | </?([a-z][^\s/>]*) (?:[^>=]++|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?)*+ (?:>|\Z)
-    | <[!?/][^>]*>""",
-    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+# What begins ends at the end of the text at the latest: so the time grows with its length only.
+# HTMLParser takes minutes for 100 KB of tags that do not end.
+_HIDDEN = re.compile(
+    r"<(script|style|template|head|noscript)(?=[\s/>]).*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+_TAG = re.compile(
+    r"""</?([a-z][^\s/>]*)(?:[^>=]++|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?)*+(?:>|\Z)"""
+    r"|<[!?/][^>]*>",
+    re.IGNORECASE,
 )
 _BREAKS = {"br", "p", "div", "li", "ul", "ol", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6"}
 
 
 def _without_html(text: str) -> str:
     """Return the text of HTML; entities are decoded once. What has no `>` is no tag."""
+    text = _HIDDEN.sub("", text)
     end = text.rfind(">") + 1
-    shown = _MARKUP.sub(_break, text[:end]) + text[end:]
     try:
-        return unescape(shown)
+        return unescape(_TAG.sub(_break, text[:end]) + text[end:])
     except ValueError as error:  # int() has a limit of digits
         raise CellError("entity", "There is an entity that stands for no character.") from error
 
 
 def _break(tag: re.Match[str]) -> str:
-    return "\n" if (tag[2] or "").lower() in _BREAKS else ""
+    return "\n" if (tag[1] or "").lower() in _BREAKS else ""
 
 
 def checked(text: str) -> str:
