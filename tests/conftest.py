@@ -66,6 +66,7 @@ SLOW = (
     *("returns/test_amounts.py", "returns/test_machine.py", "returns/test_shoppers.py"),
     *("returns/test_audit_gateway.py", "returns/test_buyer_pages.py"),
     *("returns/test_desk_refunds.py", "returns/test_desk_returns.py", "returns/test_emails.py"),
+    *("partner_feeds/test_memory.py", "partner_feeds/test_reading_properties.py"),
     "test_conftest_left_out.py",
 )
 KEPT_TABLES = {"django_content_type", "auth_permission"}
