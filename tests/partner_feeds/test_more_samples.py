@@ -247,3 +247,11 @@ def test_a_file_without_one_good_row_is_refused_with_the_most_frequent_reason() 
     assert str(outcome.error) == (
         "No row of 4 can be taken. The most frequent reason: The price -5 is not above 0."
     )
+
+
+def test_the_first_of_several_product_types_is_the_category() -> None:
+    data = b"""<rss xmlns:g="http://base.google.com/ns/1.0"><channel><item><g:id>1</g:id>
+    <title>Pan</title><g:product_type>Kitchen</g:product_type><g:product_type>Pots</g:product_type>
+    </item></channel></rss>"""
+    outcome = read(data, "xml", "google")
+    assert [item.category for item in outcome.items] == ["Kitchen"]

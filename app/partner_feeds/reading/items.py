@@ -91,6 +91,11 @@ def _text(cell: Any, most: int, field: str, notes: list[str], *, lines: bool = F
     return text or None
 
 
+def _first(cell: Any) -> Any:
+    """Return the first of several values: a product may be in several categories."""
+    return cell[0] if isinstance(cell, list) and cell else cell
+
+
 def item_of(line: int, cells: dict[str, Any], options: Options) -> Item:
     """Return what a row says. Raises CellError for the first cell that is not accepted."""
     fields = _Fields(cells, options)
@@ -105,7 +110,7 @@ def item_of(line: int, cells: dict[str, Any], options: Options) -> Item:
         description=_text(
             fields["description"], DESCRIPTION_LENGTH, "description", notes, lines=True
         ),
-        category=_text(fields["category"], CATEGORY_LENGTH, "category", notes),
+        category=_text(_first(fields["category"]), CATEGORY_LENGTH, "category", notes),
         ean=values.ean_of(fields["ean"]) or None,
         price=values.price_of(fields["price"], options),
         stock=0 if sold_out else stock,
