@@ -89,9 +89,8 @@ def findings(ingestion: Ingestion, effect: Effect, rows_before: int) -> list[str
         if share > most
     ]
     if effect.jumped:
-        found.append(
-            f"{effect.jumped:,} prices change by a factor of {limits.most_price_factor} or more."
-        )
+        prices = "1 price changes" if effect.jumped == 1 else f"{effect.jumped:,} prices change"
+        found.append(f"{prices} by a factor of {limits.most_price_factor} or more.")
     if good < limits.least_rows_ratio * rows_before:
         found.append(
             f"The file has {good:,} good rows; the last one had {rows_before:,} (normally at least "

@@ -58,7 +58,7 @@ def test_a_held_file_says_why_and_how_to_go_on(file: Path) -> None:
     assert text == (
         "line 3: The price 0 is not above 0.\n"
         f"{held.reference} is held. Nothing was changed.\n"
-        "  1 of 2 rows are rejected (50 %, normally at most 10 %).\n"
+        "  1 of 2 rows are rejected (50 %, normally at most 14 %).\n"
         "To apply it anyway, repeat the command with --apply-anyway REASON.\n"
     )
     status, text = run("acme", file, "--apply-anyway", "The pan is free.")

@@ -176,7 +176,7 @@ def test_a_file_that_changes_too_much_is_held(partner: Partner) -> None:
     before = everything()
     held = take_in(partner, FILE.replace(b"24.90", b"2490.00"))
     assert (held.status, everything()) == ("HELD", before)
-    assert held.held_for == ["1 prices change by a factor of 2 or more."]
+    assert held.held_for == ["1 price changes by a factor of 2 or more."]
     services.apply_anyway(held, user_id=None, reason="It is made of gold.")
     assert apply_all(held)
     held.refresh_from_db()
@@ -259,24 +259,24 @@ def many(count: int, price: str = "10.00", stock: int = 5) -> bytes:
     ("content", "held_for"),
     [
         (
-            many(5).replace(b"10.00", b"11.00") + many(20)[len(many(5)) :],
+            many(4).replace(b"10.00", b"11.00") + many(20)[len(many(4)) :],
             [],
         ),
         (
             many(20, "11.00"),
-            ["20 of 20 products change their price (100 %, normally at most 50 %)."],
+            ["20 of 20 products change their price (100 %, normally at most 22 %)."],
         ),
-        (many(20, stock=0), ["20 of 20 products sell out (100 %, normally at most 30 %)."]),
+        (many(20, stock=0), ["20 of 20 products sell out (100 %, normally at most 17 %)."]),
         (
             many(15),
             [
-                "The file has 15 good rows; the last one had 20 (normally at least 80 % of them).",
+                "The file has 15 good rows; the last one had 20 (normally at least 85 % of them).",
             ],
         ),
-        (many(16), []),
+        (many(17), []),
         (
-            many(20) + b"X,x,0,1\n" * 3,
-            ["3 of 23 rows are rejected (13 %, normally at most 10 %)."],
+            many(20) + b"X,x,0,1\n" * 4,
+            ["4 of 24 rows are rejected (17 %, normally at most 14 %)."],
         ),
     ],
 )
