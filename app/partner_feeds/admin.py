@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.contrib import admin
 
 from partner_feeds.models import Ingestion, Partner, RejectedRow
 from retail.admin import ReadOnlyAdmin, recent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.http import HttpRequest
 
 
 @admin.register(Partner)
 class PartnerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "slug", "format", "mapping", "is_active")
     search_fields = ("name", "slug")
-    prepopulated_fields = {"slug": ("name",)}
+
+    def get_prepopulated_fields(
+        self, request: HttpRequest, obj: Partner | None = None
+    ) -> dict[str, Sequence[str]]:
+        return {} if obj else {"slug": ("name",)}
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Partner | None = None
+    ) -> tuple[str, ...]:
+        return ("slug",) if obj else ()  # its products have it
 
 
 @admin.register(Ingestion)

@@ -22,6 +22,10 @@ from retail.references import random_reference
 new_ingestion_reference = partial(random_reference, "FD")
 
 
+def _is_name(column: object) -> bool:
+    return isinstance(column, str) and bool(column.strip())
+
+
 class Partner(models.Model):
     """Who delivers products, and how its files are read."""
 
@@ -61,6 +65,8 @@ class Partner(models.Model):
         help_text="of new products whose category the shop does not have",
     )
 
+    changed_at = models.DateTimeField(auto_now=True)
+
     class Meta:
         ordering: ClassVar = ["name"]
 
@@ -82,16 +88,18 @@ class Partner(models.Model):
         }
         if errors:
             raise ValidationError(errors)
+        if not isinstance(self.columns, dict) or not all(map(_is_name, self.columns.values())):
+            raise ValidationError({"columns": "It must be an object of fields and column names."})
         try:
             self.options()
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ValidationError({"columns": str(error)}) from error
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
 
     def options(self) -> Options:
         """Return how its files are read. Raises ValueError for wrong columns."""
         mapping = MAPPINGS[self.mapping]
         if self.columns:
-            own = {field: (str(column),) for field, column in self.columns.items()}
+            own = {field: (column,) for field, column in self.columns.items()}
             mapping = Mapping(
                 name=self.slug,
                 fields={**mapping.fields, **own},

@@ -88,7 +88,7 @@ def ingest(
     values = {"file_hash": file_hash, "file_bytes": size, "started_by_id": started_by_id}
     ingestion = _begun(partner, **values)
     logger.info("event=feed.started", extra=log_fields(ingestion))
-    if last is not None and last.file_hash == file_hash:
+    if last is not None and last.file_hash == file_hash and partner.changed_at < last.created_at:
         _moved(ingestion, _Status.UNCHANGED)
     else:
         _read(ingestion, file, report, last.rows - last.rejected if last else 0)

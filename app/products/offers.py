@@ -81,18 +81,21 @@ def compared(product: Product, offer: Offer, most_stock: int) -> Taken:
         if value is not None and value != getattr(product, name):
             taken.before[name] = getattr(product, name)
             taken.after[name] = value
-    price = taken.after.get("price")
-    if price is not None and product.flash_price is not None and price < product.flash_price:
-        return Taken(
-            offer.sku,
-            "rejected",
-            product.pk,
-            problem=f"The price {price} is below the price {product.flash_price} of the product's "
-            "flash sale.",
-        )
+    if problem := _impossible(product, taken.after):
+        return Taken(offer.sku, "rejected", product.pk, problem=problem)
     if taken.after or taken.units:
         taken.result = "updated"
     return taken
+
+
+def _impossible(product: Product, after: dict[str, Any]) -> str:
+    price = after.get("price", product.price)
+    if "price" in after and product.flash_price is not None and price < product.flash_price:
+        flash_price = product.flash_price
+        return f"The price {price} is below the price {flash_price} of the product's flash sale."
+    if after.get("is_active") and not price:
+        return "The product has no price, so it cannot be shown."
+    return ""
 
 
 def missing(offer: Offer) -> str:

@@ -87,6 +87,29 @@ def test_the_same_file_again_is_not_read(partner: Partner) -> None:
     assert (again.status, counts(again), everything()) == ("UNCHANGED", (0, 0, 0, 0, 0), before)
 
 
+def test_the_same_file_is_read_again_after_a_change_of_the_partner(partner: Partner) -> None:
+    take_in(partner, FILE)
+    partner.save()
+    assert counts(take_in(partner, FILE)) == (3, 0, 0, 3, 0)
+
+
+def test_what_staff_hid_stays_hidden_until_the_partners_word_changes(partner: Partner) -> None:
+    rows = FILE.replace(b"stock\n", b"stock,active\n").replace(b"5\n", b"5,yes\n")
+    rows = rows.replace(b"0\n", b"0,yes\n").replace(b"7\n", b"7,yes\n")
+    take_in(partner, rows)
+    Product.objects.filter(sku="A1").update(is_active=False)
+    take_in(partner, rows + b"\n")
+    kettle = Product.objects.get(sku="A1")
+    assert (kettle.is_active, kettle.source_offered) == (False, True)
+    take_in(partner, rows.replace(b"5,yes", b"5,no"))
+    take_in(partner, rows)
+    kettle.refresh_from_db()
+    assert (kettle.is_active, kettle.source_offered) == (True, True)
+    Product.objects.filter(sku="A1").update(is_active=False, price=0, source_offered=False)
+    priceless = rows.replace(b"Kettle,24.90,5", b"Kettle,,5")
+    assert rejects(take_in(partner, priceless)) == [(2, "not_applied")]
+
+
 def test_a_second_import_of_the_same_rows_changes_nothing(partner: Partner) -> None:
     take_in(partner, FILE)
     before = everything()
