@@ -255,3 +255,11 @@ def test_the_first_of_several_product_types_is_the_category() -> None:
     </item></channel></rss>"""
     outcome = read(data, "xml", "google")
     assert [item.category for item in outcome.items] == ["Kitchen"]
+
+
+def test_a_sentence_has_names_as_people_write_them() -> None:
+    data = b"""<rss xmlns:g="http://base.google.com/ns/1.0"><channel><item><g:id>1</g:id>
+    <title>Pan</title></item><item><title>Pot</title><g:price>1.00 EUR</g:price></item></channel>
+    </rss>"""
+    sentences = [(row.line, row.sentence) for row in read(data, "xml", "google").rejects]
+    assert sentences == [(2, "The row has no 'id', but 'title', 'price'.")]

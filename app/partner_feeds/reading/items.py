@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from partner_feeds.reading import values
 from partner_feeds.reading.formats import reader_of
-from partner_feeds.reading.mapping import is_blank, text_in
+from partner_feeds.reading.mapping import is_blank, text_in, without_namespace
 from partner_feeds.reading.problems import CellError, FeedError, Reject
 from partner_feeds.reading.text import plain, plain_lines
 
@@ -68,7 +68,8 @@ class _Fields:
             raise CellError("name_twice", f"The name {twice!r} is there twice.")
         self._columns = options.mapping.columns(names)
         if "sku" not in self._columns:
-            key, found = options.mapping.fields["sku"][0], ", ".join(map(repr, names))[:200]
+            key = without_namespace(options.mapping.fields["sku"][0])
+            found = ", ".join(repr(without_namespace(name)) for name in names)[:200]
             raise CellError("no_key", f"The row has no {key!r}, but {found or 'nothing'}.")
 
     def __getitem__(self, field: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,18 @@ FIELDS = (
 MOST_KEPT = 1000
 KEPT_UP_TO = 20_000  # characters of one such row
 MOST_NAME = 1000  # characters; a longer name is no column of anybody
+_NAMESPACE = re.compile(r"\{[^}]*\}")
 
 
 @lru_cache(maxsize=4096)
 def normal(name: str) -> str:
     """Return a column's name as it is compared: without case, `_` like a blank."""
     return " ".join(name.casefold().replace("_", " ").split())
+
+
+def without_namespace(name: str) -> str:
+    """Return an XML name or path as people write it."""
+    return _NAMESPACE.sub("", name)
 
 
 def is_blank(cell: Any) -> bool:
