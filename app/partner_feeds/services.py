@@ -24,6 +24,8 @@ from retail.observability.context import current_request_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django.db.models import QuerySet
+
     from partner_feeds.models import Partner
 
 _Status = Ingestion.Status
@@ -84,28 +86,37 @@ def ingest(
     if not partner.is_active:
         raise IngestionRefusedError(f"{partner} is not active, so its feeds are not taken in.")
     file_hash, size = _hashed(file)
-    last = _last_accepted(partner)
     values = {"file_hash": file_hash, "file_bytes": size, "started_by_id": started_by_id}
     ingestion = _begun(partner, **values)
     logger.info("event=feed.started", extra=log_fields(ingestion))
-    if last is not None and last.file_hash == file_hash and partner.changed_at < last.created_at:
+    if _same_as_last(partner, file_hash):
         _moved(ingestion, _Status.UNCHANGED)
     else:
-        _read(ingestion, file, report, last.rows - last.rejected if last else 0)
+        _read(ingestion, file, report)
     logger.info("event=feed.read", extra=log_fields(ingestion))
     return ingestion
 
 
-def _last_accepted(partner: Partner) -> Ingestion | None:
-    """Return the partner's last file that was applied, unless it was taken back since."""
-    applied = Ingestion.objects.filter(partner=partner, status=_Status.DONE)
-    last = applied.order_by("-created_at", "-pk").first()
-    return None if last is None or last.takes_back_id else last
+def _same_as_last(partner: Partner, file_hash: str) -> bool:
+    """Whether nothing but this very file was the last to be applied, by today's settings."""
+    last = _applied(partner).last()
+    if last is None or last.file_hash != file_hash:
+        return False
+    return partner.changed_at < last.created_at
 
 
-def _read(
-    ingestion: Ingestion, file: BinaryIO, report: Callable[[int], object], rows_before: int
-) -> None:
+def _rows_before(partner: Partner) -> int:
+    """Return how many good rows the last file had that was applied and not taken back."""
+    last = _applied(partner).filter(takes_back=None, taken_back_by=None).last()
+    return last.rows - last.rejected if last else 0
+
+
+def _applied(partner: Partner) -> QuerySet[Ingestion]:
+    done = Ingestion.objects.filter(partner=partner, status=_Status.DONE)
+    return done.order_by("created_at", "pk")
+
+
+def _read(ingestion: Ingestion, file: BinaryIO, report: Callable[[int], object]) -> None:
     try:
         stage(ingestion, file, report)
     except FeedError as error:
@@ -115,7 +126,8 @@ def _read(
         _failed(ingestion, "interrupted", "Reading was interrupted.")
         raise
     ingestion.refresh_from_db()
-    found = gate.findings(ingestion, gate.effect_of(ingestion), rows_before)
+    effect, rows_before = gate.effect_of(ingestion), _rows_before(ingestion.partner)
+    found = gate.findings(ingestion, effect, rows_before)
     _moved(ingestion, _Status.HELD if found else _Status.APPLYING, held_for=found)
 
 

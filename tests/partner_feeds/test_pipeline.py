@@ -13,11 +13,14 @@ from django.utils import timezone
 from partner_feeds import services
 from partner_feeds.applying import apply_all, apply_some
 from partner_feeds.models import AppliedChange, Ingestion, Partner, RejectedRow, StagedRow
+from partner_feeds.tasks import apply_feeds, forget_feed_changes, void_dead_feeds
 from products.models import Category, Product, StockMovement
+from products.services import stock_adjust, stock_reserve
 from tests.support import make_product, unbalanced_products
 
 pytestmark = pytest.mark.django_db
 D = Decimal
+Reason = StockMovement.Reason
 FILE = b"""sku,name,price,stock
 A1,Kettle,24.90,5
 A2,Pan,49.00,0
@@ -119,8 +122,6 @@ def test_a_second_import_of_the_same_rows_changes_nothing(partner: Partner) -> N
 
 def test_sales_in_between_are_not_undone(partner: Partner) -> None:
     take_in(partner, FILE)
-    from products.services import stock_reserve  # noqa: PLC0415
-
     kettle = Product.objects.get(sku="A1")
     stock_reserve(quantities={kettle.pk: 2}, reference="VT-1")
     ingestion = take_in(partner, FILE.replace(b"24.90,5", b"24.90,6"))
@@ -273,6 +274,9 @@ def test_a_dead_reader_leaves_nothing(partner: Partner) -> None:
     assert not StagedRow.objects.exists()
 
 
+HALVED = "1 price changes by a factor of 2 or more."
+
+
 def many(count: int, price: str = "10.00", stock: int = 5) -> bytes:
     rows = "".join(f"M{number},Item {number},{price},{stock}\n" for number in range(count))
     return f"sku,name,price,stock\n{rows}".encode()
@@ -298,6 +302,11 @@ def many(count: int, price: str = "10.00", stock: int = 5) -> bytes:
         ),
         (many(17), []),
         (
+            many(20).replace(b"M1,Item 1,10.00", b"M1,Item 1,5.00"),
+            ["1 price changes by a factor of 2 or more."],
+        ),
+        (many(20).replace(b"M1,Item 1,10.00", b"M1,Item 1,5.01"), []),
+        (
             many(20) + b"X,x,0,1\n" * 4,
             ["4 of 24 rows are rejected (17 %, normally at most 14 %)."],
         ),
@@ -311,3 +320,94 @@ def test_the_gate(partner: Partner, content: bytes, held_for: list[str]) -> None
     assert ingestion.status == ("HELD" if held_for else "DONE")
     if held_for:
         assert everything() == before
+
+
+def repriced(count: int, changed: int) -> list[str]:
+    """Return why a file is held in which so many of so many prices change."""
+    partner = Partner.objects.get()
+    assert take_in(partner, many(count)).status == "DONE"
+    ingestion = take_in(partner, many(changed, "11.00") + many(count)[len(many(changed)) :])
+    return list(ingestion.held_for)
+
+
+def test_a_share_at_its_limit_is_not_held(partner: Partner) -> None:
+    assert repriced(50, 11) == []
+
+
+def test_a_share_above_its_limit_is_held(partner: Partner) -> None:
+    assert repriced(50, 12) == [
+        "12 of 50 products change their price (24 %, normally at most 22 %)."
+    ]
+
+
+@pytest.mark.parametrize(("count", "held"), [(15, False), (16, True)])
+def test_a_share_of_few_products_means_nothing(partner: Partner, count: int, held: bool) -> None:
+    assert bool(repriced(count, count)) is held
+
+
+def test_a_new_product_that_is_not_offered_is_hidden(partner: Partner) -> None:
+    take_in(partner, b"sku,name,price,stock,active\nA,Pan,1.00,1,no\nB,Pot,1.00,1,\n")
+    shown = dict(Product.objects.values_list("sku", "is_active"))
+    assert shown == {"A": False, "B": True}
+
+
+def test_a_price_may_fall_to_the_planned_flash_price(partner: Partner) -> None:
+    take_in(partner, FILE)
+    soon = timezone.now() + timedelta(days=1)
+    Product.objects.filter(sku="A1").update(
+        flash_price=D(20), flash_starts_at=soon, flash_ends_at=soon + timedelta(hours=1)
+    )
+    assert counts(take_in(partner, FILE.replace(b"24.90,5", b"20.00,5"))) == (3, 0, 1, 2, 0)
+
+
+def test_a_new_product_whose_stock_was_changed_is_not_taken_back(partner: Partner) -> None:
+    done = take_in(partner, FILE)
+    kettle = Product.objects.get(sku="A1")
+    stock_adjust(product_id=kettle.pk, difference=2, reason=Reason.ADMIN, reference="")
+    back = services.take_back(done, user_id=None)
+    assert apply_all(back)
+    assert back.rejects.get().sentence == "Its units were sold or changed since."
+    assert shelf() == {"A1": ("Kettle", D("24.90"), 7)}
+    assert unbalanced_products() == []
+
+
+def test_a_file_is_compared_with_the_last_that_was_not_taken_back(partner: Partner) -> None:
+    take_in(partner, many(20))
+    longer = take_in(partner, many(30))
+    assert apply_all(services.take_back(longer, user_id=None))
+    assert take_in(partner, many(20) + b"\n").status == "DONE"
+    held = take_in(partner, many(16))
+    assert held.status == "HELD"
+
+
+def test_a_reason_is_asked_for(partner: Partner) -> None:
+    take_in(partner, FILE)
+    held = take_in(partner, FILE.replace(b"24.90", b"2490.00"))
+    with pytest.raises(services.IngestionRefusedError, match="Say why"):
+        services.apply_anyway(held, user_id=None, reason=" ")
+    held.refresh_from_db()
+    assert held.status == "HELD"
+
+
+def test_changes_are_forgotten_after_fourteen_days(partner: Partner) -> None:
+    done = take_in(partner, FILE)
+    assert forget_feed_changes() == 0
+    Ingestion.objects.update(finished_at=timezone.now() - timedelta(days=14, minutes=1))
+    assert forget_feed_changes() == 3
+    with pytest.raises(services.IngestionRefusedError, match="more than 14 days ago"):
+        services.take_back(done, user_id=None)
+
+
+def test_the_worker_goes_on_with_what_is_left(partner: Partner) -> None:
+    ingestion = services.ingest(partner, io.BytesIO(FILE))
+    assert apply_feeds() == 1
+    ingestion.refresh_from_db()
+    assert (ingestion.status, void_dead_feeds(), apply_feeds()) == ("DONE", 0, 0)
+
+
+def test_what_has_none_already_is_not_absent(partner: Partner) -> None:
+    Partner.objects.update(absent="sold_out")
+    partner.refresh_from_db()
+    take_in(partner, FILE)
+    short = FILE.replace(b"A2,Pan,49.00,0\n", b"A4,Pot,1.00,1\n")
+    assert take_in(partner, short).absent == 0
