@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class PartnerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "slug", "format", "mapping", "is_active")
     search_fields = ("name", "slug")
+    search_help_text = "Search by part of the name or slug."
 
     def get_prepopulated_fields(
         self, request: HttpRequest, obj: Partner | None = None
@@ -40,6 +41,7 @@ class IngestionAdmin(ReadOnlyAdmin):
     list_filter = ("status", "partner", recent("created_at"))
     list_select_related = ("partner",)
     search_fields = ("reference",)
+    search_help_text = "Search by part of a file's reference."
 
 
 @admin.register(RejectedRow)
@@ -48,3 +50,4 @@ class RejectedRowAdmin(ReadOnlyAdmin):
     list_filter = ("code",)
     list_select_related = ("ingestion",)
     search_fields = ("ingestion__reference",)
+    search_help_text = "Search by part of a file's reference."

@@ -78,7 +78,9 @@ def _totals(model: type[models.Model], alias: str) -> dict[str, str]:
         for field in model._meta.concrete_fields  # noqa: SLF001 - documented API
         if isinstance(field, _SUMMED) and not field.primary_key
     ]
+    # The name of an aggregate must not be that of a field, and there may be a field `rows`.
     totals = _rows(model, alias).aggregate(
-        rows=models.Count("*"), **{f"sum_{name}": models.Sum(name) for name in summed}
+        sum_=models.Count("*"), **{f"sum_{name}": models.Sum(name) for name in summed}
     )
+    totals = {"rows": totals.pop("sum_"), **totals}
     return {name: str(value or 0) for name, value in totals.items()}
