@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import partial
 from typing import ClassVar
 
@@ -65,8 +67,6 @@ class Partner(models.Model):
         help_text="of new products whose category the shop does not have",
     )
 
-    changed_at = models.DateTimeField(auto_now=True)
-
     class Meta:
         ordering: ClassVar = ["name"]
 
@@ -121,6 +121,15 @@ class Partner(models.Model):
             negative_stock_is_zero=self.negative_stock_is_zero,
         )
 
+    def read_as(self) -> str:
+        """Return a digest of all that decides what a file means."""
+        names = (
+            *("format", "mapping", "columns", "encoding", "decimal_sign", "delimiter"),
+            *("currency_symbol", "ignore_case", "negative_stock_is_zero", "absent", "category_id"),
+        )
+        settings_now = [getattr(self, name) for name in names]
+        return hashlib.sha256(json.dumps(settings_now, sort_keys=True).encode()).hexdigest()
+
     def key(self, sku: str) -> str:
         """Return the key under which a product is stored."""
         return sku.casefold() if self.ignore_case else sku
@@ -149,6 +158,7 @@ class Ingestion(models.Model):
     )
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.READING)
     file_hash = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the file")
+    read_as = models.CharField(max_length=64, blank=True, help_text="digest of the settings")
     file_bytes = models.BigIntegerField(default=0)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

@@ -86,8 +86,13 @@ def ingest(
     if not partner.is_active:
         raise IngestionRefusedError(f"{partner} is not active, so its feeds are not taken in.")
     file_hash, size = _hashed(file)
-    values = {"file_hash": file_hash, "file_bytes": size, "started_by_id": started_by_id}
-    ingestion = _begun(partner, **values)
+    ingestion = _begun(
+        partner,
+        file_hash=file_hash,
+        read_as=partner.read_as(),
+        file_bytes=size,
+        started_by_id=started_by_id,
+    )
     logger.info("event=feed.started", extra=log_fields(ingestion))
     if _same_as_last(partner, file_hash):
         _moved(ingestion, _Status.UNCHANGED)
@@ -98,11 +103,9 @@ def ingest(
 
 
 def _same_as_last(partner: Partner, file_hash: str) -> bool:
-    """Whether nothing but this very file was the last to be applied, by today's settings."""
+    """Whether this very file was the last to be applied, by the same settings."""
     last = _applied(partner).last()
-    if last is None or last.file_hash != file_hash:
-        return False
-    return partner.changed_at < last.created_at
+    return last is not None and (last.file_hash, last.read_as) == (file_hash, partner.read_as())
 
 
 def _rows_before(partner: Partner) -> int:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from accounts.models import UserProfile
+from partner_feeds.models import Partner
 from products.models import Category, Product
 from tests.fuzz.forms import Form, forms_of
 from tests.support import make_buyer, make_product
@@ -54,6 +55,9 @@ ROWS: dict[str, Callable[[], models.Model]] = {
     "products.Category": lambda: Category.objects.create(name="Shelf", slug="shelf"),
     "products.Product": _product,
     "django_q.OrmQ": lambda: OrmQ.objects.create(key="k", payload="p", lock=timezone.now()),
+    "partner_feeds.Partner": lambda: Partner.objects.create(
+        name="Acme", slug="acme", category=Category.objects.create(name="Pans", slug="pans")
+    ),
 }
 # Nothing of these rows is in a form: libraries' read-only pages, and the breaker's own form, which
 # is tested in tests/payments/test_forcing.py.
@@ -87,6 +91,19 @@ def test_what_is_not_tested_has_no_fields(label: str) -> None:
     assert not form.base_fields.keys() & {field.name for field in page.model._meta.fields}
 
 
+# Two values of fields that do not take any text.
+CHOSEN: dict[str, tuple[str, str]] = {
+    "image": IMAGES,
+    "format": ("tsv", "json"),
+    "mapping": ("google", "shopify"),
+    "encoding": ("cp1252", "utf-8"),
+    "decimal_sign": (",", "."),
+    "delimiter": (";", "|"),
+    "currency_symbol": ("EUR", "$"),
+    "absent": ("sold_out", "keep"),
+}
+
+
 def values(field: Any, number: int) -> tuple[Any, list[tuple[str, str]]]:
     """Return one of two values of a field, as in the database and as (suffix, text) in a form."""
     if field.many_to_many or field.is_relation:
@@ -94,18 +111,24 @@ def values(field: Any, number: int) -> tuple[Any, list[tuple[str, str]]]:
         return row.pk, [("", str(row.pk))]
     if isinstance(field, models.BooleanField):
         return bool(number), [("", "on")] if number else []
-    if isinstance(field, models.DecimalField):
-        amount = f"{number + (2 if field.name == 'flash_price' else 20)}.25"
-        return Decimal(amount), [("", amount)]
     if isinstance(field, models.DateTimeField):
         year = 2031 if field.name.endswith("ends_at") else 2030
         day = DAYS[number + 1].replace(microsecond=0, year=year)
         return day, [("_0", day.strftime("%d/%m/%Y")), ("_1", day.strftime("%H:%M:%S"))]
-    if field.name == "image":
-        return IMAGES[number], [("", IMAGES[number])]
+    value, text = _single(field, number)
+    return value, [("", text)]
+
+
+def _single(field: Any, number: int) -> tuple[Any, str]:
+    if isinstance(field, models.DecimalField):
+        amount = f"{number + (2 if field.name == 'flash_price' else 20)}.25"
+        return Decimal(amount), amount
+    if isinstance(field, models.JSONField):
+        return {"ean": f"new-{number}"}, f'{{"ean": "new-{number}"}}'
     assert isinstance(field, models.CharField | models.TextField), field
     text = f"new{number}@example.com" if field.name == "email" else f"new-{number}"
-    return text, [("", text)]
+    text = CHOSEN[field.name][number] if field.name in CHOSEN else text
+    return text, text
 
 
 def _related(model: type[models.Model], number: int) -> models.Model:
@@ -201,8 +224,8 @@ def check_merging(client: Client, row: models.Model, url: str, prefix: str = "")
 def check_conflict(client: Client, row: models.Model, url: str, prefix: str = "") -> None:
     """Let two people change the same field, in turn for each field."""
     for field in fields_of(row, opened(client, url), prefix):
-        if isinstance(field, models.BooleanField):
-            continue  # two people who both change it agree
+        if isinstance(field, models.BooleanField) or field.name in {"decimal_sign", "absent"}:
+            continue  # it has two values: two people who both change it agree
         page = opened(client, url)
         theirs = change(row, field, values(field, 0)[0])
         data = edited(page, prefix, field, 1)

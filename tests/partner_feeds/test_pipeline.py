@@ -93,6 +93,9 @@ def test_the_same_file_again_is_not_read(partner: Partner) -> None:
 def test_the_same_file_is_read_again_after_a_change_of_the_partner(partner: Partner) -> None:
     take_in(partner, FILE)
     partner.save()
+    assert take_in(partner, FILE).status == "UNCHANGED"
+    partner.negative_stock_is_zero = True
+    partner.save()
     assert counts(take_in(partner, FILE)) == (3, 0, 0, 3, 0)
 
 
