@@ -104,6 +104,6 @@ def test_every_threshold_has_a_unit() -> None:
             unit = name.rpartition("_")[2]
             assert unit in {
                 "ratio", "seconds", "requests", "payments", "conflicts", "units", "violations",
-                "failures", "lines", "events", "factor", "restarts", "responses",
+                "failures", "lines", "events", "factor", "restarts", "responses", "products",
             }, name  # fmt: skip
     assert seen > 20
