@@ -67,6 +67,10 @@ SLOW = (
     *("returns/test_audit_gateway.py", "returns/test_buyer_pages.py"),
     *("returns/test_desk_refunds.py", "returns/test_desk_returns.py", "returns/test_emails.py"),
     *("partner_feeds/test_memory.py", "partner_feeds/test_reading_properties.py"),
+    *("accounts/test_roles.py", "config/test_roles.py", "config/test_database_tls.py"),
+    *("products/test_migration.py", "orders/test_migration.py", "products/test_search.py"),
+    *("accounts/test_guessing.py", "accounts/test_addresses.py", "accounts/test_factor_gate.py"),
+    *("accounts/test_passkey_pages.py", "accounts/test_admin.py"),
     "test_conftest_left_out.py",
 )
 KEPT_TABLES = {"django_content_type", "auth_permission"}
