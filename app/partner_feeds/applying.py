@@ -143,9 +143,12 @@ def _record(ingestion: Ingestion, rows: list[StagedRow], results: list[Taken]) -
 
 
 def _reject(ingestion: Ingestion, row: StagedRow, sentence: str) -> RejectedRow:
-    cells = {name: getattr(row, name) for name in ("sku", "name", "price", "stock")}
     return RejectedRow(
-        ingestion=ingestion, line=row.line, code="not_applied", sentence=sentence, cells=cells
+        ingestion=ingestion,
+        line=row.line,
+        code="not_applied",
+        sentence=sentence,
+        cells=row.cells(),
     )
 
 

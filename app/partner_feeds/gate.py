@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import connection
 
@@ -46,19 +46,6 @@ def effect_of(ingestion: Ingestion) -> Effect:
     with connection.cursor() as cursor:
         cursor.execute(sums, [factor, factor, ingestion.partner.slug, ingestion.pk])
         return Effect(*map(int, cursor.fetchone()))
-
-
-def worst_prices(ingestion: Ingestion, most: int = 20) -> list[dict[str, Any]]:
-    """Return the rows whose price would change by the largest factor."""
-    # Without logarithms, which SQLite may lack: the larger of both ratios.
-    ratio = """CASE WHEN staged.price >= product.price
-    THEN staged.price / product.price ELSE product.price / staged.price END"""
-    query = f"""SELECT staged.line, staged.sku, product.name, product.price, staged.price {_FROM}
-    AND staged.price <> product.price ORDER BY {ratio} DESC, staged.line LIMIT %s"""
-    with connection.cursor() as cursor:
-        cursor.execute(query, [ingestion.partner.slug, ingestion.pk, most])
-        names = ("line", "sku", "name", "before", "after")
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def findings(ingestion: Ingestion, effect: Effect, rows_before: int) -> list[str]:

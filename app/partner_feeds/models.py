@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -15,13 +16,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from partner_feeds.reading.formats import names as formats
-from partner_feeds.reading.mapping import Mapping
 from partner_feeds.reading.mappings import MAPPINGS
 from partner_feeds.reading.options import DECIMAL_SIGNS, ENCODINGS, Options
 from products.models import Category
 from retail.references import random_reference
 
 new_ingestion_reference = partial(random_reference, "FD")
+_OPEN = ("READING", "HELD", "APPLYING")
+_ENDED = ("DONE", "UNCHANGED", "FAILED", "DISCARDED")
 
 
 def _is_name(column: object) -> bool:
@@ -100,16 +102,7 @@ class Partner(models.Model):
         mapping = MAPPINGS[self.mapping]
         if self.columns:
             own = {field: (column,) for field, column in self.columns.items()}
-            mapping = Mapping(
-                name=self.slug,
-                fields={**mapping.fields, **own},
-                elements=mapping.elements,
-                lists=mapping.lists,
-                variants=mapping.variants,
-                group=mapping.group,
-                shared=mapping.shared,
-                prepare=mapping.prepare,
-            )
+            mapping = replace(mapping, name=self.slug, fields={**mapping.fields, **own})
         return Options(
             format=self.format,
             mapping=mapping,
@@ -185,15 +178,12 @@ class Ingestion(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["partner"],
-                condition=Q(status__in=("READING", "HELD", "APPLYING")),
+                condition=Q(status__in=_OPEN),
                 name="ingestion_one_at_a_time",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=("READING", "HELD", "APPLYING"), finished_at=None)
-                | Q(
-                    status__in=("DONE", "UNCHANGED", "FAILED", "DISCARDED"),
-                    finished_at__isnull=False,
-                ),
+                condition=Q(status__in=_OPEN, finished_at=None)
+                | Q(status__in=_ENDED, finished_at__isnull=False),
                 name="ingestion_finished_when_ended",
             ),
         ]
@@ -233,6 +223,10 @@ class StagedRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ingestion_id}: {self.sku}"
+
+    def cells(self) -> dict[str, Any]:
+        """Return what a rejected row shows of it."""
+        return {name: getattr(self, name) for name in ("sku", "name", "price", "stock")}
 
 
 class RejectedRow(models.Model):

@@ -58,10 +58,10 @@ def _moved(ingestion: Ingestion, status: Ingestion.Status, **values: Any) -> boo
     return moved
 
 
-def _begun(partner: Partner, **values: Any) -> Ingestion:
+def _begun(partner: Partner, why: str, **values: Any) -> Ingestion:
     """Create an ingestion; one that is held gives way, one that is running does not."""
     for held in Ingestion.objects.filter(partner=partner, status=_Status.HELD):
-        discard(held, reason="A newer file arrived.")
+        discard(held, reason=why)
     try:
         with transaction.atomic():
             return Ingestion.objects.create(
@@ -88,6 +88,7 @@ def ingest(
     file_hash, size = _hashed(file)
     ingestion = _begun(
         partner,
+        "A newer file arrived.",
         file_hash=file_hash,
         read_as=partner.read_as(),
         file_bytes=size,
@@ -171,7 +172,8 @@ def take_back(ingestion: Ingestion, *, user_id: int | None) -> Ingestion:
         raise IngestionRefusedError(
             f"{ingestion} changed nothing, or more than {TAKE_BACK_WITHIN.days} days ago."
         )
-    back = _begun(ingestion.partner, takes_back=ingestion, started_by_id=user_id)
+    why = f"{ingestion} was taken back."
+    back = _begun(ingestion.partner, why, takes_back=ingestion, started_by_id=user_id)
     _moved(back, _Status.APPLYING)
     logger.info("event=feed.taken_back", extra=log_fields(back))
     return back

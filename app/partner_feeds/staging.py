@@ -99,11 +99,13 @@ def stage(
         with transaction.atomic():
             _store([_values(ingestion.pk, partner.key(item.sku), item) for item in good])
             rejected = _rejected(ingestion, (row for row in batch if isinstance(row, Reject)))
-            Ingestion.objects.filter(pk=ingestion.pk).update(
+            reading = Ingestion.objects.filter(pk=ingestion.pk, status=Ingestion.Status.READING)
+            if not reading.update(
                 rows=F("rows") + len(batch),
                 rejected=F("rejected") + rejected,
                 alive_at=timezone.now(),
-            )
+            ):
+                raise FeedError("interrupted", "Reading took too long, and was given up.")
         total += len(batch)
         report(total)
     _reject_doubles(ingestion)
@@ -142,7 +144,5 @@ def _double(row: StagedRow, others: list[int]) -> Reject:
     named = ", ".join(map(str, others[:_LINES_NAMED]))
     more = f" and {len(others) - _LINES_NAMED} more" if len(others) > _LINES_NAMED else ""
     lines = "lines" if len(others) > 1 else "line"
-    cells = {name: getattr(row, name) for name in ("sku", "name", "price", "stock")}
-    return Reject(
-        row.line, "key_twice", f"The key {row.sku} is also in {lines} {named}{more}.", cells
-    )
+    sentence = f"The key {row.sku} is also in {lines} {named}{more}."
+    return Reject(row.line, "key_twice", sentence, row.cells())

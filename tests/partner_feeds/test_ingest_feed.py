@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from partner_feeds.models import Ingestion, Partner
-from products.models import Category, Product
+from products.models import Product
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +19,7 @@ FILE = "sku,name,price,stock\nA1,Kettle,24.90,5\nA2,Pan,0,1\n"
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    category = Category.objects.create(name="Kitchen", slug="kitchen")
-    Partner.objects.create(name="Acme", slug="acme", category=category)
+def file(tmp_path: Path, partner: Partner) -> Path:
     path = tmp_path / "products.csv"
     path.write_text(FILE)
     return path
@@ -49,6 +47,14 @@ def test_a_dry_run_changes_nothing(file: Path) -> None:
     )
     assert not Ingestion.objects.exists()
     assert not Product.objects.exists()
+
+
+def test_a_dry_run_says_what_it_would_change_in_a_text(file: Path) -> None:
+    file.write_text(f"sku,name,price,stock\nA1,{'x' * 121},1.00,1\n")
+    assert run("acme", file, "--dry-run") == (
+        0,
+        "line 2: name: cut to 120 characters\n1 rows, 1 good. Nothing was changed.\n",
+    )
 
 
 def test_a_held_file_says_why_and_how_to_go_on(file: Path) -> None:

@@ -1,69 +1,24 @@
-"""A file is read, held or applied, and taken back."""
+"""A file is read, applied, and taken back."""
 
 from __future__ import annotations
 
 import io
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from partner_feeds import services
+from partner_feeds import services, staging
 from partner_feeds.applying import apply_all, apply_some
 from partner_feeds.models import AppliedChange, Ingestion, Partner, RejectedRow, StagedRow
 from partner_feeds.tasks import apply_feeds, forget_feed_changes, void_dead_feeds
-from products.models import Category, Product, StockMovement
+from products.models import Product, StockMovement
 from products.services import stock_adjust, stock_reserve
+from tests.partner_feeds.taking_in import FILE, D, counts, everything, rejects, shelf, take_in
 from tests.support import make_product, unbalanced_products
 
 pytestmark = pytest.mark.django_db
-D = Decimal
 Reason = StockMovement.Reason
-FILE = b"""sku,name,price,stock
-A1,Kettle,24.90,5
-A2,Pan,49.00,0
-A3,Board,19.90,7
-"""
-
-
-@pytest.fixture
-def partner() -> Partner:
-    category = Category.objects.create(name="Kitchen", slug="kitchen")
-    return Partner.objects.create(name="Acme", slug="acme", category=category)
-
-
-def take_in(partner: Partner, content: bytes) -> Ingestion:
-    ingestion = services.ingest(partner, io.BytesIO(content))
-    if ingestion.status == "APPLYING":
-        assert apply_all(ingestion)
-    ingestion.refresh_from_db()
-    assert unbalanced_products() == []
-    return ingestion
-
-
-def counts(ingestion: Ingestion) -> tuple[int, int, int, int, int]:
-    return (
-        *(ingestion.rows, ingestion.created, ingestion.updated, ingestion.unchanged),
-        ingestion.rejected,
-    )
-
-
-def shelf() -> dict[str, tuple[str, Decimal, int]]:
-    found = Product.objects.filter(source="acme").order_by("sku")
-    return {str(one.sku): (one.name, one.price, one.stock) for one in found}
-
-
-def everything() -> list[Any]:
-    return [
-        list(Product.objects.order_by("pk").values()),
-        list(StockMovement.objects.order_by("pk").values("product", "quantity", "reason")),
-    ]
-
-
-def rejects(ingestion: Ingestion) -> list[tuple[int, str]]:
-    return list(ingestion.rejects.order_by("line", "pk").values_list("line", "code"))
 
 
 def test_new_products_are_created_with_their_stock(partner: Partner) -> None:
@@ -198,19 +153,6 @@ def test_absent_products_stay_unless_the_partner_says_that_they_are_sold_out(
     assert own.stock == 3
 
 
-def test_a_file_that_changes_too_much_is_held(partner: Partner) -> None:
-    take_in(partner, FILE)
-    before = everything()
-    held = take_in(partner, FILE.replace(b"24.90", b"2490.00"))
-    assert (held.status, everything()) == ("HELD", before)
-    assert held.held_for == ["1 price changes by a factor of 2 or more."]
-    services.apply_anyway(held, user_id=None, reason="It is made of gold.")
-    assert apply_all(held)
-    held.refresh_from_db()
-    assert (held.status, held.reason) == ("DONE", "It is made of gold.")
-    assert shelf()["A1"] == ("Kettle", D("2490.00"), 5)
-
-
 def test_a_refused_file_changes_nothing(partner: Partner) -> None:
     take_in(partner, FILE)
     before = everything()
@@ -277,77 +219,6 @@ def test_a_dead_reader_leaves_nothing(partner: Partner) -> None:
     assert not StagedRow.objects.exists()
 
 
-HALVED = "1 price changes by a factor of 2 or more."
-
-
-def many(count: int, price: str = "10.00", stock: int = 5) -> bytes:
-    rows = "".join(f"M{number},Item {number},{price},{stock}\n" for number in range(count))
-    return f"sku,name,price,stock\n{rows}".encode()
-
-
-@pytest.mark.parametrize(
-    ("content", "held_for"),
-    [
-        (
-            many(4).replace(b"10.00", b"11.00") + many(20)[len(many(4)) :],
-            [],
-        ),
-        (
-            many(20, "11.00"),
-            ["20 of 20 products change their price (100 %, normally at most 22 %)."],
-        ),
-        (many(20, stock=0), ["20 of 20 products sell out (100 %, normally at most 17 %)."]),
-        (
-            many(15),
-            [
-                "The file has 15 good rows; the last one had 20 (normally at least 85 % of them).",
-            ],
-        ),
-        (many(17), []),
-        (
-            many(20).replace(b"M1,Item 1,10.00", b"M1,Item 1,5.00"),
-            ["1 price changes by a factor of 2 or more."],
-        ),
-        (many(20).replace(b"M1,Item 1,10.00", b"M1,Item 1,5.01"), []),
-        (
-            many(20) + b"X,x,0,1\n" * 4,
-            ["4 of 24 rows are rejected (17 %, normally at most 14 %)."],
-        ),
-    ],
-)
-def test_the_gate(partner: Partner, content: bytes, held_for: list[str]) -> None:
-    take_in(partner, many(20))
-    before = everything()
-    ingestion = take_in(partner, content)
-    assert ingestion.held_for == held_for
-    assert ingestion.status == ("HELD" if held_for else "DONE")
-    if held_for:
-        assert everything() == before
-
-
-def repriced(count: int, changed: int) -> list[str]:
-    """Return why a file is held in which so many of so many prices change."""
-    partner = Partner.objects.get()
-    assert take_in(partner, many(count)).status == "DONE"
-    ingestion = take_in(partner, many(changed, "11.00") + many(count)[len(many(changed)) :])
-    return list(ingestion.held_for)
-
-
-def test_a_share_at_its_limit_is_not_held(partner: Partner) -> None:
-    assert repriced(50, 11) == []
-
-
-def test_a_share_above_its_limit_is_held(partner: Partner) -> None:
-    assert repriced(50, 12) == [
-        "12 of 50 products change their price (24 %, normally at most 22 %)."
-    ]
-
-
-@pytest.mark.parametrize(("count", "held"), [(15, False), (16, True)])
-def test_a_share_of_few_products_means_nothing(partner: Partner, count: int, held: bool) -> None:
-    assert bool(repriced(count, count)) is held
-
-
 def test_a_new_product_that_is_not_offered_is_hidden(partner: Partner) -> None:
     take_in(partner, b"sku,name,price,stock,active\nA,Pan,1.00,1,no\nB,Pot,1.00,1,\n")
     shown = dict(Product.objects.values_list("sku", "is_active"))
@@ -374,24 +245,6 @@ def test_a_new_product_whose_stock_was_changed_is_not_taken_back(partner: Partne
     assert unbalanced_products() == []
 
 
-def test_a_file_is_compared_with_the_last_that_was_not_taken_back(partner: Partner) -> None:
-    take_in(partner, many(20))
-    longer = take_in(partner, many(30))
-    assert apply_all(services.take_back(longer, user_id=None))
-    assert take_in(partner, many(20) + b"\n").status == "DONE"
-    held = take_in(partner, many(16))
-    assert held.status == "HELD"
-
-
-def test_a_reason_is_asked_for(partner: Partner) -> None:
-    take_in(partner, FILE)
-    held = take_in(partner, FILE.replace(b"24.90", b"2490.00"))
-    with pytest.raises(services.IngestionRefusedError, match="Say why"):
-        services.apply_anyway(held, user_id=None, reason=" ")
-    held.refresh_from_db()
-    assert held.status == "HELD"
-
-
 def test_changes_are_forgotten_after_fourteen_days(partner: Partner) -> None:
     done = take_in(partner, FILE)
     assert forget_feed_changes() == 0
@@ -414,3 +267,26 @@ def test_what_has_none_already_is_not_absent(partner: Partner) -> None:
     take_in(partner, FILE)
     short = FILE.replace(b"A2,Pan,49.00,0\n", b"A4,Pot,1.00,1\n")
     assert take_in(partner, short).absent == 0
+
+
+def test_a_reader_that_was_given_up_stops(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "BATCH", 1)
+
+    def give_up(rows: int) -> None:
+        if rows == 1:
+            Ingestion.objects.update(alive_at=timezone.now() - timedelta(minutes=6))
+            assert services.void_dead() == 1
+
+    ingestion = services.ingest(partner, io.BytesIO(FILE), report=give_up)
+    assert (ingestion.status, ingestion.code, ingestion.rows) == ("FAILED", "interrupted", 1)
+    assert not StagedRow.objects.exists()
+
+
+def test_a_held_file_says_why_it_was_discarded(partner: Partner) -> None:
+    done = take_in(partner, FILE)
+    held = take_in(partner, FILE.replace(b"24.90", b"2490.00"))
+    assert apply_all(services.take_back(done, user_id=None))
+    held.refresh_from_db()
+    assert (held.status, held.reason) == ("DISCARDED", f"{done.reference} was taken back.")

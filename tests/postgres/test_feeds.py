@@ -20,8 +20,9 @@ from django.utils import timezone
 from partner_feeds import services
 from partner_feeds.applying import apply_all
 from partner_feeds.models import AppliedChange, Ingestion, Partner, StagedRow
-from products.models import Category, Product, StockMovement
+from products.models import Product, StockMovement
 from products.services import SoldOutError, stock_reserve
+from tests.partner_feeds.taking_in import make_partner
 from tests.postgres.processes import ROOT, environment
 from tests.support import unbalanced_products
 
@@ -36,8 +37,7 @@ PATIENCE = 60
 
 @pytest.fixture
 def partner() -> Partner:
-    category = Category.objects.create(name="Kitchen", slug="kitchen")
-    return Partner.objects.create(name="Acme", slug="acme", category=category)
+    return make_partner()
 
 
 def rows(count: int, stock: int) -> bytes:

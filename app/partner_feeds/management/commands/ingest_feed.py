@@ -18,9 +18,10 @@ from partner_feeds.models import Ingestion, Partner
 from partner_feeds.reading.items import read_items
 from partner_feeds.reading.problems import FeedError, Reject
 
-SHOWN = 20  # rejected rows; the admin lists all
+SHOWN = 20  # rejected rows and notes; the admin lists all rejected rows
 EVERY_SECONDS = 0.5
 HELD, REFUSED = 1, 2
+CLEAR = "\r\x1b[K"  # the line of a terminal
 
 
 class Command(BaseCommand):
@@ -54,18 +55,20 @@ class Command(BaseCommand):
             self.take_in(found, file, options["apply_anyway"])
 
     def dry_run(self, partner: Partner, file: Path) -> None:
-        rows = good = 0
+        rows = good = said = 0
         codes: Counter[str] = Counter()
         try:
             with file.open("rb") as opened:
                 for row in read_items(opened, partner.options()):
                     rows += 1
-                    if not isinstance(row, Reject):
+                    if isinstance(row, Reject):
+                        codes[row.code] += 1
+                    else:
                         good += 1
-                        continue
-                    codes[row.code] += 1
-                    if sum(codes.values()) <= SHOWN:
-                        self.stdout.write(f"line {row.line}: {row.sentence}")
+                    for sentence in [row.sentence] if isinstance(row, Reject) else row.notes:
+                        said += 1
+                        if said <= SHOWN:
+                            self.stdout.write(f"line {row.line}: {sentence}")
         except FeedError as error:
             self.refused(error.code, str(error))
         self.stdout.write(f"{rows:,} rows, {good:,} good. Nothing was changed.")
@@ -76,13 +79,13 @@ class Command(BaseCommand):
         began = monotonic()
         try:
             with file.open("rb") as opened:
-                ingestion = services.ingest(partner, opened, report=self.progress("read"))
+                ingestion = services.ingest(partner, opened, report=Progress(self, "read"))
         except services.IngestionRefusedError as error:
             raise CommandError(str(error)) from error
         if ingestion.status == Ingestion.Status.HELD and apply_anyway:
             services.apply_anyway(ingestion, user_id=None, reason=apply_anyway)
         if ingestion.status == Ingestion.Status.APPLYING:
-            apply_all(ingestion, self.progress("applied"))
+            apply_all(ingestion, Progress(self, "applied"))
             ingestion.refresh_from_db()
         self.show(ingestion, monotonic() - began)
 
@@ -95,14 +98,13 @@ class Command(BaseCommand):
             back = services.take_back(ingestion, user_id=None)
         except services.IngestionRefusedError as error:
             raise CommandError(str(error)) from error
-        apply_all(back, self.progress("taken back"))
+        apply_all(back, Progress(self, "taken back"))
         back.refresh_from_db()
         self.show(back, monotonic() - began)
 
-    def progress(self, word: str) -> "Progress":
-        return Progress(self, word)
-
     def show(self, ingestion: Ingestion, seconds: float) -> None:
+        if sys.stderr.isatty():
+            self.stderr.write(CLEAR, ending="")
         for reject in ingestion.rejects.order_by("line", "pk")[:SHOWN]:
             where = f"line {reject.line}" if reject.line else reject.cells.get("sku", "")
             self.stdout.write(f"{where}: {reject.sentence}")
@@ -144,4 +146,4 @@ class Progress:
             return
         self.shown = now
         rate = rows / (now - self.began)
-        self.command.stderr.write(f"\r{rows:,} rows {self.word}, {rate:,.0f}/s", ending="")
+        self.command.stderr.write(f"{CLEAR}{rows:,} rows {self.word}, {rate:,.0f}/s", ending="")
