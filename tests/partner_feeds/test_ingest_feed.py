@@ -53,7 +53,7 @@ def test_a_dry_run_says_what_it_would_change_in_a_text(file: Path) -> None:
     file.write_text(f"sku,name,price,stock\nA1,{'x' * 121},1.00,1\n")
     assert run("acme", file, "--dry-run") == (
         0,
-        "line 2: name: cut to 120 characters\n1 rows, 1 good. Nothing was changed.\n",
+        "line 2: name: cut to 120 characters\n1 row, 1 good. Nothing was changed.\n",
     )
 
 

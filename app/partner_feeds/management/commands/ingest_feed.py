@@ -71,7 +71,9 @@ class Command(BaseCommand):
                             self.stdout.write(f"line {row.line}: {sentence}")
         except FeedError as error:
             self.refused(error.code, str(error))
-        self.stdout.write(f"{rows:,} rows, {good:,} good. Nothing was changed.")
+        self.stdout.write(
+            f"{rows:,} row{'' if rows == 1 else 's'}, {good:,} good. Nothing was changed."
+        )
         for code, count in codes.most_common():
             self.stdout.write(f"  {count:,} {code}")
 
