@@ -10,7 +10,11 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import User
 
+import accounts.personal
+import orders.personal
+import returns.announcements
 from retail import personal_data
+from retail.mail.kinds import registered as registered_emails
 
 if TYPE_CHECKING:
     from django.db.models import Field, Model
@@ -76,6 +80,15 @@ def test_a_table_that_nobody_registers_is_found(
 
 def test_only_tables_that_exist_are_registered() -> None:
     assert registered() <= {model._meta.label for model in apps.get_models()}
+
+
+def test_every_kind_of_email_is_exported_and_erased_by_its_app() -> None:
+    kept = [*accounts.personal.KINDS, *orders.personal.KINDS, *returns.announcements.KINDS]
+    assert len(kept) == len(set(kept))
+    ours = {
+        name for name, kind in registered_emails.items() if "tests" not in kind.compose.__module__
+    }
+    assert ours == set(kept)
 
 
 def test_the_page_lists_what_is_stored() -> None:

@@ -15,7 +15,6 @@ from orders.models import Sale
 from retail import personal_data
 from retail.models import Email
 from retail.personal_data import exported
-from returns.announcements import KINDS
 from returns.models import Refund, Return
 from returns.tasks import forget_words
 from tests.returns.rows import make_paid, make_refund, make_return
@@ -98,13 +97,6 @@ def test_emails_about_returns_are_exported_and_erased(buyer: User) -> None:
     erase(buyer)
     assert Email.objects.count() == 2
     assert not exported(buyer.pk)["return_emails"]
-
-
-def test_every_kind_of_email_is_registered() -> None:
-    from retail.mail.kinds import registered  # noqa: PLC0415 - the apps declare theirs
-
-    ours = {name for name in registered if name.startswith(("return_", "refund_"))}
-    assert ours == set(KINDS)
 
 
 def test_words_are_forgotten_with_the_orders_details(buyer: User) -> None:
