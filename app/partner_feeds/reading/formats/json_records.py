@@ -1,7 +1,7 @@
 """JSON: a list of records, an object that holds such a list, or one record in each line.
 
-The standard library's scanner decodes one record after the other from a buffer. Unlike ijson, it
-lets a single record be rejected for NaN, a name that is there twice, or a lone surrogate.
+The standard library's scanner decodes one record after the other from a buffer, so that a single
+record can be rejected for NaN, a name that is there twice, or a lone surrogate (docs/adr/0030).
 """
 
 from __future__ import annotations
