@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from django.db import connection
@@ -10,7 +10,8 @@ from django.db import connection
 from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
-    from partner_feeds.models import Ingestion
+    from partner_feeds.models import Ingestion, Partner
+    from retail.thresholds import Feeds
 
 _FROM = """FROM partner_feeds_stagedrow AS staged
 LEFT JOIN products_product AS product
@@ -19,6 +20,13 @@ WHERE staged.ingestion_id = %s"""
 _JUMPED = """staged.price IS NOT NULL
 AND (staged.price >= %s * product.price OR staged.price * %s <= product.price)"""
 _SOLD_OUT = "staged.stock = 0 AND product.source_stock > 0"
+
+
+def limits_of(partner: Partner) -> Feeds:
+    """Return the limits for a partner's files: its own where it has one, else the shop's."""
+    shops = THRESHOLDS.feeds
+    own = {field.name: getattr(partner, field.name, None) for field in fields(shops)}
+    return replace(shops, **{name: value for name, value in own.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Effect:
 
 def effect_of(ingestion: Ingestion) -> Effect:
     """Count what the staged rows would change."""
-    factor = THRESHOLDS.feeds.most_price_factor
+    factor = limits_of(ingestion.partner).most_price_factor
     sums = f"""SELECT count(*), count(product.id),
     coalesce(sum(CASE WHEN staged.price <> product.price THEN 1 ELSE 0 END), 0),
     coalesce(sum(CASE WHEN {_JUMPED} THEN 1 ELSE 0 END), 0),
@@ -50,7 +58,7 @@ def effect_of(ingestion: Ingestion) -> Effect:
 
 def findings(ingestion: Ingestion, effect: Effect, rows_before: int) -> list[str]:
     """Return what exceeds a limit, in sentences. `rows_before`: of the last accepted file."""
-    limits = THRESHOLDS.feeds
+    limits = limits_of(ingestion.partner)
     good = effect.staged
     total = good + ingestion.rejected
     shares = (
@@ -77,7 +85,7 @@ def findings(ingestion: Ingestion, effect: Effect, rows_before: int) -> list[str
     ]
     if effect.jumped:
         prices = "1 price changes" if effect.jumped == 1 else f"{effect.jumped:,} prices change"
-        found.append(f"{prices} by a factor of {limits.most_price_factor} or more.")
+        found.append(f"{prices} by a factor of {limits.most_price_factor:g} or more.")
     if good < limits.least_rows_ratio * rows_before:
         found.append(
             f"The file has {good:,} good rows; the last one had {rows_before:,} (normally at least "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from django.db import connection, transaction
@@ -11,7 +12,7 @@ from django.db.models import Count, Exists, F, Min, OuterRef
 from django.utils import timezone
 
 from partner_feeds.models import Ingestion, Partner, RejectedRow, StagedRow
-from partner_feeds.reading.items import read_items
+from partner_feeds.reading.items import Reader
 from partner_feeds.reading.problems import FeedError, Reject
 from products.models import Product
 
@@ -28,6 +29,10 @@ _COLUMNS = (
 )
 _LINES_NAMED = 5
 _SENTENCE = 300
+
+
+class ReadingLostError(Exception):
+    """Another process reads this file, or its reading was given up as dead."""
 
 
 def _values(ingestion_id: int, sku: str, item: Item) -> tuple[Any, ...]:
@@ -85,34 +90,54 @@ def _rejected(ingestion: Ingestion, rejects: Iterable[Reject]) -> int:
 
 
 def stage(
-    ingestion: Ingestion, file: BinaryIO, report: Callable[[int], object] = lambda _rows: None
-) -> None:
-    """Read the whole file, in transactions of BATCH rows. `report` gets the rows so far.
+    ingestion: Ingestion,
+    file: BinaryIO,
+    report: Callable[[int], object] = lambda _rows: None,
+    *,
+    seconds: float = float("inf"),
+) -> bool:
+    """Read a file in transactions of BATCH rows, from where the ingestion has come to.
 
+    Returns whether it was read to its end; else the time was up. `report` gets the rows so far.
     Raises FeedError if the file is refused, also after its last row: then nothing staged counts.
     """
-    partner = ingestion.partner
-    items = read_items(file, partner.options())
-    total = 0
+    partner, until = ingestion.partner, monotonic() + seconds
+    taken = ingestion.rows > ingestion.rejected
+    reader = Reader(file, partner.options(), after=ingestion.records_read, taken=taken)
+    items = iter(reader)
+    total = ingestion.rows
     while batch := list(islice(items, BATCH)):
-        good = [item for item in batch if not isinstance(item, Reject)]
-        with transaction.atomic():
-            _store([_values(ingestion.pk, partner.key(item.sku), item) for item in good])
-            rejected = _rejected(ingestion, (row for row in batch if isinstance(row, Reject)))
-            reading = Ingestion.objects.filter(pk=ingestion.pk, status=Ingestion.Status.READING)
-            if not reading.update(
-                rows=F("rows") + len(batch),
-                rejected=F("rejected") + rejected,
-                alive_at=timezone.now(),
-            ):
-                raise FeedError("interrupted", "Reading took too long, and was given up.")
+        _stage_batch(ingestion, batch, reader.records)
         total += len(batch)
         report(total)
+        if monotonic() > until:
+            return False
     _reject_doubles(ingestion)
     if not ingestion.staged.exists():
         raise FeedError("no_good_row", "Each row has a key that another row has, too.")
     if partner.absent == Partner.Absent.SOLD_OUT:
         _add_absent(ingestion)
+    return True
+
+
+@transaction.atomic
+def _stage_batch(ingestion: Ingestion, batch: list[Item | Reject], records: int) -> None:
+    """Store rows, unless another reader has come as far, or the reading was given up."""
+    good = [item for item in batch if not isinstance(item, Reject)]
+    key = ingestion.partner.key
+    _store([_values(ingestion.pk, key(item.sku), item) for item in good])
+    rejected = _rejected(ingestion, (row for row in batch if isinstance(row, Reject)))
+    mine = Ingestion.objects.filter(
+        pk=ingestion.pk, status=Ingestion.Status.READING, records_read=ingestion.records_read
+    )
+    if not mine.update(
+        rows=F("rows") + len(batch),
+        rejected=F("rejected") + rejected,
+        records_read=records,
+        alive_at=timezone.now(),
+    ):
+        raise ReadingLostError
+    ingestion.records_read = records
 
 
 @transaction.atomic
@@ -124,7 +149,9 @@ def _add_absent(ingestion: Ingestion) -> None:
     gone = mine.exclude(Exists(there)).values_list("sku", flat=True)
     rows = [StagedRow(ingestion=ingestion, line=0, sku=sku, stock=0) for sku in gone if sku]
     StagedRow.objects.bulk_create(rows, batch_size=BATCH)
-    Ingestion.objects.filter(pk=ingestion.pk).update(absent=len(rows))
+    # Also those that a reader added that died right afterwards.
+    absent = ingestion.staged.filter(line=0).count()
+    Ingestion.objects.filter(pk=ingestion.pk).update(absent=absent)
 
 
 @transaction.atomic

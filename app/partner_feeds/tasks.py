@@ -1,18 +1,47 @@
-"""Periodic jobs of the partner feeds."""
+"""Jobs of the partner feeds. A file is taken in by as many short runs as it needs."""
 
-from partner_feeds import applying, services
+from __future__ import annotations
+
+from datetime import timedelta
+from time import monotonic
+
+from django.utils import timezone
+
+from partner_feeds import applying, intake, services
 from partner_feeds.models import Ingestion
 from retail.jobs import job
 
-# A job is stopped after 170 s.
+# A job is stopped after 170 s. Reading stops at the next batch, and ends with statements over the
+# whole stage.
 SECONDS = 45
+# Nobody works on a file whose last sign of life is older.
+LEFT_AFTER = timedelta(minutes=1)
+_Status = Ingestion.Status
+
+
+@job()
+def continue_feed(ingestion_id: int) -> None:
+    """Go on with a file: read it, then apply it, each from where it was left."""
+    began = monotonic()
+    ingestion = Ingestion.objects.select_related("partner").get(pk=ingestion_id)
+    done = intake.read_stored(ingestion, seconds=SECONDS)
+    if done and ingestion.status == _Status.APPLYING:
+        done = applying.apply_all(ingestion, seconds=SECONDS - (monotonic() - began))
+    if not done:
+        continue_feed.enqueue(ingestion_id)
 
 
 @job(every_minutes=1, success_within_minutes=15)
-def apply_feeds() -> int:
-    """Go on with files that were read and not applied to the end; return how many were."""
-    waiting = Ingestion.objects.filter(status=Ingestion.Status.APPLYING).order_by("alive_at")
-    return sum(applying.apply_all(ingestion, seconds=SECONDS) for ingestion in waiting[:1])
+def resume_feeds() -> int:
+    """Go on with files that were left before their end, by a worker that died; return how many."""
+    left = Ingestion.objects.filter(alive_at__lt=timezone.now() - LEFT_AFTER)
+    keys = [
+        *left.filter(status=_Status.READING, is_stored=True).values_list("pk", flat=True),
+        *left.filter(status=_Status.APPLYING).values_list("pk", flat=True),
+    ]
+    for key in keys:
+        continue_feed.enqueue(key)
+    return len(keys)
 
 
 @job(every_minutes=5, success_within_minutes=60)

@@ -89,7 +89,7 @@ class Refunds:
 class Feeds:
     most_rejects_ratio: float
     most_repriced_ratio: float
-    most_price_factor: int
+    most_price_factor: float
     most_sold_out_ratio: float
     least_products: int
     least_rows_ratio: float

@@ -56,7 +56,10 @@ ROWS: dict[str, Callable[[], models.Model]] = {
     "products.Product": _product,
     "django_q.OrmQ": lambda: OrmQ.objects.create(key="k", payload="p", lock=timezone.now()),
     "partner_feeds.Partner": lambda: Partner.objects.create(
-        name="Acme", slug="acme", category=Category.objects.create(name="Pans", slug="pans")
+        name="Acme",
+        slug="acme",
+        category=Category.objects.create(name="Pans", slug="pans"),
+        address="https://acme.example/feed",
     ),
 }
 # Nothing of these rows is in a form: libraries' read-only pages, and the breaker's own form, which
@@ -101,6 +104,7 @@ CHOSEN: dict[str, tuple[str, str]] = {
     "delimiter": (";", "|"),
     "currency_symbol": ("EUR", "$"),
     "absent": ("sold_out", "keep"),
+    "address": ("https://new-0.example/feed", "https://new-1.example/feed"),
 }
 
 
@@ -125,6 +129,11 @@ def _single(field: Any, number: int) -> tuple[Any, str]:
         return Decimal(amount), amount
     if isinstance(field, models.JSONField):
         return {"ean": f"new-{number}"}, f'{{"ean": "new-{number}"}}'
+    if isinstance(field, models.PositiveIntegerField):
+        return 30 + number, str(30 + number)
+    if isinstance(field, models.FloatField):
+        share = 0.25 * (number + 1) if field.name != "most_price_factor" else 1.5 + number
+        return share, str(share)
     assert isinstance(field, models.CharField | models.TextField), field
     text = f"new{number}@example.com" if field.name == "email" else f"new-{number}"
     text = CHOSEN[field.name][number] if field.name in CHOSEN else text

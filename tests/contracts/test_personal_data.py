@@ -27,9 +27,14 @@ PERSONAL = re.compile(
 )
 # What has such a field, and why it stores nothing of a customer.
 NOT_OF_CUSTOMERS = {
+    "partner_feeds.Partner": "address: of a file; partners are companies",
+    "partner_feeds.PushKey": "created_by: staff",
     "partner_feeds.Ingestion": "started_by, applied_by: staff",
     **dict.fromkeys(
-        (f"partner_feeds.{name}" for name in ("StagedRow", "RejectedRow", "AppliedChange")),
+        (
+            f"partner_feeds.{name}"
+            for name in ("FilePart", "StagedRow", "RejectedRow", "AppliedChange")
+        ),
         "belongs to an ingestion, which has products and no persons",
     ),
     "payments.CircuitBreaker": "forced_by: the member of staff who forced it",

@@ -6,7 +6,7 @@ import io
 from decimal import Decimal
 from typing import Any
 
-from partner_feeds import services
+from partner_feeds import intake
 from partner_feeds.applying import apply_all
 from partner_feeds.models import Ingestion, Partner
 from products.models import Category, Product, StockMovement
@@ -26,7 +26,7 @@ def make_partner() -> Partner:
 
 
 def take_in(partner: Partner, content: bytes) -> Ingestion:
-    ingestion = services.ingest(partner, io.BytesIO(content))
+    ingestion = intake.ingest(partner, io.BytesIO(content))
     if ingestion.status == "APPLYING":
         assert apply_all(ingestion)
     ingestion.refresh_from_db()

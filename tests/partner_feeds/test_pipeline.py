@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from partner_feeds import services, staging
+from partner_feeds import intake, services, staging
 from partner_feeds.applying import apply_all, apply_some
 from partner_feeds.models import AppliedChange, Ingestion, Partner, RejectedRow, StagedRow
-from partner_feeds.tasks import apply_feeds, forget_feed_changes, void_dead_feeds
+from partner_feeds.tasks import forget_feed_changes
 from products.models import Product, StockMovement
 from products.services import stock_adjust, stock_reserve
 from tests.partner_feeds.taking_in import FILE, D, counts, everything, rejects, shelf, take_in
@@ -192,7 +192,7 @@ def test_what_changed_since_is_not_taken_back(partner: Partner) -> None:
 
 
 def test_it_goes_on_where_it_was_interrupted(partner: Partner) -> None:
-    ingestion = services.ingest(partner, io.BytesIO(FILE))
+    ingestion = intake.ingest(partner, io.BytesIO(FILE))
     assert apply_some(ingestion.pk, 2) == 2
     assert len(shelf()) == 2
     assert apply_all(ingestion)
@@ -203,9 +203,9 @@ def test_it_goes_on_where_it_was_interrupted(partner: Partner) -> None:
 
 
 def test_only_one_file_of_a_partner_at_a_time(partner: Partner) -> None:
-    services.ingest(partner, io.BytesIO(FILE))
+    intake.ingest(partner, io.BytesIO(FILE))
     with pytest.raises(services.IngestionRefusedError, match="is being taken in already"):
-        services.ingest(partner, io.BytesIO(FILE + b"\n"))
+        intake.ingest(partner, io.BytesIO(FILE + b"\n"))
 
 
 def test_a_dead_reader_leaves_nothing(partner: Partner) -> None:
@@ -254,13 +254,6 @@ def test_changes_are_forgotten_after_fourteen_days(partner: Partner) -> None:
         services.take_back(done, user_id=None)
 
 
-def test_the_worker_goes_on_with_what_is_left(partner: Partner) -> None:
-    ingestion = services.ingest(partner, io.BytesIO(FILE))
-    assert apply_feeds() == 1
-    ingestion.refresh_from_db()
-    assert (ingestion.status, void_dead_feeds(), apply_feeds()) == ("DONE", 0, 0)
-
-
 def test_what_has_none_already_is_not_absent(partner: Partner) -> None:
     Partner.objects.update(absent="sold_out")
     partner.refresh_from_db()
@@ -279,7 +272,7 @@ def test_a_reader_that_was_given_up_stops(
             Ingestion.objects.update(alive_at=timezone.now() - timedelta(minutes=6))
             assert services.void_dead() == 1
 
-    ingestion = services.ingest(partner, io.BytesIO(FILE), report=give_up)
+    ingestion = intake.ingest(partner, io.BytesIO(FILE), report=give_up)
     assert (ingestion.status, ingestion.code, ingestion.rows) == ("FAILED", "interrupted", 1)
     assert not StagedRow.objects.exists()
 

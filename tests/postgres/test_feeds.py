@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from partner_feeds import services
+from partner_feeds import intake, services
 from partner_feeds.applying import apply_all
 from partner_feeds.models import AppliedChange, Ingestion, Partner, StagedRow
 from products.models import Product, StockMovement
@@ -46,7 +46,7 @@ def rows(count: int, stock: int) -> bytes:
 
 
 def take_in(partner: Partner, content: bytes) -> Ingestion:
-    ingestion = services.ingest(partner, io.BytesIO(content))
+    ingestion = intake.ingest(partner, io.BytesIO(content))
     assert apply_all(ingestion)
     ingestion.refresh_from_db()
     return ingestion
@@ -125,7 +125,7 @@ def test_a_reader_that_is_killed_leaves_nothing(partner: Partner, tmp_path: Path
     killed = Ingestion.objects.get()
     assert (killed.status, everything()) == ("READING", (0, 0, 0))
     with pytest.raises(services.IngestionRefusedError, match="taken in already"):
-        services.ingest(partner, io.BytesIO(file.read_bytes()))
+        intake.ingest(partner, io.BytesIO(file.read_bytes()))
     Ingestion.objects.update(alive_at=timezone.now() - timedelta(minutes=6))
     assert services.void_dead() == 1
     assert not StagedRow.objects.exists()

@@ -146,36 +146,71 @@ def _understood(record: Record, cells: dict[str, Any], options: Options) -> Item
         return Reject(record.line, error.code, str(error), record.cells)
 
 
-def read_items(file: BinaryIO, options: Options) -> Iterator[Item | Reject]:
-    """Read a file's rows in their order, without keeping them.
+class Reader:
+    """Reads a file's rows in their order, without keeping them. Iterate over it once.
 
-    Raises FeedError where the whole file is refused, perhaps after its last row: nothing read
-    from it may be used then. The same key twice is for the caller to find.
+    `records` is how many records of the file were read so far, also those that are no row. With
+    `after`, so many are passed over without a look at their values: what was read of the same file
+    before; `taken` says whether any row of them was good.
     """
-    group, prepare = _Group(options), options.mapping.prepare
-    rows = taken = 0
-    reasons = _Reasons()
-    for row in reader_of(options.format)(file, options):
-        rows += 1
-        if rows > options.limits.rows:
-            raise FeedError("too_many_rows", f"There are more than {options.limits.rows:,} rows.")
-        if isinstance(row, Reject):
-            reasons.add(row)
-            yield row
-            continue
-        cells = group.filled(row.cells) if options.mapping.group else row.cells
-        if prepare:
-            prepared = prepare(cells)
+
+    def __init__(
+        self, file: BinaryIO, options: Options, *, after: int = 0, taken: bool = False
+    ) -> None:
+        self.records = 0
+        self._file = file
+        self._options = options
+        self._after = after
+        self._taken = taken
+        self._group = _Group(options)
+        self._reasons = _Reasons()
+
+    def __iter__(self) -> Iterator[Item | Reject]:
+        """Yield what each row says, or why it is rejected.
+
+        Raises FeedError where the whole file is refused, perhaps after its last row: nothing read
+        from it may be used then. The same key twice is for the caller to find.
+        """
+        most = self._options.limits.rows
+        for record in reader_of(self._options.format)(self._file, self._options):
+            self.records += 1
+            if self.records > most:
+                raise FeedError("too_many_rows", f"There are more than {most:,} rows.")
+            row = self._read(record)
+            if row is not None:
+                yield row
+        if not self.records:
+            raise FeedError("no_rows", "The file has no rows.")
+        if not self._taken:
+            raise FeedError(
+                "no_good_row",
+                f"No row of {self.records:,} can be taken.{self._reasons.worst()}",
+            )
+
+    def _read(self, record: Record | Reject) -> Item | Reject | None:
+        """Return what a record says; None if it is no row, or was read before."""
+        options, passed_over = self._options, self.records <= self._after
+        if isinstance(record, Reject):
+            return None if passed_over else self._rejected(record)
+        cells = self._group.filled(record.cells) if options.mapping.group else record.cells
+        if passed_over:
+            return None
+        if options.mapping.prepare:
+            prepared = options.mapping.prepare(cells)
             if prepared is None:
-                continue
+                return None
             cells = prepared
-        read = _understood(row, cells, options)
+        read = _understood(record, cells, options)
         if isinstance(read, Reject):
-            reasons.add(read)
-        else:
-            taken += 1
-        yield read
-    if not rows:
-        raise FeedError("no_rows", "The file has no rows.")
-    if not taken:
-        raise FeedError("no_good_row", f"No row of {rows:,} can be taken.{reasons.worst()}")
+            return self._rejected(read)
+        self._taken = True
+        return read
+
+    def _rejected(self, row: Reject) -> Reject:
+        self._reasons.add(row)
+        return row
+
+
+def read_items(file: BinaryIO, options: Options) -> Iterator[Item | Reject]:
+    """Read a whole file: see Reader."""
+    return iter(Reader(file, options))

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from partner_feeds import services
+from partner_feeds import intake, services
 from partner_feeds.applying import apply_all
 from partner_feeds.models import Ingestion, Partner
 from partner_feeds.reading.items import read_items
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         began = monotonic()
         try:
             with file.open("rb") as opened:
-                ingestion = services.ingest(partner, opened, report=Progress(self, "read"))
+                ingestion = intake.ingest(partner, opened, report=Progress(self, "read"))
         except services.IngestionRefusedError as error:
             raise CommandError(str(error)) from error
         if ingestion.status == Ingestion.Status.HELD and apply_anyway:
