@@ -269,9 +269,11 @@ CONTENT_SECURITY_POLICY = (
 # Whom to write to about a vulnerability: an e-mail address, or an https address (retail.web).
 SECURITY_CONTACT = env.contact("SECURITY_CONTACT")
 SECURITY_KEEP_DAYS = env.integer("SECURITY_KEEP_DAYS", 365, least=1, most=36_500)
-# Forms are a few hundred bytes, and nothing uploads files yet (retail.web.uploads).
+# Forms are a few hundred bytes (retail.web.uploads).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_HANDLERS = ["retail.web.uploads.NoUploads"]
+# Of the views that take partners' files. nginx/shop.conf has the same limit.
+UPLOAD_MOST_BYTES = 64 * 1024 * 1024
 
 # --- Language and time --------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

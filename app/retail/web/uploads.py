@@ -1,13 +1,14 @@
-"""Bodies are small, and nothing takes files."""
+"""Bodies are small and no files are accepted, except by the views that are marked for them."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http.multipartparser import MultiPartParserError
+from django.urls import Resolver404, resolve
 
 from retail.web.problems import problem
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
+
+
+V = TypeVar("V", bound="Callable[..., HttpResponseBase]")
 
 
 class NoUploads(FileUploadHandler):
@@ -33,14 +37,32 @@ class NoUploads(FileUploadHandler):
         """Return no file."""
 
 
+def takes_large_bodies(view: V) -> V:
+    """Mark a view that accepts bodies up to UPLOAD_MOST_BYTES. It must not keep them in memory."""
+    view.takes_large_bodies = True  # type: ignore[attr-defined]
+    return view
+
+
+def _most(request: HttpRequest) -> int:
+    """Return how many bytes the request's body may have."""
+    try:
+        view = resolve(request.path_info).func
+    except Resolver404:
+        view = None
+    if getattr(view, "takes_large_bodies", False):
+        return settings.UPLOAD_MOST_BYTES
+    return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+
+
 class BodyLimitMiddleware:
-    """Refuses bodies above DATA_UPLOAD_MAX_MEMORY_SIZE before any of it is read, files included."""
+    """Refuses bodies that are too large before any of them is read, files included."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Refuse a request that is too large, or pass it on."""
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE and length > _most(request):
             return problem(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return self.get_response(request)
