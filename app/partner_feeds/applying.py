@@ -2,72 +2,109 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from partner_feeds.events import log_fields, logger
-from partner_feeds.models import AppliedChange, Ingestion, RejectedRow, StagedRow
+from partner_feeds.models import AppliedChange, Ingestion, StagedRow
+from partner_feeds.staging import reject_rows
+from partner_feeds.undoing import undo_some
 from products.models import Category
-from products.offers import Change, Offer
-from products.services import offers_take, offers_take_back
+from products.offers import Offer
+from products.services import offers_take
+from retail.db.bulk import insert_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from products.offers import Taken
 
 # A commit should take this long: shoppers wait for the locks of its products.
 GOAL_SECONDS = 0.05
 FEWEST, MOST = 20, 1000
+WINDOW = 1000  # staged rows to compare at once, without locks
+# Rows that would change nothing: what they say is what is stored. Some that differ change nothing
+# either (products/offers.py), and are compared again under the lock.
+_UNCHANGED = """DELETE FROM partner_feeds_stagedrow WHERE id IN (
+    SELECT staged.id FROM partner_feeds_stagedrow AS staged
+    JOIN products_product AS product ON product.source = %s AND product.sku = staged.sku
+    WHERE staged.ingestion_id = %s AND staged.sku > %s AND staged.sku <= %s
+    AND (staged.name IS NULL OR staged.name = product.name)
+    AND (staged.description IS NULL OR staged.description = product.description)
+    AND (staged.category_id IS NULL OR staged.category_id = product.category_id)
+    AND (staged.ean IS NULL OR staged.ean = product.ean)
+    AND (staged.price IS NULL OR staged.price = product.price)
+    AND (staged.stock IS NULL OR staged.stock = product.source_stock)
+    AND (staged.offered IS NULL OR staged.offered = product.source_offered)
+)"""
 
 
-def _offer(row: StagedRow, categories: dict[str, int]) -> Offer:
-    return Offer(
-        sku=row.sku,
-        name=row.name,
-        description=row.description,
-        category_id=categories.get((row.category or "").casefold()),
-        ean=row.ean,
-        price=row.price,
-        stock=row.stock,
-        offered=row.offered,
-    )
+class Window(NamedTuple):
+    """The staged rows up to a key: how many would change nothing and are done, and the others."""
+
+    upto: str
+    unchanged: int
+    rows: list[StagedRow]
+
+
+class AppliedElsewhereError(Exception):
+    """Another process has applied some of these rows, or the whole ingestion."""
+
+
+def _locked(ingestion_id: int) -> Ingestion:
+    """Return an ingestion that is being applied, locked: two processes cannot apply its rows."""
+    applying = Ingestion.objects.select_for_update(of=("self",)).select_related("partner")
+    found = applying.filter(pk=ingestion_id, status=Ingestion.Status.APPLYING).first()
+    if found is None:
+        raise AppliedElsewhereError
+    return found
+
+
+def _commit_without_waiting() -> None:
+    """Let this transaction's commit not wait for the disk.
+
+    A power failure may lose it; then its rows are in the stage again. Everything that is committed
+    later, like an order or `finish`, brings it to the disk first.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
 
 
 @transaction.atomic
-def apply_some(ingestion_id: int, size: int) -> int:
-    """Apply up to `size` staged rows and take them from the stage; return how many.
-
-    Two processes cannot apply the same rows: the ingestion is locked.
-    """
-    applying = Ingestion.objects.select_for_update(of=("self",)).select_related("partner")
-    ingestion = applying.get(pk=ingestion_id)
-    if ingestion.status != Ingestion.Status.APPLYING:
-        return 0
-    undone = ingestion.takes_back
-    count = _take_back_some(ingestion, undone, size) if undone else _take_some(ingestion, size)
-    if not count:
-        _finish(ingestion)
-    return count
-
-
-def _finish(ingestion: Ingestion) -> None:
-    ingestion.status, ingestion.finished_at = Ingestion.Status.DONE, timezone.now()
-    ingestion.save(update_fields=["status", "finished_at"])
-    fields = log_fields(ingestion)
-    transaction.on_commit(lambda: logger.info("event=feed.applied", extra=fields))
+def next_window(ingestion_id: int, after: str) -> Window:
+    """Take rows that would change nothing from the next WINDOW after a key, locking no product."""
+    ingestion = _locked(ingestion_id)
+    _commit_without_waiting()
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # It has no statistics of rows that were just staged, and would read all of them.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        staged = ingestion.staged.filter(sku__gt=after).order_by("sku")
+        last = list(staged.values_list("sku", flat=True)[:WINDOW])[-1:]
+        if not last:
+            return Window(after, 0, [])
+        cursor.execute(_UNCHANGED, [ingestion.partner.slug, ingestion_id, after, last[0]])
+        unchanged = int(cursor.rowcount)
+        rows = list(staged.filter(sku__lte=last[0]))
+    _count(ingestion, unchanged=unchanged)
+    return Window(last[0], unchanged, rows)
 
 
-def _take_some(ingestion: Ingestion, size: int) -> int:
-    rows = list(ingestion.staged.order_by("sku")[:size])
-    if not rows:
-        return 0
-    categories = {one.name.casefold(): one.pk for one in Category.objects.all()}
+@transaction.atomic
+def apply_rows(ingestion_id: int, rows: list[StagedRow]) -> None:
+    """Apply staged rows and take them from the stage. Raises AppliedElsewhereError."""
+    ingestion = _locked(ingestion_id)
+    _commit_without_waiting()
+    deleted, _ = StagedRow.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    if deleted < len(rows):
+        raise AppliedElsewhereError
+    categories = set(Category.objects.order_by().values_list("pk", flat=True))
     results = offers_take(
         source=ingestion.partner.slug,
         offers=[_offer(row, categories) for row in rows],
@@ -75,46 +112,31 @@ def _take_some(ingestion: Ingestion, size: int) -> int:
         reference=ingestion.reference,
     )
     _record(ingestion, rows, results)
-    StagedRow.objects.filter(pk__in=[row.pk for row in rows]).delete()
-    return len(rows)
 
 
-def _take_back_some(ingestion: Ingestion, undone: Ingestion, size: int) -> int:
-    """Undo some of the changes of another ingestion."""
-    rows = list(undone.changes.select_related("product").order_by("product")[:size])
-    changes = {
-        row.product_id: Change(row.is_new, row.units, _stored(row.before), _stored(row.after))
-        for row in rows
-    }
-    refused = offers_take_back(changes=changes, reference=ingestion.reference)
-    rejects = [
-        RejectedRow(
-            ingestion=ingestion,
-            line=0,
-            code="changed_since",
-            sentence=refused[row.product_id],
-            cells={"sku": row.product.sku, "name": row.product.name},
-        )
-        for row in rows
-        if row.product_id in refused
-    ]
-    RejectedRow.objects.bulk_create(rejects)
-    AppliedChange.objects.filter(pk__in=[row.pk for row in rows]).delete()
-    Ingestion.objects.filter(pk=ingestion.pk).update(
-        alive_at=timezone.now(),
-        rows=F("rows") + len(rows),
-        rejected=F("rejected") + len(rejects),
-        updated=F("updated") + len(rows) - len(rejects),
+@transaction.atomic
+def finish(ingestion_id: int) -> None:
+    """End an ingestion whose rows are all applied."""
+    ingestion = _locked(ingestion_id)
+    if ingestion.staged.exists():
+        raise AppliedElsewhereError
+    ingestion.status, ingestion.finished_at = Ingestion.Status.DONE, timezone.now()
+    ingestion.save(update_fields=["status", "finished_at"])
+    fields = log_fields(ingestion)
+    transaction.on_commit(lambda: logger.info("event=feed.applied", extra=fields))
+
+
+def _offer(row: StagedRow, categories: set[int]) -> Offer:
+    return Offer(
+        sku=row.sku,
+        name=row.name,
+        description=row.description,
+        category_id=row.category_id if row.category_id in categories else None,
+        ean=row.ean,
+        price=row.price,
+        stock=row.stock,
+        offered=row.offered,
     )
-    return len(rows)
-
-
-def _stored(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values as they were before JSON had them."""
-    return {
-        name: Decimal(value) if name == "price" and value is not None else value
-        for name, value in values.items()
-    }
 
 
 def _record(ingestion: Ingestion, rows: list[StagedRow], results: list[Taken]) -> None:
@@ -123,33 +145,62 @@ def _record(ingestion: Ingestion, rows: list[StagedRow], results: list[Taken]) -
     for row, taken in zip(rows, results, strict=True):
         counts[taken.result] += 1
         if taken.result == "rejected":
-            rejects.append(_reject(ingestion, row, taken.problem))
+            rejects.append((row.line, "not_applied", taken.problem, row.cells()))
         elif taken.result != "unchanged":
-            changes.append(
-                AppliedChange(
-                    ingestion=ingestion,
-                    product_id=taken.product_id,
-                    is_new=taken.result == "created",
-                    units=taken.units,
-                    before=taken.before,
-                    after=taken.after,
-                )
-            )
-    AppliedChange.objects.bulk_create(changes)
-    RejectedRow.objects.bulk_create(rejects)
+            is_new = taken.result == "created"
+            changes.append((taken.product_id, is_new, taken.units, taken.before, taken.after))
+    insert_rows(
+        AppliedChange,
+        ("ingestion", "product", "is_new", "units", "before", "after"),
+        [(ingestion.pk, *change) for change in changes],
+    )
+    reject_rows(ingestion, rejects)
+    _count(ingestion, **counts)
+
+
+def _count(ingestion: Ingestion, **counts: int) -> None:
     Ingestion.objects.filter(pk=ingestion.pk).update(
         alive_at=timezone.now(), **{name: F(name) + count for name, count in counts.items()}
     )
 
 
-def _reject(ingestion: Ingestion, row: StagedRow, sentence: str) -> RejectedRow:
-    return RejectedRow(
-        ingestion=ingestion,
-        line=row.line,
-        code="not_applied",
-        sentence=sentence,
-        cells=row.cells(),
-    )
+class _Pace:
+    """How many rows a commit may have, to take about GOAL_SECONDS."""
+
+    def __init__(self) -> None:
+        self.size = FEWEST
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Learn from how long a commit of so many rows has taken."""
+        fitting = int(rows * GOAL_SECONDS / max(seconds, 0.001))
+        self.size = min(max(fitting, FEWEST), 2 * self.size, MOST)
+
+
+def _commits(ingestion: Ingestion) -> Iterator[int]:
+    """Apply what is staged, commit by commit; yield how many rows each has done."""
+    pace, after = _Pace(), ""
+    while (window := next_window(ingestion.pk, after)).upto > after:
+        yield window.unchanged
+        rows = iter(window.rows)
+        while some := list(islice(rows, pace.size)):
+            began = monotonic()
+            apply_rows(ingestion.pk, some)
+            pace.learn(len(some), monotonic() - began)
+            yield len(some)
+        after = window.upto
+
+
+def _undoing_commits(ingestion: Ingestion) -> Iterator[int]:
+    pace = _Pace()
+    while True:
+        began = monotonic()
+        with transaction.atomic():
+            _commit_without_waiting()
+            done = undo_some(_locked(ingestion.pk), pace.size)
+        if not done:
+            return
+        pace.learn(done, monotonic() - began)
+        yield done
 
 
 def apply_all(
@@ -158,15 +209,21 @@ def apply_all(
     *,
     seconds: float = float("inf"),
 ) -> bool:
-    """Apply what is staged until nothing is left or the time is up; return whether all is done."""
-    size, applied, until = FEWEST, 0, monotonic() + seconds
-    while monotonic() < until:
-        began = monotonic()
-        count = apply_some(ingestion.pk, size)
-        if not count:
-            return True
-        applied += count
-        report(applied)
-        took = max(monotonic() - began, 0.001)
-        size = min(max(int(size * GOAL_SECONDS / took), FEWEST), MOST)
-    return False
+    """Apply what is staged, or undo what is to be taken back, until all is done or the time is up.
+
+    Returns whether all is done.
+    """
+    applied, until = 0, monotonic() + seconds
+    commits = _undoing_commits if ingestion.takes_back_id else _commits
+    applying = Ingestion.objects.filter(pk=ingestion.pk, status=Ingestion.Status.APPLYING)
+    while applying.exists():
+        try:
+            for count in commits(ingestion):
+                applied += count
+                report(applied)
+                if monotonic() > until:
+                    return False
+            finish(ingestion.pk)
+        except AppliedElsewhereError:
+            continue
+    return True

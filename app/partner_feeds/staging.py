@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import io
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, Exists, F, Min, OuterRef
 from django.utils import timezone
 
 from partner_feeds.models import Ingestion, Partner, RejectedRow, StagedRow
 from partner_feeds.reading.items import Reader
 from partner_feeds.reading.problems import FeedError, Reject
-from products.models import Product
+from products.models import Category, Product
+from retail.db.bulk import insert_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from partner_feeds.reading.items import Item
 
 BATCH = 1000
 # Columns in the order of `_values`.
 _COLUMNS = (
-    *("ingestion_id", "line", "sku", "name", "description", "category", "ean", "price", "stock"),
+    *("ingestion", "line", "sku", "name", "description", "category", "ean", "price", "stock"),
     "offered",
 )
 _LINES_NAMED = 5
@@ -35,32 +35,14 @@ class ReadingLostError(Exception):
     """Another process reads this file, or its reading was given up as dead."""
 
 
-def _values(ingestion_id: int, sku: str, item: Item) -> tuple[Any, ...]:
+def _values(
+    ingestion_id: int, sku: str, item: Item, categories: Mapping[str, int]
+) -> tuple[Any, ...]:
+    category = categories.get((item.category or "").casefold())
     return (
-        *(ingestion_id, item.line, sku, item.name, item.description, item.category, item.ean),
+        *(ingestion_id, item.line, sku, item.name, item.description, category, item.ean),
         *(item.price, item.stock, item.offered),
     )
-
-
-# How COPY's text format writes what would end a value or a row.
-_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def _copied(values: Iterable[Any]) -> str:
-    texts = ("\\N" if value is None else str(value).translate(_ESCAPED) for value in values)
-    return "\t".join(texts)
-
-
-def _store(rows: Sequence[tuple[Any, ...]]) -> None:
-    """Write rows to the stage, on PostgreSQL by COPY."""
-    if connection.vendor == "postgresql":
-        table, columns = StagedRow._meta.db_table, ", ".join(_COLUMNS)  # noqa: SLF001 - documented
-        text = io.StringIO("\n".join(map(_copied, rows)))
-        with connection.cursor() as cursor:
-            cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN", text)
-        return
-    named = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    StagedRow.objects.bulk_create([StagedRow(**values) for values in named])
 
 
 def printable(cells: Any) -> dict[str, str]:
@@ -74,19 +56,20 @@ def printable(cells: Any) -> dict[str, str]:
     }
 
 
-def _rejected(ingestion: Ingestion, rejects: Iterable[Reject]) -> int:
-    rows = [
-        RejectedRow(
-            ingestion=ingestion,
-            line=reject.line,
-            code=reject.code,
-            sentence=reject.sentence[:_SENTENCE],
-            cells=printable(reject.cells),
-        )
-        for reject in rejects
+def reject_rows(ingestion: Ingestion, rows: Iterable[tuple[int, str, str, Any]]) -> int:
+    """Store rejected rows, each with line, code, sentence and cells; return how many."""
+    rejects = [
+        (ingestion.pk, line, code, sentence[:_SENTENCE], printable(cells))
+        for line, code, sentence, cells in rows
     ]
-    RejectedRow.objects.bulk_create(rows)
-    return len(rows)
+    insert_rows(RejectedRow, ("ingestion", "line", "code", "sentence", "cells"), rejects)
+    return len(rejects)
+
+
+def _rejected(ingestion: Ingestion, rejects: Iterable[Reject]) -> int:
+    return reject_rows(
+        ingestion, ((row.line, row.code, row.sentence, row.cells) for row in rejects)
+    )
 
 
 def stage(
@@ -105,9 +88,10 @@ def stage(
     taken = ingestion.rows > ingestion.rejected
     reader = Reader(file, partner.options(), after=ingestion.records_read, taken=taken)
     items = iter(reader)
+    categories = {one.name.casefold(): one.pk for one in Category.objects.all()}
     total = ingestion.rows
     while batch := list(islice(items, BATCH)):
-        _stage_batch(ingestion, batch, reader.records)
+        _stage_batch(ingestion, batch, reader.records, categories)
         total += len(batch)
         report(total)
         if monotonic() > until:
@@ -121,11 +105,17 @@ def stage(
 
 
 @transaction.atomic
-def _stage_batch(ingestion: Ingestion, batch: list[Item | Reject], records: int) -> None:
+def _stage_batch(
+    ingestion: Ingestion,
+    batch: list[Item | Reject],
+    records: int,
+    categories: Mapping[str, int],
+) -> None:
     """Store rows, unless another reader has come as far, or the reading was given up."""
     good = [item for item in batch if not isinstance(item, Reject)]
     key = ingestion.partner.key
-    _store([_values(ingestion.pk, key(item.sku), item) for item in good])
+    rows = [_values(ingestion.pk, key(item.sku), item, categories) for item in good]
+    insert_rows(StagedRow, _COLUMNS, rows)
     rejected = _rejected(ingestion, (row for row in batch if isinstance(row, Reject)))
     mine = Ingestion.objects.filter(
         pk=ingestion.pk, status=Ingestion.Status.READING, records_read=ingestion.records_read

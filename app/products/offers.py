@@ -104,6 +104,18 @@ def missing(offer: Offer) -> str:
     return f"The product is new and has no {' and no '.join(lacks)}." if lacks else ""
 
 
+def created(offer: Offer, new_category_id: int) -> Taken:
+    """Return what a new product gets, which nothing is missing for."""
+    after = {
+        "name": offer.name,
+        "description": offer.description or "",
+        "category_id": offer.category_id or new_category_id,
+        "ean": offer.ean or "",
+        "price": offer.price,
+    }
+    return Taken(offer.sku, "created", units=offer.stock or 0, after=after)
+
+
 def changed_since(product: Product, change: Change, most_stock: int) -> str:
     """Return why a change cannot be undone; an empty text if the product is as it left it."""
     if product.flash_active:

@@ -7,6 +7,7 @@ databases find the same products.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,8 @@ M = TypeVar("M", bound=models.Model)
 
 SOURCES = ("name", "description")
 _BATCH = 500
+# Most accents: with them gone, most texts are ASCII, and nothing more is to be done.
+_MARKS = re.compile("[\u0300-\u034e\u0350-\u036f]+")
 # Letters that Unicode does not decompose into one without a stroke, dot or ligature.
 _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ħ": "h"}
@@ -32,13 +35,24 @@ _LETTERS = str.maketrans(
 
 def fold(text: str) -> str:
     """Return the text without case, accents and invisible characters: "Große" → "grosse"."""
+    if text.isascii():
+        return text.lower().translate(_LETTERS)
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    decomposed = _MARKS.sub("", decomposed)
+    if decomposed.isascii():
+        return decomposed.translate(_LETTERS)
     letters = "".join(
         char
         for char in decomposed
         if not unicodedata.combining(char) and unicodedata.category(char) != "Cf"
     )
     return unicodedata.normalize("NFC", letters.translate(_LETTERS))
+
+
+def search_text(*texts: str) -> str:
+    """Return what is stored for texts that are searched."""
+    # A newline is in no word, so no word is found across two fields.
+    return fold("\n".join(texts))
 
 
 class _Computed(DeferredAttribute):
@@ -78,8 +92,7 @@ class SearchTextField(models.TextField):  # type: ignore[type-arg]
 
     def computed(self, instance: Model) -> str:
         """Return the text for the instance's current values."""
-        # A newline is in no word, so no word is found across two fields.
-        return fold("\n".join(str(getattr(instance, name)) for name in self.sources))
+        return search_text(*(str(getattr(instance, name)) for name in self.sources))
 
 
 def refold(model: type[Model], keys: Iterable[int], using: str) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, ProtectedError, RestrictedError
+from django.utils import timezone
 
 from products.models import HeldStock, Product, StockMovement
-from products.offers import FIELDS, Taken, changed_since, compared, missing, slug_of
+from products.offers import Taken, changed_since, compared, created, missing, slug_of
+from products.search import SOURCES, search_text
+from retail.db.bulk import insert_rows, update_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 Reason = StockMovement.Reason
 # The most staff can set: far below the column's limit, so that returns always fit.
 MAX_STOCK = 1_000_000_000
+_IMAGE = Product().image
 
 
 class SoldOutError(Exception):
@@ -170,7 +175,11 @@ def stock_adjust(
     return stock
 
 
-_OFFERED = (*FIELDS, "source_stock", "source_offered", "is_active", "stock")
+# Columns of a new product, in the order of `_new_product`.
+_NEW = (
+    *("source", "sku", "slug", "name", "description", "category_id", "ean", "price", "currency"),
+    *("image", "stock", "source_stock", "source_offered", "is_active", "search_text"),
+)
 
 
 @transaction.atomic
@@ -191,54 +200,65 @@ def offers_take(
         if product is not None:
             taken = compared(product, offer, MAX_STOCK)
             if taken.result == "updated":
-                for name, value in taken.after.items():
-                    setattr(product, name, value)
-                product.stock += taken.units
-                changed.append(product)
+                changed.append((product, taken.after, taken.units))
         elif problem := missing(offer):
             taken = Taken(offer.sku, "rejected", problem=problem)
         else:
-            fresh = _new_product(source, offer, new_category_id)
-            values = {name: getattr(fresh, name) for name in FIELDS}
-            taken = Taken(offer.sku, "created", units=fresh.stock, after=values)
-            new.append(fresh)
+            taken = created(offer, new_category_id)
+            new.append((offer, taken))
         results.append(taken)
-    _write_offers(changed, new)
-    created = {product.sku: product.pk for product in new}
-    for taken in results:
-        taken.product_id = created.get(taken.sku, taken.product_id)
-    StockMovement.objects.bulk_create(
-        _movements(
-            {one.product_id: one.units for one in results if one.units}, Reason.FEED, reference
-        )
-    )
+    _update(changed)
+    _create(source, new)
+    _move({one.product_id: one.units for one in results}, reference)
     return results
 
 
-def _new_product(source: str, offer: Offer, category_id: int) -> Product:
-    """Return the product of an offer that has all that it needs; it is not saved yet."""
-    values = {name: getattr(offer, name) for name in FIELDS if getattr(offer, name) is not None}
-    return Product(
-        source=source,
-        sku=offer.sku,
-        slug=slug_of(source, offer),
-        stock=offer.stock or 0,
-        source_stock=offer.stock,
-        source_offered=offer.offered,
-        is_active=offer.offered is not False,
-        **{"category_id": category_id, **values},
+def _create(source: str, new: Sequence[tuple[Offer, Taken]]) -> None:
+    """Insert new products, and give what became of their offers their keys."""
+    insert_rows(Product, _NEW, [_new_product(source, offer, taken) for offer, taken in new])
+    rows = Product.objects.filter(source=source, sku__in=[offer.sku for offer, _ in new])
+    keys = dict(rows.order_by().values_list("sku", "pk")) if new else {}
+    for offer, taken in new:
+        taken.product_id = keys[offer.sku]
+
+
+def _new_product(source: str, offer: Offer, taken: Taken) -> tuple[Any, ...]:
+    name, description = taken.after["name"], taken.after["description"]
+    return (
+        *(source, offer.sku, slug_of(source, offer), name, description),
+        *(taken.after["category_id"], taken.after["ean"], offer.price, settings.CURRENCY),
+        *(_IMAGE, taken.units, offer.stock, offer.offered, offer.offered is not False),
+        search_text(name, description),
     )
 
 
-def _write_offers(changed: list[Product], new: list[Product]) -> None:
-    """Write products in one statement each; the search text is computed with them."""
-    Product.objects.bulk_create(
-        changed,
-        update_conflicts=True,
-        unique_fields=["pk"],
-        update_fields=[*_OFFERED, "search_text"],
+def _update(changed: Sequence[tuple[Product, Mapping[str, Any], int]]) -> None:
+    """Set values of locked products, and add units to their stock: a statement for each kind."""
+    kinds: dict[tuple[str, ...], list[list[Any]]] = {}
+    for product, values, units in changed:
+        for name, value in values.items():
+            setattr(product, name, value)
+        product.stock += units
+        columns = [*values, *(["stock"] if units else [])]
+        if not values.keys().isdisjoint(SOURCES):
+            columns.append("search_text")
+        row = [product.pk, *(getattr(product, name) for name in columns)]
+        kinds.setdefault(tuple(columns), []).append(row)
+    for names, rows in kinds.items():
+        update_rows(Product, names, rows)
+
+
+def _move(units: Mapping[int, int], reference: str) -> None:
+    now = timezone.now()
+    insert_rows(
+        StockMovement,
+        ("product", "quantity", "reason", "reference", "created_at"),
+        [
+            (product_id, quantity, Reason.FEED.value, reference, now)
+            for product_id, quantity in units.items()
+            if quantity
+        ],
     )
-    Product.objects.bulk_create(new)
 
 
 @transaction.atomic
@@ -248,7 +268,7 @@ def offers_take_back(*, changes: Mapping[int, Change], reference: str) -> dict[i
     Returns why, for each product that has changed since and was left alone.
     """
     refused: dict[int, str] = {}
-    restored, units = [], {}
+    restored = []
     for product in Product.objects.select_for_update().filter(pk__in=changes).order_by("pk"):
         change = changes[product.pk]
         if problem := changed_since(product, change, MAX_STOCK):
@@ -257,14 +277,9 @@ def offers_take_back(*, changes: Mapping[int, Change], reference: str) -> dict[i
             if not _delete(product):
                 refused[product.pk] = "It was ordered since."
         else:
-            for name, value in change.before.items():
-                setattr(product, name, value)
-            product.stock -= change.units
-            units[product.pk] = -change.units
-            restored.append(product)
-    _write_offers(restored, [])
-    moved = {key: count for key, count in units.items() if count}
-    StockMovement.objects.bulk_create(_movements(moved, Reason.FEED, reference))
+            restored.append((product, change.before, -change.units))
+    _update(restored)
+    _move({product.pk: units for product, _, units in restored}, reference)
     return refused
 
 

@@ -8,8 +8,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from partner_feeds import intake, services, staging
-from partner_feeds.applying import apply_all, apply_some
+from partner_feeds import applying, intake, services, staging
+from partner_feeds.applying import (
+    AppliedElsewhereError,
+    apply_all,
+    apply_rows,
+    finish,
+    next_window,
+)
 from partner_feeds.models import AppliedChange, Ingestion, Partner, RejectedRow, StagedRow
 from partner_feeds.tasks import forget_feed_changes
 from products.models import Product, StockMovement
@@ -193,13 +199,38 @@ def test_what_changed_since_is_not_taken_back(partner: Partner) -> None:
 
 def test_it_goes_on_where_it_was_interrupted(partner: Partner) -> None:
     ingestion = intake.ingest(partner, io.BytesIO(FILE))
-    assert apply_some(ingestion.pk, 2) == 2
+    apply_rows(ingestion.pk, next_window(ingestion.pk, "").rows[:2])
     assert len(shelf()) == 2
     assert apply_all(ingestion)
     ingestion.refresh_from_db()
     assert (counts(ingestion), len(shelf())) == ((3, 3, 0, 0, 0), 3)
     assert AppliedChange.objects.count() == 3
-    assert apply_some(ingestion.pk, 2) == 0
+    assert apply_all(ingestion)
+
+
+def test_rows_that_another_process_applies_are_applied_once(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each commit finds that another process was first; both end with the ingestion."""
+    ingestion = intake.ingest(partner, io.BytesIO(FILE))
+    window = next_window(ingestion.pk, "")
+    apply_rows(ingestion.pk, window.rows[:1])
+    before = everything()
+    with pytest.raises(AppliedElsewhereError):
+        apply_rows(ingestion.pk, window.rows[:2])
+    with pytest.raises(AppliedElsewhereError):
+        finish(ingestion.pk)
+    assert (everything(), StagedRow.objects.count()) == (before, 2)
+    windows = iter([window])
+    own = applying.next_window
+    monkeypatch.setattr(
+        applying, "next_window", lambda key, after: next(windows, None) or own(key, after)
+    )
+    assert apply_all(ingestion)
+    ingestion.refresh_from_db()
+    assert (ingestion.status, counts(ingestion), len(shelf())) == ("DONE", (3, 3, 0, 0, 0), 3)
+    with pytest.raises(AppliedElsewhereError):
+        next_window(ingestion.pk, "")
 
 
 def test_only_one_file_of_a_partner_at_a_time(partner: Partner) -> None:

@@ -119,7 +119,9 @@ INGESTION_TRANSITIONS: dict[str, frozenset[str]] = {
 class FilePart(models.Model):
     """A part of a file that was received and is not read to its end yet."""
 
-    ingestion = models.ForeignKey(Ingestion, on_delete=models.CASCADE, related_name="parts")
+    ingestion = models.ForeignKey(
+        Ingestion, on_delete=models.CASCADE, related_name="parts", db_index=False
+    )
     number = models.PositiveIntegerField()
     content = models.BinaryField()
 

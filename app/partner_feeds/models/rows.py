@@ -8,17 +8,30 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from partner_feeds.models.ingestion import Ingestion
+from products.models import Category
+
+# Relations to the ingestion need no index of their own: each table has one that begins with it.
 
 
 class StagedRow(models.Model):
     """A row that was read and is not applied yet. It is deleted by the commit that applies it."""
 
-    ingestion = models.ForeignKey(Ingestion, on_delete=models.CASCADE, related_name="staged")
+    ingestion = models.ForeignKey(
+        Ingestion, on_delete=models.CASCADE, related_name="staged", db_index=False
+    )
     line = models.PositiveIntegerField()
     sku = models.CharField(max_length=64)
     name = models.CharField(max_length=120, null=True)  # noqa: DJ001 - null: the row says nothing
     description = models.TextField(null=True)  # noqa: DJ001
-    category = models.CharField(max_length=60, null=True)  # noqa: DJ001
+    # Without a constraint: a category that is deleted before the row is applied is none.
+    category = models.ForeignKey(
+        Category,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
     ean = models.CharField(max_length=14, null=True)  # noqa: DJ001
     price = models.DecimalField(max_digits=10, decimal_places=2, null=True)
     stock = models.IntegerField(null=True)
@@ -38,7 +51,9 @@ class StagedRow(models.Model):
 class RejectedRow(models.Model):
     """A row that was not taken, with the partner's own cells."""
 
-    ingestion = models.ForeignKey(Ingestion, on_delete=models.CASCADE, related_name="rejects")
+    ingestion = models.ForeignKey(
+        Ingestion, on_delete=models.CASCADE, related_name="rejects", db_index=False
+    )
     line = models.PositiveIntegerField()
     code = models.CharField(max_length=20)
     sentence = models.CharField(max_length=300)
@@ -54,7 +69,9 @@ class RejectedRow(models.Model):
 class AppliedChange(models.Model):
     """What an ingestion changed in a product: enough to take it back."""
 
-    ingestion = models.ForeignKey(Ingestion, on_delete=models.CASCADE, related_name="changes")
+    ingestion = models.ForeignKey(
+        Ingestion, on_delete=models.CASCADE, related_name="changes", db_index=False
+    )
     product = models.ForeignKey("products.Product", on_delete=models.CASCADE, related_name="+")
     is_new = models.BooleanField(default=False)
     units = models.IntegerField(default=0, help_text="by which the stock changed")
