@@ -59,7 +59,8 @@ class AppliedElsewhereError(Exception):
 def _locked(ingestion_id: int) -> Ingestion:
     """Return an ingestion that is being applied, locked: two processes cannot apply its rows."""
     applying = Ingestion.objects.select_for_update(of=("self",)).select_related("partner")
-    found = applying.filter(pk=ingestion_id, status=Ingestion.Status.APPLYING).first()
+    some = applying.only("reference", "takes_back", "partner__slug", "partner__category")
+    found = some.filter(pk=ingestion_id, status=Ingestion.Status.APPLYING).first()
     if found is None:
         raise AppliedElsewhereError
     return found

@@ -36,11 +36,11 @@ _LETTERS = str.maketrans(
 def fold(text: str) -> str:
     """Return the text without case, accents and invisible characters: "Große" → "grosse"."""
     if text.isascii():
-        return text.lower().translate(_LETTERS)
+        return text.lower().replace("\x00", "")
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     decomposed = _MARKS.sub("", decomposed)
     if decomposed.isascii():
-        return decomposed.translate(_LETTERS)
+        return decomposed.replace("\x00", "")
     letters = "".join(
         char
         for char in decomposed

@@ -319,3 +319,12 @@ def test_a_page_reads_products_in_the_order_of_an_index(index: str, query: str) 
     plan = page[:12].explain()
     assert index in plan
     assert "USE TEMP B-TREE" not in plan
+
+
+def test_the_short_ways_to_fold_give_the_same() -> None:
+    """ASCII, and what has only common accents, is folded without a look at each letter."""
+    for number in range(0x3000):
+        char = chr(number)
+        # With a letter that is not ASCII behind it, the long way is taken.
+        for text in (char, f"a{char}b", f"\N{LATIN SMALL LETTER E WITH ACUTE}{char}"):
+            assert fold(f"{text}\nя") == f"{fold(text)}\nя", hex(number)

@@ -30,7 +30,8 @@ def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Rows) -
     table, names = _table(model), ", ".join(map(_column, fields))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            lines = ("\t".join(map(_copied, fields, row)) for row in rows)
+            encoders = [_encoder(field) for field in fields]
+            lines = ("\t".join(map(_copied, encoders, row)) for row in rows)
             cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", io.StringIO("\n".join(lines)))
         else:
             marks = ", ".join(["%s"] * len(fields))
@@ -80,10 +81,13 @@ def _prepared(field: Any, value: Any) -> Any:
     return None if value is None else field.get_db_prep_save(value, connection)
 
 
-def _copied(field: Any, value: Any) -> str:
+def _encoder(field: Any) -> type[json.JSONEncoder] | None:
+    return (field.encoder or json.JSONEncoder) if isinstance(field, models.JSONField) else None
+
+
+def _copied(encoder: type[json.JSONEncoder] | None, value: Any) -> str:
+    """Return a value as COPY takes it; an encoder means that it is stored as JSON."""
     if value is None:
         return "\\N"
-    if isinstance(field, models.JSONField):
-        value = json.dumps(value, cls=field.encoder)
-    text = str(value)
+    text = json.dumps(value, cls=encoder) if encoder else str(value)
     return text.translate(_ESCAPED) if _SPECIAL.search(text) else text
