@@ -32,7 +32,9 @@ def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Rows) -
         if connection.vendor == "postgresql":
             encoders = [_encoder(field) for field in fields]
             lines = ("\t".join(map(_copied, encoders, row)) for row in rows)
-            cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", io.StringIO("\n".join(lines)))
+            text = io.StringIO("\n".join(lines))
+            with connection.wrap_database_errors:
+                cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", text)
         else:
             marks = ", ".join(["%s"] * len(fields))
             cursor.executemany(
