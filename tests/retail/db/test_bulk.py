@@ -42,7 +42,7 @@ def test_values_of_each_kind_arrive_as_they_are() -> None:
         (category.pk, NASTY, "a", "", D("0.10"), 0, False, None, AT, *ends),
         (category.pk, "", "b", NASTY, D("99999999.99"), 7, True, "\\N", None, *ends),
     ]
-    with transaction.atomic(), pytest.raises(DatabaseError):  # a constraint of all rows
+    with pytest.raises(DatabaseError), transaction.atomic():  # a flash sale needs an end
         insert_rows(Product, columns, rows)
     rows[0] = (*rows[0][:8], None, *rows[0][9:])
     insert_rows(Product, columns, rows)
