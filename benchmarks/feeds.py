@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.support import feed_files, server
+from benchmarks.support import books, feed_files, server
 from benchmarks.support.buyers import Wanted
+from benchmarks.support.peers import import_export
 from benchmarks.support.stage import Plan, shop_stage
 from benchmarks.support.tables import Spread, figure, machine, markdown, percentile, ratios
 from benchmarks.support.targets import Target, targets_table
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MILLION = 1_000_000
 KINDS = {
     "copy": "COPY into a table with the same indexes",
+    "peer": "django-import-export into such a table, all new",
     "csv": "CSV, all new",
     "again": "CSV, nothing changed",
     "json": "JSON, all new",
@@ -63,7 +65,7 @@ def _arguments() -> argparse.Namespace:
 def _files(folder: Path, count: int) -> dict[str, Path]:
     """Write a file of each format; return them by what is measured."""
     paths = {kind: folder / f"{count}.{kind}" for kind in KINDS}
-    for kind in ("copy", "csv", "again"):
+    for kind in ("copy", "peer", "csv", "again"):
         feed_files.write_csv(paths[kind], feed_files.rows(count))
     with paths["again"].open("a") as file:
         file.write("\n")  # other bytes, so that it is read
@@ -82,6 +84,11 @@ def _inside(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _measure(environment: Mapping[str, str], kind: str, file: Path) -> dict[str, float]:
+    if kind == "peer":
+        url = environment["DATABASE_URL"]
+        books.rows(url, "TRUNCATE feed_copy")
+        [(category,)] = books.rows(url, "SELECT id FROM products_category WHERE slug = 'feed'")
+        return {"seconds": import_export(file, url, category), "grown": 0.0}
     command = [sys.executable, "-m", "benchmarks.support.taking_in", kind, str(file)]
     measured: dict[str, float] = json.loads(server.call(command, _inside(environment), server.APP))
     return measured
@@ -110,7 +117,7 @@ def _report(results: dict[int, Results]) -> None:
             [
                 title,
                 str(Spread(tuple(count / one["seconds"] for one in found[kind]))),
-                figure(max(one["grown"] for one in found[kind])) if kind != "copy" else "",
+                figure(max(one["grown"] for one in found[kind])) if kind in TARGETS else "",
             ]
             for kind, title in KINDS.items()
         ]

@@ -174,7 +174,8 @@ class _Pace:
     def learn(self, rows: int, seconds: float) -> None:
         """Learn from how long a commit of so many rows has taken."""
         fitting = int(rows * GOAL_SECONDS / max(seconds, 0.001))
-        self.size = min(max(fitting, FEWEST), 2 * self.size, MOST)
+        # By steps: now and then, a commit also has to merge new entries into the search index.
+        self.size = min(max(fitting, self.size // 2, FEWEST), 2 * self.size, MOST)
 
 
 def _commits(ingestion: Ingestion) -> Iterator[int]:

@@ -182,7 +182,7 @@ _NEW = (
 )
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def offers_take(
     *, source: str, offers: Sequence[Offer], new_category_id: int, reference: str
 ) -> list[Taken]:
@@ -261,7 +261,7 @@ def _move(units: Mapping[int, int], reference: str) -> None:
     )
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def offers_take_back(*, changes: Mapping[int, Change], reference: str) -> dict[int, str]:
     """Undo what feeds changed, by product id: values return, units go, new products are deleted.
 

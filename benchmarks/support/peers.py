@@ -1,4 +1,4 @@
-"""django-oscar beside the shop: its own Python environment, its own database, its own checkout."""
+"""What the shop is measured beside, in a Python environment of its own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = ROOT / ".venv-peers"
 _PYTHON = _ENVIRONMENT / "bin" / "python"
 _REQUIREMENTS = ROOT / "benchmarks" / "peers" / "requirements.txt"
+_IMPORT_EXPORT = ROOT / "benchmarks" / "peers" / "import_export"
 _OSCAR = ROOT / "benchmarks" / "peers" / "oscar"
 
 
@@ -35,6 +36,18 @@ def install() -> None:
     subprocess.run([sys.executable, "-m", "venv", str(_ENVIRONMENT)], check=True)
     subprocess.run([*pip, "--require-hashes", "--requirement", str(_REQUIREMENTS)], check=True)
     done.write_bytes(_REQUIREMENTS.read_bytes())
+
+
+def import_export(file: Path, database_url: str, category: int) -> float:
+    """Return the seconds that django-import-export takes for a CSV file (table `feed_copy`)."""
+    install()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": database_url,
+        "CATEGORY": str(category),
+    }
+    said = server.call([str(_PYTHON), "importing.py", str(file)], environment, _IMPORT_EXPORT)
+    return float(said)
 
 
 @dataclass(frozen=True)
