@@ -15,6 +15,7 @@ __all__ = [
     "apply_anyway",
     "discard",
     "forget_changes",
+    "no_take_back",
     "take_back",
     "void_dead",
 ]
@@ -34,19 +35,24 @@ def apply_anyway(ingestion: Ingestion, *, user_id: int | None, reason: str) -> N
     logger.info("event=feed.applied_anyway", extra=log_fields(ingestion))
 
 
+def no_take_back(ingestion: Ingestion) -> str:
+    """Return why a file cannot be taken back; "" if it can."""
+    if ingestion.status != _Status.DONE or ingestion.takes_back_id:
+        return f"{ingestion} is not a file that was applied."
+    if Ingestion.objects.filter(takes_back=ingestion).exists():
+        return f"{ingestion} was taken back before."
+    if not ingestion.changes.exists():
+        return f"{ingestion} changed nothing, or more than {TAKE_BACK_WITHIN.days} days ago."
+    return ""
+
+
 def take_back(ingestion: Ingestion, *, user_id: int | None) -> Ingestion:
     """Begin to undo what a file changed, as a new ingestion that is to be applied.
 
     Raises IngestionRefusedError for what changed nothing, was taken back before, or is too old.
     """
-    if ingestion.status != _Status.DONE or ingestion.takes_back_id:
-        raise IngestionRefusedError(f"{ingestion} is not a file that was applied.")
-    if Ingestion.objects.filter(takes_back=ingestion).exists():
-        raise IngestionRefusedError(f"{ingestion} was taken back before.")
-    if not ingestion.changes.exists():
-        raise IngestionRefusedError(
-            f"{ingestion} changed nothing, or more than {TAKE_BACK_WITHIN.days} days ago."
-        )
+    if refusal := no_take_back(ingestion):
+        raise IngestionRefusedError(refusal)
     why = f"{ingestion} was taken back."
     back = begun(
         ingestion.partner,

@@ -129,4 +129,5 @@ def try_file(
         trial.stopped = f"after {seconds:g} seconds"
     except FeedError as error:
         trial.error = error
+    trial.rejects.sort(key=lambda row: row.line)
     return trial

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.db.models import Model, QuerySet
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
-    View = Callable[..., HttpResponse]
+    View = Callable[..., HttpResponseBase]
 
 Result = TypeVar("Result")
 
@@ -33,7 +34,7 @@ def desk_page(permission: str, *methods: str) -> Callable[[View], View]:
         limited = require_http_methods(["GET", "HEAD", *methods])(view)
 
         @wraps(view)
-        def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
             require(request, permission)
             return limited(request, *args, **kwargs)
 
