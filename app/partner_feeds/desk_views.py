@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.paginator import Paginator
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
 from partner_feeds import selectors
-from partner_feeds.desk import MAY_LOOK, PAGE_SIZE
+from partner_feeds.desk import MAY_DECIDE, MAY_LOOK, PAGE_SIZE
 from partner_feeds.forms import UploadForm
 from partner_feeds.gate import limits_of
 from partner_feeds.models import Partner
 from partner_feeds.progress import progress_of
+from partner_feeds.services import IngestionRefusedError
+from partner_feeds.tasks import fetch_now
 from retail.web import live
-from retail.web.desk import desk_page, history
+from retail.web.desk import act, desk_page, history, require
+from retail.web.problems import problem
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -50,7 +54,8 @@ def found(slug: str) -> Partner:
 
 def upload_form(partner: Partner, *sent: Any) -> UploadForm:
     """Return the form for a partner's file."""
-    return UploadForm(*sent, most_bytes=partner.options().limits.packed_bytes)
+    most = min(partner.options().limits.packed_bytes, settings.UPLOAD_MOST_BYTES)
+    return UploadForm(*sent, most_bytes=most)
 
 
 def partner_page(
@@ -78,7 +83,23 @@ def partner_page(
     return render(request, "partner_feeds/desk/partner.html", context, status=status)
 
 
-@desk_page(MAY_LOOK)
+def _fetch(request: HttpRequest, partner: Partner) -> HttpResponse:
+    """Let the worker fetch the partner's file now."""
+    user_id = request.user.pk
+    try:
+        act(request, partner, lambda: fetch_now(partner, user_id=user_id), "Fetch requested.")
+    except IngestionRefusedError as error:
+        return partner_page(request, partner, error=str(error), status=409)
+    return redirect("partner_feeds:desk_partner", partner.slug)
+
+
+@desk_page(MAY_LOOK, "POST")
 def one_partner(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show a partner: its settings, its files, and the form to upload one."""
-    return partner_page(request, found(slug))
+    """Show a partner: its settings and files; on POST, fetch its file."""
+    if request.method != "POST":
+        return partner_page(request, found(slug))
+    require(request, MAY_DECIDE)
+    partner = found(slug)
+    if request.POST.get("action") != "fetch":
+        return problem(request, 400)
+    return _fetch(request, partner)

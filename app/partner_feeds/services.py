@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from partner_feeds.events import log_fields, logger
 from partner_feeds.models import AppliedChange, Ingestion
+from partner_feeds.push_keys import push_key_create, push_key_revoke
 from partner_feeds.transitions import IngestionRefusedError, begun, discard, failed, moved
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "discard",
     "forget_changes",
     "no_take_back",
+    "push_key_create",
+    "push_key_revoke",
     "take_back",
     "void_dead",
 ]

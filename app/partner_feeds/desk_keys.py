@@ -1,0 +1,78 @@
+"""Staff's page of the keys with which a partner sends its files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.shortcuts import get_object_or_404, redirect, render
+
+from partner_feeds.desk import MAY_CHANGE
+from partner_feeds.desk_views import found
+from partner_feeds.models import PushKey
+from partner_feeds.services import push_key_create, push_key_revoke
+from retail.web.desk import act, desk_page
+from retail.web.problems import problem
+from retail.web.public_url import public_address
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from partner_feeds.models import Partner
+
+
+def _page(
+    request: HttpRequest,
+    partner: Partner,
+    *,
+    new: PushKey | None = None,
+    secret: str = "",
+    error: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    keys = partner.push_keys.select_related("created_by")
+    scheme, host = public_address(request)
+    context = {
+        "partner": partner,
+        "valid": keys.filter(revoked_at=None),
+        "revoked": keys.exclude(revoked_at=None),
+        "address": f"{scheme}://{host}",
+        "new": new,
+        "secret": secret,
+        "error": error,
+    }
+    return render(request, "partner_feeds/desk/keys.html", context, status=status)
+
+
+def _create(request: HttpRequest, partner: Partner) -> HttpResponse:
+    """Create a key and show it, in this answer only."""
+    user_id = request.user.pk
+    key, secret = act(
+        request, partner, lambda: push_key_create(partner, user_id=user_id), "API key created."
+    )
+    return _page(request, partner, new=key, secret=secret)
+
+
+def _revoke(request: HttpRequest, partner: Partner) -> HttpResponse:
+    sent = request.POST.get("key", "")
+    number = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 10 else 0  # noqa: PLR2004 - an id
+    key = get_object_or_404(partner.push_keys, pk=number)
+    if key.revoked_at:
+        return _page(request, partner, error=f"The key {key} was revoked before.", status=409)
+    user_id = request.user.pk
+    done = f"API key {key} revoked."
+    act(request, partner, lambda: push_key_revoke(key, user_id=user_id), done)
+    return redirect("partner_feeds:desk_keys", partner.slug)
+
+
+ACTIONS = {"create": _create, "revoke": _revoke}
+
+
+@desk_page(MAY_CHANGE, "POST")
+def keys(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a partner's keys; on POST, create or revoke one."""
+    partner = found(slug)
+    if request.method != "POST":
+        return _page(request, partner)
+    if (action := request.POST.get("action", "")) not in ACTIONS:
+        return problem(request, 400)
+    return ACTIONS[action](request, partner)
