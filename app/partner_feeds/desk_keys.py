@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 
 from partner_feeds.desk import MAY_CHANGE
 from partner_feeds.desk_views import found
-from partner_feeds.models import PushKey
 from partner_feeds.services import push_key_create, push_key_revoke
 from retail.web.desk import act, desk_page
 from retail.web.problems import problem
@@ -17,17 +17,18 @@ from retail.web.public_url import public_address
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from partner_feeds.models import Partner
+    from partner_feeds.models import Partner, PushKey
+
+
+class New(NamedTuple):
+    """A key that was just created, and its secret."""
+
+    key: PushKey
+    secret: str
 
 
 def _page(
-    request: HttpRequest,
-    partner: Partner,
-    *,
-    new: PushKey | None = None,
-    secret: str = "",
-    error: str = "",
-    status: int = 200,
+    request: HttpRequest, partner: Partner, new: New | None = None, error: str = ""
 ) -> HttpResponse:
     keys = partner.push_keys.select_related("created_by")
     scheme, host = public_address(request)
@@ -37,27 +38,26 @@ def _page(
         "revoked": keys.exclude(revoked_at=None),
         "address": f"{scheme}://{host}",
         "new": new,
-        "secret": secret,
         "error": error,
     }
+    status = 409 if error else 200
     return render(request, "partner_feeds/desk/keys.html", context, status=status)
 
 
 def _create(request: HttpRequest, partner: Partner) -> HttpResponse:
     """Create a key and show it, in this answer only."""
     user_id = request.user.pk
-    key, secret = act(
-        request, partner, lambda: push_key_create(partner, user_id=user_id), "API key created."
-    )
-    return _page(request, partner, new=key, secret=secret)
+    create = partial(push_key_create, partner, user_id=user_id)
+    return _page(request, partner, New(*act(request, partner, create, "API key created.")))
 
 
 def _revoke(request: HttpRequest, partner: Partner) -> HttpResponse:
     sent = request.POST.get("key", "")
-    number = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 10 else 0  # noqa: PLR2004 - an id
-    key = get_object_or_404(partner.push_keys, pk=number)
+    key = next((key for key in partner.push_keys.all() if str(key.pk) == sent), None)
+    if key is None:
+        return problem(request, 404)
     if key.revoked_at:
-        return _page(request, partner, error=f"The key {key} was revoked before.", status=409)
+        return _page(request, partner, error=f"The key {key} was revoked before.")
     user_id = request.user.pk
     done = f"API key {key} revoked."
     act(request, partner, lambda: push_key_revoke(key, user_id=user_id), done)

@@ -60,8 +60,8 @@ def progress_of(ingestion: Ingestion, now: datetime, since: Mark | None = None) 
     """Return how far a file is; its rate is that since a mark of the same status."""
     done = done_of(ingestion)
     reading = ingestion.status == Ingestion.Status.READING
-    rate = None
+    rate = 0.0
     if since and since.status == ingestion.status and since.done <= done:
         seconds = now.timestamp() - since.at
-        rate = (done - since.done) / seconds if seconds >= 1 else None
-    return Progress(done, None if reading else ingestion.to_apply, rate)
+        rate = (done - since.done) / seconds if seconds >= 1 else 0.0
+    return Progress(done, None if reading else ingestion.to_apply, rate or None)

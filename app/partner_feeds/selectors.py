@@ -187,24 +187,24 @@ class Bucket(NamedTuple):
     percent: float
 
 
+# The first condition that holds. In whole numbers: SQLite has no decimals.
 _BUCKETS = (
-    ("down by 90 % or more", "<= 0.1"),
-    ("down by 50 to 90 %", "<= 0.5"),
-    ("down by 10 to 50 %", "<= 0.9"),
-    ("down by less than 10 %", "< 1"),
-    ("unchanged", "<= 1"),
-    ("up by less than 10 %", "< 1.1"),
-    ("up by 10 to 50 %", "< 1.5"),
-    ("up by 50 % or more", "< 10"),
-    ("ten times or more", ">= 10"),
+    ("down by 90 % or more", "10 * staged.price <= product.price"),
+    ("down by 50 to 90 %", "2 * staged.price <= product.price"),
+    ("down by 10 to 50 %", "10 * staged.price <= 9 * product.price"),
+    ("down by less than 10 %", "staged.price < product.price"),
+    ("unchanged", "staged.price = product.price"),
+    ("up by less than 10 %", "10 * staged.price < 11 * product.price"),
+    ("up by 10 to 50 %", "2 * staged.price < 3 * product.price"),
+    ("up by 50 % or more", "staged.price < 10 * product.price"),
+    ("ten times or more", "staged.price >= 10 * product.price"),
 )
 
 
 def price_distribution(ingestion: Ingestion) -> list[Bucket]:
     """Return how many prices would change by how much, of products that are in the shop."""
     cases = " ".join(
-        f"WHEN staged.price {limit} * product.price THEN {number}"
-        for number, (_, limit) in enumerate(_BUCKETS)
+        f"WHEN {condition} THEN {number}" for number, (_, condition) in enumerate(_BUCKETS)
     )
     select = f"CASE {cases} END AS bucket, count(*)"
     counts = dict(_rows(select, "staged.price IS NOT NULL", "GROUP BY bucket", ingestion))

@@ -33,7 +33,8 @@ def apply_anyway(ingestion: Ingestion, *, user_id: int | None, reason: str) -> N
     """Let a held file be applied. Raises IngestionRefusedError if it is not held."""
     if not reason.strip():
         raise IngestionRefusedError("Say why the file is to be applied anyway.")
-    if not moved(ingestion, _Status.APPLYING, applied_by_id=user_id, reason=reason[:300]):
+    decided = {"applied_by_id": user_id, "reason": reason[:300]}
+    if not moved(ingestion, _Status.APPLYING, only_from=_Status.HELD, **decided):
         raise IngestionRefusedError(f"{ingestion} is not held.")
     logger.info("event=feed.applied_anyway", extra=log_fields(ingestion))
 

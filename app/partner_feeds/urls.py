@@ -19,9 +19,7 @@ desk_urls = [
     path("desk/feeds/<slug:slug>/", desk_views.one_partner, name="desk_partner"),
     path("desk/feeds/<slug:slug>/upload/", desk_upload.upload, name="desk_upload"),
     path("desk/feeds/<slug:slug>/keys/", desk_keys.keys, name="desk_keys"),
-    path(
-        "desk/feeds/files/<slug:reference>/", desk_ingestion.one_ingestion, name="desk_ingestion"
-    ),
+    path("desk/feeds/files/<slug:reference>/", desk_ingestion.one_ingestion, name="desk_ingestion"),
     path(
         "desk/feeds/files/<slug:reference>/progress",
         desk_ingestion.ingestion_progress,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils import timezone
@@ -40,7 +40,7 @@ def addresses(partner: Partner) -> dict[str, str]:
     return {
         LIST: "",
         f"{LIST}list": "",
-        PARTNER: "",
+        PARTNER: "fetch",
         UPLOAD: "take_in",
         path(ingestion): "apply",
         path(ingestion, "progress"): "",
@@ -111,14 +111,15 @@ def row_of(page: str, name: str) -> str:
 
 def test_the_list_begins_with_what_needs_staff(partner: Partner) -> None:
     category = partner.category
+    settings: dict[str, dict[str, Any]] = {
+        "Aaa": {},
+        "Old": {"is_active": False, "fresh_within_minutes": 5},
+        "Promised": {"fresh_within_minutes": 60},
+        "Running": {"address": "https://r.example/", "fetch_every_minutes": 120},
+    }
     made = {
         name: Partner.objects.create(name=name, slug=name.lower(), category=category, **values)
-        for name, values in {
-            "Aaa": {},
-            "Old": {"is_active": False, "fresh_within_minutes": 5},
-            "Promised": {"fresh_within_minutes": 60},
-            "Running": {"address": "https://r.example/", "fetch_every_minutes": 120},
-        }.items()
+        for name, values in settings.items()
     }
     held(partner)
     reading(made["Running"])

@@ -30,7 +30,7 @@ from tests.partner_feeds.taking_in import FILE, shelf, take_in
 
 if TYPE_CHECKING:
     from django.test import Client
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
@@ -178,23 +178,26 @@ class _Unread(io.BytesIO):
 
 
 def test_too_large_a_file_is_refused_unread(
-    client: Client, partner: Partner, settings: SettingsWrapper
+    client: Client, partner: Partner, settings: Settings
 ) -> None:
-    size = settings.UPLOAD_MOST_BYTES + 1
     before = state()
-    sent = {"wsgi.input": _Unread(), "CONTENT_LENGTH": str(size)}
-    kind = "multipart/form-data; boundary=b"
-    assert client.generic("POST", UPLOAD, b"", kind, **sent).status_code == 413
-    one_more_than_a_form = {**sent, "CONTENT_LENGTH": str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)}
-    assert client.generic("POST", PARTNER, b"", kind, **one_more_than_a_form).status_code == 413
+    limits = {
+        UPLOAD: settings.UPLOAD_MOST_BYTES,
+        PARTNER: settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    }
+    for address, most in limits.items():
+        assert unread(client, address, most + 1).status_code == 413
     assert state() == before
 
 
-def test_nobody_is_read_who_may_not_upload(partner: Partner) -> None:
-    kind = "multipart/form-data; boundary=b"
-    sent = {"wsgi.input": _Unread(), "CONTENT_LENGTH": "5000000"}
-    client = staff("on-call")
-    assert client.generic("POST", UPLOAD, b"", kind, **sent).status_code == 403
+def unread(client: Client, address: str, size: int) -> Any:
+    """Send a body of which nothing may be read."""
+    sent: dict[str, Any] = {"wsgi.input": _Unread(), "CONTENT_LENGTH": str(size)}
+    return client.generic("POST", address, b"", "multipart/form-data; boundary=b", **sent)
+
+
+def test_nothing_is_read_of_those_who_may_not_upload(partner: Partner) -> None:
+    assert unread(staff("on-call"), UPLOAD, 5_000_000).status_code == 403
 
 
 def test_a_file_is_not_kept_in_memory(
