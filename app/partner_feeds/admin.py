@@ -31,6 +31,19 @@ def _choices() -> dict[str, list[tuple[str, str]]]:
     }
 
 
+_LABELS = {
+    "is_active": "Active",
+    "mapping": "What the columns are",
+    "columns": "Own names of columns",
+    "ignore_case": "Keys ignore case",
+    "negative_stock_is_zero": "A stock below 0 counts as 0",
+    "absent": "If a product is not in a file",
+    "allow_http": "Allow http://",
+    "fetch_every_minutes": "Fetched every … minutes",
+    "fresh_within_minutes": "Promised every … minutes",
+}
+
+
 @admin.register(Partner)
 class PartnerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "slug", "format", "mapping", "is_active")
@@ -79,6 +92,8 @@ class PartnerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> Any:
         if choices := _choices().get(db_field.name):
             kwargs["widget"] = Select(choices=choices)
+        if label := _LABELS.get(db_field.name):
+            kwargs["label"] = label
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def view_on_site(self, obj: Partner) -> str:

@@ -147,7 +147,7 @@ def test_an_old_file_is_not_taken_back(client: Client, partner: Partner) -> None
     assert state() == before
 
 
-def live(client: Client, ingestion: Ingestion, **query: object) -> Any:
+def live(client: Client, ingestion: Ingestion, **query: Any) -> Any:
     return client.get(path(ingestion, "progress"), query)
 
 

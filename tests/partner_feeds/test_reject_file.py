@@ -65,7 +65,7 @@ def test_it_is_sent_as_a_file(partner: Partner) -> None:
     assert answer.headers["Content-Disposition"] == (
         f'attachment; filename="{ingestion.reference}.csv"'
     )
-    assert b"".join(answer).decode() == (  # type: ignore[arg-type]
+    assert b"".join(answer).decode() == (
         '\ufeff"sku","name","price","stock","line","code","sentence"\r\n'
         '"\'=HYPERLINK()","Says ""no"", twice","\'-1.00","","5","price_not_positive",'
         '"The price -1.00 is not above 0."\r\n'

@@ -27,9 +27,9 @@ def thousands(number: float) -> str:
 @register.filter
 def bytes_of(size: int) -> str:
     """Return a number of bytes in the unit that fits."""
-    for unit, least in (("MB", 1_000_000), ("kB", 1000)):
+    for unit, least in (("MB", 1024**2), ("kB", 1024)):
         if size >= least:
-            return f"{size / least:,.1f} {unit}"
+            return f"{size / least:,.1f} {unit}".replace(".0 ", " ")
     return f"{size} bytes"
 
 
