@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from django.db import transaction
 from django.shortcuts import redirect, render
 
 from partner_feeds.desk import MAY_CHANGE
 from partner_feeds.desk_views import found
+from partner_feeds.models import Partner
 from partner_feeds.services import push_key_create, push_key_revoke
 from retail.web.desk import act, desk_page
 from retail.web.problems import problem
@@ -17,7 +19,13 @@ from retail.web.public_url import public_address
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from partner_feeds.models import Partner, PushKey
+    from partner_feeds.models import PushKey
+
+
+CHANGED = (
+    "Nothing was created: these keys have changed since the page was opened. If you pressed the "
+    "button twice and did not see the new key, revoke it and create another."
+)
 
 
 class New(NamedTuple):
@@ -37,6 +45,7 @@ def _page(
         "valid": keys.filter(revoked_at=None),
         "revoked": keys.exclude(revoked_at=None),
         "address": f"{scheme}://{host}",
+        "seen": partner.push_keys.count(),
         "new": new,
         "error": error,
     }
@@ -44,9 +53,13 @@ def _page(
     return render(request, "partner_feeds/desk/keys.html", context, status=status)
 
 
+@transaction.atomic
 def _create(request: HttpRequest, partner: Partner) -> HttpResponse:
-    """Create a key and show it, in this answer only."""
+    """Create a key and show it, in this answer only. A form that is sent twice creates one."""
     user_id = request.user.pk
+    Partner.objects.select_for_update().get(pk=partner.pk)
+    if request.POST.get("seen") != str(partner.push_keys.count()):
+        return _page(request, partner, error=CHANGED)
     create = partial(push_key_create, partner, user_id=user_id)
     return _page(request, partner, New(*act(request, partner, create, "API key created.")))
 

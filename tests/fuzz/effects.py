@@ -108,6 +108,8 @@ REFUSALS: dict[str, frozenset[str]] = {
         SESSION | TRAIL,
     ),
     "orders:checkout": frozenset({"payments_circuitbreaker"}),
+    # A new key is shown in the answer, and nowhere else.
+    "partner_feeds:desk_keys": HISTORY | {"partner_feeds_pushkey"},
 }
 # Django moves the reset token from the URL into the session, so that no Referer header leaks it.
 ALLOWED_FOR_GET: dict[str, frozenset[str]] = {"accounts:password_reset_confirm": SESSION}

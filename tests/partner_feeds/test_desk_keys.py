@@ -53,7 +53,7 @@ def test_a_key_is_shown_once(
     client: Client, partner: Partner, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    answer = send(client, action="create")
+    answer = send(client, action="create", seen=0)
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
     [secret] = re.findall(r"vtf_[\w-]{43}", text_of(answer))
@@ -66,6 +66,22 @@ def test_a_key_is_shown_once(
     assert [text for text in (*stored, *logged, str(client.cookies)) if secret[12:] in text] == []
     assert LogEntry.objects.get().change_message == "API key created."
     assert "merchandiser" in text_of(client.get(KEYS))
+
+
+def test_a_form_that_is_sent_twice_creates_one_key(client: Client, partner: Partner) -> None:
+    page = client.get(KEYS).content.decode()
+    assert 'name="seen" value="0"' in page
+    send(client, action="create", seen=0)
+    before = (keys(), state())
+    for seen in (0, 2, "", "x", "\0"):
+        answer = send(client, action="create", seen=seen)
+        assert answer.status_code == 409
+        assert "Nothing was created: these keys have changed" in text_of(answer)
+        assert "vtf_" in text_of(answer)
+        assert 'name="seen" value="1"' in answer.content.decode()
+    assert (keys(), state()) == before
+    assert send(client, action="create", seen=1).status_code == 200
+    assert PushKey.objects.count() == 2
 
 
 def test_a_key_is_revoked_once(client: Client, partner: Partner) -> None:
