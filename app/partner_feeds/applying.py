@@ -93,7 +93,7 @@ def _take_back_some(ingestion: Ingestion, undone: Ingestion, size: int) -> int:
             line=0,
             code="changed_since",
             sentence=refused[row.product_id],
-            cells={"sku": row.product.sku, "name": row.product.name},
+            cells=[("sku", row.product.sku), ("name", row.product.name)],
         )
         for row in rows
         if row.product_id in refused
@@ -148,7 +148,7 @@ def _reject(ingestion: Ingestion, row: StagedRow, sentence: str) -> RejectedRow:
         line=row.line,
         code="not_applied",
         sentence=sentence,
-        cells=row.cells(),
+        cells=list(row.cells().items()),
     )
 
 

@@ -43,7 +43,7 @@ class _Written(io.StringIO):
 def _cells(ingestion: Ingestion) -> Iterator[tuple[dict[str, Any], tuple[Any, ...]]]:
     rows = ingestion.rejects.order_by("line", "pk")
     for row in rows.iterator(chunk_size=CHUNK):
-        yield dict(row.cells), (row.line, row.code, row.sentence)
+        yield row.by_name(), (row.line, row.code, row.sentence)
 
 
 def _columns(ingestion: Ingestion) -> tuple[list[str], bool]:

@@ -115,7 +115,7 @@ def first_rejects(ingestion: Ingestion) -> list[RejectShown]:
     """Return the first rejected rows."""
     rows = ingestion.rejects.order_by("line", "pk")[:WORST]
     return [
-        RejectShown(row.line, row.code, row.sentence, first_cells(dict(row.cells))) for row in rows
+        RejectShown(row.line, row.code, row.sentence, first_cells(row.by_name())) for row in rows
     ]
 
 

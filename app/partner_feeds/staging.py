@@ -81,7 +81,7 @@ def _rejected(ingestion: Ingestion, rejects: Iterable[Reject]) -> int:
             line=reject.line,
             code=reject.code,
             sentence=reject.sentence[:_SENTENCE],
-            cells=printable(reject.cells),
+            cells=list(printable(reject.cells).items()),
         )
         for reject in rejects
     ]

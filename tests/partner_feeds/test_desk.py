@@ -174,7 +174,9 @@ def test_many_partners_cost_no_more_queries(
     with django_assert_num_queries(7):
         client.get(LIST)
     for number in range(5):
-        one = Partner.objects.create(name=f"N{number}", slug=f"n{number}", category_id=1)
+        one = Partner.objects.create(
+            name=f"N{number}", slug=f"n{number}", category=partner.category
+        )
         take_in(one, FILE)
         reading(one, FILE + b"A9,Pot,1.00,1\n")
     with django_assert_num_queries(7):

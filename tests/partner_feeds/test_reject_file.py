@@ -46,7 +46,11 @@ def rejected(partner: Partner, *rows: Mapping[str, object]) -> Ingestion:
     ingestion = take_in(partner, FILE)
     for number, cells in enumerate(rows):
         RejectedRow.objects.create(
-            ingestion=ingestion, line=number + 2, code="price", sentence="=Bad, so.", cells=cells
+            ingestion=ingestion,
+            line=number + 2,
+            code="price",
+            sentence="=Bad, so.",
+            cells=list(cells.items()),
         )
     return ingestion
 
@@ -74,9 +78,9 @@ def test_it_is_sent_as_a_file(partner: Partner) -> None:
 
 @pytest.mark.django_db
 def test_rows_with_different_columns(partner: Partner) -> None:
-    ingestion = rejected(partner, {"a": "1", "=b": "2"}, {"c": "3", "a": "\n"}, {})
+    ingestion = rejected(partner, {"aaa": "1", "=b": "2"}, {"c": "3", "aaa": "\n"}, {})
     assert table(ingestion) == [
-        ["a", "'=b", "c", "line", "code", "sentence"],
+        ["aaa", "'=b", "c", "line", "code", "sentence"],
         ["1", "2", "", "2", "price", "'=Bad, so."],
         ["'\n", "", "3", "3", "price", "'=Bad, so."],
         ["", "", "", "4", "price", "'=Bad, so."],

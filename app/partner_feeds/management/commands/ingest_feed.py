@@ -101,7 +101,7 @@ class Command(BaseCommand):
         if sys.stderr.isatty():
             self.stderr.write(CLEAR, ending="")
         for reject in ingestion.rejects.order_by("line", "pk")[:SHOWN]:
-            where = f"line {reject.line}" if reject.line else reject.cells.get("sku", "")
+            where = f"line {reject.line}" if reject.line else reject.by_name().get("sku", "")
             self.stdout.write(f"{where}: {reject.sentence}")
         if ingestion.rejected > SHOWN:
             self.stdout.write(f"and {ingestion.rejected - SHOWN:,} more rejected rows")
