@@ -9,6 +9,7 @@ from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import User
 from django.contrib.auth.views import RedirectURLMixin
 from django.core.exceptions import PermissionDenied
+from django.http import HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
@@ -128,7 +129,7 @@ class AddingView(ProtectedView):
         """Trust the session, log out elsewhere, and show recovery codes if there are new ones."""
         trust(self.request)
         sessions_end(user_of(self.request), keep=current(self.request))
-        return self.show_codes(codes) if codes else redirect(self.get_success_url())
+        return self.show_codes(codes) if codes else HttpResponseRedirect(self.get_success_url())
 
 
 class RemovingView(ProtectedView):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import JsonResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404
 
 from accounts.factor_base import AddingView, RemovingView, limited, trust, user_of
 from accounts.factor_forms import AddPasskeyForm, PasskeyForm
@@ -114,7 +114,7 @@ class PasskeyCheckView(FactorCheckView):
         if kind is None:
             return self.form_invalid(form)
         trust(self.request)
-        return redirect(self.get_success_url())
+        return HttpResponseRedirect(self.get_success_url())
 
     def form_invalid(self, _form: object) -> HttpResponse:
         """Show the page that asks, with all ways to answer."""

@@ -49,3 +49,9 @@ def _weak_settings() -> Iterator[CheckMessage]:
             hint="Unset STAFF_MFA.",
             id="config.W005",
         )
+    if settings.FEEDS_ALLOW_PRIVATE:
+        yield Warning(
+            "FEEDS_ALLOW_PRIVATE is on: partners' addresses may lead into the shop's own networks.",
+            hint="Unset FEEDS_ALLOW_PRIVATE.",
+            id="config.W006",
+        )

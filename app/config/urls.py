@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("products.urls")),
     path("", include("orders.urls")),
     path("", include("returns.urls")),
+    path("", include("partner_feeds.urls")),
     path("cart/", include("cart.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),

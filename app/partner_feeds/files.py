@@ -1,9 +1,15 @@
-"""The file of an ingestion, kept in the database until it is read: so any worker can read it."""
+"""Files on their way: on disk while they arrive, then in the database, for any worker to read."""
 
 from __future__ import annotations
 
 import io
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, BinaryIO, cast
+
+from django.conf import settings
 
 from partner_feeds.models import FilePart, Ingestion
 
@@ -11,6 +17,23 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 PART_BYTES = 1024 * 1024
+LEFT_AFTER_SECONDS = 60 * 60
+
+
+def temporary() -> BinaryIO:
+    """Return an empty file on disk, which ends when it is closed, or with the process."""
+    folder = Path(settings.FILE_UPLOAD_TEMP_DIR)
+    folder.mkdir(parents=True, exist_ok=True)
+    return cast("BinaryIO", tempfile.TemporaryFile(dir=folder))
+
+
+def delete_left() -> None:
+    """Delete what processes have left that were killed while they received a file."""
+    before = time() - LEFT_AFTER_SECONDS
+    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()
 
 
 def store(ingestion: Ingestion, file: BinaryIO) -> None:

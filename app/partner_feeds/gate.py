@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from partner_feeds.models import Ingestion, Partner
     from retail.thresholds import Feeds
 
-_FROM = """FROM partner_feeds_stagedrow AS staged
+# Parameters: the partner's slug, the ingestion.
+COMPARED = """FROM partner_feeds_stagedrow AS staged
 LEFT JOIN products_product AS product
 ON product.source = %s AND product.sku = staged.sku
 WHERE staged.ingestion_id = %s"""
 _JUMPED = """staged.price IS NOT NULL
 AND (staged.price >= %s * product.price OR staged.price * %s <= product.price)"""
-_SOLD_OUT = "staged.stock = 0 AND product.source_stock > 0"
+SOLD_OUT = "staged.stock = 0 AND product.source_stock > 0"
 
 
 def limits_of(partner: Partner) -> Feeds:
@@ -50,7 +51,7 @@ def effect_of(ingestion: Ingestion) -> Effect:
     sums = f"""SELECT count(*), count(product.id),
     coalesce(sum(CASE WHEN staged.price <> product.price THEN 1 ELSE 0 END), 0),
     coalesce(sum(CASE WHEN {_JUMPED} THEN 1 ELSE 0 END), 0),
-    coalesce(sum(CASE WHEN {_SOLD_OUT} THEN 1 ELSE 0 END), 0) {_FROM}"""
+    coalesce(sum(CASE WHEN {SOLD_OUT} THEN 1 ELSE 0 END), 0) {COMPARED}"""
     with connection.cursor() as cursor:
         cursor.execute(sums, [factor, factor, ingestion.partner.slug, ingestion.pk])
         return Effect(*map(int, cursor.fetchone()))

@@ -67,6 +67,12 @@ def _arrived(partner: Partner, file: BinaryIO, **values: Any) -> Ingestion:
     return ingestion
 
 
+def is_busy(partner: Partner) -> bool:
+    """Return whether a file of the partner is being taken in, so that another one is refused."""
+    running = (_Status.READING, _Status.APPLYING)
+    return Ingestion.objects.filter(partner=partner, status__in=running).exists()
+
+
 def ingest(
     partner: Partner,
     file: BinaryIO,

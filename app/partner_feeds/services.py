@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from partner_feeds.events import log_fields, logger
 from partner_feeds.models import AppliedChange, Ingestion
+from partner_feeds.push_keys import push_key_create, push_key_revoke
 from partner_feeds.transitions import IngestionRefusedError, begun, discard, failed, moved
 
 __all__ = [
@@ -15,6 +16,9 @@ __all__ = [
     "apply_anyway",
     "discard",
     "forget_changes",
+    "no_take_back",
+    "push_key_create",
+    "push_key_revoke",
     "take_back",
     "void_dead",
 ]
@@ -29,9 +33,21 @@ def apply_anyway(ingestion: Ingestion, *, user_id: int | None, reason: str) -> N
     """Let a held file be applied. Raises IngestionRefusedError if it is not held."""
     if not reason.strip():
         raise IngestionRefusedError("Say why the file is to be applied anyway.")
-    if not moved(ingestion, _Status.APPLYING, applied_by_id=user_id, reason=reason[:300]):
+    decided = {"applied_by_id": user_id, "reason": reason[:300]}
+    if not moved(ingestion, _Status.APPLYING, only_from=_Status.HELD, **decided):
         raise IngestionRefusedError(f"{ingestion} is not held.")
     logger.info("event=feed.applied_anyway", extra=log_fields(ingestion))
+
+
+def no_take_back(ingestion: Ingestion) -> str:
+    """Return why a file cannot be taken back; "" if it can."""
+    if ingestion.status != _Status.DONE or ingestion.takes_back_id:
+        return f"{ingestion} is not a file that was applied."
+    if Ingestion.objects.filter(takes_back=ingestion).exists():
+        return f"{ingestion} was taken back before."
+    if not ingestion.changes.exists():
+        return f"{ingestion} changed nothing, or more than {TAKE_BACK_WITHIN.days} days ago."
+    return ""
 
 
 def take_back(ingestion: Ingestion, *, user_id: int | None) -> Ingestion:
@@ -39,14 +55,8 @@ def take_back(ingestion: Ingestion, *, user_id: int | None) -> Ingestion:
 
     Raises IngestionRefusedError for what changed nothing, was taken back before, or is too old.
     """
-    if ingestion.status != _Status.DONE or ingestion.takes_back_id:
-        raise IngestionRefusedError(f"{ingestion} is not a file that was applied.")
-    if Ingestion.objects.filter(takes_back=ingestion).exists():
-        raise IngestionRefusedError(f"{ingestion} was taken back before.")
-    if not ingestion.changes.exists():
-        raise IngestionRefusedError(
-            f"{ingestion} changed nothing, or more than {TAKE_BACK_WITHIN.days} days ago."
-        )
+    if refusal := no_take_back(ingestion):
+        raise IngestionRefusedError(refusal)
     why = f"{ingestion} was taken back."
     back = begun(
         ingestion.partner,

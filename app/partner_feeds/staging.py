@@ -59,7 +59,7 @@ def printable(cells: Any) -> dict[str, str]:
 def reject_rows(ingestion: Ingestion, rows: Iterable[tuple[int, str, str, Any]]) -> int:
     """Store rejected rows, each with line, code, sentence and cells; return how many."""
     rejects = [
-        (ingestion.pk, line, code, sentence[:_SENTENCE], printable(cells))
+        (ingestion.pk, line, code, sentence[:_SENTENCE], list(printable(cells).items()))
         for line, code, sentence, cells in rows
     ]
     insert_rows(RejectedRow, ("ingestion", "line", "code", "sentence", "cells"), rejects)

@@ -7,8 +7,8 @@ from time import monotonic
 
 from django.utils import timezone
 
-from partner_feeds import applying, intake, services
-from partner_feeds.models import Ingestion
+from partner_feeds import applying, files, intake, schedule, services
+from partner_feeds.models import Ingestion, Partner
 from retail.jobs import job
 
 # A job is stopped after 170 s. Reading stops at the next batch, and ends with statements over the
@@ -44,9 +44,37 @@ def resume_feeds() -> int:
     return len(keys)
 
 
+@job(every_minutes=1, success_within_minutes=15)
+def fetch_feeds() -> int:
+    """Fetch the files whose time has come, each in a job of its own; return how many."""
+    due = schedule.claim_due(timezone.now(), fetch_feed.enqueue)
+    return len(due)
+
+
+@job()
+def fetch_feed(partner_id: int, user_id: int | None = None) -> None:
+    """Fetch a partner's file, and let it be taken in."""
+    partner = Partner.objects.filter(pk=partner_id, is_active=True).exclude(address="").first()
+    ingestion = partner and schedule.fetch_file(partner, user_id=user_id)
+    if ingestion and ingestion.status == _Status.READING:
+        continue_feed.enqueue(ingestion.pk)
+
+
+def fetch_now(partner: Partner, *, user_id: int | None) -> None:
+    """Let the worker fetch a partner's file at once.
+
+    Raises IngestionRefusedError for a partner that has no address or is not active.
+    """
+    if not partner.address or not partner.is_active:
+        why = "is not active" if partner.address else "has no address to fetch a file from"
+        raise services.IngestionRefusedError(f"{partner} {why}.")
+    fetch_feed.enqueue(partner.pk, user_id)
+
+
 @job(every_minutes=5, success_within_minutes=60)
 def void_dead_feeds() -> int:
-    """Let files fail whose reader has died; return how many."""
+    """Let files fail whose reader has died, and delete what was left of others; return how many."""
+    files.delete_left()
     return services.void_dead()
 
 

@@ -23,9 +23,17 @@ class IngestionRefusedError(Exception):
     """What was asked for is not possible now. Its text is for staff."""
 
 
-def moved(ingestion: Ingestion, status: Ingestion.Status, **values: Any) -> bool:
+def moved(
+    ingestion: Ingestion,
+    status: Ingestion.Status,
+    *,
+    only_from: Ingestion.Status | None = None,
+    **values: Any,
+) -> bool:
     """Change the status if it may be reached from the current one; return whether it was."""
     sources = [source for source, targets in INGESTION_TRANSITIONS.items() if status in targets]
+    if only_from is not None:
+        sources = [only_from]
     if not INGESTION_TRANSITIONS[status]:
         values["finished_at"] = timezone.now()
     rows = Ingestion.objects.filter(pk=ingestion.pk, status__in=sources)

@@ -18,6 +18,7 @@ from retail.web.problems import problem
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
 
     from quality.selectors import Board, ShownScenario, Trend
 
@@ -80,7 +81,7 @@ def scenarios_json(request: HttpRequest) -> HttpResponse:
     return JsonResponse(_document(board)) if board else _invalid_days(request, as_json=True)
 
 
-def scenarios(request: HttpRequest) -> HttpResponse:
+def scenarios(request: HttpRequest) -> HttpResponseBase:
     """Show the scenarios; `?format=json` returns them as JSON."""
     if request.GET.get("format") == "json":
         return scenarios_json(request)

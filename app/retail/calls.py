@@ -18,7 +18,7 @@ from retail.sockets import bind, bounded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
 
 
 @cache
@@ -48,6 +48,25 @@ class Answer(NamedTuple):
     body: bytes
 
 
+def connection_to(scheme: str, host: str, address: Any, *, seconds: float) -> HTTPConnection:
+    """Connect to exactly this address (as of `getaddrinfo`), with TLS for the host's name.
+
+    Its socket obeys `bounded`, and has no other limits. Raises OSError.
+    """
+    until = monotonic() + seconds
+    sock = socket.create_connection(address[:2], seconds)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if scheme == "https":
+        sock.settimeout(max(0.001, until - monotonic()))
+        sock = _tls().wrap_socket(sock, server_hostname=host)
+    sock.settimeout(None)
+    connection = HTTPConnection(host, address[1])
+    connection.default_port = PORTS[scheme]
+    connection.auto_open = 0  # it would be without bounds
+    connection.sock = bind(sock)
+    return connection
+
+
 class Server:
     """A server, with a keep-alive connection. Not to be shared by threads.
 
@@ -58,12 +77,11 @@ class Server:
         self.url = url
         self._connection: HTTPConnection | None = None
         parts = urlsplit(url)
-        if parts.scheme not in _PORTS or not parts.hostname:
+        if parts.scheme not in PORTS or not parts.hostname:
             raise ValueError(f"not an http(s) address: {url}")
-        self._host, self._base = parts.hostname, parts.path.rstrip("/")
-        self._port = parts.port or _PORTS[parts.scheme]
-        self._default_port = _PORTS[parts.scheme]
-        self._tls = _tls() if parts.scheme == "https" else None
+        self._scheme, self._host = parts.scheme, parts.hostname
+        self._base = parts.path.rstrip("/")
+        self._port = parts.port or PORTS[parts.scheme]
 
     def call(
         self,
@@ -128,22 +146,11 @@ class Server:
             if monotonic() >= until:
                 break
             try:
-                sock = self._connected(address, seconds, until)
+                self._connection = connection_to(
+                    self._scheme, self._host, address, seconds=min(seconds, until - monotonic())
+                )
             except OSError as failed:
                 error = failed
                 continue
-            self._connection = HTTPConnection(self._host, self._port)
-            self._connection.default_port = self._default_port
-            self._connection.auto_open = 0  # it would be without bounds
-            self._connection.sock = sock
             return self._connection
         raise NotConnectedError(str(error)) from error
-
-    def _connected(self, address: Any, seconds: float, until: float) -> socket.socket:
-        sock = socket.create_connection(address[:2], min(seconds, until - monotonic()))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls is not None:
-            sock.settimeout(max(0.001, min(seconds, until - monotonic())))
-            sock = self._tls.wrap_socket(sock, server_hostname=self._host)
-        sock.settimeout(None)  # the bounds of each call apply
-        return bind(sock)

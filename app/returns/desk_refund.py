@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.shortcuts import get_object_or_404, redirect, render
 
+from retail.web.desk import act, desk_page, history, require
 from retail.web.problems import problem
 from returns import pages, refunds
-from returns.desk import MAY_REFUND, act, desk_page, history, require
+from returns.desk import MAY_REFUND
 from returns.errors import RefundProblemError
 from returns.forms import PaidOtherwiseForm
 from returns.models import Refund

@@ -11,9 +11,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
 from orders.models import Sale
+from retail.web.desk import act, desk_page, history, require
 from retail.web.problems import problem
 from returns import pages, services
-from returns.desk import MAY_REFUND, MAY_RETURN, act, desk_page, history, require
+from returns.desk import MAY_REFUND, MAY_RETURN
 from returns.errors import RefundProblemError, ReturnProblemError
 from returns.forms import DecideForm, InspectForm, WorthForm
 from returns.models import Refund, Return

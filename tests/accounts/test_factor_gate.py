@@ -174,3 +174,9 @@ def test_the_gate_asks_the_database_nothing(clock: Clock, settings: Settings) ->
             who.get("/cart/")
         assert [one["sql"] for one in captured if "otp" in one["sql"]] == []
         assert sum("accounts_session" in one["sql"] for one in captured) <= 1
+
+
+@pytest.mark.parametrize("odd", ["-", "a:b", "admin", "products:home"])
+def test_the_check_leads_on_by_address_not_by_name(odd: str) -> None:
+    client = log_in(make_buyer())  # who is not asked
+    assert client.get(CHECK, {"next": odd}).status_code == 302

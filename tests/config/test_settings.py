@@ -109,6 +109,7 @@ def test_without_settings_it_says_what_to_set(folders: dict[str, str]) -> None:
         ({"CSRF_TRUSTED_ORIGINS": "https://*.example"}, ["config.W003"]),
         ({"DEMO": "True", "GATEWAY_API_KEY": "dev-gateway-key"}, ["config.W004"]),
         ({"STAFF_MFA": "False"}, ["config.W005"]),
+        ({"FEEDS_ALLOW_PRIVATE": "True"}, ["config.W006"]),
     ],
 )
 def test_what_is_weak_but_allowed_is_named(

@@ -20,6 +20,9 @@ STOCK = frozenset({"products_product", "products_stockmovement", "products_helds
 CANCELLED = REFUND | STOCK | {"orders_sale"}
 RETURN = frozenset({"returns_return", "returns_returnitem", "retail_email"})
 HISTORY = frozenset({"django_admin_log"})  # what staff did
+JOB = frozenset({"django_q_ormq"})
+# A file of a partner: received or decided on. It is read and applied by the worker.
+FEED = frozenset({"partner_feeds_ingestion", "partner_feeds_filepart", "partner_feeds_stagedrow"})
 
 # What a form with a valid CSRF token may change, by route name.
 ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
@@ -52,6 +55,10 @@ ALLOWED_BY_ROUTE: dict[str, frozenset[str]] = {
     "returns:desk_order": CANCELLED | RETURN | HISTORY,
     "returns:desk_refund": REFUND | HISTORY,
     "returns:desk_return": REFUND | RETURN | STOCK | HISTORY,
+    "partner_feeds:desk_partner": JOB | HISTORY,
+    "partner_feeds:desk_upload": FEED | JOB | HISTORY,
+    "partner_feeds:desk_ingestion": FEED | JOB | HISTORY,
+    "partner_feeds:desk_keys": HISTORY | {"partner_feeds_pushkey"},
     "orders:checkout": CART
     | SESSION  # a form is kept while its sender logs in
     | {
@@ -67,6 +74,7 @@ ADMIN = frozenset(
         *("auth_group", "auth_group_permissions", "accounts_userprofile"),
         *("products_category", "products_product", "products_stockmovement"),
         *("cart_cart", "cart_cartitem"),  # deleted with their customer
+        "partner_feeds_partner",
         *("django_admin_log", "accounts_session"),
         "payments_circuitbreaker",  # may be forced open or closed
         *("django_q_task", "django_q_ormq"),  # old tasks may be deleted
@@ -100,6 +108,8 @@ REFUSALS: dict[str, frozenset[str]] = {
         SESSION | TRAIL,
     ),
     "orders:checkout": frozenset({"payments_circuitbreaker"}),
+    # A new key is shown in the answer, and nowhere else.
+    "partner_feeds:desk_keys": HISTORY | {"partner_feeds_pushkey"},
 }
 # Django moves the reset token from the URL into the session, so that no Referer header leaks it.
 ALLOWED_FOR_GET: dict[str, frozenset[str]] = {"accounts:password_reset_confirm": SESSION}

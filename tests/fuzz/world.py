@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -20,6 +21,10 @@ from django_q.models import OrmQ, Schedule, Task
 from oncall.models import Alert
 from orders.fulfilment import sale_dispatch
 from orders.services import sale_checkout
+from partner_feeds import intake
+from partner_feeds.applying import apply_all
+from partner_feeds.models import Partner
+from partner_feeds.services import push_key_create
 from retail.models import Metric, MetricRollup, WorkerHeartbeat
 from returns.models import Refund
 from returns.refunds import refund_adopt, refund_request
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from orders.models import Sale
+    from products.models import Category
     from tests.fuzz.routes import Route
 
 SECRET = "7 Nobody Else Lane"  # the delivery address of another customer's order
@@ -112,6 +118,22 @@ def _make_returns(sale: Sale) -> list[str]:
     return [sale.reference, of_return.reference, refund.reference]
 
 
+def _make_feeds(category: Category) -> list[str]:
+    """Take in files of a partner, of which the last is held; return their references."""
+    partner = Partner.objects.create(name="Acme", slug="acme", category=category)
+    Partner.objects.create(
+        name="Cedar", slug="cedar", category=category, address="https://cedar.example/feed"
+    )
+    push_key_create(partner, user_id=None)
+    rows = b"sku,name,price,stock\nA1,Kettle,%b,5\nA2,Pan,0,1\n"
+    Partner.objects.update(most_rejects_ratio=1.0)
+    partner.refresh_from_db()
+    done = intake.ingest(partner, io.BytesIO(rows % b"24.90"))
+    apply_all(done)
+    held = intake.ingest(partner, io.BytesIO(rows % b"2490.00"))
+    return [done.reference, held.reference]
+
+
 def make_world() -> World:
     """Populate an empty database. Needs a scripted gateway that approves payments."""
     now = timezone.now()
@@ -134,6 +156,7 @@ def make_world() -> World:
     foreign = sale_checkout(order=order_for(other, vase))
     type(foreign).objects.filter(pk=foreign.pk).update(delivery_address=SECRET)
     fill_cart(customer, **{f"p{lamp.pk}": 1, f"p{vase.pk}": 2})
+    feeds = _make_feeds(lamp.category)
     _make_operational_rows()
     visitor = Client()
     visitor.post("/cart/add/", {"product_id": lamp.pk, "quantity": 1})
@@ -145,8 +168,8 @@ def make_world() -> World:
         client.force_login(User.objects.get(username=name), "accounts.backends.AccountBackend")
         sessions[name] = _session(client)
     values = {
-        "slug": [lamp.slug, vase.slug, radio.slug, lamp.category.slug],
-        "reference": [own.reference, foreign.reference, own.reference.lower(), *returns],
+        "slug": [lamp.slug, vase.slug, radio.slug, lamp.category.slug, "acme", "cedar"],
+        "reference": [own.reference, foreign.reference, own.reference.lower(), *returns, *feeds],
         "uidb64": [urlsafe_base64_encode(force_bytes(user.pk)) for user in (other, staff)],
         "token": [default_token_generator.make_token(other), "set-password"],
         "alert": ["RetailOversold", "RetailTargetDown"],

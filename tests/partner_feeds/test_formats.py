@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
-from partner_feeds.reading import formats, unpack
-from partner_feeds.reading.formats import json_records, xml_records
+from partner_feeds.reading import formats, json_scanner, unpack
+from partner_feeds.reading.formats import xml_records
 from partner_feeds.reading.items import read_items
 from partner_feeds.reading.options import Limits
 from partner_feeds.reading.problems import FeedError, Reject
@@ -37,7 +37,7 @@ def comparable(outcome: Outcome) -> tuple[object, ...]:
 
 
 def small_chunks(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    for module in (unpack, json_records, xml_records):
+    for module in (unpack, json_scanner, xml_records):
         monkeypatch.setattr(module, "CHUNK", size)
 
 

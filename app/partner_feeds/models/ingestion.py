@@ -87,6 +87,9 @@ class Ingestion(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions: ClassVar = [
+            ("decide_ingestion", "Can upload files, and apply, discard or take them back")
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["partner"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from partner_feeds.reading.formats import names as formats
 from partner_feeds.reading.mappings import MAPPINGS
 from partner_feeds.reading.options import DECIMAL_SIGNS, ENCODINGS, Limits, Options
 from products.models import Category
+from retail.clocks import MARGIN
 
 _MOST_MEGABYTES = Limits.packed_bytes // 1024**2
 _MONTH_MINUTES = 31 * 24 * 60
@@ -125,6 +127,24 @@ class Partner(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Save it. A first schedule is due at once; a new interval counts from now."""
+        saved = Partner.objects.filter(pk=self.pk).values_list("fetch_every_minutes", flat=True)
+        for before in saved:
+            if before != self.fetch_every_minutes:
+                self.next_fetch_at = self.fetch_after(timezone.now()) if before else None
+        super().save(*args, **options)
+
+    def fetch_after(self, time: datetime) -> datetime | None:
+        """Return when its file is fetched next, once it was at `time`; None without a schedule."""
+        every = self.fetch_every_minutes
+        return time + timedelta(minutes=every) if every else None
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether its file is to be fetched. A time that is too far ahead is a wrong one."""
+        at, latest = self.next_fetch_at, self.fetch_after(now)
+        return latest is not None and (at is None or at <= now or at > latest + MARGIN)
 
     def clean(self) -> None:
         """Refuse settings that no file could be read with."""

@@ -57,13 +57,18 @@ class RejectedRow(models.Model):
     line = models.PositiveIntegerField()
     code = models.CharField(max_length=20)
     sentence = models.CharField(max_length=300)
-    cells = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    # Pairs of name and value: jsonb would not keep the names in the order of the file.
+    cells = models.JSONField(default=list, encoder=DjangoJSONEncoder)
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["ingestion", "line"], name="reject_by_line")]
 
     def __str__(self) -> str:
         return f"{self.line}: {self.sentence}"
+
+    def by_name(self) -> dict[str, Any]:
+        """Return its cells by their names, in the order of the file."""
+        return dict(self.cells)
 
 
 class AppliedChange(models.Model):

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    View = Callable[..., HttpResponse]
+    View = Callable[..., HttpResponseBase]
 
 
 def staff_only(view: View) -> View:
     """Redirect anonymous users to the log-in page and refuse other non-staff (403)."""
 
     @wraps(view)
-    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         if not request.user.is_authenticated:
             if "HX-Request" in request.headers:  # htmx would insert the log-in page
                 return HttpResponse(status=401, headers={"HX-Refresh": "true"})
@@ -91,7 +91,7 @@ def staff_or_token(view: View) -> View:
     """Allow staff, and programs with the token; refuse others with JSON (401, 403)."""
 
     @wraps(view)
-    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         # The token first: a program has no session to read.
         if has_metrics_token(request) or request.user.is_staff:
             return view(request, *args, **kwargs)

@@ -47,6 +47,14 @@ PROBLEMS = {
         "Not possible on this page",
         "This page doesn't accept this kind of request. Go back and use its links and buttons.",
     ),
+    409: (
+        "Not possible at the moment",
+        "Something else is being done that has to end first. Try again in a few minutes.",
+    ),
+    411: (
+        "Length required",
+        "Send the length of the body (Content-Length).",
+    ),
     413: (
         "Too much data",
         "You sent more than we accept. Go back and send less.",

@@ -5,7 +5,6 @@ Exit status: 0 if it was applied (or would be), 1 if it is held, 2 if it was ref
 
 import sys
 from argparse import ArgumentParser
-from collections import Counter
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,10 +14,9 @@ from django.core.management.base import BaseCommand, CommandError
 from partner_feeds import intake, services
 from partner_feeds.applying import apply_all
 from partner_feeds.models import Ingestion, Partner
-from partner_feeds.reading.items import read_items
-from partner_feeds.reading.problems import FeedError, Reject
+from partner_feeds.trial import MOST_KEYS, try_file
 
-SHOWN = 20  # rejected rows and notes; the admin lists all rejected rows
+SHOWN = 20  # rejected rows; the desk lists all of them
 EVERY_SECONDS = 0.5
 HELD, REFUSED = 1, 2
 CLEAR = "\r\x1b[K"  # the line of a terminal
@@ -55,27 +53,22 @@ class Command(BaseCommand):
             self.take_in(found, file, options["apply_anyway"])
 
     def dry_run(self, partner: Partner, file: Path) -> None:
-        rows = good = said = 0
-        codes: Counter[str] = Counter()
-        try:
-            with file.open("rb") as opened:
-                for row in read_items(opened, partner.options()):
-                    rows += 1
-                    if isinstance(row, Reject):
-                        codes[row.code] += 1
-                    else:
-                        good += 1
-                    for sentence in [row.sentence] if isinstance(row, Reject) else row.notes:
-                        said += 1
-                        if said <= SHOWN:
-                            self.stdout.write(f"line {row.line}: {sentence}")
-        except FeedError as error:
-            self.refused(error.code, str(error))
+        with file.open("rb") as opened:
+            trial = try_file(partner, opened)
+        for reject in trial.rejects:
+            self.stdout.write(f"line {reject.line}: {reject.sentence}")
+        for line, note in trial.notes:
+            self.stdout.write(f"line {line}: {note}")
+        if trial.error:
+            self.refused(trial.error.code, str(trial.error))
+        rows = trial.rows
         self.stdout.write(
-            f"{rows:,} row{'' if rows == 1 else 's'}, {good:,} good. Nothing was changed."
+            f"{rows:,} row{'' if rows == 1 else 's'}, {trial.good:,} good. Nothing was changed."
         )
-        for code, count in codes.most_common():
+        for code, count in trial.codes.most_common():
             self.stdout.write(f"  {count:,} {code}")
+        if not trial.all_keys:
+            self.stdout.write(f"Only the first {MOST_KEYS:,} keys were compared with each other.")
 
     def take_in(self, partner: Partner, file: Path, apply_anyway: str) -> None:
         began = monotonic()
@@ -108,7 +101,7 @@ class Command(BaseCommand):
         if sys.stderr.isatty():
             self.stderr.write(CLEAR, ending="")
         for reject in ingestion.rejects.order_by("line", "pk")[:SHOWN]:
-            where = f"line {reject.line}" if reject.line else reject.cells.get("sku", "")
+            where = f"line {reject.line}" if reject.line else reject.by_name().get("sku", "")
             self.stdout.write(f"{where}: {reject.sentence}")
         if ingestion.rejected > SHOWN:
             self.stdout.write(f"and {ingestion.rejected - SHOWN:,} more rejected rows")

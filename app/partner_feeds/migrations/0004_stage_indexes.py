@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('partner_feeds', '0002_delivery'),
+        ('partner_feeds', '0003_decide'),
         ('products', '0010_partner_products'),
     ]
 
