@@ -118,6 +118,12 @@ def test_an_app_is_set_up_and_then_asked_for(stella: User, clock: Clock) -> None
     ]
 
 
+def test_a_page_to_go_on_to_is_an_address_and_no_name_of_a_view(stella: User) -> None:
+    for page in ("-", "no_such_view"):
+        answer = log_in(stella).get("/accounts/second-factor/check/", {"next": page})
+        assert (answer.status_code, answer["Location"]) == (302, page)
+
+
 def test_the_page_shows_the_secret_as_an_image_and_stores_nothing(
     stella: User, clock: Clock
 ) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.certificates import authority, certificate
 from tests.config.compose import ROOT
 from tools import with_postgres
 
@@ -32,28 +33,13 @@ print(connection.connection.info.ssl_in_use)
 """
 
 
-def _openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def _authority(folder: Path, name: str) -> Path:
-    """Make a certificate authority; return its certificate."""
-    new = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}")
-    _openssl(folder, *new, "-keyout", f"{name}.key", "-out", f"{name}.pem")
-    return folder / f"{name}.pem"
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with two authorities, and a certificate that `ours` has signed."""
     folder = tmp_path_factory.mktemp("certificates")
     for name in ("ours", "others"):
-        _authority(folder, name)
-    _openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
-             "-addext", "subjectAltName=DNS:localhost",
-             "-keyout", "server.key", "-out", "server.csr")  # fmt: skip
-    _openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ours.pem", "-CAkey", "ours.key",
-             "-days", "2", "-copy_extensions", "copy", "-out", "server.crt")  # fmt: skip
+        authority(folder, name)
+    certificate(folder, "ours", "localhost")
     return folder
 
 

@@ -32,6 +32,9 @@ from orders.models import Payment, Sale, new_payment_key
 from orders.recovery import settle_payments
 from orders.reservation import reserve
 from orders.services import StockConflictError, sale_checkout
+from partner_feeds import push
+from partner_feeds.models import Partner
+from partner_feeds.services import push_key_create
 from payments import refund_gateway
 from payments.breaker import BreakerOpenError
 from payments.gateway import Answer, GatewayTimeoutError, NoAnswerError
@@ -237,6 +240,18 @@ def _floods(client: Client, buyer: User, lamp: Product, settings: Settings) -> N
             hashing.enter_context(hashers._free)
         with pytest.raises(ThrottledError):
             hashers.BoundedHasher().encode("guess", "salt")
+    _floods_of_files(client, lamp)
+
+
+def _floods_of_files(client: Client, lamp: Product) -> None:
+    """Exceed the rate limits of partners' programs."""
+    partner = Partner.objects.create(name="Acme", slug="acme", category=lamp.category)
+    headers = {"Authorization": f"Bearer {push_key_create(partner, None)[1]}"}
+    with pytest.MonkeyPatch.context() as patched:
+        for limit in ("PUSHES", "FAILED_KEYS"):
+            patched.setattr(push, limit, 0)
+            answer = client.post("/feeds/acme/", b"x", content_type="text/csv", headers=headers)
+            assert answer.status_code == 429
 
 
 def _checkout_fails(client: Client, buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
@@ -16,6 +19,9 @@ from partner_feeds.tasks import continue_feed, resume_feeds, void_dead_feeds
 from products.models import Product
 from tests.partner_feeds.taking_in import FILE, counts, everything, rejects, shelf, take_in
 from tests.support import unbalanced_products
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 UPLOAD = Ingestion.Origin.UPLOAD
@@ -173,3 +179,15 @@ def test_files_of_an_inactive_partner_are_not_received(partner: Partner) -> None
     with pytest.raises(services.IngestionRefusedError, match="is not active"):
         receive(partner, FILE)
     assert (Ingestion.objects.count(), FilePart.objects.count()) == (0, 0)
+
+
+def test_what_a_killed_process_left_of_a_file_is_deleted(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    left, arriving = tmp_path / "left.upload", tmp_path / "arriving.upload"
+    for path, age in ((left, 3700), (arriving, 3500)):
+        path.write_bytes(FILE)
+        os.utime(path, (time.time() - age,) * 2)
+    assert void_dead_feeds() == 0
+    assert list(tmp_path.iterdir()) == [arriving]

@@ -168,6 +168,35 @@ def test_the_shops_errors_are_passed_on(proxy: Proxy) -> None:
     assert "/missing/" in body
 
 
+LARGE = "Content-Length: 2000000\r\n"
+
+
+@pytest.mark.parametrize("path", ["/feeds/acme/", "/feeds/a-b_9/?x", "/desk/feeds/acme/upload/"])
+def test_partners_files_may_be_large(proxy: Proxy, path: str) -> None:
+    body = "x" * 2_000_000
+    _, _, headers, size = arrived(proxy.port, f"POST {path} HTTP/1.1{END}{FORGED}{LARGE}\r\n{body}")
+    assert size == 2_000_000
+    assert "X-Forwarded-Host" not in headers
+    assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
+    status, headers, text = answer(
+        proxy.port, f"POST {path} HTTP/1.1{END}Content-Length: 33554433\r\n\r\n"
+    )
+    assert_own(status, headers, text, 413)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/feeds/", "/feeds/acme", "/feeds/acme/FD-X/", "/Feeds/acme/", "/x/feeds/acme/"),
+        *("/desk/", "/desk/feeds", "/desk/feedsx/", "/feeds/acme/../../cart/", "/feeds/a%2Fb/"),
+        "/cart/?/feeds/acme/",
+    ],
+)
+def test_nothing_else_may_be_large(proxy: Proxy, path: str) -> None:
+    status, headers, text = answer(proxy.port, f"POST {path} HTTP/1.1{END}{LARGE}\r\n")
+    assert_own(status, headers, text, 413)
+
+
 def assert_own(status: int, headers: dict[str, str], body: str, expected: int) -> None:
     """Check that an answer is the proxy's own, with the headers of all answers."""
     assert status == expected
@@ -330,6 +359,8 @@ def test_its_limits_are_the_shops() -> None:
         return int(text[:-1]) * units[text[-1]]
 
     assert size(value("client_max_body_size")) == settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    [upload] = re.findall(r"client_max_body_size (\w+);", (FOLDER / "shop.conf").read_text("utf-8"))
+    assert size(upload) == settings.UPLOAD_MOST_BYTES
     count, each = value("large_client_header_buffers").split()
     assert int(count) * size(each) == HEAD_BYTES
     for directive in ("client_header_timeout", "client_body_timeout"):
