@@ -31,6 +31,8 @@ GAUGES = (
     "retail_refunds_reopened",
     "retail_returns_waiting",
     "retail_returns_oldest_seconds",
+    "retail_feeds_held",
+    "retail_feeds_held_oldest_seconds",
 )
 # Of other programs.
 OTHERS = ("probe_success", "node_filesystem_avail_bytes")

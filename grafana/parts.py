@@ -215,6 +215,21 @@ def table(title: str, description: str, targets: Sequence[Json], **more: Any) ->
     )  # fmt: skip
 
 
+def cell(unit: str, **more: Any) -> Json:
+    """Return the properties of a numeric column."""
+    return {"unit": unit, **more}
+
+
+def shaded(thresholds: list[Json]) -> Json:
+    """Return the properties of a column whose cells have the threshold's colour."""
+    return {
+        "custom__cellOptions": {"type": "color-background", "mode": "basic"},
+        "thresholds": {"mode": "absolute", "steps": thresholds},
+        "color": {"mode": "thresholds"},
+        "mappings": missing("-"),
+    }
+
+
 def row(title: str) -> Json:
     """Return a row heading."""
     return {"type": "row", "title": title, "collapsed": False, "panels": [],

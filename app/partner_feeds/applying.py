@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from partner_feeds.events import log_fields, logger
+from partner_feeds.metrics import record_ended
 from partner_feeds.models import AppliedChange, Ingestion, RejectedRow, StagedRow
 from products.models import Category
 from products.offers import Change, Offer
@@ -59,6 +60,7 @@ def apply_some(ingestion_id: int, size: int) -> int:
 def _finish(ingestion: Ingestion) -> None:
     ingestion.status, ingestion.finished_at = Ingestion.Status.DONE, timezone.now()
     ingestion.save(update_fields=["status", "finished_at"])
+    record_ended(ingestion)
     fields = log_fields(ingestion)
     transaction.on_commit(lambda: logger.info("event=feed.applied", extra=fields))
 

@@ -15,7 +15,7 @@ from retail.references import random_reference
 
 new_ingestion_reference = partial(random_reference, "FD")
 _OPEN = ("READING", "HELD", "APPLYING")
-_ENDED = ("DONE", "UNCHANGED", "FAILED", "DISCARDED")
+ENDED = ("DONE", "UNCHANGED", "FAILED", "DISCARDED")
 
 
 class Ingestion(models.Model):
@@ -95,12 +95,22 @@ class Ingestion(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=_OPEN, finished_at=None)
-                | Q(status__in=_ENDED, finished_at__isnull=False),
+                | Q(status__in=ENDED, finished_at__isnull=False),
                 name="ingestion_finished_when_ended",
             ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["partner", "-created_at"], name="ingestion_of_partner"),
+            # Metrics add up all files at each scrape: from these two alone, without the table.
+            models.Index(
+                fields=[
+                    *("partner", "status", "finished_at"),
+                    *("created", "updated", "unchanged", "rejected"),
+                ],
+                condition=Q(status__in=ENDED, takes_back=None),
+                name="ingestion_totals",
+            ),
+            models.Index(fields=["partner"], condition=~Q(held_for=[]), name="ingestion_was_held"),
         ]
 
     def __str__(self) -> str:

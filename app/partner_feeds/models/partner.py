@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -84,6 +84,9 @@ class Partner(models.Model):
         validators=[MinValueValidator(5), MaxValueValidator(_MONTH_MINUTES)],
         help_text="how often the partner delivers at least; longer without a file is an alert",
     )
+    promised_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="from when its next file is expected"
+    )
     most_rows = models.PositiveIntegerField(
         null=True,
         blank=True,
@@ -125,6 +128,16 @@ class Partner(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Save it. A promise that is new, changed, or made again after a pause counts from now."""
+        names = ("is_active", "fresh_within_minutes")
+        promise = {name: getattr(self, name) for name in names}
+        if not Partner.objects.filter(pk=self.pk, **promise).exists():
+            self.promised_at = timezone.now()
+            if (fields := options.get("update_fields")) is not None and set(fields) & set(names):
+                options["update_fields"] = {*fields, "promised_at"}
+        super().save(*args, **options)
 
     def clean(self) -> None:
         """Refuse settings that no file could be read with."""
