@@ -5,7 +5,7 @@ late when none is. The dashboard's check shows it.
 """
 
 from alerts.model import Alert, Group, span
-from alerts.queries import last_known
+from alerts.queries import last_known, risen
 from retail.thresholds import THRESHOLDS, in_words
 
 HELD_LIMIT = THRESHOLDS.held_feeds
@@ -81,14 +81,14 @@ HELD = Alert(
     logs=_LOGS,
 )
 
-# An increase of a sum in the database: a partner's series exist before its first file, and no
-# restart resets them. What was there before the first scrape did not happen in the window.
-_REJECTED = f'max by (partner) (increase(retail_feed_rows_total{{result="rejected"}}[{_WINDOW}]))'
-_ROWS = f"sum by (partner) (max by (partner, result) (increase(retail_feed_rows_total[{_WINDOW}])))"
+# What was there at the first scrape did not happen in the window. A partner's series begin before
+# its first file.
+_REJECTED = risen('retail_feed_rows_total{result="rejected"}', _WINDOW, by="partner")
+_ROWS = f"sum by (partner) ({risen('retail_feed_rows_total', _WINDOW, by='partner, result')})"
 REJECTS = Alert(
     name="RetailFeedRejects",
-    expr=f"{_REJECTED}\n/ {_ROWS} > {REJECTS_LIMIT.most_ratio}\n"
-    f"and round({_ROWS}) >= {REJECTS_LIMIT.least_rows}",
+    expr=f"({_REJECTED})\n/ {_ROWS} > {REJECTS_LIMIT.most_ratio}\n"
+    f"and {_ROWS} >= {REJECTS_LIMIT.least_rows}",
     severity="ticket",
     service="shop",
     summary="{{ $value | humanizePercentage }} of the rows of partner {{ $labels.partner }} are "

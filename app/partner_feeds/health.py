@@ -29,7 +29,7 @@ def _page() -> str:
 @health_check("Partner feeds", Harm.BACKGROUND)
 def partner_feeds(now: datetime) -> Finding:
     """Check that partners deliver as promised, and that no file waits for staff or is refused."""
-    active = totals.partnerships(totals.partners_in_order(), totals.ended())
+    active = totals.partnerships(totals.partners_in_order(), totals.all_files())
     if not active:
         return Finding("calm", "none", "No partner delivers products.", _page())
     if late := measures.stale(active, now):

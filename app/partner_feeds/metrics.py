@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from partner_feeds.measures import Partnership
-    from partner_feeds.totals import Ended
+    from partner_feeds.totals import Files
 
 Samples = dict[tuple[str, ...], float]
 
@@ -100,13 +100,13 @@ def read_feeds() -> dict[DatabaseGauge, Samples]:
     now = timezone.now()
     with bounded_read():
         # Partners after their files, so that each file's partner is among them.
-        files, partners = totals.ended(), totals.partners_in_order()
-        held, ever_held = totals.held_files(), totals.ever_held()
+        files, partners = totals.all_files(), totals.partners_in_order()
+        held = totals.held_files()
     active = totals.partnerships(partners, files)
     worst = measures.worst_by_label(active, now)
     return {
         ROWS: _rows(files, totals.labels_of(partners)),
-        INGESTIONS: {(name,): count for name, count in _outcomes(files, ever_held).items()},
+        INGESTIONS: {(name,): count for name, count in _outcomes(files).items()},
         LAST_SUCCESS: _last_successes(active),
         AGE: {(name,): measures.age_seconds(one, now) for name, one in worst.items()},
         MOST_AGE: {(name,): one.promise_seconds or 0.0 for name, one in worst.items()},
@@ -115,7 +115,7 @@ def read_feeds() -> dict[DatabaseGauge, Samples]:
     }
 
 
-def _rows(files: Sequence[Ended], labels: Mapping[int, str]) -> Samples:
+def _rows(files: Sequence[Files], labels: Mapping[int, str]) -> Samples:
     results = totals.RESULTS
     rows: Samples = {(name, result): 0.0 for name in labels.values() for result in results}
     for group in files:
@@ -130,8 +130,10 @@ def _last_successes(partners: Sequence[Partnership]) -> Samples:
     return {(label,): at.timestamp() for at, label in times}
 
 
-def _outcomes(files: Sequence[Ended], ever_held: int) -> dict[str, int]:
-    counts = dict.fromkeys(OUTCOMES, 0)
+def _outcomes(files: Sequence[Files]) -> dict[str, int]:
+    counts = dict.fromkeys((*OUTCOMES, HELD), 0)
     for group in files:
-        counts[group.status.lower()] += group.files
-    return {**counts, HELD: ever_held}
+        counts[HELD] += group.were_held
+        if group.status in ENDED:
+            counts[group.status.lower()] += group.count
+    return counts

@@ -101,16 +101,6 @@ class Ingestion(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["partner", "-created_at"], name="ingestion_of_partner"),
-            # Metrics add up all files at each scrape: from these two alone, without the table.
-            models.Index(
-                fields=[
-                    *("partner", "status", "finished_at"),
-                    *("created", "updated", "unchanged", "rejected"),
-                ],
-                condition=Q(status__in=ENDED, takes_back=None),
-                name="ingestion_totals",
-            ),
-            models.Index(fields=["partner"], condition=~Q(held_for=[]), name="ingestion_was_held"),
         ]
 
     def __str__(self) -> str:
