@@ -5,6 +5,7 @@ Rows and files are sums in the database, the same in every process: `max` of the
 
 from grafana.parts import (
     BAD,
+    GOOD,
     WARN,
     cell,
     logs_link,
@@ -65,8 +66,8 @@ NOW = (
         thresholds=steps((HELD.most_age_seconds / 2, WARN), (HELD.most_age_seconds, BAD)),
     ),
     stat(
-        "Latest feed",
-        "Time since the last file of the partner that is most overdue, as a ratio of its promise. "
+        "Most overdue feed",
+        "Time since the last file of the partner that is latest, as a ratio of its promise. "
         "Above 100 %, RetailFeedStale fires. Without any promise, there is no data.",
         [query(f"max({AGE})", now=True)],
         size=(6, 4),
@@ -97,7 +98,7 @@ PARTNERS = table(
         query("time() - max by (partner) (retail_feed_last_success_timestamp_seconds)", now=True),
         query(AGE, now=True),
     ],
-    size=(24, 8),
+    size=(24, 7),
     unit="short",
     columns={
         "partner": "Partner",
@@ -174,6 +175,7 @@ GRAPHS = (
         unit="short",
         stacked=True,
         links=[LOGS],
+        overrides=[override("none", color={"mode": "fixed", "fixedColor": GOOD})],
     ),
     series(
         "Age of the feeds, by partner",

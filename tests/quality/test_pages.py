@@ -112,7 +112,7 @@ def test_the_board_counts_and_a1_and_a2_come_first_with_their_numbers(staff: Cli
     assert "≥ 95 % 97.44 % met" in page
     assert "Fast-fail time, p99 0 checkouts refused by the breaker, which opened 0 times" in page
     assert "< 100 ms not exercised" in page
-    assert "No evidence: the shop does not import partner feeds yet" in page
+    assert "Files applied ≥ 1 0" in page
     assert 'class="qs-board is-good"' in staff.get(PAGE).content.decode()
     row("stock_conflicts", 1)
     orders(2, 1, status="FAILED")
