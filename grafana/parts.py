@@ -33,7 +33,7 @@ COLOURS = {
     "requested": PLAIN, "accepted": GOOD, "refused": QUIET, "unknown": "purple",
     "needs_human": WARN, "owed": "dark-red", "received": "purple",
     "expired": QUIET, "closed": "light-green",
-    "created": GOOD, "updated": PLAIN, "unchanged": QUIET, "rejected": WARN, "done": GOOD,
+    "created": GOOD, "updated": PLAIN, "unchanged": QUIET, "rejected": BAD, "done": GOOD,
     "held": WARN, "discarded": "dark-yellow",
     "checkout": PLAIN, "login": "purple", "password_reset": "yellow",
 }  # fmt: skip
