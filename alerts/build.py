@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alerts import (
+    feeds,
     http_errors,
     logs,
     monitoring,
@@ -29,6 +30,7 @@ from alerts.model import Alert, Group, rule_file
 ROOT = Path(__file__).resolve().parent.parent
 
 FILES: dict[str, tuple[Group, ...]] = {
+    "alerts/rules/feeds.yml": feeds.GROUPS,
     "alerts/rules/http_errors.yml": http_errors.GROUPS,
     "alerts/rules/monitoring.yml": monitoring.GROUPS,
     "alerts/rules/payments.yml": payments.GROUPS,

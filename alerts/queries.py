@@ -27,6 +27,16 @@ def happened(
     )
 
 
+def risen(counter: str, window: str, by: str) -> str:
+    """Return by how much a sum in the database rose in the window.
+
+    Every process reports the same sum, and none starts at 0, so neither a gap nor a restart hides
+    or adds anything. After a restore from a backup, what is counted again counts again.
+    """
+    last, least = (f"{name}_over_time({counter}[{window}])" for name in ("last", "min"))
+    return f"max by ({by}) ({last}) - min by ({by}) ({least})"
+
+
 def last_known(name: str, expr: str, *, gauge: str = "") -> Recording:
     """Return a recording that keeps its last value while the expression has none.
 

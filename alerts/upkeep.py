@@ -31,6 +31,9 @@ GAUGES = (
     "retail_refunds_reopened",
     "retail_returns_waiting",
     "retail_returns_oldest_seconds",
+    "retail_feed_ingestions_total",
+    "retail_feeds_held",
+    "retail_feeds_held_oldest_seconds",
 )
 # Of other programs.
 OTHERS = ("probe_success", "node_filesystem_avail_bytes")

@@ -17,7 +17,7 @@ TITLES = {
     "retail-flash-sale": "Flash sale",
     "retail-payments": "Payments and circuit breaker",
     "retail-http": "HTTP by view",
-    "retail-jobs": "Jobs",
+    "retail-jobs": "Jobs and feeds",
     "retail-system": "PostgreSQL and processes",
     "retail-logs": "Logs",
     "retail-slo": "SLOs and error budgets",

@@ -33,6 +33,8 @@ COLOURS = {
     "requested": PLAIN, "accepted": GOOD, "refused": QUIET, "unknown": "purple",
     "needs_human": WARN, "owed": "dark-red", "received": "purple",
     "expired": QUIET, "closed": "light-green",
+    "created": GOOD, "updated": PLAIN, "unchanged": QUIET, "rejected": BAD, "done": GOOD,
+    "held": WARN, "discarded": "dark-yellow",
     "checkout": PLAIN, "login": "purple", "password_reset": "yellow",
 }  # fmt: skip
 NO_DATA = "no data"
@@ -213,6 +215,21 @@ def table(title: str, description: str, targets: Sequence[Json], **more: Any) ->
         transformations=[*merge, {"id": "organize", "options": organise}],
         **more,
     )  # fmt: skip
+
+
+def cell(unit: str, **more: Any) -> Json:
+    """Return the properties of a numeric column."""
+    return {"unit": unit, **more}
+
+
+def shaded(thresholds: list[Json]) -> Json:
+    """Return the properties of a column whose cells have the threshold's colour."""
+    return {
+        "custom__cellOptions": {"type": "color-background", "mode": "basic"},
+        "thresholds": {"mode": "absolute", "steps": thresholds},
+        "color": {"mode": "thresholds"},
+        "mappings": missing("-"),
+    }
 
 
 def row(title: str) -> Json:

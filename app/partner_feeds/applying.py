@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from partner_feeds.events import log_fields, logger
+from partner_feeds.metrics import record_ended
 from partner_feeds.models import AppliedChange, Ingestion, StagedRow
 from partner_feeds.staging import reject_rows
 from partner_feeds.undoing import undo_some
@@ -123,6 +124,7 @@ def finish(ingestion_id: int) -> None:
         raise AppliedElsewhereError
     ingestion.status, ingestion.finished_at = Ingestion.Status.DONE, timezone.now()
     ingestion.save(update_fields=["status", "finished_at"])
+    record_ended(ingestion)
     fields = log_fields(ingestion)
     transaction.on_commit(lambda: logger.info("event=feed.applied", extra=fields))
 

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 
+from retail.observability.prometheus import exposition
 from retail.observability.prometheus.catalogue import THROTTLE_SCOPES
 
 
@@ -10,8 +11,13 @@ class PartnerFeedsConfig(AppConfig):
     verbose_name = "Partner feeds"
 
     def ready(self) -> None:
-        """Register throttles."""
-        from partner_feeds import push  # noqa: PLC0415 - apps are loaded before models
+        """Register throttles, the health check, and the numbers that metrics read."""
+        from partner_feeds import (  # noqa: PLC0415 - apps are loaded before models
+            health,  # noqa: F401
+            metrics,
+            push,
+        )
 
         THROTTLE_SCOPES.add(push.KEY_SCOPE)
         THROTTLE_SCOPES.add(push.PUSH_SCOPE)
+        exposition.database_gauges.add("feeds", metrics.read_feeds, every=metrics.EVERY_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection
@@ -14,6 +14,7 @@ from partner_feeds.models import Ingestion, Partner, PushKey
 from products.models import Product
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from decimal import Decimal
 
     from django.db.models import QuerySet
@@ -43,12 +44,11 @@ class Delivery:
 
     @property
     def due_at(self) -> datetime | None:
-        """When the next file must have been taken in; at once if there was none; None: any time."""
-        promised = self.partner.fresh_within_minutes
-        if promised is None:
+        """When the next file must have been taken in; None: any time."""
+        minutes, since = self.partner.fresh_within_minutes, self.partner.promised_at
+        if minutes is None:
             return None
-        oldest = datetime.min.replace(tzinfo=self.now.tzinfo)
-        return self.taken_at + timedelta(minutes=promised) if self.taken_at else oldest
+        return max(self.taken_at or since, since) + timedelta(minutes=minutes)
 
     @property
     def order(self) -> tuple[bool, bool, bool, bool, str]:

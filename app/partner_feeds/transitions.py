@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from partner_feeds import files
 from partner_feeds.events import log_fields, logger
+from partner_feeds.metrics import record_ended
 from partner_feeds.models import INGESTION_TRANSITIONS, Ingestion, StagedRow
 from retail.observability.context import current_request_id
 
@@ -39,6 +40,8 @@ def moved(
     rows = Ingestion.objects.filter(pk=ingestion.pk, status__in=sources)
     changed = bool(rows.update(status=status, **values))
     ingestion.refresh_from_db()
+    if changed:
+        record_ended(ingestion)
     return changed
 
 

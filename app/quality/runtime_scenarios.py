@@ -2,7 +2,10 @@
 
 from orders import metrics as order_metrics
 from orders.models import Payment, Sale
-from quality import evaluators
+from partner_feeds import metrics as feed_metrics
+from partner_feeds.models import Ingestion
+from products.models import StockMovement
+from quality import evaluators, feed_evaluators
 from quality.scenario import EvidenceQuery, Scenario
 from retail.audit.declare import OVERSOLD
 from retail.models import AuditViolation, Metric
@@ -13,6 +16,7 @@ METRIC, VIOLATION = Metric._meta.db_table, AuditViolation._meta.db_table  # noqa
 # Of events: a row's value, times the number of events that it represents.
 NUMBER = "coalesce(sum(value * coalesce(CAST(metadata ->> 'count' AS bigint), 1)), 0)"
 PAYMENT, SALE = Payment._meta.db_table, Sale._meta.db_table  # noqa: SLF001 - the same
+INGESTION, MOVEMENT = Ingestion._meta.db_table, StockMovement._meta.db_table  # noqa: SLF001 - the same
 FLASH_SECONDS = THRESHOLDS.flash_payments.most_seconds
 UNKNOWN_AGE = in_words(THRESHOLDS.unknown_payments.most_age_seconds)
 _FLASH_CHECKOUTS = f'{order_metrics.CHECKOUT_DURATION.name}_bucket{{kind="flash"}}[$window]'
@@ -160,4 +164,70 @@ P2 = Scenario(
         ),
     ),
     runbooks=("RetailQueueStalled",),
+)
+
+I1 = Scenario(
+    id="I1",
+    title="The feed pipeline",
+    source="A partner's system",
+    stimulus="Delivers a feed with errors in some rows",
+    environment="Normal operation",
+    artifact="Reading, validation and import of a feed",
+    response="Valid rows are imported; each invalid row is reported with its reason",
+    measure="Every row of the files applied in the window is accounted for: created, updated, "
+    "unchanged or rejected; every rejected row is stored with its reason",
+    evaluate=feed_evaluators.pipeline,
+    queries=(
+        EvidenceQuery(
+            "SQL",
+            "SELECT coalesce(sum(rows + absent), 0),\n"
+            "    coalesce(sum(created + updated + unchanged + rejected), 0)\n"
+            f"FROM {INGESTION}\n"
+            "WHERE status = 'DONE' AND takes_back_id IS NULL AND finished_at >= '$since'",
+        ),
+        EvidenceQuery(
+            "PromQL",
+            "sum by (result) "
+            f"(max by (partner, result) (increase({feed_metrics.ROWS.name}[$window])))",
+        ),
+    ),
+    proofs=(
+        "tests/partner_feeds/test_samples.py::test_a_sample_gives_exactly_its_items_and_rejects",
+        "tests/partner_feeds/test_pipeline.py::test_rows_with_the_same_key_are_all_rejected",
+        "tests/partner_feeds/test_pipeline.py::test_a_refused_file_changes_nothing",
+        "tests/partner_feeds/test_pipeline.py::test_it_goes_on_where_it_was_interrupted",
+    ),
+    runbooks=("RetailFeedRejects", "RetailFeedHeld"),
+)
+
+I2 = Scenario(
+    id="I2",
+    title="Bulk upsert",
+    source="A partner's system",
+    stimulus="Delivers the same large feed again",
+    environment="Normal operation, with buyers in the shop",
+    artifact="Writing the products of a feed to the database",
+    response="New products are created, changed ones updated, and the rest left alone",
+    measure="A file with nothing new makes no change and no stock movement; while files are taken "
+    f"in, the response time is at most {THRESHOLDS.response_time.most_seconds:g} s (p95)",
+    evaluate=feed_evaluators.bulk_upsert,
+    queries=(
+        EvidenceQuery(
+            "SQL",
+            f"SELECT count(*) FROM {MOVEMENT} movement\n"  # noqa: S608 - the same
+            f"JOIN {INGESTION} ingestion ON ingestion.reference = movement.reference\n"
+            "WHERE ingestion.status IN ('DONE', 'UNCHANGED') AND created + updated = 0\n"
+            "  AND takes_back_id IS NULL AND ingestion.finished_at >= '$since'",
+        ),
+        EvidenceQuery(
+            "PromQL",
+            f"max by (outcome) (increase({feed_metrics.INGESTIONS.name}[$window]))",
+        ),
+    ),
+    proofs=(
+        "tests/partner_feeds/test_pipeline.py::test_the_same_file_again_is_not_read",
+        "tests/partner_feeds/test_pipeline.py::test_a_second_import_of_the_same_rows_changes_nothing",
+        "tests/partner_feeds/test_pipeline.py::test_sales_in_between_are_not_undone",
+    ),
+    runbooks=("RetailFeedStale", "RetailFeedHeld"),
 )

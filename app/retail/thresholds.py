@@ -96,6 +96,23 @@ class Feeds:
 
 
 @dataclass(frozen=True)
+class HeldFeeds:
+    most_age_seconds: int
+
+
+@dataclass(frozen=True)
+class FeedRejects:
+    most_ratio: float
+    window_seconds: int
+    least_rows: int
+
+
+@dataclass(frozen=True)
+class StaleFeeds:
+    for_seconds: int
+
+
+@dataclass(frozen=True)
 class FlashPayments:
     most_seconds: int
     least_ratio: float
@@ -262,6 +279,9 @@ class Thresholds:
     unknown_payments: UnknownPayments
     refunds: Refunds
     feeds: Feeds
+    held_feeds: HeldFeeds
+    feed_rejects: FeedRejects
+    stale_feeds: StaleFeeds
     flash_payments: FlashPayments
     invariants: Invariants
     queue: Queue

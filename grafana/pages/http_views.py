@@ -1,7 +1,7 @@
 """Rate, errors and duration of HTTP requests, by view."""
 
 from grafana.page import choice, page
-from grafana.parts import WARN, missing, override, series, stat, steps, table
+from grafana.parts import WARN, cell, override, series, shaded, stat, steps, table
 from grafana.queries import PROMETHEUS, or_none, quantiles, query
 from grafana.shared import ERROR_STEPS, HTTP, SLOW, TIME_STEPS, error_rate_now
 from retail.thresholds import THRESHOLDS
@@ -16,21 +16,6 @@ TIMES = THRESHOLDS.response_time
 def in_range(more: str = "", by: str = "view") -> str:
     """Return the number of responses in the selected time range."""
     return f"sum by ({by}) (increase({HTTP}_count{{{VIEWS}{more}}}[$__range]))"
-
-
-def cell(unit: str, **more: object) -> dict[str, object]:
-    """Return the properties of a numeric column."""
-    return {"unit": unit, **more}
-
-
-def shaded(thresholds: list[dict[str, object]]) -> dict[str, object]:
-    """Return the properties of a column whose cells have the threshold's colour."""
-    return {
-        "custom__cellOptions": {"type": "color-background", "mode": "basic"},
-        "thresholds": {"mode": "absolute", "steps": thresholds},
-        "color": {"mode": "thresholds"},
-        "mappings": missing("-"),
-    }
 
 
 PAGE = page(

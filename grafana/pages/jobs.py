@@ -1,6 +1,7 @@
-"""Background jobs: waiting, running and failed."""
+"""Background jobs: waiting, running and failed; and partner feeds."""
 
 from alerts.stock import INVARIANTS
+from grafana import feeds
 from grafana.page import page
 from grafana.parts import BAD, GOOD, WARN, logs_link, mapping, override, series, stat, steps
 from grafana.queries import or_none, query
@@ -16,7 +17,8 @@ RUNS = "retail_jobs_total"
 
 PAGE = page(
     "retail-jobs",
-    "Rollups, clean-up, the audit, and e-mails. Placing an order depends on none of them.",
+    "Rollups, clean-up, the audit, e-mails, and partner feeds. Placing an order depends on none of "
+    "them.",
     [
         stat(
             "Worker",
@@ -206,5 +208,6 @@ PAGE = page(
             unit="s",
             links=[LOGS],
         ),
+        *feeds.PANELS,
     ],
 )

@@ -83,7 +83,15 @@ def test_commands_in_runbooks_and_alerts_exist() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in RUNBOOKS)
     text += "".join(alert.annotations()["description"] for alert in alerts())
     commands = set(re.findall(r"manage\.py (\w+)", text))
-    assert commands == {"audit", "backup", "migrate", "prune_metrics", "worker", "dbshell"}
+    assert commands == {
+        "audit",
+        "backup",
+        "migrate",
+        "prune_metrics",
+        "worker",
+        "dbshell",
+        "ingest_feed",
+    }
     existing = {path.stem for path in (ROOT / "app").glob("*/management/commands/*.py")}
     assert commands - {"migrate", "dbshell"} <= existing  # those two are Django's
 

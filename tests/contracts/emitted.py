@@ -18,6 +18,23 @@ PAGES = ("/", "/products/", "/products/?q=lamp", "/orders/", "/nowhere/", "/acco
 JOB = "from retail.tasks import roll_up_metrics; roll_up_metrics.enqueue()"
 NO_JOBS = "not __import__('django_q.models', fromlist=['OrmQ']).OrmQ.objects.exists()"
 JUDGE = "from quality.tasks import judge_scenarios; judge_scenarios()"
+PARTNER = """
+from partner_feeds.models import Partner
+from products.models import Category
+category = Category.objects.first()
+fields = {"name": "Acme", "category": category, "fresh_within_minutes": 60}
+Partner.objects.get_or_create(slug="acme", defaults=fields)
+"""
+FILE = """
+import io
+from partner_feeds import intake
+from partner_feeds.models import Ingestion, Partner
+from partner_feeds.tasks import continue_feed
+rows = [b"A%d,Pan,9.90,5" % number for number in range(20)]
+file = io.BytesIO(b"\\n".join([b"sku,name,price,stock", *rows, b"B,Pot,cheap,1"]))
+partner, upload = Partner.objects.get(slug="acme"), Ingestion.Origin.UPLOAD
+continue_feed.enqueue(intake.receive(partner, file, origin=upload).pk)
+"""
 MOST_ORDERS = 3  # of one product by one customer
 # Long times, so that no test depends on the breaker's reset or on the end of a window.
 SETTINGS = {
@@ -46,6 +63,7 @@ def scrape(*addresses: str) -> Emitted:
 def journey(shop: RunningShop) -> None:
     """Cause every outcome: orders, an open breaker, throttled checkouts, an audit."""
     requests.head(f"http://127.0.0.1:{shop.port}/", timeout=30)  # as the blackbox exporter
+    shop.run(PARTNER)
     shopper = shop.shopper()
     for page in PAGES:
         shopper.get(page)
@@ -66,6 +84,7 @@ def journey(shop: RunningShop) -> None:
     for _ in range(MOST_ORDERS + 1):
         late.put_in_cart(LAMP)
         late.order("tok_declined")
+    shop.run(FILE)
     shop.run(JOB)
     wait_until(lambda: shop.query(NO_JOBS), "the worker to run the job")
     shop.manage("audit")

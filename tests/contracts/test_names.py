@@ -122,10 +122,10 @@ def test_a_renamed_metric_is_reported_with_panel_rule_and_runbook(
 
 
 def test_a_renamed_label_or_value_is_reported(emitted: Emitted) -> None:
-    asked = 'sum by (result) (rate(retail_orders_total{outcome="paid"}[5m]))'
+    asked = 'sum by (ending) (rate(retail_orders_total{outcome="paid"}[5m]))'
     assert complaints([Query("here", asked)], emitted) == [
         'here: retail_orders_total has never outcome="paid"',
-        "here: no series has a label result",
+        "here: no series has a label ending",
     ]
     assert complaints([Query("here", 'retail_orders_total{state="x"}')], emitted) == [
         "here: retail_orders_total has no label state"

@@ -55,6 +55,7 @@ def test_a_new_shop(staff: Client) -> None:
     assert texts["Books"] == "calm: not audited yet The worker audits them every minute."
     assert texts["Sales now"].startswith("calm: no visitors In the last 5 minutes: 0 of 0")
     assert texts["Unsettled payments"] == "good: none 0 in progress."
+    assert texts["Partner feeds"] == "calm: none No partner delivers products."
     assert texts["Refunds"] == "good: none No refund is on its way."
     assert texts["Monitoring"] == "warn: not connected No alerts can reach the shop."
     assert texts["Alert receivers"] == "warn: none No one is notified; alerts are only shown here."
@@ -64,6 +65,7 @@ def test_a_new_shop(staff: Client) -> None:
         *("Database", "Worker", "Books", "Job queue", "E-mails", "Periodic jobs", "Telemetry"),
         "Disk",
         *("Circuit breaker", "Sales now", "Unsettled payments", "Gateway", "Refunds"),
+        "Partner feeds",
         *("Monitoring", "Alert receivers"),
     ]
 

@@ -113,8 +113,10 @@ def test_counters_are_rates_and_database_gauges_are_not_summed(panel: dict[str, 
             before = expr[: counter.start()]
             assert re.search(r"(rate|increase)\($", before), f"{counter[0]} in {expr}"
         for gauge in re.finditer(rf"\b({DATABASE_GAUGES})\b", expr):
-            before = expr[: gauge.start()].removesuffix("max_over_time(")
-            around = re.search(r"(max|max by \([a-z_]+\)|count by \([a-z_]+\)) \($|max\($", before)
+            before = re.sub(r"(max_over_time|increase|rate)\($", "", expr[: gauge.start()])
+            around = re.search(
+                r"(max|max by \([a-z_, ]+\)|count by \([a-z_]+\)) \($|max\($", before
+            )
             assert around, f"{gauge[0]} in {expr}"
 
 

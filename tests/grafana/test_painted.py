@@ -12,7 +12,7 @@ import pytest
 
 from grafana.build import DASHBOARDS
 from grafana.parts import GOOD, NO_DATA, QUIET
-from tests.contracts.emitted import LAMP, SETTINGS, journey
+from tests.contracts.emitted import LAMP, PARTNER, SETTINGS, journey
 from tests.grafana.support import Prometheus, painted
 from tests.running.support import RunningShop, free_port, wait_until
 from tools.with_postgres import postgres
@@ -46,6 +46,7 @@ DEBUG_OFF = {
     "GATEWAY_API_KEY": "gateway-key-of-the-dashboards-tests",
     "WEB_CONCURRENCY": "2",
 }
+ROWS = 'retail_feed_rows_total{partner="acme"}'
 STATE = "__import__('payments.models').models.CircuitBreaker.objects.get().state"
 SETUPS = {
     "SQLite, one web process": {},
@@ -156,6 +157,8 @@ def open_the_breaker(shop: RunningShop) -> None:
 
 def test_every_panel_has_data(shop: RunningShop, prometheus: Prometheus) -> None:
     wait_until(lambda: len(prometheus.values("up == 1")) == 4, "the first scrapes")
+    shop.run(PARTNER)
+    wait_until(lambda: prometheus.values(ROWS), "the partner, before its first file")
     journey(shop)
     open_the_breaker(shop)
     queries = own_queries()

@@ -130,6 +130,8 @@ def test_the_job_evaluates_a_day_and_may_run_twice(
     ) == [
         ("A1", "NO EVIDENCE", TOP, TOP),
         ("A2", "PASS", TOP, TOP),
+        ("I1", "NO EVIDENCE", TOP, TOP),
+        ("I2", "NO EVIDENCE", TOP, TOP),
         ("P1", "NO EVIDENCE", TOP, TOP),
         ("P2", "NO EVIDENCE", TOP, TOP),
     ]

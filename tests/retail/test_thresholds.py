@@ -105,5 +105,6 @@ def test_every_threshold_has_a_unit() -> None:
             assert unit in {
                 "ratio", "seconds", "requests", "payments", "conflicts", "units", "violations",
                 "failures", "lines", "events", "factor", "restarts", "responses", "products",
+                "rows",
             }, name  # fmt: skip
     assert seen > 20

@@ -15,7 +15,7 @@ from retail.references import random_reference
 
 new_ingestion_reference = partial(random_reference, "FD")
 _OPEN = ("READING", "HELD", "APPLYING")
-_ENDED = ("DONE", "UNCHANGED", "FAILED", "DISCARDED")
+ENDED = ("DONE", "UNCHANGED", "FAILED", "DISCARDED")
 
 
 class Ingestion(models.Model):
@@ -98,7 +98,7 @@ class Ingestion(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=_OPEN, finished_at=None)
-                | Q(status__in=_ENDED, finished_at__isnull=False),
+                | Q(status__in=ENDED, finished_at__isnull=False),
                 name="ingestion_finished_when_ended",
             ),
         ]

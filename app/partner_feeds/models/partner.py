@@ -21,6 +21,12 @@ from partner_feeds.reading.options import DECIMAL_SIGNS, ENCODINGS, Limits, Opti
 from products.models import Category
 from retail.clocks import MARGIN
 
+# Times that change with a field, also if only that is saved.
+_FOLLOWS = {
+    "fetch_every_minutes": "next_fetch_at",
+    "fresh_within_minutes": "promised_at",
+    "is_active": "promised_at",
+}
 _MOST_MEGABYTES = Limits.packed_bytes // 1024**2
 _MONTH_MINUTES = 31 * 24 * 60
 _SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
@@ -86,6 +92,9 @@ class Partner(models.Model):
         validators=[MinValueValidator(5), MaxValueValidator(_MONTH_MINUTES)],
         help_text="how often the partner delivers at least; longer without a file is an alert",
     )
+    promised_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="from when its next file is expected"
+    )
     most_rows = models.PositiveIntegerField(
         null=True,
         blank=True,
@@ -129,12 +138,25 @@ class Partner(models.Model):
         return self.name
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Save it. A first schedule is due at once; a new interval counts from now."""
-        saved = Partner.objects.filter(pk=self.pk).values_list("fetch_every_minutes", flat=True)
-        for before in saved:
-            if before != self.fetch_every_minutes:
-                self.next_fetch_at = self.fetch_after(timezone.now()) if before else None
+        """Save it, with the times that follow from what has changed."""
+        before, now = Partner.objects.filter(pk=self.pk).first(), timezone.now()
+        if before and before.fetch_every_minutes != self.fetch_every_minutes:
+            # A first schedule is due at once; a new interval counts from now.
+            self.next_fetch_at = self.fetch_after(now) if before.fetch_every_minutes else None
+        if before is None or self.promise != before.promise:
+            # So does a promise that is new, changed, or made again after a pause.
+            self.promised_at = now
+        if (named := options.get("update_fields")) is not None:
+            options["update_fields"] = {
+                *named,
+                *(_FOLLOWS[name] for name in set(named) & _FOLLOWS.keys()),
+            }
         super().save(*args, **options)
+
+    @property
+    def promise(self) -> tuple[bool, int | None]:
+        """Whether files are expected, and within how many minutes."""
+        return self.is_active, self.fresh_within_minutes
 
     def fetch_after(self, time: datetime) -> datetime | None:
         """Return when its file is fetched next, once it was at `time`; None without a schedule."""

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from retail.observability.prometheus import instruments
 from retail.observability.prometheus.instruments import (
     Counter,
+    DatabaseCounter,
     DatabaseGauge,
     Gauge,
     Histogram,
@@ -224,6 +225,15 @@ def test_a_database_gauge_has_its_labels_in_the_declared_order() -> None:
     assert family.type == "gauge"
     assert [(s.name, s.labels, s.value) for s in family.samples] == [
         ("thing_now", {"colour": "red", "size": "big"}, 3.0)
+    ]
+
+
+def test_a_database_counter_is_exported_as_a_counter() -> None:
+    counter = DatabaseCounter("things_total", "Things.", COLOURS)
+    family = counter.family({("red",): 3.0})
+    assert family.type == "counter"
+    assert [(s.name, s.labels, s.value) for s in family.samples] == [
+        ("things_total", {"colour": "red"}, 3.0)
     ]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import prometheus_client
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from retail.observability.prometheus import slots  # selects the metric storage, so import it first
 
@@ -278,6 +278,20 @@ class DatabaseGauge:
     def family(self, samples: Mapping[tuple[str, ...], float]) -> Metric:
         """Return the metric family with these values, by label values in declared order."""
         family: Any = GaugeMetricFamily(self.name, self.help, labels=tuple(self.labels))
+        for values, number in samples.items():
+            family.add_metric(values, number)
+        return family  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, eq=False)
+class DatabaseCounter(DatabaseGauge):
+    """A counter whose total is read from the database at scrape time: a sum that only rises."""
+
+    kind: str = "counter (database)"
+
+    def family(self, samples: Mapping[tuple[str, ...], float]) -> Metric:
+        """Return the metric family with these totals, by label values in declared order."""
+        family: Any = CounterMetricFamily(self.name, self.help, labels=tuple(self.labels))
         for values, number in samples.items():
             family.add_metric(values, number)
         return family  # type: ignore[no-any-return]
