@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
     from tests.left_out import LeaveOut
 
-KEY = "vtf_" + "k" * 43
-PREPARE = f"""
+PREPARE = """
 from hashlib import sha256
 from partner_feeds.models import Partner, PushKey
 from products.models import Category
 category = Category.objects.all()[0]
-partner = Partner.objects.create(name="Acme", slug="acme", category=category)
-PushKey.objects.create(partner=partner, digest=sha256(b"{KEY}").hexdigest(), start="vtf_k")
+partner = Partner.objects.create(name="{slug}", slug="{slug}", category=category)
+PushKey.objects.create(partner=partner, digest=sha256(b"{key}").hexdigest(), start="vtf_k")
 """
 STATUSES = (
     "list(__import__('partner_feeds.models').models.Ingestion.objects.order_by('pk')"
@@ -38,7 +37,6 @@ LARGE = 20 * 1024 * 1024
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
     shop = RunningShop(tmp_path_factory.mktemp("shop"), {"TRUSTED_PROXIES": "1"})
-    shop.run(PREPARE)
     shop.start("web", "worker")
     yield shop
     shop.close()
@@ -58,9 +56,18 @@ def port(
         yield proxy.port
 
 
-def head(length: int, key: str = KEY) -> bytes:
+@pytest.fixture
+def slug(shop: RunningShop, port: int, request: pytest.FixtureRequest) -> str:
+    """Return a partner with limits of its own."""
+    slug = f"p{sum(request.node.name.encode())}-{port}"
+    shop.run(PREPARE.format(slug=slug, key=f"vtf_{slug}"))
+    return slug
+
+
+def head(slug: str, length: int, key: str = "") -> bytes:
+    key = key or f"vtf_{slug}"
     lines = (
-        *("POST /feeds/acme/ HTTP/1.1", "Host: localhost", f"Content-Length: {length}"),
+        *(f"POST /feeds/{slug}/ HTTP/1.1", "Host: localhost", f"Content-Length: {length}"),
         *(f"Authorization: Bearer {key}", "Content-Type: text/csv", "Connection: close"),
     )
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
@@ -94,28 +101,28 @@ def statuses(shop: RunningShop) -> list[str]:
     return list(wait_until(ended, "the end of all files")[0])
 
 
-def test_a_file_is_taken_in(shop: RunningShop, port: int) -> None:
+def test_a_file_is_taken_in(shop: RunningShop, port: int, slug: str) -> None:
     before = len(statuses(shop))
     body = gzip.compress(FILE + b"N%d,Pan,9.00,1\n" % port)
-    received = answer(connected(port, head(len(body)) + body))
+    received = answer(connected(port, head(slug, len(body)) + body))
     assert received.startswith(b"HTTP/1.1 202 "), received[:300]
     assert statuses(shop)[before:] == ["DONE"]
 
 
-def test_a_large_file_is_taken(shop: RunningShop, port: int) -> None:
+def test_a_large_file_is_taken(shop: RunningShop, port: int, slug: str) -> None:
     before = len(statuses(shop))
     body = f"sku,name,price\nL1,{port},9.00\n".encode() + b"\n" * LARGE
-    received = answer(connected(port, head(len(body)) + body))
+    received = answer(connected(port, head(slug, len(body)) + body))
     assert received.startswith(b"HTTP/1.1 202 "), received[:300]
     assert len(statuses(shop)) == before + 1
 
 
-def test_strangers_are_refused_whatever_they_send(shop: RunningShop, port: int) -> None:
+def test_strangers_are_refused_whatever_they_send(shop: RunningShop, port: int, slug: str) -> None:
     before = statuses(shop)
     for sent in (b"", b"x" * 100_000, b"x" * LARGE):
         client = socket.create_connection(("127.0.0.1", port), PATIENCE)
         with suppress(ConnectionError):  # it need not take what it does not read
-            client.sendall(head(LARGE, "vtf_wrong") + sent)
+            client.sendall(head(slug, LARGE, "vtf_wrong") + sent)
         received = answer(client)
         # The proxy may answer for the shop, which has closed the connection without reading it all.
         early = (b"HTTP/1.1 502 ", b"") if len(sent) == LARGE else ()
@@ -123,23 +130,23 @@ def test_strangers_are_refused_whatever_they_send(shop: RunningShop, port: int) 
     assert statuses(shop) == before
 
 
-def test_a_body_that_is_cut_changes_nothing(shop: RunningShop, port: int) -> None:
+def test_a_body_that_is_cut_changes_nothing(shop: RunningShop, port: int, slug: str) -> None:
     before = statuses(shop)
-    client = connected(port, head(200_000) + b"x" * 100_000)
+    client = connected(port, head(slug, 200_000) + b"x" * 100_000)
     client.shutdown(socket.SHUT_WR)
     received = answer(client)
     assert not received or received.startswith(b"HTTP/1.1 400 "), received[:300]
     assert statuses(shop) == before
 
 
-def test_slow_senders_hold_no_thread_for_ever(shop: RunningShop, port: int) -> None:
+def test_slow_senders_hold_no_thread_for_ever(shop: RunningShop, port: int, slug: str) -> None:
     before = len(statuses(shop))
-    slow = [connected(port, head(LARGE) + b"x" * 100_000) for _ in range(SLOW_THREADS + 1)]
+    slow = [connected(port, head(slug, LARGE) + b"x" * 100_000) for _ in range(SLOW_THREADS + 1)]
     assert shop.shopper().get("/").status_code == 200
     for client in slow:
         received = answer(client)
         assert not received or received.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 5"))
     body = FILE + b"S%d,Pan,9.00,1\n" % port + b"\n" * 100_000  # needs one of their threads
-    received = answer(connected(port, head(len(body)) + body))
+    received = answer(connected(port, head(slug, len(body)) + body))
     assert received.startswith(b"HTTP/1.1 202 "), received[:300]
     assert statuses(shop)[before:] == ["DONE"]
