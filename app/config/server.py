@@ -24,6 +24,8 @@ PROBE_THREADS = {b"/healthz": 1, b"/readyz": 2, b"/metrics": 2}
 ARRIVAL_SECONDS = 10.0  # for the header and a small body
 SLOW_THREADS = 2  # for what cannot be waited for without a thread, such as large bodies
 SLOW_SECONDS = 20.0
+LINGER_SECONDS = 2.0  # between two pieces of what is not read
+_LINGER_BYTES = 64 * 1024
 _SEND_BUFFER = 256 * 1024  # bytes: holds a page, so that a client that reads slowly holds no thread
 
 
@@ -125,7 +127,10 @@ class ProbeWorker(ThreadWorker):  # type: ignore[misc]  # it has no types
     def handle(self, conn: TConn) -> Any:
         """Handle a request, in its thread."""
         waited.seconds = time.monotonic() - conn.enqueued_at
-        return super().handle(conn)
+        kept = super().handle(conn)
+        if conn.lane is self._slow_lane and not kept:
+            _linger(conn.sock)
+        return kept
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a request that never reached the shop, or failed outside of it."""
@@ -134,6 +139,19 @@ class ProbeWorker(ThreadWorker):  # type: ignore[misc]  # it has no types
         request_id = accepted_request_id(None)
         with request_context(request_id):
             super().handle_error(req, _Labelled(client, request_id), addr, exc)
+
+
+def _linger(client: socket.socket) -> None:
+    """Take the rest of a request that was refused unread, for as long as slow requests have.
+
+    A connection that is closed with bytes unread is reset, perhaps before the client, or the proxy
+    before it, has read the response.
+    """
+    with suppress(OSError):
+        client.settimeout(LINGER_SECONDS)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(_LINGER_BYTES):
+            pass
 
 
 class _Labelled:

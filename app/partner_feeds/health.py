@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.urls import reverse
+from django.urls import reverse_lazy
 
 from partner_feeds import measures, totals
 from retail.health import Finding, Harm, counted, health_check
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from partner_feeds.measures import HeldFile, Partnership
 
 _NAMED = 3
+_PAGE = reverse_lazy("partner_feeds:desk")
 
 
 @health_check("Partner feeds", Harm.BACKGROUND)
@@ -26,21 +27,19 @@ def partner_feeds(now: datetime) -> Finding:
     """Check that partners deliver as promised, and that no file waits for staff or is refused."""
     active = totals.partnerships(totals.partners_in_order(), totals.all_files())
     if not active:
-        return Finding(
-            "calm", "none", "No partner delivers products.", reverse("partner_feeds:desk")
-        )
+        return Finding("calm", "none", "No partner delivers products.", str(_PAGE))
     if late := measures.stale(active, now):
         return _stale(late, now)
     held = totals.held_files()
     if measures.held_oldest_seconds(held, now) > THRESHOLDS.held_feeds.most_age_seconds:
         return _held(held, now)
     if held:
-        return Finding("warn", "held", _waiting(held), reverse("partner_feeds:desk"))
+        return Finding("warn", "held", _waiting(held), str(_PAGE))
     if refused := totals.partners_refused_last():
         detail = f"The last file of {_names(refused)} was refused."
-        return Finding("warn", "refused", detail, reverse("partner_feeds:desk"))
+        return Finding("warn", "refused", detail, str(_PAGE))
     detail = f"{counted(len(active), 'active partner')}, none of them late."
-    return Finding("good", "on time", detail, reverse("partner_feeds:desk"))
+    return Finding("good", "on time", detail, str(_PAGE))
 
 
 def _stale(late: Sequence[Partnership], now: datetime) -> Finding:
@@ -51,7 +50,7 @@ def _stale(late: Sequence[Partnership], now: datetime) -> Finding:
         "bad",
         "late",
         f"Nothing was taken in from {worst.name} for {age}.",
-        reverse("partner_feeds:desk"),
+        str(_PAGE),
         since=max(worst.last_success or worst.promised_at, worst.promised_at),
         affected=f"products of {_names([one.name for one in late])}",
         step="Open the partner's last file: was it refused or held? If there is none, ask the "
@@ -67,7 +66,7 @@ def _held(held: Sequence[HeldFile], now: datetime) -> Finding:
         "bad",
         "held",
         f"{_waiting(held)} The oldest has waited for {age}.",
-        reverse("partner_feeds:desk"),
+        str(_PAGE),
         since=held[0].held_at,
         affected=f"products of {_names([one.partner for one in held])}",
         step="Read why it is held. Apply it anyway with a reason, or discard it.",

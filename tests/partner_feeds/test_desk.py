@@ -124,6 +124,7 @@ def test_the_list_begins_with_what_needs_staff(partner: Partner) -> None:
     held(partner)
     reading(made["Running"])
     PushKey.objects.create(partner=made["Running"], digest="x", start="vk_x")
+    Partner.objects.exclude(pk=partner.pk).update(promised_at=timezone.now() - timedelta(hours=2))
     page = text_of(staff("on-call").get(LIST))
     order = ["Acme", "Running", "Promised", "Aaa", "Old"]
     assert sorted(order, key=lambda name: page.index(f">{name}</a>")) == order
@@ -144,9 +145,10 @@ def test_freshness_counts_from_the_last_file_that_was_taken(partner: Partner) ->
     failed = take_in(partner, b"<html>")
     assert failed.status == "FAILED"
     assert "Late" not in text_of(client.get(LIST))
-    Ingestion.objects.filter(pk=done.pk).update(
-        **dict.fromkeys(("created_at", "finished_at"), timezone.now() - timedelta(minutes=61))
-    )
+    earlier = timezone.now() - timedelta(minutes=61)
+    Ingestion.objects.filter(pk=done.pk).update(created_at=earlier, finished_at=earlier)
+    assert "Late" not in text_of(client.get(LIST))  # its promise is younger
+    Partner.objects.update(promised_at=earlier)
     page = text_of(client.get(LIST))
     assert "Late" in row_of(page, "Acme")
     assert "1 h 1 min ago, due every hour" in page

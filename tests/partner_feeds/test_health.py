@@ -131,4 +131,4 @@ def test_staff_see_it_with_a_link(partner: Partner, staff: Client) -> None:
     assert checks(staff)["Partner feeds"] == "warn: refused The last file of Acme was refused."
     [check] = [check for check in health(NOW) if check.name == "Partner feeds"]
     assert check.harm == Harm.BACKGROUND
-    assert check.finding.link == "/admin/partner_feeds/ingestion/"
+    assert check.finding.link == "/desk/feeds/"
