@@ -18,6 +18,7 @@ from partner_feeds.transitions import (
     begun,
     created,
     failed,
+    give_way,
     moved,
     read_to_its_end,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from partner_feeds.models import Partner
 
 _Status = Ingestion.Status
+NEWER = "A newer file arrived."
 
 
 def _hashed(file: BinaryIO) -> tuple[str, int]:
@@ -61,16 +63,11 @@ def _arrived(partner: Partner, file: BinaryIO, **values: Any) -> Ingestion:
         return held
     values |= {**same, "file_bytes": size}
     if _same_as_last(partner, **same):
+        give_way(partner, NEWER)
         return _ended(partner, _Status.UNCHANGED, **values)
-    ingestion = begun(partner, "A newer file arrived.", **values)
+    ingestion = begun(partner, NEWER, **values)
     logger.info("event=feed.started", extra=log_fields(ingestion))
     return ingestion
-
-
-def is_busy(partner: Partner) -> bool:
-    """Return whether a file of the partner is being taken in, so that another one is refused."""
-    running = (_Status.READING, _Status.APPLYING)
-    return Ingestion.objects.filter(partner=partner, status__in=running).exists()
 
 
 def ingest(

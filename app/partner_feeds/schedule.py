@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from partner_feeds import files, intake
+from partner_feeds import files, intake, transitions
 from partner_feeds.addresses import shown_address
 from partner_feeds.events import logger
 from partner_feeds.fetching import fetch
@@ -47,7 +47,7 @@ def fetch_file(partner: Partner, *, user_id: int | None = None) -> Ingestion | N
     not fetched: the next time comes.
     """
     fields = {"partner": partner.slug, "source": shown_address(partner.address)}
-    if intake.is_busy(partner):
+    if transitions.is_busy(partner):
         logger.info("event=feed.fetch_skipped", extra=fields)
         return None
     began = monotonic()

@@ -47,13 +47,30 @@ def moved(
 
 def begun(partner: Partner, why: str, **values: Any) -> Ingestion:
     """Create an ingestion; one that is held gives way, one that is running does not."""
-    for held in Ingestion.objects.filter(partner=partner, status=_Status.HELD):
-        discard(held, reason=why)
+    give_way(partner, why)
     try:
         with transaction.atomic():
             return created(partner, **values)
     except IntegrityError as error:
-        raise IngestionRefusedError(f"A file of {partner} is being taken in already.") from error
+        raise _busy(partner) from error
+
+
+def give_way(partner: Partner, why: str) -> None:
+    """Discard a file that is held. Raises IngestionRefusedError if one is being taken in."""
+    if is_busy(partner):
+        raise _busy(partner)
+    for held in Ingestion.objects.filter(partner=partner, status=_Status.HELD):
+        discard(held, reason=why)
+
+
+def is_busy(partner: Partner) -> bool:
+    """Return whether a file of the partner is being taken in, so that another one is refused."""
+    running = (_Status.READING, _Status.APPLYING)
+    return Ingestion.objects.filter(partner=partner, status__in=running).exists()
+
+
+def _busy(partner: Partner) -> IngestionRefusedError:
+    return IngestionRefusedError(f"A file of {partner} is being taken in already.")
 
 
 def created(partner: Partner, **values: Any) -> Ingestion:

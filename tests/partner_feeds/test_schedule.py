@@ -207,7 +207,7 @@ def test_while_a_file_is_taken_in_no_other_is_fetched(
     fetch_feed(partner.pk)
     assert (Ingestion.objects.count(), len(server.requests)) == (1, 1)
     # It began while this one was fetched.
-    monkeypatch.setattr("partner_feeds.intake.is_busy", lambda _: False)
+    monkeypatch.setattr("partner_feeds.transitions.is_busy", lambda _: False)
     fetch_feed(partner.pk)
     assert (Ingestion.objects.count(), len(server.requests)) == (1, 2)
     OrmQ.objects.all().delete()

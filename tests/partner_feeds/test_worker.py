@@ -17,7 +17,7 @@ from partner_feeds import files, intake, services, staging, tasks
 from partner_feeds.models import FilePart, Ingestion, Partner, StagedRow
 from partner_feeds.tasks import continue_feed, resume_feeds, void_dead_feeds
 from products.models import Product
-from tests.partner_feeds.taking_in import FILE, counts, everything, rejects, shelf, take_in
+from tests.partner_feeds.taking_in import FILE, D, counts, everything, rejects, shelf, take_in
 from tests.support import unbalanced_products
 
 if TYPE_CHECKING:
@@ -121,6 +121,26 @@ def test_the_same_file_as_the_one_held_leaves_it_held(partner: Partner) -> None:
     newer = receive(partner, jumped.replace(b"Pan", b"Pot"))
     held.refresh_from_db()
     assert (held.status, newer.status) == ("DISCARDED", "READING")
+
+
+def test_the_last_file_again_replaces_the_one_that_is_held(partner: Partner) -> None:
+    take_in(partner, FILE)
+    held = take_in(partner, FILE.replace(b"24.90", b"2490.00"))
+    again = receive(partner, FILE)
+    held.refresh_from_db()
+    assert (held.status, held.reason, again.status) == (
+        *("DISCARDED", "A newer file arrived.", "UNCHANGED"),
+    )
+
+
+def test_the_last_file_again_waits_for_the_one_that_is_taken_in(partner: Partner) -> None:
+    take_in(partner, FILE)
+    running = receive(partner, FILE.replace(b"24.90", b"25.90"))
+    with pytest.raises(services.IngestionRefusedError, match="is being taken in already"):
+        receive(partner, FILE)
+    work(running)
+    assert shelf()["A1"][1] == D("25.90")
+    assert receive(partner, FILE).status == "READING"
 
 
 def test_what_a_dead_worker_left_is_resumed(
