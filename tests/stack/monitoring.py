@@ -118,6 +118,48 @@ def orders_become_series() -> None:
     print(f"  Prometheus counts {before + 5:.0f} confirmed orders, five more than before")
 
 
+ROWS = 9  # good ones of a partner's file
+PARTNER = """
+from partner_feeds.models import Partner
+from partner_feeds.services import push_key_create
+from products.models import Category
+category = Category.objects.first()
+partner, _ = Partner.objects.get_or_create(
+    slug="stack", defaults={"name": "Stack", "category": category, "fresh_within_minutes": 60}
+)
+print("key:", push_key_create(partner, None)[1])
+"""
+
+
+def push(key: str, first: int) -> None:
+    """Send a partner's file with new rows, and one that is rejected, and wait for its end."""
+    rows = "".join(f"S{number},Item {number},9.90,3\n" for number in range(first, first + ROWS))
+    headers = {"Authorization": f"Bearer {key}"}
+    body = f"sku,name,price,stock\n{rows}X,Unknown,call us,1\n".encode()
+    response = requests.post(f"{WEB}/feeds/stack/", body, headers=headers, timeout=20)
+    check("a partner's file is stored", response.status_code == HTTPStatus.ACCEPTED)
+    url = f"{WEB}/feeds/stack/{response.json()['reference']}/"
+
+    def done() -> bool:
+        return bool(requests.get(url, headers=headers, timeout=10).json()["status"] == "DONE")
+
+    wait_for("the worker has applied it", done)
+
+
+def files_become_series() -> None:
+    """Send files of a partner, and find their rows in Prometheus."""
+    print("partner feeds in Prometheus")
+    output = manage("shell", "-c", PARTNER)
+    key = output.rpartition("key:")[2].strip()
+    start = int(time.time())  # so that each run sends new keys
+    created = 'max(retail_feed_rows_total{partner="stack",result="created"})'
+    push(key, start)
+    wait_for("the partner's rows in Prometheus", lambda: value(created) >= ROWS)
+    before = value(created)
+    push(key, start + 100)
+    wait_for("nine rows more in Prometheus", lambda: value(created) == before + ROWS)
+
+
 def alerts(name: str = BREAKER) -> list[dict[str, object]]:
     """Return the alerts of a name in Alertmanager."""
     url = f"{ALERTMANAGER}/api/v2/alerts"
@@ -226,6 +268,7 @@ def everything() -> None:
     configs_are_accepted()
     restock()
     orders_become_series()
+    files_become_series()
     found_by_request_id()
     client = outage()
     outage_of_loki()
