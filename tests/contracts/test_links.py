@@ -19,7 +19,7 @@ from drills.shoppers import Shopper
 from grafana.build import DASHBOARDS
 from grafana.page import TITLES
 from grafana.parts import KEEP
-from tests.contracts.emitted import LAMP
+from tests.contracts.emitted import FILE, LAMP, PARTNER
 from tests.running.proxy import nginx_program, running_proxy
 from tests.running.support import DUE, PATIENCE, RunningShop, free_port, wait_until
 
@@ -111,6 +111,9 @@ class Shop(RunningShop):
         self.order()
         self.run(CANCEL)
         self.until("refund.settled", "worker")
+        self.run(PARTNER)
+        self.run(FILE)
+        self.until("feed.applied", "worker")
         self.run(NO_SUCH_SALE)
         self.until("email.deferred", "worker")
         self.run(NO_AUDIT)
@@ -250,7 +253,8 @@ def test_slow_and_failed_requests_are_both_shown_and_nothing_else(lines: list[Li
     (url,) = {url for _, title, url in links() if title == "Logs of slow and failed requests"}
     shown = [line for line in behind(url, lines) if line.event == "http.request"]
     statuses = {int(re.findall(r'"status":(\d+)', line.text)[0]) for line in shown}
-    assert {status // 100 for status in statuses} == {3, 5}  # an order that took a second; refusals
+    # An order that took a second, and refusals. On a busy machine, pages may take as long.
+    assert {3, 5} <= {status // 100 for status in statuses}
     for line in shown:
         took = float(re.findall(r'"duration_ms":([\d.]+)', line.text)[0])
         assert took >= 1000 or '"status":5' in line.text
