@@ -25,7 +25,7 @@ HELD = THRESHOLDS.held_feeds
 REJECTS = THRESHOLDS.feed_rejects
 LOGS = logs_link("Logs of partner feeds", logger="retail.feeds")
 ROWS, FILES = "retail_feed_rows_total", "retail_feed_ingestions_total"
-REJECT_STEPS = steps((REJECTS.most_ratio / 2, WARN), (REJECTS.most_ratio, BAD))
+REJECT_STEPS = steps((REJECTS.most_ratio, BAD))
 AGE_STEPS = steps((1, BAD))
 _REJECTED = f'{ROWS}{{result="rejected"}}'
 

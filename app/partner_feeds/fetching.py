@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from partner_feeds.addresses import Target
     from partner_feeds.models import Partner
 
-SECONDS = 50.0  # for everything: a job should end within a minute
+SECONDS = 50.0  # for everything: jobs are short
 LOOK_UP_SECONDS = 10.0
 CONNECT_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024

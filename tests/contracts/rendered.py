@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import sys
+import traceback
 import uuid
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -121,11 +122,11 @@ def _staff() -> Client:
 
 def _feeds() -> Iterator[str]:
     from partner_feeds.gate import Effect, findings  # noqa: PLC0415 - the same
-    from partner_feeds.models import Ingestion  # noqa: PLC0415 - the same
+    from partner_feeds.models import Ingestion, Partner  # noqa: PLC0415 - the same
 
     for known in range(8, 20):
         effect = Effect(staged=known, known=known, repriced=known, jumped=1, sold_out=known)
-        yield from findings(Ingestion(rejected=known), effect, 10 * known)
+        yield from findings(Ingestion(partner=Partner(), rejected=known), effect, 10 * known)
 
 
 OUTSIDE: dict[str, Callable[[], Iterator[str]]] = {"rules": _rules, "grafana": _grafana}
@@ -243,6 +244,14 @@ def render(folder: Path, job: Job) -> dict[str, list[str]]:
     return {place: list(PLACES[place]()) for place in job.places}
 
 
+def tried(folder: Path, job: Job) -> dict[str, list[str]]:
+    """Render a job. Raises RuntimeError for what goes wrong, since not every error can be sent."""
+    try:
+        return render(folder, job)
+    except Exception:  # noqa: BLE001 - all of it is in the text
+        raise RuntimeError(traceback.format_exc()) from None
+
+
 def main() -> None:
     """Render all jobs, each in its own process."""
     folder, jobs = Path(sys.argv[1]), [Job(*job) for job in json.load(sys.stdin)]
@@ -251,7 +260,7 @@ def main() -> None:
     forked = get_context("fork")
     with forked.Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         pool.apply(seed, [folder / "seeded.sqlite3"])
-        texts = pool.starmap(render, [(folder, job) for job in jobs], chunksize=1)
+        texts = pool.starmap(tried, [(folder, job) for job in jobs], chunksize=1)
     (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
 
 

@@ -106,7 +106,7 @@ NOT_THRESHOLDS = {
     r"var-text=\S+": "what a link searches for",
     r"[Uu]pdated every 1 minute": "how often rules are evaluated",
     r"(jobs_total|seconds_bucket|pg_stat\w+)(\{[^}]*\})?\[5m\]": "a panel's own window",
-    r"alertmanager_notifications\w*_total\[5m\]": "the same",
+    r"alertmanager_notifications\w*_total\[5m\]|feed_ingestions_total\[1h\]": "the same",
     r"Ratio of blocks .+ the last 5 minutes|above 99 %|^value: 0\.99": "PostgreSQL's cache",
     r"^value: 0\.1$": "a panel's own limit",
     r"^axisSoftMax: [25]$": "a scale",

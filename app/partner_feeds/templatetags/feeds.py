@@ -50,7 +50,7 @@ def in_words(length: timedelta) -> str:
 
 @register.filter
 def every(minutes: int) -> str:
-    """Return an interval, such as `every 30 minutes` or `every day`."""
+    """Return an interval, such as `every 40 minutes` or `every day`."""
     for size, unit in _UNITS:
         if minutes % size == 0:
             count = minutes // size
