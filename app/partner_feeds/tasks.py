@@ -16,6 +16,8 @@ from retail.jobs import job
 SECONDS = 45
 # Nobody works on a file whose last sign of life is older.
 LEFT_AFTER = timedelta(minutes=1)
+# How long a request to fetch a file counts that no worker has begun with.
+FETCH_WAITS = timedelta(minutes=1)
 _Status = Ingestion.Status
 
 
@@ -54,6 +56,7 @@ def fetch_feeds() -> int:
 @job()
 def fetch_feed(partner_id: int, user_id: int | None = None) -> None:
     """Fetch a partner's file, and let it be taken in."""
+    Partner.objects.filter(pk=partner_id).update(fetch_requested_at=None)
     partner = Partner.objects.filter(pk=partner_id, is_active=True).exclude(address="").first()
     ingestion = partner and schedule.fetch_file(partner, user_id=user_id)
     if ingestion and ingestion.status == _Status.READING:
@@ -63,11 +66,18 @@ def fetch_feed(partner_id: int, user_id: int | None = None) -> None:
 def fetch_now(partner: Partner, *, user_id: int | None) -> None:
     """Let the worker fetch a partner's file at once.
 
-    Raises IngestionRefusedError for a partner that has no address or is not active.
+    Raises IngestionRefusedError for a partner that has no address or is not active, and while
+    another request waits for the worker, for up to FETCH_WAITS.
     """
     if not partner.address or not partner.is_active:
         why = "is not active" if partner.address else "has no address to fetch a file from"
         raise services.IngestionRefusedError(f"{partner} {why}.")
+    now = timezone.now()
+    free = Partner.objects.filter(pk=partner.pk).exclude(
+        fetch_requested_at__gt=now - FETCH_WAITS, fetch_requested_at__lt=now + FETCH_WAITS
+    )
+    if not free.update(fetch_requested_at=now):
+        raise services.IngestionRefusedError(f"The file of {partner} is about to be fetched.")
     fetch_feed.enqueue(partner.pk, user_id)
 
 

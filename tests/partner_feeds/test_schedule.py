@@ -185,6 +185,22 @@ def test_staff_may_fetch_at_once(partner: Partner) -> None:
     assert (Ingestion.objects.count(), queued()) == (1, [])
 
 
+def test_a_second_click_requests_no_second_fetch(partner: Partner, server: Server) -> None:
+    fetch_now(partner, user_id=None)
+    with pytest.raises(IngestionRefusedError, match="about to be fetched"):
+        fetch_now(partner, user_id=None)
+    assert len(queued()) == 1
+    work()
+    assert len(server.requests) == 1
+    fetch_now(partner, user_id=None)  # the worker has begun with the first one
+    assert len(queued()) == 1
+    for minutes in (-2, 2):  # it waits for too long, or a clock was wrong
+        Partner.objects.update(fetch_requested_at=timezone.now() + timedelta(minutes=minutes))
+        fetch_now(partner, user_id=None)
+    assert len(queued()) == 3
+    OrmQ.objects.all().delete()
+
+
 def test_a_file_that_cannot_be_fetched_changes_nothing(partner: Partner, server: Server) -> None:
     take_in(partner, FILE)
     held = take_in(partner, FILE.replace(b"24.90", b"2490.00"))

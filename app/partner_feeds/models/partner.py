@@ -86,6 +86,7 @@ class Partner(models.Model):
         help_text="empty: the file is fetched only when staff ask for it",
     )
     next_fetch_at = models.DateTimeField(null=True, blank=True, editable=False)
+    fetch_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
     fresh_within_minutes = models.PositiveIntegerField(
         null=True,
         blank=True,
