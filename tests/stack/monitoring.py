@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import sys
 import time
@@ -149,8 +150,7 @@ def push(key: str, first: int) -> None:
 def files_become_series() -> None:
     """Send files of a partner, and find their rows in Prometheus."""
     print("partner feeds in Prometheus")
-    output = manage("shell", "-c", PARTNER)
-    key = output.rpartition("key:")[2].strip()
+    key = re.findall(r"key: (\S+)", manage("shell", "-c", PARTNER))[0]
     start = int(time.time())  # so that each run sends new keys
     created = 'max(retail_feed_rows_total{partner="stack",result="created"})'
     push(key, start)
