@@ -137,13 +137,15 @@ def _report(results: dict[int, Results]) -> None:
 
 @contextlib.contextmanager
 def _ingesting(environment: Mapping[str, str], file: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Take a file in meanwhile."""
+    """Take a file in meanwhile, to its end. Raises ServerError if it was not."""
     command = [sys.executable, "manage.py", "ingest_feed", "pairs", str(file)]
     process = subprocess.Popen(
         command, cwd=server.APP, env=dict(environment), stdout=subprocess.DEVNULL
     )
     try:
         yield process
+        if process.wait():
+            raise server.ServerError("the file was not taken in")
     finally:
         process.kill()
         process.wait()
