@@ -5,7 +5,6 @@ With DEBUG off, the shop refuses to start with development defaults and says wha
 
 import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -270,15 +269,11 @@ CONTENT_SECURITY_POLICY = (
 # Whom to write to about a vulnerability: an e-mail address, or an https address (retail.web).
 SECURITY_CONTACT = env.contact("SECURITY_CONTACT")
 SECURITY_KEEP_DAYS = env.integer("SECURITY_KEEP_DAYS", 365, least=1, most=36_500)
-# Forms are a few hundred bytes (retail.web.uploads).
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # forms are a few hundred bytes (retail.web.uploads)
 FILE_UPLOAD_HANDLERS = ["retail.web.uploads.NoUploads"]
-# Of the views that take partners' files. nginx/shop.conf has the same limit.
-UPLOAD_MOST_BYTES = 32 * 1024 * 1024
+UPLOAD_MOST_BYTES = 32 * 1024 * 1024  # of partners' files, as in nginx/shop.conf
 # Partners' files while they arrive, from views or fetched. /tmp would be memory.
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "incoming"
-with suppress(OSError):  # then a check says so
-    FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
 # Whether partners' files may be fetched from private addresses, such as 127.0.0.1.
 FEEDS_ALLOW_PRIVATE = env.flag("FEEDS_ALLOW_PRIVATE", default=False)
 

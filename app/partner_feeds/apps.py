@@ -13,11 +13,13 @@ class PartnerFeedsConfig(AppConfig):
     def ready(self) -> None:
         """Register throttles, the health check, and the numbers that metrics read."""
         from partner_feeds import (  # noqa: PLC0415 - apps are loaded before models
+            files,
             health,  # noqa: F401
             metrics,
             push,
         )
 
+        files.incoming()  # Django's uploads need it
         THROTTLE_SCOPES.add(push.KEY_SCOPE)
         THROTTLE_SCOPES.add(push.PUSH_SCOPE)
         exposition.database_gauges.add("feeds", metrics.read_feeds, every=metrics.EVERY_SECONDS)

@@ -20,11 +20,17 @@ PART_BYTES = 1024 * 1024
 LEFT_AFTER_SECONDS = 60 * 60
 
 
+def incoming() -> Path:
+    """Return the folder of files that arrive; it exists, unless that is not allowed."""
+    folder = Path(settings.FILE_UPLOAD_TEMP_DIR)
+    with suppress(OSError):  # Django's check of the setting says so
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def temporary() -> BinaryIO:
     """Return an empty file on disk, which ends when it is closed, or with the process."""
-    folder = Path(settings.FILE_UPLOAD_TEMP_DIR)
-    folder.mkdir(parents=True, exist_ok=True)
-    return cast("BinaryIO", tempfile.TemporaryFile(dir=folder))
+    return cast("BinaryIO", tempfile.TemporaryFile(dir=incoming()))
 
 
 def delete_left() -> None:
