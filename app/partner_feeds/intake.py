@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from partner_feeds import files, gate
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from partner_feeds.models import Partner
 
 _Status = Ingestion.Status
+_DATABASE_FAILS = (OperationalError, InterfaceError)
 NEWER = "A newer file arrived."
 
 
@@ -168,8 +169,10 @@ def _read(
     except ReadingLostError:
         ingestion.refresh_from_db()
         return True
-    except BaseException:
-        if not ingestion.is_stored:  # else any worker can go on
+    except BaseException as error:
+        # Any worker can go on with a stored file, unless it would fail in the same way again.
+        passes = not isinstance(error, Exception) or isinstance(error, _DATABASE_FAILS)
+        if not (ingestion.is_stored and passes):
             failed(ingestion, "interrupted", "Reading was interrupted.")
         raise
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -164,6 +165,26 @@ def test_what_a_dead_worker_left_is_resumed(
     assert (ingestion.status, counts(ingestion)) == ("DONE", (3, 3, 0, 0, 0))
     Ingestion.objects.update(alive_at=timezone.now() - timedelta(minutes=6))
     assert (void_dead_feeds(), resume_feeds()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(RuntimeError, "FAILED"), (OperationalError, "READING"), (SystemExit, "READING")],
+)
+def test_a_file_on_which_reading_breaks_is_not_tried_for_ever(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], status: str
+) -> None:
+    """What a bug breaks fails; what the database, or the end of a job, breaks is resumed."""
+    ingestion = receive(partner, FILE)
+
+    def broken(*_arguments: object, **_options: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(intake, "stage", broken)
+    with pytest.raises(error):
+        continue_feed(ingestion.pk)
+    ingestion.refresh_from_db()
+    assert (ingestion.status, FilePart.objects.exists()) == (status, status == "READING")
 
 
 def test_a_second_reader_of_the_same_file_stores_nothing(
