@@ -11,6 +11,7 @@ from tests.browser.looks import examine
 from tests.browser.support import PASSWORD
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.browser.conftest import OpenVisitor
@@ -46,11 +47,13 @@ def products(factor: float = 1, stock: int = 5) -> bytes:
     return "\n".join(lines).encode()
 
 
-@pytest.fixture(scope="session")
-def feeds_shop(running_shop: ShopWithoutDebug) -> ShopWithoutDebug:
+@pytest.fixture(scope="module")
+def feeds_shop(running_shop: ShopWithoutDebug) -> Iterator[ShopWithoutDebug]:
     """Return the shop with three partners, and staff who handle their files."""
     running_shop.run(MERCHANDISER)
-    return running_shop
+    yield running_shop
+    # The other tests browse the products of the seed alone.
+    running_shop.run("Product.objects.filter(source='acme').update(is_active=False)")
 
 
 @pytest.fixture
