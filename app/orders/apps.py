@@ -27,6 +27,7 @@ class OrdersConfig(AppConfig):
 
         exposition.database_gauges.add("payments", metrics.read_unknown)
         measures.register_open_payments(selectors.open_payments)
+        measures.register_paid_lately(selectors.paid_since)
         rollups.sources["orders_per_day"] = history.ORDERS
         rollups.sources["payment_success_rate"] = history.PAYMENTS
         jobs.pollers.append(recovery.settle_due)

@@ -87,6 +87,11 @@ def overdue(now: datetime) -> Q:
     return without_outcome(now) & Q(created_at__lt=now - OVERDUE)
 
 
+def paid_since(moment: datetime) -> bool:
+    """Return whether a payment was settled since a moment: completed or declined."""
+    return Payment.objects.filter(settled_at__gte=moment).exists()
+
+
 def unfinished() -> QuerySet[Payment]:
     """Return the payments that are not settled. There is a partial index for this condition."""
     return Payment.objects.filter(status__in=UNFINISHED)

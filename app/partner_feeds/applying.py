@@ -13,6 +13,7 @@ from django.utils import timezone
 from partner_feeds.events import log_fields, logger
 from partner_feeds.metrics import record_ended
 from partner_feeds.models import AppliedChange, Ingestion, StagedRow
+from partner_feeds.pace import Pace
 from partner_feeds.staging import reject_rows
 from partner_feeds.undoing import undo_some
 from products.models import Category
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from products.offers import Taken
 
-# A commit should take this long: shoppers wait for the locks of its products.
-GOAL_SECONDS = 0.05
-FEWEST, MOST = 20, 1000
 WINDOW = 1000  # staged rows to compare at once, without locks
 # Rows that would change nothing: what they say is what is stored. Some that differ change nothing
 # either (products/offers.py), and are compared again under the lock.
@@ -167,23 +165,11 @@ def _count(ingestion: Ingestion, **counts: int) -> None:
     )
 
 
-class _Pace:
-    """How many rows a commit may have, to take about GOAL_SECONDS."""
-
-    def __init__(self) -> None:
-        self.size = FEWEST
-
-    def learn(self, rows: int, seconds: float) -> None:
-        """Learn from how long a commit of so many rows has taken."""
-        fitting = int(rows * GOAL_SECONDS / max(seconds, 0.001))
-        # By steps: now and then, a commit also has to merge new entries into the search index.
-        self.size = min(max(fitting, self.size // 2, FEWEST), 2 * self.size, MOST)
-
-
 def _commits(ingestion: Ingestion) -> Iterator[int]:
     """Apply what is staged, commit by commit; yield how many rows each has done."""
-    pace, after = _Pace(), ""
+    pace, after, began = Pace(), "", monotonic()
     while (window := next_window(ingestion.pk, after)).upto > after:
+        pace.give_way(monotonic() - began)
         yield window.unchanged
         rows = iter(window.rows)
         while some := list(islice(rows, pace.size)):
@@ -191,11 +177,11 @@ def _commits(ingestion: Ingestion) -> Iterator[int]:
             apply_rows(ingestion.pk, some)
             pace.learn(len(some), monotonic() - began)
             yield len(some)
-        after = window.upto
+        after, began = window.upto, monotonic()
 
 
 def _undoing_commits(ingestion: Ingestion) -> Iterator[int]:
-    pace = _Pace()
+    pace = Pace()
     while True:
         began = monotonic()
         with transaction.atomic():

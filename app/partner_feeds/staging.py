@@ -11,6 +11,7 @@ from django.db.models import Count, Exists, F, Min, OuterRef
 from django.utils import timezone
 
 from partner_feeds.models import Ingestion, Partner, RejectedRow, StagedRow
+from partner_feeds.pace import Pace
 from partner_feeds.reading.items import Reader
 from partner_feeds.reading.problems import FeedError, Reject
 from products.models import Category, Product
@@ -89,11 +90,13 @@ def stage(
     reader = Reader(file, partner.options(), after=ingestion.records_read, taken=taken)
     items = iter(reader)
     categories = {one.name.casefold(): one.pk for one in Category.objects.all()}
-    total = ingestion.rows
+    total, pace, began = ingestion.rows, Pace(), monotonic()
     while batch := list(islice(items, BATCH)):
         _stage_batch(ingestion, batch, reader.records, categories)
         total += len(batch)
         report(total)
+        pace.give_way(monotonic() - began)
+        began = monotonic()
         if monotonic() > until:
             return False
     _reject_doubles(ingestion)

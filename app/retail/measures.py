@@ -9,10 +9,12 @@ defined beside them (returns/measures.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from retail.history.points import Point, merged, quantile
 from retail.thresholds import THRESHOLDS
@@ -20,6 +22,8 @@ from retail.thresholds import THRESHOLDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
+
+LATELY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,20 @@ class OpenPayments:
     unknown: int  # UNKNOWN, or PENDING for longer than the worker waits before it asks again
     overdue: int  # unknown for so long that they count as failed
     oldest_unknown: datetime | None
+
+
+_paid_lately: list[Callable[[datetime], bool]] = []
+
+
+def register_paid_lately(read: Callable[[datetime], bool]) -> None:
+    """Register the function that returns whether a payment was settled since a moment."""
+    _paid_lately[:] = [read]
+
+
+def customers_pay() -> bool:
+    """Whether a payment was settled within the last LATELY: customers are buying."""
+    since = timezone.now() - LATELY
+    return any(read(since) for read in _paid_lately)
 
 
 _open_payments: list[Callable[[datetime], Sequence[OpenPayments]]] = []
