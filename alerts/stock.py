@@ -28,6 +28,7 @@ INVARIANTS = (
     "refund_within_deadline",
     "returned_within_sold",
     "restocked_as_received",
+    "feed_moved_as_applied",
 )
 
 

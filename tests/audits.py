@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # The invariants that need no gateway.
 OWN = {
     "confirmed_sale_is_paid_once",
+    "feed_moved_as_applied",
     "ledger_equals_stock",
     "movement_has_order",
     "movements_match_order",

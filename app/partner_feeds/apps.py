@@ -11,8 +11,9 @@ class PartnerFeedsConfig(AppConfig):
     verbose_name = "Partner feeds"
 
     def ready(self) -> None:
-        """Register throttles, the health check, and the numbers that metrics read."""
+        """Register throttles, health check, invariant, and the numbers that metrics read."""
         from partner_feeds import (  # noqa: PLC0415 - apps are loaded before models
+            audit,  # noqa: F401
             files,
             health,  # noqa: F401
             metrics,
