@@ -128,13 +128,14 @@ def _folder(environ: Mapping[str, str], name: str, default: str) -> str:
     return str(Path(given).expanduser().resolve() if given else ROOT / default)
 
 
-def preparation() -> dict[str, list[str]]:
+def preparation(plan: Plan) -> dict[str, list[str]]:
     """Return the commands to run before the start, by title."""
     manage = [sys.executable, "manage.py"]
     return {
         "database tables": [*manage, "migrate", "--noinput"],
         "administrator": [*manage, "create_admin"],
         "products and stock": [*manage, "populate_products", "--restock"],
+        "a partner's files": [*manage, "demo_partner", *([] if plan.shoppers else ["--stop"])],
     }
 
 
@@ -149,6 +150,7 @@ def banner(plan: Plan, log: Path) -> str:
     Admin     {shop}/admin/   log in as admin / admin123
     Dashboard {shop}/metrics/dashboard/
     Quality   {shop}/metrics/quality-scenarios/
+    Feeds     {shop}/desk/feeds/
     Metrics   {shop}/metrics
               http://127.0.0.1:{plan.worker_port}/metrics (worker, with flash-sale payments)
     Gateway   http://127.0.0.1:{plan.gateway_port}/
@@ -303,7 +305,7 @@ class Shop:
             self._run()
 
     def _run(self) -> None:
-        for title, command in preparation().items():
+        for title, command in preparation(self._plan).items():
             self._prepare(title, command)
         programs = None if self._stopping else Programs(self._environ, self._console)
         try:
