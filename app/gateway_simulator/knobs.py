@@ -1,11 +1,14 @@
 """The fault knobs: names, allowed values, and what the page says of them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 MOST_LATENCY_MS = 60_000
 MOST_WAIT_MS = 24 * 3600 * 1000
+MOST_UNTIL = timedelta(hours=24)
 
 
 class FaultsError(ValueError):
@@ -166,7 +169,7 @@ _BY_NAME = {knob.name: knob for knob in KNOBS}
 
 @dataclass(frozen=True)
 class State:
-    """Values of all knobs; by default, there are no faults."""
+    """Values of all knobs, and when all faults end; by default, there are no faults."""
 
     decline_share: float = 0.0
     error_share: float = 0.0
@@ -184,10 +187,12 @@ class State:
     dispute_share: float = 0.0
     hold: bool = False
     off: bool = False
+    until: datetime | None = None
 
-    def as_dict(self) -> dict[str, float | int | bool]:
+    def as_dict(self) -> dict[str, float | int | bool | str | None]:
         """Return the values by name, for JSON."""
-        return asdict(self)
+        until = self.until and self.until.astimezone(UTC).isoformat(timespec="milliseconds")
+        return {**asdict(self), "until": until}
 
 
 def from_form(form: Mapping[str, str]) -> dict[str, object]:
@@ -204,6 +209,17 @@ def from_form(form: Mapping[str, str]) -> dict[str, object]:
     return changes
 
 
+def end_from_form(form: Mapping[str, str]) -> dict[str, object]:
+    """Convert the page's field for the end of all faults for ``check``. Raises FaultsError."""
+    typed = form.get("minutes", "").strip()
+    if not typed:
+        return {}
+    minutes = _number(typed, whole=False)
+    if isinstance(minutes, float) and 0 < minutes <= MOST_UNTIL / timedelta(minutes=1):
+        return {"until": (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()}
+    raise FaultsError("The minutes until all faults end must be a number, at most 1440.")
+
+
 def _number(text: str, *, whole: bool) -> object:
     try:
         return int(text) if whole else float(text)
@@ -217,10 +233,26 @@ def check(changes: object) -> dict[str, Any]:
         raise FaultsError(f"Send a JSON object with any of these: {', '.join(_BY_NAME)}.")
     checked: dict[str, Any] = {}
     for name, value in changes.items():
+        if name == "until":
+            checked[name] = _checked_until(value)
+            continue
         if name not in _BY_NAME:
             raise FaultsError(f"Unknown knob {str(name)[:40]!r}. Use: {', '.join(_BY_NAME)}.")
         checked[name] = _checked_value(_BY_NAME[name], value)
     return checked
+
+
+def _checked_until(value: object) -> datetime | None:
+    if value is None:
+        return None
+    until, now = None, datetime.now(UTC)
+    with suppress(ValueError):
+        until = datetime.fromisoformat(value) if isinstance(value, str) else None
+    if until and until.tzinfo and timedelta() < until - now <= MOST_UNTIL:
+        return until
+    raise FaultsError(
+        "until must be null, or a time within the next 24 hours, in ISO 8601 with its offset."
+    )
 
 
 def _checked_value(knob: Knob, value: object) -> float | int | bool:

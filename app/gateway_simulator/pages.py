@@ -40,7 +40,8 @@ def faults_form() -> AnyResponse | tuple[str, int]:
         message = "The faults token is wrong. Nothing was changed."
         return show_page(message, _typed(values)), 401
     try:
-        _apply({} if action == "reset" else knobs.from_form(values), reset=action == "reset")
+        changes = {**knobs.from_form(values), **knobs.end_from_form(values)}
+        _apply({} if action == "reset" else changes, reset=action == "reset")
     except knobs.FaultsError as error:
         return show_page(f"{error} Nothing was changed.", _typed(values)), 400
     return redirect("/?saved", 303)
@@ -77,13 +78,13 @@ def health() -> tuple[Response, int]:
 @bp.get("/metrics", endpoint="metrics")
 def metrics() -> Response:
     """Serve a Prometheus scrape."""
+    gateway().metrics.show_faults(gateway().faults.now())
     return Response(generate_latest(gateway().metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def _apply(changes: dict[str, Any], *, reset: bool = False) -> None:
     gw = gateway()
     state = gw.faults.reset() if reset else gw.faults.change(changes)
-    gw.metrics.show_faults(state)
     note(knobs=state.as_dict())
 
 
@@ -110,6 +111,7 @@ def show_page(error: str = "", values: dict[str, Any] | None = None) -> str:
         knobs=knobs.KNOBS,
         values=gateway().faults.now().as_dict() if values is None else values,
         shown=_shown,
+        minutes=request.form.get("minutes", ""),
         active=[k.label for k in knobs.KNOBS if getattr(gateway().faults.now(), k.name)],
         held=gateway().faults.held,
         error=error,

@@ -1,12 +1,14 @@
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from gateway_simulator import faults
-from tests.gateway_simulator.support import API, FAULTS, Call, Knobs, wait_until
+from tests.gateway_simulator.support import API, FAULTS, Call, Clock, Knobs, wait_until
 
 CALM = {
     "decline_share": 0.0,
@@ -25,7 +27,12 @@ CALM = {
     "dispute_share": 0.0,
     "hold": False,
     "off": False,
+    "until": None,
 }
+
+
+def in_seconds(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
 def calls(client: FlaskClient, key: str = "k1") -> int | None:
@@ -65,6 +72,11 @@ def test_knobs_are_set_in_part_and_reset(client: FlaskClient) -> None:
         ({"refund_fail_share": 2}, "refund_fail_share must be a number from 0 to 1."),
         ({"hold": "yes"}, "hold must be true or false."),
         ({"off": 1}, "off must be true or false."),
+        ({"until": 60}, "until must be null, or a time within the next 24 hours"),
+        ({"until": "soon"}, "until must be null, or a time within the next 24 hours"),
+        ({"until": "2999-01-01T00:00:00+00:00"}, "until must be null, or a time within the next"),
+        ({"until": "2026-01-01T00:00:00+00:00"}, "until must be null, or a time within the next"),
+        ({"until": in_seconds(60)[:19]}, "until must be null, or a time within the next 24 hours"),
         ([], "Send a JSON object"),
     ],
 )
@@ -85,6 +97,69 @@ def test_knobs_need_their_token(
     answer = getattr(client, method)("/faults", headers=headers)
     assert (answer.status_code, answer.get_json()["error"]) == (401, "unauthorized")
     assert client.get("/faults", headers=FAULTS).get_json()["error_share"] == 1.0
+
+
+@pytest.fixture
+def monotonic(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that the ends of faults are measured with."""
+    clock = Clock()
+    monkeypatch.setattr(app.extensions["gateway"].faults, "_monotonic", lambda: clock().timestamp())
+    return clock
+
+
+def active(client: FlaskClient) -> set[str]:
+    lines = client.get("/metrics").get_data(as_text=True).splitlines()
+    prefix = "gateway_fault_active{"
+    return {line for line in lines if line.startswith(prefix) and not line.endswith(" 0.0")}
+
+
+def test_faults_with_an_end_end_by_themselves(
+    client: FlaskClient, charge: Call, monotonic: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    until = in_seconds(60)
+    answer = client.put("/faults", json={"error_share": 1, "until": until}, headers=FAULTS)
+    assert answer.get_json() == {**CALM, "error_share": 1.0, "until": until}
+    # Another knob does not move the end.
+    client.put("/faults", json={"latency_ms": 5}, headers=FAULTS)
+    monotonic.forward(59_000)
+    assert charge().status_code == 500
+    assert active(client) == {
+        'gateway_fault_active{fault="error"} 1.0',
+        'gateway_fault_active{fault="latency"} 1.0',
+    }
+    assert "event=gateway.faults_ended" not in caplog.messages
+    monotonic.forward(1_000)
+    assert charge().status_code == 200
+    assert active(client) == set()
+    assert client.get("/faults", headers=FAULTS).get_json() == CALM
+    assert caplog.messages.count("event=gateway.faults_ended") == 1
+
+
+def test_an_end_can_be_moved_and_taken_away(client: FlaskClient, monotonic: Clock) -> None:
+    client.put("/faults", json={"off": True, "until": in_seconds(60)}, headers=FAULTS)
+    client.put("/faults", json={"until": in_seconds(300)}, headers=FAULTS)
+    monotonic.forward(299_000)
+    assert client.get("/faults", headers=FAULTS).get_json()["off"]
+    client.put("/faults", json={"until": None}, headers=FAULTS)
+    monotonic.forward(99 * 3_600_000)
+    assert client.get("/faults", headers=FAULTS).get_json() == {**CALM, "off": True}
+    client.delete("/faults", headers=FAULTS)
+    assert client.get("/faults", headers=FAULTS).get_json() == CALM
+
+
+def test_a_change_after_the_end_does_not_bring_the_ended_faults_back(
+    client: FlaskClient, monotonic: Clock
+) -> None:
+    client.put("/faults", json={"off": True, "until": in_seconds(60)}, headers=FAULTS)
+    monotonic.forward(61_000)
+    answer = client.put("/faults", json={"latency_ms": 5}, headers=FAULTS)
+    assert answer.get_json() == {**CALM, "latency_ms": 5}
+
+
+def test_a_held_charge_goes_on_at_the_end(charge: Call, client: FlaskClient) -> None:
+    client.put("/faults", json={"hold": True, "until": in_seconds(0.5)}, headers=FAULTS)
+    assert charge().get_json()["status"] == "approved"  # nobody releases it
+    assert client.get("/faults", headers=FAULTS).get_json() == CALM
 
 
 def test_declined_share(charge: Call, knobs: Knobs) -> None:

@@ -1,4 +1,5 @@
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -79,6 +80,18 @@ def test_form_sets_the_knobs(client: FlaskClient) -> None:
     assert client.get("/faults", headers=FAULTS).get_json()["error_share"] == 0.0
 
 
+def test_form_sets_the_end_of_all_faults(client: FlaskClient) -> None:
+    before = datetime.now(UTC)
+    client.post("/faults-form", data=form(error_share="0.25", minutes="5"))
+    state = client.get("/faults", headers=FAULTS).get_json()
+    left = datetime.fromisoformat(state["until"]) - before
+    assert timedelta(minutes=4.9) < left < timedelta(minutes=6)
+    page = client.get("/").get_data(as_text=True)
+    assert f'Errors, until <time datetime="{state["until"]}">' in page
+    client.post("/faults-form", data=form(error_share="0.25"))  # empty: the end stays
+    assert client.get("/faults", headers=FAULTS).get_json()["until"] == state["until"]
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "says"),
     [
@@ -88,6 +101,9 @@ def test_form_sets_the_knobs(client: FlaskClient) -> None:
         ({"latency_ms": ""}, 400, "latency_ms must be a whole number of milliseconds"),
         ({"hang_share": "0,5"}, 400, "hang_share must be a number from 0 to 1."),
         ({"hang_share": "nan"}, 400, "hang_share must be a number from 0 to 1."),
+        ({"minutes": "soon"}, 400, "The minutes until all faults end must be a number, at most"),
+        ({"minutes": "0"}, 400, "The minutes until all faults end must be a number, at most"),
+        ({"minutes": "1441"}, 400, "The minutes until all faults end must be a number, at most"),
     ],
 )
 def test_form_with_an_error_shows_the_page_again(
