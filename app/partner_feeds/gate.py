@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from retail.db.reads import joined_as_a_whole
 from retail.thresholds import THRESHOLDS
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def effect_of(ingestion: Ingestion) -> Effect:
     coalesce(sum(CASE WHEN staged.price <> product.price THEN 1 ELSE 0 END), 0),
     coalesce(sum(CASE WHEN {_JUMPED} THEN 1 ELSE 0 END), 0),
     coalesce(sum(CASE WHEN {SOLD_OUT} THEN 1 ELSE 0 END), 0) {COMPARED}"""
-    with connection.cursor() as cursor:
+    with joined_as_a_whole(), connection.cursor() as cursor:
         cursor.execute(sums, [factor, factor, ingestion.partner.slug, ingestion.pk])
         return Effect(*map(int, cursor.fetchone()))
 

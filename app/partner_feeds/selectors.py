@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Subquery
 from partner_feeds.gate import COMPARED, SOLD_OUT
 from partner_feeds.models import Ingestion, Partner, PushKey
 from products.models import Product
+from retail.db.reads import joined_as_a_whole
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -129,7 +130,7 @@ def first_cells(cells: dict[str, Any]) -> str:
 def _rows(select: str, condition: str, end: str, ingestion: Ingestion) -> list[tuple[Any, ...]]:
     """Return staged rows of products that the partner already has in the shop."""
     statement = f"SELECT {select} {COMPARED} AND product.id IS NOT NULL AND {condition} {end}"
-    with connection.cursor() as cursor:
+    with joined_as_a_whole(), connection.cursor() as cursor:
         cursor.execute(statement, [ingestion.partner.slug, ingestion.pk])
         return list(cursor.fetchall())
 

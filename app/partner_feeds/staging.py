@@ -16,6 +16,7 @@ from partner_feeds.reading.items import Reader
 from partner_feeds.reading.problems import FeedError, Reject
 from products.models import Category, Product
 from retail.db.bulk import insert_rows
+from retail.db.reads import joined_as_a_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -140,7 +141,8 @@ def _add_absent(ingestion: Ingestion) -> None:
     there = ingestion.staged.filter(sku=OuterRef("sku"))
     mine = Product.objects.filter(source=slug, source_stock__gt=0).order_by()
     gone = mine.exclude(Exists(there)).values_list("sku", flat=True)
-    rows = [StagedRow(ingestion=ingestion, line=0, sku=sku, stock=0) for sku in gone if sku]
+    with joined_as_a_whole():
+        rows = [StagedRow(ingestion=ingestion, line=0, sku=sku, stock=0) for sku in gone if sku]
     StagedRow.objects.bulk_create(rows, batch_size=BATCH)
     # Also those that a reader added that died right afterwards.
     absent = ingestion.staged.filter(line=0).count()

@@ -31,6 +31,22 @@ def bounded_read(seconds: float = 2) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def joined_as_a_whole() -> Iterator[None]:
+    """Let statements inside join tables by hash or by sorting, not row by row (PostgreSQL only).
+
+    For rows that were just written, of which the server has no statistics: it takes them for few,
+    and would compare each of them with each of the others.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        yield
+        cursor.execute("SET LOCAL enable_nestloop = on")
+
+
 def settled_before() -> datetime:
     """Return a time before which no more rows can appear, by creation time or by id.
 
