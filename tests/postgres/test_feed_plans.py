@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
 
-from partner_feeds import gate, intake
+from partner_feeds import applying, gate, intake
+from partner_feeds.models import Ingestion
 from retail.db.reads import joined_as_a_whole
 from tests.partner_feeds.taking_in import make_partner, take_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
-
-    from partner_feeds.models import Ingestion
 
 pytestmark = pytest.mark.django_db  # in a transaction: nobody else gathers statistics of its rows
 ROWS = 1000
@@ -37,22 +36,22 @@ def held() -> Ingestion:
     return ingestion
 
 
-def compared_in_vain(ingestion: Ingestion, plan: AbstractContextManager[None]) -> int:
-    """Return how many pairs of a staged row and a product were compared, and not of one key."""
-    statement = (
-        f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT sum(product.price - staged.price) {gate.COMPARED}"
-    )
-    with plan, connection.cursor() as cursor:
-        cursor.execute(statement, [ingestion.partner.slug, ingestion.pk])
+def in_vain(statement: str, parameters: Sequence[Any]) -> int:
+    """Return how many pairs of a staged row and a product, not of one key, a query compares."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
         nodes = [cursor.fetchone()[0][0]["Plan"]]
     for node in nodes:
         nodes += node.get("Plans", [])
-    return sum(node.get("Rows Removed by Join Filter", 0) for node in nodes)
+    return sum(int(node.get("Rows Removed by Join Filter", 0)) for node in nodes)
 
 
 def test_a_file_is_not_compared_row_by_row_with_every_product(held: Ingestion) -> None:
-    assert compared_in_vain(held, nullcontext()) > 100 * ROWS  # left to itself
-    assert compared_in_vain(held, joined_as_a_whole()) == 0
+    statement = f"SELECT sum(product.price - staged.price) {gate.COMPARED}"
+    parameters = [held.partner.slug, held.pk]
+    assert in_vain(statement, parameters) > 100 * ROWS  # left to itself
+    with joined_as_a_whole():
+        assert in_vain(statement, parameters) == 0
 
 
 def test_the_gate_and_the_desk_read_so(held: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +69,20 @@ def test_the_gate_and_the_desk_read_so(held: Ingestion, monkeypatch: pytest.Monk
     assert gate.effect_of(held).jumped == ROWS
     assert len(selectors.largest_price_changes(held)) == selectors.WORST
     assert entered == ["partner_feeds.gate", "partner_feeds.selectors"]
+
+
+def test_a_window_is_not_compared_row_by_row_with_every_product(held: Ingestion) -> None:
+    Ingestion.objects.filter(pk=held.pk).update(status="APPLYING")
+    found: list[int] = []
+
+    def explain(execute: Callable[..., Any], sql: str, params: Any, *rest: Any) -> Any:
+        if sql.startswith("DELETE") and "JOIN products_product" in sql:
+            found.append(in_vain(sql[sql.index("SELECT") : sql.rindex(")")], params))
+        return execute(sql, params, *rest)
+
+    with connection.execute_wrapper(explain):
+        assert len(applying.next_window(held.pk, "").rows) == ROWS
+    assert found == [0]
 
 
 def test_loops_are_allowed_again_afterwards() -> None:
