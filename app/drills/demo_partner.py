@@ -1,4 +1,4 @@
-"""A synthetic partner, so that a demo has feeds: a file every ten minutes, with a bad row at times.
+"""A synthetic partner, so that a demo has feeds: a file every twelve minutes, with a bad row at times.
 
 It exists once `manage.py demo_partner` has been run, and delivers as long as it is active.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SLUG, NAME = "harbour", "Harbour Kitchenware"
-EVERY_MINUTES = 10
+EVERY_MINUTES = 12
 GOODS = (
     *("Cast-iron Pan", "Saucepan", "Stock Pot", "Wok", "Casserole Dish", "Roasting Tin"),
     *("Chef's Knife", "Bread Knife", "Paring Knife", "Kitchen Shears", "Chopping Board", "Grater"),

@@ -37,7 +37,7 @@ def test_the_command_creates_the_partner_and_delivers_its_first_file() -> None:
     output = StringIO()
     call_command("demo_partner", stdout=output)
     call_command("demo_partner", stdout=output)  # the first file is still to be read
-    assert output.getvalue() == "Harbour Kitchenware delivers a file every 10 minutes.\n" * 2
+    assert output.getvalue() == "Harbour Kitchenware delivers a file every 12 minutes.\n" * 2
     ingestion = Ingestion.objects.get()
     continue_feed(ingestion.pk)
     ingestion.refresh_from_db()
@@ -49,7 +49,7 @@ def test_the_command_creates_the_partner_and_delivers_its_first_file() -> None:
 def test_the_files_of_a_day_are_taken_in_and_raise_no_alert() -> None:
     demo_partner.start()
     each = timedelta(minutes=demo_partner.EVERY_MINUTES)
-    for number in range(24 * 6):
+    for number in range(24 * 60 // demo_partner.EVERY_MINUTES):
         ingestion = demo_partner.deliver(NOON + number * each)
         assert ingestion is not None
         continue_feed(ingestion.pk)

@@ -1,4 +1,4 @@
-"""Create a synthetic partner, whose files the worker takes in every ten minutes. Safe to repeat.
+"""Create a synthetic partner, whose files the worker takes in every twelve minutes. Safe to repeat.
 
 With --stop, it delivers no more. Only for development and demos.
 """
