@@ -48,6 +48,7 @@ DEBUG_OFF = {
 }
 ROWS = 'retail_feed_rows_total{partner="acme"}'
 STATE = "__import__('payments.models').models.CircuitBreaker.objects.get().state"
+SUCCESS = "retail-payments: Payment success, A"
 SETUPS = {
     "SQLite, one web process": {},
     "PostgreSQL, Valkey, two web processes, DEBUG off": DEBUG_OFF,
@@ -159,10 +160,15 @@ def test_every_panel_has_data(shop: RunningShop, prometheus: Prometheus) -> None
     wait_until(lambda: len(prometheus.values("up == 1")) == 4, "the first scrapes")
     shop.run(PARTNER)
     wait_until(lambda: prometheus.values(ROWS), "the partner, before its first file")
-    journey(shop)
-    open_the_breaker(shop)
     queries = own_queries()
     assert len(queries) > 90
+    # While the breaker is open, and for a time afterwards, payment success is not shown.
+    shopper = shop.shopper()
+    shopper.put_in_cart(LAMP)
+    shopper.order()
+    wait_until(lambda: prometheus.lines(queries[SUCCESS]), "the first payment")
+    journey(shop)
+    open_the_breaker(shop)
 
     def all_have_data() -> bool:
         for name in [name for name, expr in queries.items() if prometheus.lines(expr)]:
