@@ -1,4 +1,4 @@
-"""A synthetic partner, so that a demo has feeds: a file every twelve minutes, with a bad row at times.
+"""A synthetic partner, so that a demo has feeds: a file every twelve minutes, some with a bad row.
 
 It exists once `manage.py demo_partner` has been run, and delivers as long as it is active.
 """
