@@ -40,8 +40,10 @@ def faults_form() -> AnyResponse | tuple[str, int]:
         message = "The faults token is wrong. Nothing was changed."
         return show_page(message, _typed(values)), 401
     try:
-        changes = {**knobs.from_form(values), **knobs.end_from_form(values)}
-        _apply({} if action == "reset" else changes, reset=action == "reset")
+        if action == "reset":
+            _apply({}, reset=True)
+        else:
+            _apply({**knobs.from_form(values), **knobs.end_from_form(values)})
     except knobs.FaultsError as error:
         return show_page(f"{error} Nothing was changed.", _typed(values)), 400
     return redirect("/?saved", 303)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NAMED = 3  # products in a violation's detail
-_RUNNING = Q(status__in=(Ingestion.Status.READING, Ingestion.Status.APPLYING))
+_OPEN = Q(finished_at=None)
 
 # One statement reads all of it: a commit of the file is in both or in neither, and a file that is
 # being taken back, which deletes its record, is not compared.
@@ -40,7 +40,7 @@ _MOVED = """
 def _compared() -> QuerySet[Ingestion]:
     """Return the files whose changes are still known: not taken back, and not about to be."""
     known = timezone.now() - (TAKE_BACK_WITHIN - timedelta(days=2))
-    recent = Q(finished_at=None) | Q(finished_at__gte=known)
+    recent = _OPEN | Q(finished_at__gte=known)
     return Ingestion.objects.filter(recent, takes_back=None, taken_back_by=None)
 
 
@@ -68,6 +68,6 @@ def feed_moved_as_applied_of(references: list[str]) -> list[Violation]:
 def feed_moved_as_applied(checkpoint: Checkpoint) -> Iterator[Part]:
     """Find files that moved other stock than they recorded, product by product."""
     files = _compared()
-    for rows in ranges(files, checkpoint.get("done", 0), chunk=10, moving=_RUNNING):
+    for rows in ranges(files, checkpoint.get("done", 0), chunk=10, moving=_OPEN):
         some = files.filter(pk__gte=rows.first, pk__lte=rows.last)
         yield Part(rows.size, list(_violations(some)), rows.checkpoint, rows.end)

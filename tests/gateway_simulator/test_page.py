@@ -76,7 +76,7 @@ def test_form_sets_the_knobs(client: FlaskClient) -> None:
     assert 'role="status"' in client.get("/?saved").get_data(as_text=True)
     client.post("/faults-form", data=form(error_share="0.25"))
     assert client.get("/faults", headers=FAULTS).get_json()["off"] is False
-    client.post("/faults-form", data=form(error_share="9", action="reset"))
+    client.post("/faults-form", data=form(error_share="9", minutes="x", action="reset"))
     assert client.get("/faults", headers=FAULTS).get_json()["error_share"] == 0.0
 
 

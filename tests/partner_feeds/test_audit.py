@@ -11,7 +11,7 @@ from partner_feeds import services
 from partner_feeds.applying import apply_all
 from partner_feeds.models import AppliedChange, Ingestion
 from products.models import Product, StockMovement
-from tests.audits import open_violations
+from tests.audits import checkpoint_of, open_violations
 from tests.partner_feeds.taking_in import FILE, make_partner, take_in
 
 pytestmark = pytest.mark.django_db
@@ -56,3 +56,20 @@ def test_a_file_that_is_taken_back_or_forgotten_is_not_compared() -> None:
     assert set(open_violations(NAME, full=True)) == {first.reference}
     Ingestion.objects.filter(pk=first.pk).update(finished_at=timezone.now() - timedelta(days=13))
     assert open_violations(NAME, full=True) == {}
+
+
+def test_a_file_that_waits_for_staff_is_compared_once_it_is_applied() -> None:
+    partner = make_partner()
+    limits = {"most_price_factor": 1.1}
+    type(partner).objects.filter(pk=partner.pk).update(**limits)
+    partner.refresh_from_db()
+    take_in(partner, FILE)
+    held = take_in(partner, FILE.replace(b"24.90,5", b"49.90,6"))
+    assert held.status == "HELD"
+    Ingestion.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert open_violations(NAME) == {}
+    assert checkpoint_of(NAME) < held.pk
+    services.apply_anyway(held, user_id=None, reason="Season's prices")
+    apply_all(held)
+    StockMovement.objects.filter(reference=held.reference).delete()
+    assert set(open_violations(NAME)) == {held.reference}
