@@ -135,7 +135,7 @@ def preparation(plan: Plan) -> dict[str, list[str]]:
         "database tables": [*manage, "migrate", "--noinput"],
         "administrator": [*manage, "create_admin"],
         "products and stock": [*manage, "populate_products", "--restock"],
-        "a partner's files": [*manage, "demo_partner", *([] if plan.shoppers else ["--stop"])],
+        "synthetic partner": [*manage, "demo_partner", *([] if plan.shoppers else ["--stop"])],
     }
 
 

@@ -272,8 +272,7 @@ SECURITY_KEEP_DAYS = env.integer("SECURITY_KEEP_DAYS", 365, least=1, most=36_500
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # forms are a few hundred bytes (retail.web.uploads)
 FILE_UPLOAD_HANDLERS = ["retail.web.uploads.NoUploads"]
 UPLOAD_MOST_BYTES = 32 * 1024 * 1024  # of partners' files, as in nginx/shop.conf
-# Partners' files while they arrive, from views or fetched. /tmp would be memory.
-FILE_UPLOAD_TEMP_DIR = VAR_DIR / "incoming"
+FILE_UPLOAD_TEMP_DIR = VAR_DIR / "incoming"  # while files arrive; /tmp would be memory
 # Whether partners' files may be fetched from private addresses, such as 127.0.0.1.
 FEEDS_ALLOW_PRIVATE = env.flag("FEEDS_ALLOW_PRIVATE", default=False)
 
