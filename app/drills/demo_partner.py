@@ -19,7 +19,7 @@ from products.models import Category
 if TYPE_CHECKING:
     from datetime import datetime
 
-SLUG, NAME = "harbour", "Harbour Kitchenware"
+SLUG, NAME = "wharfside", "Wharfside Kitchenware"
 EVERY_MINUTES = 12
 GOODS = (
     *("Cast-iron Pan", "Saucepan", "Stock Pot", "Wok", "Casserole Dish", "Roasting Tin"),
@@ -57,9 +57,9 @@ def file_at(moment: datetime) -> bytes:
         if number == 1 + period % len(GOODS):
             cents = cents * rng.randint(95, 105) // 100
         cell = f"{cents // 100}.{cents % 100:02}"
-        lines.append(f"HK-{number:03},{name},Home & Garden,{cell},{rng.randint(15, 60)}")
+        lines.append(f"WK-{number:03},Wharfside {name},Home & Garden,{cell},{rng.randint(15, 60)}")
     if period % 2:
-        lines.append("HK-900,Gift Card,Home & Garden,on request,1")  # rejected: no price
+        lines.append("WK-900,Gift Card,Home & Garden,on request,1")  # rejected: no price
     return "\n".join(lines).encode()
 
 

@@ -37,12 +37,12 @@ def test_the_command_creates_the_partner_and_delivers_its_first_file() -> None:
     output = StringIO()
     call_command("demo_partner", stdout=output)
     call_command("demo_partner", stdout=output)  # the first file is still to be read
-    assert output.getvalue() == "Harbour Kitchenware delivers a file every 12 minutes.\n" * 2
+    assert output.getvalue() == "Wharfside Kitchenware delivers a file every 12 minutes.\n" * 2
     ingestion = Ingestion.objects.get()
     continue_feed(ingestion.pk)
     ingestion.refresh_from_db()
     assert (ingestion.status, ingestion.created) == ("DONE", GOODS)
-    home = Product.objects.filter(source="harbour", category__slug="home-garden")
+    home = Product.objects.filter(source="wharfside", category__slug="home-garden")
     assert home.filter(is_active=True, stock__gte=15).count() == GOODS
 
 
