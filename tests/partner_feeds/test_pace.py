@@ -76,6 +76,7 @@ def test_customers_are_looked_for_once_a_second(
     assert len(pauses) == 2
 
 
+@pytest.mark.usefixtures("pauses")
 def test_a_commit_has_as_many_rows_as_fit_into_its_time() -> None:
     some = Pace()
     assert some.size == FEWEST
